@@ -1,0 +1,109 @@
+"""An architecture: one option for each choice of a search space."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+
+from robonas.errors import ArchitectureError
+
+Option: TypeAlias = str | int | float | bool | None
+"""What a choice can be set to: a JSON scalar, so that every architecture can be stored, compared and sent."""
+
+
+class Architecture(Mapping[str, Option]):
+    """An immutable, hashable mapping from choice names to options.
+
+    Two architectures are equal when they set the same choices to the same options of the same type, in any order. ``str(architecture)``
+    is a canonical text for any space; ``space.format(architecture)`` is the text that the field uses for that space.
+
+    Args:
+        choices: Choice names and their options.
+
+    Raises:
+        ArchitectureError: A name is not a string, or an option is not a JSON scalar (NaN and infinities are not).
+
+    Example:
+        >>> arch = Architecture({"depth": 3, "kernel": "5x5"})
+        >>> arch["depth"], str(arch)
+        (3, '{"depth":3,"kernel":"5x5"}')
+        >>> Architecture.from_json(arch.to_json()) == arch
+        True
+    """
+
+    __slots__ = ("_choices", "_text")
+
+    def __init__(self, choices: Mapping[str, Option]) -> None:
+        for name, option in choices.items():
+            if not isinstance(name, str):
+                raise ArchitectureError(f"Choice names must be strings; got {name!r} that is a {type(name).__name__}.")
+            if option is not None and type(option) not in {str, int, float, bool}:
+                raise ArchitectureError(
+                    f"Option of choice {name!r} must be a string, a number, a boolean or None; "
+                    f"got {option!r} that is a {type(option).__name__}."
+                )
+        try:
+            text = json.dumps(dict(choices), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+        except ValueError as error:
+            raise ArchitectureError(f"Options must be finite numbers; got {dict(choices)!r}.") from error
+        object.__setattr__(self, "_choices", dict(choices))
+        object.__setattr__(self, "_text", text)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"An architecture is immutable; cannot set {name!r}. Use `replace`.")
+
+    def __getitem__(self, name: str) -> Option:
+        return self._choices[name]  # type: ignore[attr-defined, no-any-return]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._choices)  # type: ignore[attr-defined]
+
+    def __len__(self) -> int:
+        return len(self._choices)  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash(self._text)  # type: ignore[attr-defined]
+
+    def __eq__(self, other: object) -> bool:
+        # The text tells 1 from 1.0 and True, which Python's == does not, and which build different networks.
+        return self._text == other._text if isinstance(other, Architecture) else NotImplemented  # type: ignore[attr-defined]
+
+    def __str__(self) -> str:
+        return self._text  # type: ignore[attr-defined, no-any-return]
+
+    def __repr__(self) -> str:
+        return f"Architecture({self._choices!r})"  # type: ignore[attr-defined]
+
+    def __reduce__(self) -> tuple[type[Architecture], tuple[dict[str, Option]]]:
+        return Architecture, (self._choices,)  # type: ignore[attr-defined]
+
+    def replace(self, **options: Option) -> Architecture:
+        """The same architecture with some choices set to other options.
+
+        Raises:
+            ArchitectureError: A choice that this architecture does not have.
+        """
+        for name in options:
+            if name not in self:
+                raise ArchitectureError(f"This architecture has no choice {name!r}; it has {', '.join(self)}.")
+        return Architecture({**self, **options})
+
+    def to_json(self) -> str:
+        """The choices as a JSON object with sorted keys; the same text for equal architectures."""
+        return str(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Architecture:
+        """The architecture that `to_json` wrote.
+
+        Raises:
+            ArchitectureError: The text is not a JSON object of scalars.
+        """
+        try:
+            choices = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ArchitectureError(f"An architecture's JSON must be an object; got {text!r}.") from error
+        if not isinstance(choices, dict):
+            raise ArchitectureError(f"An architecture's JSON must be an object; got {text!r}.")
+        return cls(choices)

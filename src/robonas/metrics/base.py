@@ -1,0 +1,81 @@
+"""What a training-free metric is, and what it returns."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from robonas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from robonas.metrics.passes import Passes
+
+
+class Need(enum.Enum):
+    """What a metric reads; the engine makes each of these at most once a network, and only if some metric asks for it."""
+
+    PARAMETERS = "parameters only"
+    ACTIVATIONS = "a forward pass of the batch"
+    GRADIENTS = "a backward pass of the loss"
+    HESSIAN = "a second backward pass, through the gradients"
+    JACOBIAN = "gradients of the logits with respect to the inputs"
+    OWN_PASSES = "its own input or parameters, on a private copy of the network"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A training-free metric and its card.
+
+    A metric is a function from the shared `Passes` over one network to one number. It must not change the network; what it reads it declares in `needs`.
+    """
+
+    name: str
+    """The name in tables and on the command line."""
+    compute: Callable[[Passes], float]
+    """From the passes to the score; may raise `MetricError` with the reason why there is none."""
+    needs: frozenset[Need]
+    """The passes that it reads."""
+    meaning: str
+    """What it measures, in one sentence."""
+    formula: str
+    """Its definition, in plain characters."""
+    source: str
+    """Paper and equation, and how we differ from the reference code."""
+    higher_is_better: bool = True
+    """Direction in which networks are expected to be better."""
+    needs_labels: bool = False
+    """Whether the targets of the batch matter."""
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    """Range of the value."""
+    weaknesses: str = ""
+    """When not to trust it."""
+
+    def __post_init__(self) -> None:
+        if not self.name or self.name != self.name.strip() or "," in self.name:
+            raise ConfigError(f"A metric's name must be a word without commas or surrounding spaces; got {self.name!r}.")
+
+    @property
+    def cost(self) -> Literal["free", "forward", "backward", "double backward", "several passes"]:
+        """How dear it is when computed alone."""
+        if Need.OWN_PASSES in self.needs:
+            return "several passes"
+        if Need.HESSIAN in self.needs:
+            return "double backward"
+        if self.needs & {Need.GRADIENTS, Need.JACOBIAN}:
+            return "backward"
+        return "forward" if Need.ACTIVATIONS in self.needs else "free"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric's value for one network, or the reason why it has none."""
+
+    value: float
+    """Finite, or NaN where `reason` says why."""
+    reason: str | None = None
+    """Why the value is NaN; None where it is not."""
+    seconds: float = 0.0
+    """CPU time: its own, and its share of the passes that it shares."""

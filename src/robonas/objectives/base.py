@@ -1,0 +1,80 @@
+"""What an objective is: the expensive evaluation that a search spends its budget on."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from robonas.architecture import Architecture
+    from robonas.spaces import SearchSpace
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One epoch of a training, or one step of another evaluation."""
+
+    step: int
+    """From 1 to `steps`."""
+    steps: int
+    """How many there will be."""
+    value: float
+    """The objective's value now, in its own direction."""
+    loss: float | None = None
+    """Mean training loss of the epoch."""
+    seconds: float = 0.0
+    """Since the start of the evaluation."""
+
+
+Report: TypeAlias = Callable[[CurvePoint], None]
+"""Called after every step; may raise to stop the evaluation."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a query answers."""
+
+    value: float
+    """Finite; in the objective's own direction."""
+    seconds: float
+    """Wall-clock time, or the recorded cost of a table."""
+    curve: tuple[CurvePoint, ...] = ()
+    """The learning curve, a point an epoch."""
+    parameters: dict[str, Tensor] | None = None
+    """The trained network's state on the CPU; None where nothing was trained."""
+
+
+class Objective(abc.ABC):
+    """Evaluates architectures, one at a time."""
+
+    name: ClassVar[str]
+    """The name in the catalogue."""
+    direction: Literal["maximize", "minimize"] = "maximize"
+    """Whether a larger value is better. Inside a search higher is always better; the study turns the sign at its border."""
+    value_name: str = "value"
+    """What the value is, such as ``"validation accuracy"``."""
+
+    @property
+    @abc.abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """All that changes a value: two objectives with equal settings answer alike. JSON values; data enter by their fingerprint."""
+
+    @abc.abstractmethod
+    def evaluate(self, space: SearchSpace, architecture: Architecture, *, seed: int, report: Report | None = None) -> Evaluation:
+        """Evaluate one architecture.
+
+        The answer depends on the canonical architecture, the settings and the seed, and on nothing else. Global generators are left as they were.
+
+        Args:
+            space: Builds the network.
+            architecture: What to evaluate.
+            seed: The run's seed.
+            report: Called after every epoch.
+
+        Raises:
+            ObjectiveError: The evaluation failed, with the reason: it diverged, crashed, or has no finite value.
+        """

@@ -1,0 +1,238 @@
+"""NAS-Bench-201: cells of four nodes and six edges.
+
+Source: Dong and Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020, arXiv 2001.00326.
+The order of the 15,625 cells, their texts and the network around them are those of the authors' benchmark (MIT licence).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import random
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from robonas.architecture import Architecture, Option
+from robonas.errors import ArchitectureError, ConfigError
+from robonas.spaces.base import SearchSpace
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+"""(source, target) in the order of the official text: node 0 is the cell's input, node 3 its output."""
+EDGE_NAMES = tuple(f"edge_{source}_{target}" for source, target in EDGES)
+PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
+"""All ways from input to output, as places in `EDGES`: 0→3, 0→1→3, 0→2→3, 0→1→2→3."""
+_TEXT = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
+
+
+@functools.cache
+def _official_order() -> tuple[tuple[str, ...], ...]:
+    """The benchmark numbers its cells by one shuffle of their lexicographic order with Python's generator at seed 88."""
+    cells = list(itertools.product(OPERATIONS, repeat=len(EDGES)))
+    random.Random(88).shuffle(cells)
+    return tuple(cells)
+
+
+class NASBench201(SearchSpace):
+    """The 15,625 cells of NAS-Bench-201, in a network of any width, depth and input size.
+
+    A cell sums, at each of three nodes, the results of the operations on its incoming edges. The network is a 3×3 stem convolution, three stages of
+    `depth` equal cells with a residual block that halves the size and doubles the channels between them, then batch norm, ReLU, global average pooling and
+    a linear layer.
+
+    Edges on no path from input to output that is free of ``none`` are dead: they change nothing, are never built, and are ``none`` in the canonical form. That
+    leaves 9,445 classes.
+
+    Args:
+        input_shape: (channels, height, width); each side at least 4, since it is halved twice.
+        n_classes: Width of the last layer.
+        channels: Width of the first stage; 16 in the benchmark.
+        depth: Cells a stage; 5 in the benchmark.
+
+    Raises:
+        ConfigError: A size that the network cannot have.
+
+    Example:
+        >>> space = NASBench201()
+        >>> space.format(space.at(0))
+        '|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|'
+    """
+
+    name = "nasbench201"
+
+    def __init__(
+        self,
+        *,
+        input_shape: tuple[int, ...] = (3, 32, 32),
+        n_classes: int = 10,
+        channels: int = 16,
+        depth: int = 5,
+    ) -> None:
+        super().__init__(input_shape=input_shape, n_classes=n_classes)
+        if len(self.input_shape) != 3 or min(self.input_shape[1:]) < 4:
+            raise ConfigError(f"`input_shape` of {self.name} must be (channels, height, width) with sides of at least 4; got {input_shape}.")
+        if channels < 1 or depth < 1:
+            raise ConfigError(f"`channels` and `depth` of {self.name} must be at least 1; got {channels} and {depth}.")
+        self.channels = channels
+        self.depth = depth
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings, "channels": self.channels, "depth": self.depth}
+
+    @property
+    def choices(self) -> Mapping[str, tuple[Option, ...]]:
+        return _CHOICES
+
+    def at(self, index: int) -> Architecture:
+        """The cell with that official index."""
+        super().at(index)  # for its check
+        return Architecture(dict(zip(EDGE_NAMES, _official_order()[index], strict=True)))
+
+    def __iter__(self) -> Iterator[Architecture]:
+        for operations in _official_order():
+            yield Architecture(dict(zip(EDGE_NAMES, operations, strict=True)))
+
+    def format(self, architecture: Architecture) -> str:
+        """The official text, such as ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|…~0|…~1|…~2|``."""
+        e = [architecture[name] for name in EDGE_NAMES]
+        return f"|{e[0]}~0|+|{e[1]}~0|{e[2]}~1|+|{e[3]}~0|{e[4]}~1|{e[5]}~2|"
+
+    def parse(self, text: str) -> Architecture:
+        match = _TEXT.fullmatch(text.strip())
+        if match is None:
+            raise ArchitectureError(
+                f"An architecture of {self.name} must read like '|op~0|+|op~0|op~1|+|op~0|op~1|op~2|' "
+                f"with op one of {', '.join(OPERATIONS)}; got {text!r}."
+            )
+        return self.check(Architecture(dict(zip(EDGE_NAMES, match.groups(), strict=True))))
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """The cell with every dead edge set to ``none``."""
+        live = _live_edges(architecture)
+        return Architecture({name: architecture[name] if name in live else "none" for name in EDGE_NAMES})
+
+    def build(self, architecture: Architecture) -> nn.Module:
+        architecture = self.check(architecture)
+        operations = {edge: str(architecture[name]) for edge, name in zip(EDGES, EDGE_NAMES, strict=True) if name in _live_edges(architecture)}
+        return _Network(operations, self.input_shape[0], self.n_classes, self.channels, self.depth)
+
+    def count_parameters(self, architecture: Architecture) -> int:
+        """How many parameters the built network has, without building it: dead edges count nothing."""
+        c, architecture = self.channels, self.check(architecture)
+        widths = (c, 2 * c, 4 * c)
+        edge_size = {"nor_conv_1x1": lambda w: w * w + 2 * w, "nor_conv_3x3": lambda w: 9 * w * w + 2 * w}
+        cells = sum(
+            self.depth * edge_size[str(architecture[name])](width)
+            for name in _live_edges(architecture)
+            if architecture[name] in edge_size
+            for width in widths
+        )
+        # A residual block from w to 2w: convolutions 9·w·2w and 9·2w·2w, 1×1 on the shortcut w·2w, two batch norms 2·2w.
+        reductions = sum(9 * w * 2 * w + 9 * 4 * w * w + 2 * w * w + 8 * w for w in widths[:2])
+        stem = 9 * self.input_shape[0] * c + 2 * c
+        head = 2 * 4 * c + 4 * c * self.n_classes + self.n_classes
+        return stem + cells + reductions + head
+
+
+_CHOICES: Mapping[str, tuple[Option, ...]] = MappingProxyType(dict.fromkeys(EDGE_NAMES, OPERATIONS))
+
+
+def _live_edges(architecture: Architecture) -> frozenset[str]:
+    """Names of the edges on at least one path from input to output without ``none``."""
+    return frozenset(
+        EDGE_NAMES[place]
+        for path in PATHS
+        if all(architecture[EDGE_NAMES[step]] != "none" for step in path)
+        for place in path
+    )
+
+
+class _ConvBlock(nn.Sequential):
+    """ReLU, convolution without bias, batch norm."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.ReLU(),
+            nn.Conv2d(c_in, c_out, kernel, stride=stride, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(c_out),
+        )
+
+
+class _Cell(nn.Module):
+    """The live edges of a cell; a node sums what its edges bring."""
+
+    def __init__(self, operations: Mapping[tuple[int, int], str], channels: int) -> None:
+        super().__init__()
+        self.edges = nn.ModuleDict({f"{source}_{target}": _operation(name, channels) for (source, target), name in operations.items()})
+        self.incoming = tuple(
+            tuple((source, f"{source}_{target}") for source, end in operations if end == target) for target in (1, 2, 3)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        nodes: list[Tensor | None] = [x]
+        for incoming in self.incoming:
+            total: Tensor | None = None
+            for source, name in incoming:
+                value = self.edges[name](nodes[source])
+                total = value if total is None else total + value
+            nodes.append(total)
+        # No path to the output: zeros, as the official `none` gives, still connected so that gradients exist and are zero.
+        return x * 0.0 if nodes[-1] is None else nodes[-1]
+
+
+def _operation(name: str, channels: int) -> nn.Module:
+    if name == "skip_connect":
+        return nn.Identity()
+    if name == "avg_pool_3x3":
+        return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+    return _ConvBlock(channels, channels, 1 if name == "nor_conv_1x1" else 3)
+
+
+class _Reduction(nn.Module):
+    """Residual block that halves the size and doubles the channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(_ConvBlock(channels, 2 * channels, 3, stride=2), _ConvBlock(2 * channels, 2 * channels, 3))
+        self.shortcut = nn.Sequential(
+            nn.AvgPool2d(2, stride=2, ceil_mode=True),  # as the strided convolution, an odd size is rounded up
+            nn.Conv2d(channels, 2 * channels, 1, bias=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual: Tensor = self.shortcut(x) + self.body(x)
+        return residual
+
+
+class _Network(nn.Module):
+    """Stem, stages of cells with reductions between them, head."""
+
+    def __init__(
+        self, operations: Mapping[tuple[int, int], str], in_channels: int, n_classes: int, channels: int, depth: int
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(in_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+        blocks: list[nn.Module] = []
+        for stage in range(3):
+            if stage > 0:
+                blocks.append(_Reduction(channels))
+                channels *= 2
+            blocks += [_Cell(operations, channels) for _ in range(depth)]
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.classifier = nn.Linear(channels, n_classes)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """The maps before global pooling, (n, 4·channels, height/4, width/4)."""
+        x = self.blocks(self.stem(x))
+        return torch.relu(self.head[0](x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.head(self.blocks(self.stem(x))))
+        return logits

@@ -1,0 +1,176 @@
+"""What a search strategy is: scores and a history in, the next candidate out.
+
+Notation, as in He et al. (ICLR 2024): N candidates, M metrics, T the budget (distinct objective evaluations), f the objective (higher is
+better), w in [-1, 1]^M the weights of the combined metric, T0 the queries spent on finding w.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from robonas.errors import AskTellError, ConfigError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """All that a strategy may know before the first query. Candidates are distinct: isomorphic architectures are one row.
+
+    Raises:
+        ConfigError: Shapes that do not agree, no candidates, or a budget below 1.
+    """
+
+    scores: NDArray[np.float64]
+    """Raw metric values, (N, M); NaN where undefined."""
+    metrics: tuple[str, ...]
+    """Names of the columns."""
+    budget: int
+    """T: how many distinct candidates may be evaluated."""
+    seed: int = 0
+    """The run's seed; same problem and history, same proposal."""
+    higher_is_better: tuple[bool, ...] = ()
+    """Direction of each metric; empty for all True."""
+    codes: NDArray[np.int64] | None = None
+    """Option indices of each candidate, (N, n_choices), for strategies that look at the architecture itself."""
+
+    def __post_init__(self) -> None:
+        if self.scores.ndim != 2 or self.scores.shape[1] != len(self.metrics):
+            raise ConfigError(f"`scores` must be (candidates, {len(self.metrics)} metrics); got {self.scores.shape}.")
+        if len(self.scores) == 0:
+            raise ConfigError("There must be at least one candidate; got an empty pool.")
+        if self.budget < 1:
+            raise ConfigError(f"The budget must be at least 1 evaluation; got {self.budget}.")
+        if self.higher_is_better and len(self.higher_is_better) != len(self.metrics):
+            raise ConfigError(f"`higher_is_better` must have one entry a metric ({len(self.metrics)}); got {len(self.higher_is_better)}.")
+        if self.codes is not None and len(self.codes) != len(self.scores):
+            raise ConfigError(f"`codes` must have one row a candidate ({len(self.scores)}); got {len(self.codes)}.")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def limit(self) -> int:
+        """Queries that can be made: the budget, or all candidates where there are fewer."""
+        return min(self.budget, len(self.scores))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One query, in the order of asking."""
+
+    row: int
+    """The candidate."""
+    value: float | None = None
+    """f of the candidate, finite, higher is better; None while pending, and for a failed trial."""
+    failed: bool = False
+    """The evaluation failed: it counts, and the strategy takes it for the worst value seen."""
+
+    @property
+    def pending(self) -> bool:
+        """Asked and not yet told."""
+        return self.value is None and not self.failed
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The next candidate to evaluate, and why."""
+
+    row: int
+    """The candidate."""
+    phase: str
+    """What the query is for, such as ``"explore"`` or ``"exploit"``."""
+    weights: tuple[float, ...] | None = None
+    """Weights of the combined metric that chose it, one a metric; None where the strategy has none."""
+    reason: str = ""
+    """One sentence for the report."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a strategy has learned from a history."""
+
+    weights: tuple[float, ...] | None = None
+    """Weights of its final combined metric, one a metric; None where it learns none."""
+    combined: NDArray[np.float64] | None = None
+    """The final combined metric of every candidate, (N,), higher is better; NaN for excluded ones."""
+    n_explored: int | None = None
+    """T0: queries spent on learning; None where there is no such phase."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else the report may show; JSON values."""
+
+
+class Strategy(abc.ABC):
+    """Decides which candidate deserves the next query.
+
+    A deterministic function of the problem and the history in order of asking: a copy in another process that is given the same history proposes the
+    same candidate, so resuming is replaying. What an instance remembers between calls is a cache of that function and nothing else.
+
+    Laws, tested for every entry of the catalogue: never proposes a candidate of the history; every undefined score is survived; stops with `AskTellError` when
+    the budget is spent or nothing is left; several queries may be pending.
+    """
+
+    name: ClassVar[str]
+    """The name in the catalogue."""
+
+    @abc.abstractmethod
+    def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
+        """The next candidate; called by `ask` with a history that leaves at least one."""
+
+    def summarise(self, problem: Problem, history: Sequence[Trial]) -> Summary:  # noqa: ARG002
+        """What has been learned so far; an empty summary for strategies that learn no combined metric."""
+        return Summary()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What to pass to the constructor to get this strategy again; JSON values."""
+        return {}
+
+    def ask(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
+        """The next candidate to evaluate.
+
+        Args:
+            problem: The candidates and their scores.
+            history: All queries so far in the order of asking, pending and failed ones included.
+
+        Raises:
+            AskTellError: The budget is spent, no candidate is left, or the history has an impossible or repeated row.
+        """
+        check_history(problem, history)
+        if len(history) >= problem.budget:
+            raise AskTellError(f"The budget of {problem.budget} evaluations is spent; ask for a larger one to go on.")
+        if len(history) >= len(problem):
+            raise AskTellError(f"All {len(problem)} candidates have been evaluated; enlarge the pool to go on.")
+        proposal = self.propose(problem, history)
+        if any(proposal.row == trial.row for trial in history):
+            raise AskTellError(f"Strategy {self.name!r} proposed candidate {proposal.row} twice. This is a fault of the strategy.")
+        return proposal
+
+
+def check_history(problem: Problem, history: Sequence[Trial]) -> None:
+    """Raise unless every row exists, none repeats, and values are finite.
+
+    Raises:
+        AskTellError: The history is impossible for this problem.
+    """
+    seen: set[int] = set()
+    for number, trial in enumerate(history):
+        if not 0 <= trial.row < len(problem):
+            raise AskTellError(f"Trial {number} names candidate {trial.row}; there are {len(problem)}.")
+        if trial.row in seen:
+            raise AskTellError(f"Trial {number} repeats candidate {trial.row}; a candidate is evaluated once.")
+        if trial.value is not None and (trial.failed or not np.isfinite(trial.value)):
+            raise AskTellError(f"Trial {number} must have a finite value or be failed; got {trial.value} and failed={trial.failed}.")
+        seen.add(trial.row)
+
+
+def incumbent(history: Sequence[Trial]) -> Trial | None:
+    """The best completed trial; the earliest one on ties; None where none has completed."""
+    done = [(trial.value, -place, trial) for place, trial in enumerate(history) if trial.value is not None]
+    return max(done, key=lambda entry: entry[:2])[2] if done else None
