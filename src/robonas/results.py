@@ -1,0 +1,261 @@
+"""What a search found: the winner, every query, what the strategy learned, and how to get the network back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from robonas.errors import StudyError
+from robonas.objectives.base import CurvePoint
+from robonas.strategies.base import Summary
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from robonas.architecture import Architecture
+    from robonas.scores import ScoreTable
+    from robonas.spaces import SearchSpace
+
+StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "interrupted"]
+"""Why a search ended."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One evaluation of the objective."""
+
+    number: int
+    """From 1, in the order of asking."""
+    architecture: str
+    """The text of the architecture."""
+    row: int
+    """Its row in the table of scores."""
+    phase: str
+    """What the query was for, such as ``"explore"`` or ``"exploit"``."""
+    state: Literal["complete", "failed", "running"]
+    """Running: asked, and not answered before the search stopped."""
+    value: float | None = None
+    """The objective's value in its own direction; None unless complete."""
+    seconds: float = 0.0
+    """What the evaluation took, or the recorded cost of a table."""
+    reason: str = ""
+    """Why the strategy chose it."""
+    failure: str | None = None
+    """Why it failed; None unless failed."""
+    weights: tuple[float, ...] | None = None
+    """Weights of the combined metric that chose it, one a metric."""
+    curve: tuple[CurvePoint, ...] = ()
+    """The learning curve."""
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """A search, finished or stopped."""
+
+    study: str
+    """Name of the study."""
+    space: SearchSpace
+    """Where the candidates come from."""
+    scores: ScoreTable
+    """The pool and its scores; no metric columns where the strategy needed none."""
+    strategy: str
+    """Name of the strategy."""
+    objective: str
+    """Name of the objective."""
+    value_name: str
+    """What a value is, such as ``"validation accuracy"``."""
+    direction: Literal["maximize", "minimize"]
+    """Of the values."""
+    budget: int
+    """Evaluations that were allowed."""
+    seed: int
+    """The run's seed."""
+    queries: tuple[Query, ...]
+    """Every query, in the order of asking."""
+    stop_reason: StopReason
+    """Why it ended."""
+    summary: Summary = field(default_factory=Summary)
+    """What the strategy learned; ``combined`` has one entry a row of `scores`, where isomorphic rows share theirs."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """All settings of the search that change its result; JSON values."""
+    folder: Path | None = None
+    """Where the study, the scores, the trained parameters and the report lie; None for a search in memory."""
+
+    @cached_property
+    def best(self) -> Query:
+        """The best completed query; the earliest one on ties.
+
+        Raises:
+            StudyError: No query has completed; the message has the failures' commonest reason.
+        """
+        done = [query for query in self.queries if query.value is not None]
+        if not done:
+            failures = [query.failure for query in self.queries if query.failure]
+            why = f" The first failure: {failures[0]}" if failures else ""
+            raise StudyError(f"Study '{self.study}' has no completed evaluation among {len(self.queries)}.{why}")
+        sign = 1.0 if self.direction == "maximize" else -1.0
+        return max(done, key=lambda query: (sign * (query.value or 0.0), -query.number))
+
+    @property
+    def value(self) -> float:
+        """The best value, in the objective's own direction."""
+        value = self.best.value
+        assert value is not None
+        return value
+
+    @property
+    def text(self) -> str:
+        """The winner's text."""
+        return self.best.architecture
+
+    @property
+    def architecture(self) -> Architecture:
+        """The winner."""
+        return self.space.parse(self.text)
+
+    @property
+    def weights(self) -> dict[str, float] | None:
+        """Learned weight of each metric; None for strategies that learn none."""
+        if self.summary.weights is None:
+            return None
+        return dict(zip(self.scores.metrics, self.summary.weights, strict=True))
+
+    @property
+    def n_explored(self) -> int | None:
+        """T0: queries spent on learning the weights, an outcome of the search; None for strategies without that phase."""
+        return self.summary.n_explored
+
+    @property
+    def seconds(self) -> float:
+        """What all evaluations took together."""
+        return sum(query.seconds for query in self.queries)
+
+    @property
+    def parameters_file(self) -> Path | None:
+        """The winner's trained parameters (safetensors); None where nothing was trained or kept."""
+        path = self.folder / "best.safetensors" if self.folder else None
+        return path if path is not None and path.is_file() else None
+
+    def history(self) -> pd.DataFrame:
+        """One row a query, with the best value so far in ``best``."""
+        frame = pd.DataFrame(
+            {
+                "number": [query.number for query in self.queries],
+                "architecture": [query.architecture for query in self.queries],
+                "phase": [query.phase for query in self.queries],
+                "state": [query.state for query in self.queries],
+                "value": np.array(
+                    [np.nan if query.value is None else query.value for query in self.queries], dtype=float
+                ),
+                "seconds": [query.seconds for query in self.queries],
+                "failure": [query.failure for query in self.queries],
+            }
+        )
+        frame["best"] = (frame["value"].cummax() if self.direction == "maximize" else frame["value"].cummin()).ffill()
+        return frame
+
+    def combined(self) -> NDArray[np.float64] | None:
+        """The learned combined metric of every row of `scores`, higher is better; None for strategies that learn none."""
+        return self.summary.combined
+
+    def build(self, *, trained: bool = True) -> nn.Module:
+        """The winning network.
+
+        Args:
+            trained: Load the trained parameters, where they were kept.
+
+        Raises:
+            StudyError: They are asked for, and were not kept.
+        """
+        network = self.space.build_seeded(self.architecture, self.seed)
+        if trained:
+            network.load_state_dict(self.load_parameters())
+            network.eval()
+        return network
+
+    def load_parameters(self) -> dict[str, Tensor]:
+        """The winner's trained parameters and buffers.
+
+        Raises:
+            StudyError: They were not kept.
+        """
+        from safetensors.torch import load_file
+
+        if self.parameters_file is None:
+            raise StudyError(
+                f"Study '{self.study}' kept no trained parameters: it ran in memory or on recorded values. Use `build(trained=False)`."
+            )
+        parameters: dict[str, Tensor] = load_file(self.parameters_file)
+        return parameters
+
+    def size(self) -> dict[str, float]:
+        """The winner's ``parameters`` and ``macs`` (multiply-accumulates of one sample, counted by PyTorch)."""
+        return network_size(lambda: self.space.build_seeded(self.architecture, self.seed), self.space.input_shape)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the tables and the curves, as JSON values."""
+        return {
+            "study": self.study,
+            "strategy": self.strategy,
+            "objective": self.objective,
+            "value_name": self.value_name,
+            "direction": self.direction,
+            "best": {
+                "architecture": self.text,
+                "choices": dict(self.architecture),
+                "value": self.value,
+                "query": self.best.number,
+                **self.size(),
+                "parameters_file": str(self.parameters_file) if self.parameters_file else None,
+            },
+            "budget": self.budget,
+            "seed": self.seed,
+            "stop_reason": self.stop_reason,
+            "n_explored": self.n_explored,
+            "weights": self.weights,
+            "pool": len(self.scores),
+            "seconds": {"evaluations": self.seconds, "scoring": self.scores.seconds()},
+            "queries": [
+                {
+                    "number": query.number,
+                    "architecture": query.architecture,
+                    "phase": query.phase,
+                    "state": query.state,
+                    "value": query.value,
+                    "seconds": query.seconds,
+                    "failure": query.failure,
+                }
+                for query in self.queries
+            ],
+            "settings": dict(self.settings),
+        }
+
+    def write_json(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_json` to a file."""
+        from robonas.files import write_text
+
+        write_text(path, json.dumps(self.to_json(), indent=2) + "\n")
+
+
+def network_size(build: Callable[[], nn.Module], input_shape: tuple[int, ...]) -> dict[str, float]:
+    """How large a network is, without running it on real memory.
+
+    Returns:
+        ``parameters``, and ``macs``: multiply-accumulates for one sample, half the operations that PyTorch's own counter finds.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = build().eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, *input_shape))
+    return {"parameters": sum(p.numel() for p in network.parameters()), "macs": counter.get_total_flops() // 2}

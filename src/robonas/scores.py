@@ -1,0 +1,248 @@
+"""The table of scores: architectures × metrics, why a score is missing, what it cost, and where it all came from."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+
+from robonas.errors import ScoreTableError
+from robonas.files import replacing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from robonas.metrics import Score
+
+FORMAT = 1
+"""Version of the file's layout; a newer one is refused, an older one is read."""
+_METADATA_KEY = b"robonas"
+_REASON, _SECONDS = "reason:", "seconds:"
+
+
+def provenance(space_name: str, space_settings: Mapping[str, Any], batch_fingerprint: str, seed: int) -> dict[str, Any]:
+    """Where scores come from: what they depend on, and the versions that made them; JSON values."""
+    return {
+        "format": FORMAT,
+        "space": {"name": space_name, "settings": dict(space_settings)},
+        "batch": batch_fingerprint,
+        "seed": seed,
+        "versions": {"python": platform.python_version()}
+        | {name: _version(name) for name in ("robonas", "torch", "numpy")},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "unknown"
+
+
+def check_provenance(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
+    """Raise unless scores of `found` can stand beside scores of `wanted`; warn where only versions differ.
+
+    Raises:
+        ScoreTableError: Another space, batch or seed, or a newer file format.
+    """
+    if found.get("format", 0) > FORMAT:
+        raise ScoreTableError(
+            f"Scores file '{path}' has format {found['format']}; this robonas reads up to {FORMAT}. Update robonas."
+        )
+    for key, word in (("space", "search space"), ("batch", "batch"), ("seed", "seed")):
+        if found.get(key) != wanted.get(key):
+            raise ScoreTableError(
+                f"Scores file '{path}' was written for another {word} ({_brief(found.get(key))}) than this run's "
+                f"({_brief(wanted.get(key))}). Name another file, or delete this one to score again."
+            )
+    stale = {
+        package: (old, wanted["versions"].get(package))
+        for package, old in found.get("versions", {}).items()
+        if package in {"robonas", "torch"} and old != wanted["versions"].get(package)
+    }
+    if stale:
+        changes = ", ".join(f"{package} {old} then, {new} now" for package, (old, new) in stale.items())
+        warnings.warn(
+            f"Scores file '{path}' was begun with other versions ({changes}); its scores are kept as they are.",
+            stacklevel=3,
+        )
+
+
+def _brief(value: object) -> str:
+    return json.dumps(value) if not isinstance(value, str) else value
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """Raw scores of a pool of architectures.
+
+    A score is the metric's own value. NaN means undefined here, and `reason` says why. Scaling, and what NaN becomes, belong to the strategy.
+    """
+
+    frame: pd.DataFrame
+    """One row an architecture, in the order of the pool: ``architecture`` and ``canonical`` (texts of the space), a column a metric with its scores, and for each
+    metric ``reason:NAME`` (None where there is a score) and ``seconds:NAME`` (CPU seconds)."""
+    metrics: tuple[str, ...]
+    """Names of the metrics, in the order of the columns."""
+    provenance: Mapping[str, Any]
+    """Space, batch, seed and versions; see `provenance`."""
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """The texts of the architectures."""
+        return tuple(self.frame["architecture"])
+
+    @cached_property
+    def scores(self) -> NDArray[np.float64]:
+        """The scores, (n_architectures, n_metrics), a read-only copy."""
+        values = np.array(self.frame[list(self.metrics)], dtype=np.float64)
+        values.setflags(write=False)
+        return values
+
+    def reason(self, row: int, metric: str) -> str | None:
+        """Why this architecture has no score by this metric; None where it has one."""
+        value = self.frame[_REASON + metric].iloc[row]
+        return None if pd.isna(value) else str(value)
+
+    def distinct(self) -> NDArray[np.int64]:
+        """Rows of the first architecture of each isomorphism class, in order."""
+        return np.flatnonzero(~self.frame["canonical"].duplicated().to_numpy()).astype(np.int64)
+
+    def seconds(self) -> float:
+        """CPU seconds that all scores took; isomorphic architectures, which share theirs, counted once."""
+        return float(self.frame.iloc[self.distinct()][[_SECONDS + name for name in self.metrics]].to_numpy().sum())
+
+    def summary(self) -> pd.DataFrame:
+        """One row a metric: ``defined`` and ``undefined`` counts, ``minimum``, ``median``, ``maximum``, ``seconds`` in all, and the commonest ``reason``."""
+        rows = []
+        first = self.frame.iloc[self.distinct()]
+        for name in self.metrics:
+            values, reasons = self.frame[name], self.frame[_REASON + name].dropna()
+            rows.append(
+                {
+                    "metric": name,
+                    "defined": int(values.notna().sum()),
+                    "undefined": int(values.isna().sum()),
+                    "minimum": values.min(),
+                    "median": values.median(),
+                    "maximum": values.max(),
+                    "seconds": float(first[_SECONDS + name].sum()),
+                    "reason": str(reasons.mode().iloc[0]) if len(reasons) else None,
+                }
+            )
+        return pd.DataFrame(rows).set_index("metric")
+
+    def warnings(self) -> list[str]:
+        """What a user should know before trusting these scores, a sentence each; empty where all is well."""
+        sentences = []
+        for name, row in self.summary().iterrows():
+            if row["undefined"] * 2 > len(self):
+                sentences.append(
+                    f"Metric {name!r} is undefined for {row['undefined']:,} of {len(self):,} architectures: {row['reason']}"
+                )
+            elif row["minimum"] == row["maximum"] and len(self) > 1:
+                sentences.append(
+                    f"Metric {name!r} has the same score for all architectures ({row['minimum']:.6g}): it cannot tell them apart."
+                )
+        return sentences
+
+    def select(self, metrics: Sequence[str]) -> ScoreTable:
+        """The same architectures with these metrics only.
+
+        Raises:
+            ScoreTableError: A metric that this table does not have.
+        """
+        for name in metrics:
+            if name not in self.metrics:
+                raise ScoreTableError(f"The table has no metric {name!r}; it has {', '.join(self.metrics)}.")
+        columns = [prefix + name for name in metrics for prefix in ("", _REASON, _SECONDS)]
+        return ScoreTable(self.frame[["architecture", "canonical", *columns]], tuple(metrics), self.provenance)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write a Parquet file, whole or not at all; readable by pandas, and by `read` with its provenance."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        content = pa.Table.from_pandas(self.frame, preserve_index=False)
+        note = json.dumps({"metrics": self.metrics, "provenance": self.provenance})
+        content = content.replace_schema_metadata({**(content.schema.metadata or {}), _METADATA_KEY: note.encode()})
+        with replacing(path) as temporary:
+            pq.write_table(content, temporary)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ScoreTableError: The file is damaged, or not a table of scores.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            content = pq.read_table(Path(path))
+            note = json.loads((content.schema.metadata or {})[_METADATA_KEY])
+            metrics, origin = tuple(note["metrics"]), note["provenance"]
+            frame = content.to_pandas()
+            wanted = [
+                "architecture",
+                "canonical",
+                *(prefix + name for name in metrics for prefix in ("", _REASON, _SECONDS)),
+            ]
+            frame = frame[wanted]
+        except FileNotFoundError:
+            raise
+        except KeyError as error:
+            raise ScoreTableError(
+                f"'{path}' is a Parquet file, but not robonas's table of scores: {error} is missing."
+            ) from error
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise ScoreTableError(
+                f"Scores file '{path}' is damaged ({error}). Restore it, or delete it to score again."
+            ) from error
+        return cls(frame, metrics, origin)
+
+    @classmethod
+    def from_scores(
+        cls,
+        architectures: Iterable[tuple[str, str]],
+        scores: Mapping[str, Mapping[str, Score]],
+        metrics: Sequence[str],
+        origin: Mapping[str, Any],
+    ) -> Self:
+        """Assemble a table.
+
+        Args:
+            architectures: Texts of each architecture and of its canonical form.
+            scores: By canonical text, then by metric.
+            metrics: The columns.
+            origin: The provenance.
+        """
+        pairs = list(architectures)
+        columns: dict[str, list[Any]] = {
+            "architecture": [text for text, _ in pairs],
+            "canonical": [text for _, text in pairs],
+        }
+        for name in metrics:
+            found = [scores[canonical][name] for _, canonical in pairs]
+            columns[name] = [score.value for score in found]
+            columns[_REASON + name] = [score.reason if math.isnan(score.value) else None for score in found]
+            columns[_SECONDS + name] = [score.seconds for score in found]
+        types = {name: np.float64 for name in metrics} | {_SECONDS + name: np.float64 for name in metrics}
+        frame = pd.DataFrame(columns).astype(types | {_REASON + name: object for name in metrics})
+        return cls(frame, tuple(metrics), origin)

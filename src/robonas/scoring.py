@@ -1,0 +1,339 @@
+"""Scoring a pool of architectures: isomorphic ones once, on one process or many, surviving any stop."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from robonas.architecture import Architecture
+from robonas.errors import ConfigError, NasError, NetworkError, ScoreTableError
+from robonas.metrics import Metric, Score, compute, resolve_metrics
+from robonas.scores import ScoreTable, check_provenance, provenance
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from robonas.batch import Batch
+    from robonas.spaces import SearchSpace
+
+CHUNK = 8
+"""Architectures a task: small, so that a stop loses little, and large enough to make its overhead vanish."""
+PROBES = 3
+"""Networks that must all return something else than logits before a run is refused."""
+NOT_SCORED = "not scored yet"
+"""Reason in a file that holds more metrics for some architectures than for others."""
+
+Scores = dict[str, Score]
+
+
+def score(
+    space: SearchSpace,
+    pool: Iterable[Architecture | str],
+    metrics: Sequence[str | Metric | Callable[..., float]],
+    batch: Batch,
+    *,
+    seed: int = 0,
+    n_jobs: int = 1,
+    cache: str | os.PathLike[str] | None = None,
+    output: Callable[[Any], Tensor] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ScoreTable:
+    """Score every architecture of a pool by every metric.
+
+    Each isomorphism class is built and scored once, with parameters seeded by its canonical text, so that a score depends on the architecture, the batch and the
+    seed, and not on the pool, its order, the number of processes or a restart. Every process computes with one thread, for the same reason.
+
+    With a `cache`, results are appended to ``CACHE.partial`` as they come; the file itself is written when all are there. A run that was stopped at any
+    moment goes on where it was, and a larger pool or more metrics compute only what is new.
+
+    Args:
+        space: Reads texts, and builds the networks.
+        pool: Architectures, or their texts. Repeats are allowed, and cost nothing.
+        metrics: Names, ``package.module:NAME``, `Metric` objects, or functions of `Passes`.
+        batch: What all networks see.
+        seed: Of the networks' parameters.
+        n_jobs: Processes; 1 is this one, -1 is one a core, as joblib counts them.
+        cache: Path of a Parquet file to resume from and to write.
+        output: From what a network returns to its logits, where it returns something else.
+        progress: Called with the classes done and the classes in all, at the start and whenever some are done.
+
+    Returns:
+        The scores in the order of the pool. A metric that fails on a network, and a network that cannot be built, give NaN with the reason.
+
+    Raises:
+        ArchitectureError: A text or an architecture that is not of this space.
+        ConfigError: No architecture, no metric, or a batch whose shape is not the space's.
+        UnknownNameError: No such metric.
+        NetworkError: Networks return something that is not logits; told before the first score.
+        ScoreTableError: The cache is damaged, cannot be written, or belongs to another space, batch or seed.
+    """
+    resolved = resolve_metrics(metrics)
+    names = [metric.name for metric in resolved]
+    pairs = _texts(space, pool)
+    if not pairs:
+        raise ConfigError("The pool must have at least one architecture; got none.")
+    if batch.input_shape != space.input_shape or batch.n_classes != space.n_classes:
+        raise ConfigError(
+            f"The batch must have inputs of shape {space.input_shape} and {space.n_classes} classes, as the search space; "
+            f"got {batch.input_shape} and {batch.n_classes}."
+        )
+    origin = provenance(space.name, space.settings, batch.fingerprint(), seed)
+    with _Journal(cache, origin) as journal:
+        wanted: dict[str, list[Metric]] = {}
+        for _, canonical in pairs:
+            if canonical not in wanted:
+                have = journal.scores.get(canonical, {})
+                wanted[canonical] = [metric for metric in resolved if metric.name not in have]
+        todo = {text: missing for text, missing in wanted.items() if missing}
+        done = len(wanted) - len(todo)
+        if progress:
+            progress(done, len(wanted))
+        if todo:
+            _probe(space, list(todo)[:PROBES], batch, seed, output)
+        for results in _run(space, todo, batch, seed, output, n_jobs):
+            for canonical, found in results.items():
+                journal.add(canonical, found)
+            journal.flush()
+            done += len(results)
+            if progress:
+                progress(done, len(wanted))
+        table = ScoreTable.from_scores(pairs, journal.scores, names, origin)
+        journal.finish(table)
+    return table
+
+
+def _texts(space: SearchSpace, pool: Iterable[Architecture | str]) -> list[tuple[str, str]]:
+    pairs = []
+    for entry in pool:
+        architecture = space.parse(entry) if isinstance(entry, str) else space.check(entry)
+        pairs.append((space.format(architecture), space.format(space.canonical(architecture))))
+    return pairs
+
+
+def _probe(
+    space: SearchSpace, texts: Iterable[str], batch: Batch, seed: int, output: Callable[[Any], Tensor] | None
+) -> None:
+    """Let a fault that all networks share, such as a tuple for logits, be one clear error instead of a table of NaN."""
+    fault: NetworkError | None = None
+    for text in texts:
+        try:
+            compute(space.build_seeded(space.parse(text), seed), batch, ("grad_norm",), seed=seed, output=output)
+        except NetworkError as error:
+            fault = error
+        except Exception:  # noqa: BLE001  # a builder or network that fails is a NaN with a reason, told by its scores
+            return
+        else:
+            return
+    if fault is not None:
+        raise fault
+
+
+# ── the map over candidates ──
+
+
+def _run(
+    space: SearchSpace,
+    todo: Mapping[str, list[Metric]],
+    batch: Batch,
+    seed: int,
+    output: Callable[[Any], Tensor] | None,
+    n_jobs: int,
+) -> Iterator[dict[str, Scores]]:
+    """Scores of all classes, chunk by chunk as they come; a worker that dies costs a retry of the chunks in flight."""
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    def map_chunks(chunks: Iterable[list[tuple[str, list[Metric]]]], jobs: int) -> Iterator[dict[str, Scores]]:
+        tasks = (delayed(_score_chunk)(space, chunk, batch, seed, output) for chunk in chunks)
+        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+
+    left = dict(todo)
+    try:
+        for results in map_chunks(_chunks(todo), n_jobs):
+            for text in results:
+                del left[text]
+            yield results
+    except TerminatedWorkerError:
+        # Some architecture kills its process, by memory as a rule. One at a time finds out which; the others lose nothing.
+        for text, metrics in list(left.items()):
+            try:
+                yield from map_chunks([[(text, metrics)]], 2)
+            except TerminatedWorkerError:
+                reason = "the process that scored it died; it may need more memory than there is"
+                yield {text: {metric.name: Score(math.nan, reason) for metric in metrics}}
+
+
+def _chunks(todo: Mapping[str, list[Metric]]) -> Iterator[list[tuple[str, list[Metric]]]]:
+    entries = iter(todo.items())
+    while chunk := list(itertools.islice(entries, CHUNK)):
+        yield chunk
+
+
+def _score_chunk(
+    space: SearchSpace,
+    chunk: Sequence[tuple[str, list[Metric]]],
+    batch: Batch,
+    seed: int,
+    output: Callable[[Any], Tensor] | None,
+) -> dict[str, Scores]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return {text: _score_one(space, text, metrics, batch, seed, output) for text, metrics in chunk}
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _score_one(
+    space: SearchSpace,
+    text: str,
+    metrics: Sequence[Metric],
+    batch: Batch,
+    seed: int,
+    output: Callable[[Any], Tensor] | None,
+) -> Scores:
+    try:
+        network = space.build_seeded(space.parse(text), seed)
+    except Exception as error:  # noqa: BLE001  # a user's builder can raise anything, and one network must not end a run
+        reason = f"the network cannot be built: {type(error).__name__}: {error}"
+        return {metric.name: Score(math.nan, reason) for metric in metrics}
+    try:
+        return compute(network, batch, metrics, seed=seed, output=output)
+    except NasError as error:
+        return {metric.name: Score(math.nan, str(error)) for metric in metrics}
+
+
+# ── the cache ──
+
+
+class _Journal:
+    """Scores on disk: a Parquet file that is complete, and beside it the lines that came since."""
+
+    def __init__(self, path: str | os.PathLike[str] | None, origin: Mapping[str, Any]) -> None:
+        self.scores: dict[str, Scores] = {}
+        self._path = Path(path) if path is not None else None
+        self._origin = origin
+        self._stream: IO[str] | None = None
+
+    def __enter__(self) -> _Journal:
+        if self._path is None:
+            return self
+        if self._path.exists():
+            table = ScoreTable.read(self._path)
+            check_provenance(table.provenance, self._origin, self._path)
+            self._take(table)
+        partial = self._partial
+        try:
+            kept = self._replay(partial) if partial.exists() else None
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = partial.open("a", encoding="utf-8")
+            if kept is None:
+                self._stream.write(json.dumps({"provenance": self._origin}) + "\n")
+            elif kept < partial.stat().st_size:
+                self._stream.truncate(kept)  # the torn line of a run that was killed while writing
+            self.flush()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    @property
+    def _partial(self) -> Path:
+        assert self._path is not None
+        return self._path.with_name(self._path.name + ".partial")
+
+    def _unwritable(self, error: OSError) -> ScoreTableError:
+        return ScoreTableError(
+            f"Cannot write scores to '{self._path}': {error.strerror or error}. What was scored before is kept; "
+            "make room or name another file, and run again."
+        )
+
+    def _take(self, table: ScoreTable) -> None:
+        for row in table.frame.to_dict("records"):
+            found = self.scores.setdefault(row["canonical"], {})
+            for name in table.metrics:
+                reason = row[f"reason:{name}"]
+                if reason != NOT_SCORED:
+                    found[name] = Score(row[name], reason if isinstance(reason, str) else None, row[f"seconds:{name}"])
+
+    def _replay(self, partial: Path) -> int | None:
+        """Take the lines of a journal; returns how many bytes of it are whole, or None where not even its first line is."""
+        size = 0
+        with partial.open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    entry = json.loads(line)
+                    if number == 1:
+                        check_provenance(entry["provenance"], self._origin, partial)
+                    else:
+                        found = self.scores.setdefault(entry["canonical"], {})
+                        for name, (value, reason, seconds) in entry["scores"].items():
+                            found[name] = Score(math.nan if value is None else value, reason, seconds)
+                except (KeyError, TypeError, json.JSONDecodeError) as error:
+                    raise ScoreTableError(
+                        f"Line {number} of '{partial}' is damaged ({error}). Restore the file, or delete it to score its architectures again."
+                    ) from error
+                size += len(line)
+        if size == 0:
+            partial.unlink()
+            return None
+        return size
+
+    def add(self, canonical: str, found: Scores) -> None:
+        """Remember the scores of one class, and write them."""
+        self.scores.setdefault(canonical, {}).update(found)
+        if self._stream is not None:
+            values = {
+                name: (None if math.isnan(entry.value) else entry.value, entry.reason, round(entry.seconds, 6))
+                for name, entry in found.items()
+            }
+            try:
+                self._stream.write(json.dumps({"canonical": canonical, "scores": values}) + "\n")
+            except OSError as error:
+                raise self._unwritable(error) from error
+
+    def flush(self) -> None:
+        """Make what was added safe from a kill and a power cut."""
+        if self._stream is not None:
+            try:
+                self._stream.flush()
+                os.fsync(self._stream.fileno())
+            except OSError as error:
+                raise self._unwritable(error) from error
+
+    def finish(self, table: ScoreTable) -> None:
+        """Write the whole table, together with what earlier runs left of other architectures, and drop the journal."""
+        if self._path is None or self._stream is None:
+            return
+        try:
+            self._merged(table).write(self._path)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self._stream.close()
+        self._partial.unlink(missing_ok=True)
+
+    def _merged(self, table: ScoreTable) -> ScoreTable:
+        assert self._path is not None
+        if not self._path.exists():
+            return table
+        old = ScoreTable.read(self._path)
+        names = list(dict.fromkeys((*old.metrics, *table.metrics)))
+        pairs = dict.fromkeys(zip(old.frame["architecture"], old.frame["canonical"], strict=True))
+        pairs |= dict.fromkeys(zip(table.frame["architecture"], table.frame["canonical"], strict=True))
+        missing = Score(math.nan, NOT_SCORED)
+        scores = {
+            canonical: {name: self.scores[canonical].get(name, missing) for name in names} for _, canonical in pairs
+        }
+        return ScoreTable.from_scores(pairs, scores, names, self._origin)
