@@ -1,0 +1,121 @@
+"""Data sets: images and labels to score with and to train on.
+
+Adding one: a file beside this one with a function that returns `LabelledData`, and a line in `DATASETS`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from robonas.catalogue import import_object, lookup
+from robonas.datasets.data import LabelledData, from_arrays
+from robonas.datasets.digits import load_digits
+from robonas.datasets.folder import load_folder
+from robonas.datasets.from_torch import from_dataset
+from robonas.datasets.npz import load_npz
+from robonas.datasets.torchvision import load_torchvision
+from robonas.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of data and its card."""
+
+    name: str
+    """The name in the catalogue, before the colon."""
+    load: Callable[..., LabelledData]
+    """Reads the data; what stands after the colon is its first argument, where it takes one."""
+    place: str | None
+    """What stands after the colon; None where nothing does."""
+    meaning: str
+    """What it is, in one sentence."""
+
+
+DATASETS: Mapping[str, Source] = {
+    "digits": Source(
+        "digits", load_digits, None, "1,797 handwritten digits of 8x8 pixels, 10 classes; ships with scikit-learn."
+    ),
+    "folder": Source("folder", load_folder, "PATH", "Images in a folder with one folder a class, read with Pillow."),
+    "npz": Source("npz", load_npz, "PATH.npz", "Arrays x and y (or images and labels, …) in a NumPy file."),
+    "torchvision": Source(
+        "torchvision", load_torchvision, "NAME", "A data set of torchvision, such as CIFAR10, from a root folder."
+    ),
+}
+"""Every kind of data by name."""
+
+
+def load_dataset(name_or_path: str | Path, **settings: Any) -> LabelledData:
+    """Data by one text: ``digits``, ``folder:PATH``, ``npz:PATH.npz``, ``torchvision:CIFAR10``, ``package.module:NAME``, or the path alone.
+
+    Args:
+        name_or_path: The text. `NAME` is a `LabelledData`, a `torch.utils.data.Dataset`, or a function that makes one of them.
+        settings: What the kind takes: `size`, `mode` and `memory_limit` for `folder` and `torchvision`; `root`, `download` and options of the class for
+            `torchvision`; `n_classes` for a Dataset of one's own. Those that are None are left out.
+
+    Raises:
+        UnknownNameError: There is no such kind, module or name.
+        ConfigError: The kind does not take these settings.
+        DataError: The data cannot be read or used.
+        MissingExtraError: torchvision is not installed.
+
+    Example:
+        >>> load_dataset("digits")
+        LabelledData('digits', n=1797, input_shape=(1, 8, 8), n_classes=10)
+    """
+    settings = {name: value for name, value in settings.items() if value is not None}
+    text = str(name_or_path)
+    name, colon, place = text.partition(":")
+    if name in DATASETS:
+        source = DATASETS[name]
+        if source.place is None and colon:
+            raise DataError(f"Data set {name!r} takes nothing after its name; got {text!r}.")
+        if source.place is not None and not place:
+            raise DataError(f"Data set {name!r} must be given as '{name}:{source.place}'; got {text!r}.")
+        return _call(source.load, text, [place] if source.place is not None else [], settings)
+    path = Path(name_or_path).expanduser()
+    if path.suffix == ".npz" and not colon:
+        return _call(load_npz, text, [path], settings)
+    if path.is_dir():
+        return _call(load_folder, text, [path], settings)
+    if path.is_file():
+        raise DataError(f"'{text}' must be a folder of images or an .npz file.")
+    if colon:
+        return _own(text, settings)
+    if "/" in text or text.startswith(("~", ".")):
+        raise DataError(f"There is no '{text}'. Give a folder with one folder a class, or an .npz file.")
+    lookup("data set", text, DATASETS)
+    raise AssertionError("unreachable: `lookup` has raised")
+
+
+def _own(reference: str, settings: dict[str, Any]) -> LabelledData:
+    """The user's own data by ``package.module:NAME``."""
+    found = import_object("data set", reference)
+    if callable(found) and not isinstance(found, LabelledData | Dataset):
+        found = _call(found, reference, [], settings)
+        settings = {}
+    if isinstance(found, LabelledData):
+        if settings:
+            raise ConfigError(f"Data set {reference!r} is ready made and takes no {next(iter(settings))!r}.")
+        return found
+    if isinstance(found, Dataset):
+        return _call(from_dataset, reference, [found], {"name": reference, **settings})
+    raise DataError(
+        f"Data set {reference!r} must be a LabelledData, a torch.utils.data.Dataset, or a function that makes one; got a {type(found).__name__}."
+    )
+
+
+def _call(function: Callable[..., Any], text: str, arguments: list[Any], settings: dict[str, Any]) -> Any:
+    try:
+        inspect.signature(function).bind(*arguments, **settings)
+    except TypeError as error:
+        raise ConfigError(f"Data set {text!r} does not take these settings: {error}.") from error
+    return function(*arguments, **settings)
+
+
+__all__ = ["DATASETS", "LabelledData", "Source", "from_arrays", "from_dataset", "load_dataset"]

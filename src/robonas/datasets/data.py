@@ -1,0 +1,301 @@
+"""`LabelledData`: inputs and class labels, checked, with a split that leaks nothing."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from robonas.batch import Batch, check_labels
+from robonas.datasets.samples import InMemory, Samples
+from robonas.errors import ConfigError, DataError
+from robonas.randomness import numpy_generator
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+_STATISTICS_SAMPLES = 4096
+_BLOCK_NUMBERS = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledData:
+    """Inputs and their class labels.
+
+    Inputs are kept as they came, images as bytes or as floats. `split` standardises both of its parts, channel by channel, by the mean and the standard
+    deviation of the training part, so that the validation part shapes nothing that a network is trained with.
+
+    Made by `load_dataset`, `from_arrays` or `from_dataset`; not by hand.
+
+    Raises:
+        DataError: Fewer than two classes are present, or labels do not fit.
+    """
+
+    name: str
+    """What people call it, such as ``"digits"``."""
+    samples: Samples
+    """Where the inputs are."""
+    labels: Tensor
+    """Class indices, int64, (n,)."""
+    class_names: tuple[str, ...]
+    """Names of the classes, by index."""
+    rows: Tensor
+    """Which rows of `samples` belong to this part, int64, (n,)."""
+    mean: tuple[float, ...] | None = None
+    """Mean of each channel over the training part; None before a split."""
+    std: tuple[float, ...] | None = None
+    """Standard deviation of each channel over the training part, 1 where it is 0; None before a split."""
+
+    def __post_init__(self) -> None:
+        if len(self.labels) == 0:
+            raise DataError(f"Data set {self.name!r} must hold samples; it is empty.")
+        check_labels(self.labels, self.n_classes)
+        present = self.labels.unique()
+        if len(present) < 2:
+            raise DataError(
+                f"Data set {self.name!r} must have samples of at least 2 classes; all {len(self)} are of class "
+                f"{self.class_names[int(present[0])]!r}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"LabelledData({self.name!r}, n={len(self)}, input_shape={self.input_shape}, n_classes={self.n_classes})"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input, such as (3, 32, 32) for channels, height and width."""
+        return self.samples.shape
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes there are; some may have no sample."""
+        return len(self.class_names)
+
+    @property
+    def inputs(self) -> Tensor:
+        """All inputs as `standardise` gives them, float32, (n, *input_shape). A new tensor: for large data, walk `batches`."""
+        return torch.cat([self.standardise(raw) for raw in self.samples.batches(self._blocks(self.rows))])
+
+    def standardise(self, raw: Tensor) -> Tensor:
+        """Stored inputs as networks see them: float32, bytes divided by 255, each channel (x - mean) / std after a split.
+
+        Args:
+            raw: (k, *input_shape), on any device.
+        """
+        values = raw.to(torch.float32) / 255 if raw.dtype == torch.uint8 else raw
+        if self.mean is None or self.std is None:
+            return values
+        shape = (1, -1) + (1,) * (len(self.input_shape) - 1)
+        mean, std = (
+            torch.tensor(numbers, dtype=torch.float32, device=values.device).reshape(shape)
+            for numbers in (self.mean, self.std)
+        )
+        return (values - mean) / std
+
+    def batches(self, order: Sequence[Tensor], *, seed: int = 0, n_workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Stored inputs (not yet standardised) and labels for each list of places.
+
+        Args:
+            order: One tensor of places in [0, n) a batch.
+            seed: Of random transforms, where the data are read lazily.
+            n_workers: Processes that read ahead, where the data are read lazily; changes no value.
+        """
+        raw = self.samples.batches([self.rows[places] for places in order], seed=seed, n_workers=n_workers)
+        return ((values, self.labels[places]) for values, places in zip(raw, order, strict=True))
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        digest = hashlib.blake2b(digest_size=16)
+        self.samples.hash_into(digest, self.rows)
+        digest.update(self.labels.numpy().astype("<i8").tobytes())
+        digest.update(repr((self.n_classes, self.mean, self.std)).encode())
+        return digest.hexdigest()
+
+    def fingerprint(self) -> str:
+        """A short hash of inputs, labels and number of classes, whatever their names: the same on every machine.
+
+        Of data that are read lazily, 256 inputs and all labels are hashed.
+        """
+        return self._fingerprint
+
+    def split(self, fraction: float = 0.25, seed: int = 0) -> tuple[LabelledData, LabelledData]:
+        """A training and a validation part, both standardised by the statistics of the training part.
+
+        Every class is divided apart: `fraction` of its samples, rounded, at least one and never all, go to validation. With the same seed, a
+        larger fraction holds out the same samples and some more.
+
+        Args:
+            fraction: Share of every class to hold out, in (0, 1).
+            seed: Which samples.
+
+        Raises:
+            ConfigError: The fraction is not in (0, 1).
+            DataError: A class has a single sample.
+        """
+        if not 0 < fraction < 1:
+            raise ConfigError(f"The validation fraction must be between 0 and 1; got {fraction}.")
+        generator = numpy_generator("split", seed)
+        labels = self.labels.numpy()
+        held_out = np.zeros(len(labels), dtype=bool)
+        for index, name in enumerate(self.class_names):
+            places = generator.permutation(np.flatnonzero(labels == index))
+            if len(places) == 1:
+                raise DataError(
+                    f"Every class of {self.name!r} must have at least 2 samples, to train and to validate with; class {name!r} has 1. "
+                    "Add samples, or leave the class out."
+                )
+            if len(places):
+                held_out[places[: min(max(1, round(fraction * len(places))), len(places) - 1)]] = True
+        training = self._part(np.flatnonzero(~held_out))
+        mean, std = training._statistics()
+        return replace(training, mean=mean, std=std), replace(self._part(np.flatnonzero(held_out)), mean=mean, std=std)
+
+    def batch(self, size: int = 64, seed: int = 0, *, fraction: float = 0.25, split_seed: int = 0) -> Batch:
+        """Samples for the metrics, drawn without replacement from the training part of `split(fraction, split_seed)`, standardised as it is.
+
+        The defaults are those of `Training`: no sample that a search is judged on is seen.
+
+        Args:
+            size: How many samples.
+            seed: Which of the training part.
+            fraction: Share that is held out.
+            split_seed: Which samples are held out.
+
+        Raises:
+            DataError: The training part has fewer samples, or the drawn ones are a batch on which metrics are undefined.
+        """
+        training, _ = self.split(fraction, split_seed)
+        if size > len(training):
+            raise DataError(
+                f"A batch must be no larger than the training part of {self.name!r}, {len(training):,} samples; got {size:,}. "
+                "Ask for a smaller batch."
+            )
+        places = torch.from_numpy(numpy_generator("batch", seed).choice(len(training), max(size, 0), replace=False))
+        if size < 1:
+            raise DataError(
+                f"A batch must have at least 2 samples; got {size}. Metrics compare samples with each other; 64 is usual."
+            )
+        ((raw, labels),) = training.batches([places], seed=seed)
+        return Batch(training.standardise(raw), labels, self.n_classes)
+
+    def _blocks(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """The rows in pieces of at most 2²⁴ numbers, so that large images do not fill the memory with floats."""
+        return rows.split(max(1, _BLOCK_NUMBERS // math.prod(self.input_shape)))
+
+    def _part(self, places: NDArray[np.int64]) -> LabelledData:
+        chosen = torch.from_numpy(places)
+        return replace(self, rows=self.rows[chosen], labels=self.labels[chosen])
+
+    def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel, over all samples in memory, or 4,096 that are read lazily.
+
+        Rounded to seven digits, so that sums in another order on another machine end in the same numbers.
+        """
+        rows = self.rows
+        if not isinstance(self.samples, InMemory) and len(rows) > _STATISTICS_SAMPLES:
+            chosen = numpy_generator("statistics", len(rows)).choice(len(rows), _STATISTICS_SAMPLES, replace=False)
+            rows = rows[torch.from_numpy(np.sort(chosen))]
+        moments = []
+        for raw in self.samples.batches(self._blocks(rows)):
+            scale = 255 if raw.dtype == torch.uint8 else 1
+            values = (raw.to(torch.float64) / scale).transpose(0, 1).flatten(1)
+            moments.append((values.shape[1], values.mean(dim=1), values.var(dim=1, unbiased=False)))
+        weights = torch.tensor([count for count, _, _ in moments], dtype=torch.float64)[:, None]
+        means = torch.stack([mean for _, mean, _ in moments])
+        mean = (weights * means).sum(0) / weights.sum()
+        # Within the blocks plus between them: no difference of large squares.
+        variance = (weights * (torch.stack([var for _, _, var in moments]) + (means - mean) ** 2)).sum(
+            0
+        ) / weights.sum()
+        rounded_mean = tuple(float(f"{value:.7g}") for value in mean.tolist())
+        deviations = (float(f"{math.sqrt(value):.7g}") for value in variance.tolist())
+        return rounded_mean, tuple(
+            deviation if deviation > 1e-6 * abs(centre) else 1.0
+            for deviation, centre in zip(deviations, rounded_mean, strict=True)
+        )
+
+
+def from_arrays(
+    inputs: ArrayLike | Tensor,
+    labels: ArrayLike | Tensor,
+    *,
+    class_names: Sequence[str] | None = None,
+    n_classes: int | None = None,
+    name: str = "arrays",
+) -> LabelledData:
+    """Data from one array of inputs and one of labels.
+
+    Args:
+        inputs: (n, channels, ...): bytes for images, which are divided by 255, or real numbers, which are taken as they are.
+        labels: Integers from 0, (n,).
+        class_names: A name a class; the indices where none are given.
+        n_classes: How many classes there are, where some have no sample; else the largest label and one.
+        name: What to call it.
+
+    Raises:
+        DataError: The arrays do not fit each other, are not numeric or not finite, or hold fewer than two classes.
+
+    Example:
+        >>> import numpy as np
+        >>> from_arrays(np.zeros((4, 3, 8, 8), "uint8"), [0, 1, 0, 1])
+        LabelledData('arrays', n=4, input_shape=(3, 8, 8), n_classes=2)
+    """
+    values, targets = _as_tensor(inputs, "inputs", name), _as_tensor(labels, "labels", name)
+    if values.ndim < 2:
+        raise DataError(f"Inputs of {name!r} must be an array (n, channels, ...); got shape {tuple(values.shape)}.")
+    if len(values) != len(targets):
+        raise DataError(
+            f"Data set {name!r} must have one label an input; got {len(values)} inputs and {len(targets)} labels."
+        )
+    if len(values) == 0:
+        raise DataError(f"Data set {name!r} must hold samples; it is empty.")
+    if values.is_complex():
+        raise DataError(f"Inputs of {name!r} must be real numbers; got {values.dtype}.")
+    if values.dtype != torch.uint8:
+        values = values.to(torch.float32)
+        finite = torch.isfinite(values).flatten(1).all(dim=1)
+        if not bool(finite.all()):
+            raise DataError(
+                f"Inputs of {name!r} must be finite; got NaN or infinity in sample {int((~finite).nonzero()[0])}."
+            )
+    known = len(class_names) if class_names is not None else n_classes
+    try:
+        check_labels(targets, known if known is not None else 2**31)
+    except DataError as error:
+        raise DataError(f"Data set {name!r}: {error}") from error
+    targets = targets.to(torch.int64)
+    count = known if known is not None else int(targets.max()) + 1
+    if known is None and count > len(targets):
+        raise DataError(
+            f"Labels of {name!r} must be class indices from 0; the largest is {count - 1}, and there are only {len(targets)} samples. "
+            "Number the classes from 0, or give `n_classes`."
+        )
+    names = tuple(map(str, class_names)) if class_names is not None else tuple(map(str, range(count)))
+    return LabelledData(name, InMemory(values), targets, names, torch.arange(len(targets)))
+
+
+def _as_tensor(array: Any, what: str, name: str) -> Tensor:
+    if isinstance(array, Tensor):
+        return array.detach().cpu()
+    try:
+        return torch.from_numpy(np.ascontiguousarray(_native(np.asarray(array))))
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"The {what} of {name!r} must be an array of numbers, all rows of one shape: {error}."
+        ) from error
+
+
+def _native(array: NDArray[Any]) -> NDArray[Any]:
+    """The array in types that PyTorch computes with: this machine's byte order, unsigned integers as signed ones."""
+    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        return array.astype(np.int64)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

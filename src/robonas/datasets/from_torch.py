@@ -1,0 +1,107 @@
+"""Data from any `torch.utils.data.Dataset`, in memory where it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Subset
+
+from robonas.batch import check_labels
+from robonas.datasets.data import LabelledData
+from robonas.datasets.samples import MEMORY_LIMIT, InMemory, Lazy, Samples, as_label, read_item
+from robonas.errors import DataError
+
+
+@runtime_checkable
+class _Sized(Protocol):
+    def __len__(self) -> int: ...
+
+
+def from_dataset(
+    dataset: Dataset[Any],
+    n_classes: int | None = None,
+    *,
+    class_names: Sequence[str] | None = None,
+    name: str | None = None,
+    memory_limit: int = MEMORY_LIMIT,
+) -> LabelledData:
+    """Data from a map-style PyTorch data set whose items are (input, label).
+
+    Inputs of up to `memory_limit` bytes are read once, and the transforms of the data set with them; bytes stay bytes. Larger data stay on disk: items
+    are read each time, by `DataLoader`, with random transforms seeded by row and epoch.
+
+    Labels are taken from ``dataset.targets`` or ``dataset.labels`` where there is such a list, and each item is checked against it when it is read; else
+    every item is read once.
+
+    Args:
+        dataset: Items by index from 0; labels are integers.
+        n_classes: How many classes there are; else as many as `class_names`, ``dataset.classes``, or the largest label and one.
+        class_names: A name a class; else ``dataset.classes``, else the indices.
+        name: What to call it; else the class's name.
+        memory_limit: Bytes above which data are read lazily; 0 for always.
+
+    Raises:
+        DataError: It has no length, is empty, its items are not such pairs, labels are out of range, or inputs differ in shape.
+    """
+    name = name if name is not None else type(dataset).__name__
+    if not isinstance(dataset, Dataset) and not hasattr(dataset, "__getitem__"):
+        raise DataError(f"Data set {name!r} must be a torch.utils.data.Dataset; got a {type(dataset).__name__}.")
+    if not isinstance(dataset, _Sized):
+        raise DataError(
+            f"Data set {name!r} must have a length and items by index; a stream has not. Collect it into a list first."
+        )
+    n = len(dataset)
+    if n == 0:
+        raise DataError(f"Data set {name!r} must hold samples; it is empty.")
+    first, _ = read_item(dataset, 0)
+    labels = _listed_labels(dataset)
+    samples: Samples
+    if n * first.nbytes <= memory_limit:
+        values, labels = _read_all(dataset, n, first)
+        samples = InMemory(values)
+    else:
+        if labels is None:
+            labels = torch.tensor([read_item(dataset, row)[1] for row in range(n)])
+        samples = Lazy(dataset, labels, tuple(first.shape))
+    if class_names is None:
+        class_names = getattr(dataset, "classes", None)
+    count = n_classes
+    if count is None:
+        count = len(class_names) if class_names is not None else int(labels.max()) + 1
+    check_labels(labels, count)
+    if class_names is None or len(class_names) != count:
+        class_names = range(count)  # type: ignore[assignment]
+    return LabelledData(name, samples, labels, tuple(map(str, class_names or ())), torch.arange(n))
+
+
+def _read_all(dataset: Any, n: int, first: Tensor) -> tuple[Tensor, Tensor]:
+    values = torch.empty((n, *first.shape), dtype=first.dtype)
+    labels = torch.empty(n, dtype=torch.int64)
+    for row in range(n):
+        value, label = read_item(dataset, row)
+        if value.shape != first.shape or value.dtype != first.dtype:
+            raise DataError(
+                f"All inputs must have one shape and type, {first.dtype} {tuple(first.shape)} as the first; got {value.dtype} "
+                f"{tuple(value.shape)} at item {row}. Resize or crop them to one size, and convert grey or colour images to one kind."
+            )
+        values[row], labels[row] = value, label
+    return values, labels
+
+
+def _listed_labels(dataset: Any) -> Tensor | None:
+    """The labels that the data set lists, int64, or None where it does not list integers."""
+    if isinstance(dataset, Subset):
+        whole = _listed_labels(dataset.dataset)
+        return None if whole is None else whole[torch.as_tensor(dataset.indices)]
+    for attribute in ("targets", "labels"):
+        listed = getattr(dataset, attribute, None)
+        if listed is None or len(listed) != len(dataset):
+            continue
+        try:
+            return torch.tensor([as_label(label, attribute) for label in listed])
+        except DataError:
+            continue
+    return None

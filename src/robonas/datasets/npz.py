@@ -1,0 +1,94 @@
+"""`npz`: arrays of images and labels in a NumPy file."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from robonas.datasets.data import LabelledData, from_arrays
+from robonas.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PAIRS = (
+    ("x", "y"),
+    ("X", "y"),
+    ("images", "labels"),
+    ("inputs", "labels"),
+    ("data", "labels"),
+    ("x_train", "y_train"),
+    ("X_train", "y_train"),
+    ("train_images", "train_labels"),
+)
+"""Names of the two arrays; the first pair that a file has is taken. Test arrays beside them are never read."""
+
+
+def load_npz(path: str | Path) -> LabelledData:
+    """Images and labels from an ``.npz`` file, read without pickle.
+
+    The arrays are one of `PAIRS`; ``class_names``, an array of texts, may stand beside them. Inputs are bytes or numbers of shape (n, channels, height,
+    width); (n, height, width, channels), taken where the last side is at most 4 and the second is not; or (n, height, width) for grey. Two-dimensional
+    inputs are (n, features). Labels are integers, (n,) or (n, 1).
+
+    Raises:
+        DataError: No such file, no permission, damaged, other arrays, pickled objects, or arrays that do not fit each other.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise DataError(f"There is no file '{file}'. Give an .npz file with arrays 'x' and 'y'.")
+    try:
+        archive = np.load(file, allow_pickle=False)
+    except PermissionError as error:
+        raise DataError(f"Cannot read '{file}': no permission.") from error
+    except (zipfile.BadZipFile, EOFError, ValueError, OSError) as error:
+        raise DataError(f"Cannot read '{file}': it is damaged or not an .npz file.") from error
+    if isinstance(archive, np.ndarray):
+        raise DataError(
+            f"'{file}' must be an .npz file with arrays 'x' and 'y'; it is a single array. Save both with numpy.savez."
+        )
+    with archive:
+        names = archive.files
+        pair = next((pair for pair in PAIRS if set(pair) <= set(names)), None)
+        if pair is None:
+            known = "; ".join(f"'{inputs}' and '{labels}'" for inputs, labels in PAIRS)
+            raise DataError(
+                f"'{file}' must hold inputs and labels as one of: {known}. It holds {', '.join(map(repr, names)) or 'nothing'}."
+            )
+        inputs, labels = (_read(archive, name, file) for name in pair)
+        class_names = _read(archive, "class_names", file) if "class_names" in names else None
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    return from_arrays(
+        _channels_first(inputs),
+        labels,
+        class_names=None if class_names is None else [str(name) for name in class_names.ravel()],
+        name=f"npz:{path}",
+    )
+
+
+def _read(archive: Any, name: str, file: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = archive[name]
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise DataError(f"Array {name!r} of '{file}' is damaged: {error}.") from error
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise DataError(f"Array {name!r} of '{file}' is damaged: {error}.") from error
+        raise DataError(
+            f"Array {name!r} of '{file}' must hold numbers; it holds Python objects, which could run code when loaded. "
+            "Save it again as one numeric array."
+        ) from error
+    return array
+
+
+def _channels_first(inputs: NDArray[Any]) -> NDArray[Any]:
+    if inputs.ndim == 3:
+        return inputs[:, None]
+    if inputs.ndim == 4 and inputs.shape[3] <= 4 < inputs.shape[1]:
+        return inputs.transpose(0, 3, 1, 2)
+    return inputs

@@ -1,0 +1,102 @@
+"""`torchvision`: its data sets, by the name of their class."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from pathlib import Path
+from typing import Any
+
+from robonas.catalogue import lookup
+from robonas.datasets.data import LabelledData
+from robonas.datasets.from_torch import from_dataset
+from robonas.datasets.images import Mode, Pictures, check_size
+from robonas.datasets.samples import MEMORY_LIMIT
+from robonas.errors import ConfigError, DataError, MissingExtraError
+
+
+def load_torchvision(
+    name: str,
+    *,
+    root: str | Path | None = None,
+    download: bool = False,
+    size: int | tuple[int, int] | None = None,
+    mode: Mode | None = None,
+    memory_limit: int = MEMORY_LIMIT,
+    **options: Any,
+) -> LabelledData:
+    """The training part of a data set of torchvision; its test part is never read.
+
+    Args:
+        name: The class, such as ``"CIFAR10"``.
+        root: The folder in which it lies, or is downloaded to.
+        download: Whether it may be downloaded.
+        size: (height, width), or the side of a square, to crop and resize to; None if all images have one size.
+        mode: ``"RGB"`` or ``"L"`` to convert all images; None if all are of one kind.
+        memory_limit: Bytes above which images stay on disk and are read when they are needed.
+        options: Further arguments of the class, such as ``split="letters"``.
+
+    Raises:
+        MissingExtraError: torchvision is not installed.
+        UnknownNameError: It has no such data set.
+        ConfigError: `root` is missing, or the class does not take the options.
+        DataError: It is not there, or is not for classification.
+    """
+    try:
+        from torchvision import datasets
+    except ImportError as error:
+        raise MissingExtraError("A data set of torchvision", "vision") from error
+    classes = {
+        entry: getattr(datasets, entry)
+        for entry in datasets.__all__
+        if inspect.isclass(getattr(datasets, entry)) and issubclass(getattr(datasets, entry), datasets.VisionDataset)
+    }
+    make = lookup("torchvision data set", name, classes)
+    accepted = inspect.signature(make).parameters
+    arguments: dict[str, Any] = {}
+    if "root" in accepted:
+        if root is None:
+            raise ConfigError(
+                f"Data set 'torchvision:{name}' needs `root`, the folder in which it lies or is downloaded to."
+            )
+        arguments["root"] = str(Path(root).expanduser())
+    if "train" in accepted:
+        arguments["train"] = True
+    elif "split" in accepted:
+        arguments["split"] = "train"
+    if "download" in accepted:
+        arguments["download"] = download
+    unknown = sorted(options.keys() - accepted.keys())
+    if unknown:
+        raise ConfigError(f"Data set 'torchvision:{name}' has no option {unknown[0]!r}; it has {', '.join(accepted)}.")
+    try:
+        dataset = make(**{**arguments, **options})
+    except PermissionError as error:
+        raise DataError(
+            f"Cannot read data set 'torchvision:{name}' in '{root}': no permission for '{error.filename}'."
+        ) from error
+    except (RuntimeError, OSError) as error:
+        remedy = "" if download else " Check the folder, or allow the download."
+        raise DataError(f"Cannot load data set 'torchvision:{name}' from '{root}': {error}.{remedy}") from error
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"Data set 'torchvision:{name}' does not take these options: {error}.") from error
+    pictures = Pictures(
+        functools.partial(_open, dataset),
+        len(dataset),
+        labels=None,
+        describe=lambda row: f"{row} of 'torchvision:{name}'",
+        mode=mode,
+        size=check_size(size),
+    )
+    for attribute in ("targets", "labels"):
+        if getattr(dataset, attribute, None) is not None:
+            setattr(pictures, attribute, getattr(dataset, attribute))
+    names = getattr(dataset, "classes", None)
+    return from_dataset(pictures, class_names=names, name=f"torchvision:{name}", memory_limit=memory_limit)
+
+
+def _open(dataset: Any, row: int) -> tuple[Any, Any]:
+    item = dataset[row]
+    if not isinstance(item, tuple) or len(item) != 2 or not hasattr(item[0], "getbands"):
+        raise DataError("a data set for classification must have an image and a label.")
+    return item
