@@ -15,8 +15,9 @@ Option: TypeAlias = str | int | float | bool | None
 class Architecture(Mapping[str, Option]):
     """An immutable, hashable mapping from choice names to options.
 
-    Two architectures are equal when they set the same choices to the same options of the same type, in any order. ``str(architecture)``
-    is a canonical text for any space; ``space.format(architecture)`` is the text that the field uses for that space.
+    Two architectures are equal when they set the same choices to the same options of the same type, in any order.
+    ``str(architecture)`` is a canonical text for any space; ``space.format(architecture)`` is the text that the field
+    uses for that space.
 
     Args:
         choices: Choice names and their options.
@@ -33,6 +34,8 @@ class Architecture(Mapping[str, Option]):
     """
 
     __slots__ = ("_choices", "_text")
+    _choices: dict[str, Option]
+    _text: str
 
     def __init__(self, choices: Mapping[str, Option]) -> None:
         for name, option in choices.items():
@@ -47,36 +50,44 @@ class Architecture(Mapping[str, Option]):
             text = json.dumps(dict(choices), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
         except ValueError as error:
             raise ArchitectureError(f"Options must be finite numbers; got {dict(choices)!r}.") from error
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise ArchitectureError(f"Texts must be valid Unicode; got {dict(choices)!r}.") from error
         object.__setattr__(self, "_choices", dict(choices))
         object.__setattr__(self, "_text", text)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"An architecture is immutable; cannot set {name!r}. Use `replace`.")
 
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"An architecture is immutable; cannot delete {name!r}.")
+
     def __getitem__(self, name: str) -> Option:
-        return self._choices[name]  # type: ignore[attr-defined, no-any-return]
+        return self._choices[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._choices)  # type: ignore[attr-defined]
+        return iter(self._choices)
 
     def __len__(self) -> int:
-        return len(self._choices)  # type: ignore[attr-defined]
+        return len(self._choices)
 
     def __hash__(self) -> int:
-        return hash(self._text)  # type: ignore[attr-defined]
+        return hash(self._text)
 
     def __eq__(self, other: object) -> bool:
         # The text tells 1 from 1.0 and True, which Python's == does not, and which build different networks.
-        return self._text == other._text if isinstance(other, Architecture) else NotImplemented  # type: ignore[attr-defined]
+        return self._text == other._text if isinstance(other, Architecture) else NotImplemented
 
     def __str__(self) -> str:
-        return self._text  # type: ignore[attr-defined, no-any-return]
+        return self._text
 
     def __repr__(self) -> str:
-        return f"Architecture({self._choices!r})"  # type: ignore[attr-defined]
+        return f"Architecture({self._choices!r})"
 
     def __reduce__(self) -> tuple[type[Architecture], tuple[dict[str, Option]]]:
-        return Architecture, (self._choices,)  # type: ignore[attr-defined]
+        return Architecture, (self._choices,)
 
     def replace(self, **options: Option) -> Architecture:
         """The same architecture with some choices set to other options.
@@ -91,7 +102,7 @@ class Architecture(Mapping[str, Option]):
 
     def to_json(self) -> str:
         """The choices as a JSON object with sorted keys; the same text for equal architectures."""
-        return str(self)
+        return self._text
 
     @classmethod
     def from_json(cls, text: str) -> Architecture:

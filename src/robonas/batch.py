@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from robonas.errors import DataError
 
@@ -20,8 +20,9 @@ class Batch:
     """`n` samples for the metrics; checked when made, so that no metric meets a batch on which it is undefined.
 
     Raises:
-        DataError: Fewer than two samples, all samples identical, a value that is not finite, targets of another length, or targets that do
-            not fit the task: for classification, integers from 0 to `n_classes` - 1, one a sample.
+        DataError: Fewer than two samples, all samples identical, a value that is not finite, an unknown task, targets
+            of another length, or targets that do not fit the task: for classification, integers from 0 to
+            `n_classes` - 1, one a sample, of any integer type (stored as int64).
     """
 
     inputs: Tensor
@@ -37,23 +38,41 @@ class Batch:
         import torch
 
         inputs, targets = self.inputs, self.targets
+        if self.task not in get_args(Task):
+            raise DataError(f"The task of a batch must be one of {', '.join(get_args(Task))}; got {self.task!r}.")
+        if inputs.ndim < 2:
+            raise DataError(f"Inputs of a batch must be (samples, ...); got shape {tuple(inputs.shape)}.")
         if not inputs.is_floating_point():
-            raise DataError(f"Inputs of a batch must be floating point; got {inputs.dtype}. Scale images to floats first.")
+            raise DataError(
+                f"Inputs of a batch must be floating point; got {inputs.dtype}. Scale images to floats first."
+            )
         n = len(inputs)
         if n < 2:
-            raise DataError(f"A batch must have at least 2 samples; got {n}. Metrics compare samples with each other; 64 is usual.")
+            raise DataError(
+                f"A batch must have at least 2 samples; got {n}. Metrics compare samples with each other; 64 is usual."
+            )
         if not torch.isfinite(inputs).all():
             raise DataError("Inputs of a batch must be finite; got NaN or infinity. Check the data and its scaling.")
         if bool((inputs == inputs[:1]).all()):
             raise DataError(f"Samples of a batch must differ; all {n} are identical. Check how the data are read.")
-        if len(targets) != n:
-            raise DataError(f"A batch must have one target a sample ({n}); got {len(targets)}.")
+        if targets.ndim == 0 or len(targets) != n:
+            raise DataError(
+                f"A batch must have one target a sample ({n}); got targets of shape {tuple(targets.shape)}."
+            )
         if self.task == "classification":
             check_labels(targets, self.n_classes)
-        elif targets.ndim != 2 or targets.shape[1] != self.n_classes or not targets.is_floating_point():
+            object.__setattr__(self, "targets", targets.long())  # what cross-entropy takes
+            return
+        if targets.ndim != 2 or targets.shape[1] != self.n_classes or not targets.is_floating_point():
             raise DataError(
                 f"Targets for {self.task} must be floating point of shape ({n}, {self.n_classes}); "
                 f"got {targets.dtype} of shape {tuple(targets.shape)}."
+            )
+        if not torch.isfinite(targets).all():
+            raise DataError(f"Targets for {self.task} must be finite; got NaN or infinity. Check the data.")
+        if self.task == "multilabel" and (float(targets.min()) < 0 or float(targets.max()) > 1):
+            raise DataError(
+                f"Targets for multilabel must be from 0 to 1; got {float(targets.min()):g} to {float(targets.max()):g}."
             )
 
     def __len__(self) -> int:
@@ -66,11 +85,13 @@ class Batch:
 
     def fingerprint(self) -> str:
         """A short hash of all values, shapes and types: the same on every machine."""
+        import torch
+
         digest = hashlib.blake2b(digest_size=16)
         for tensor in (self.inputs, self.targets):
-            array = tensor.detach().cpu().contiguous().numpy()
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(array.tobytes())
+            digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+            # Bytes, since NumPy does not have all of PyTorch's types.
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         digest.update(f"{self.n_classes}{self.task}".encode())
         return digest.hexdigest()
 
@@ -86,6 +107,8 @@ def check_labels(labels: Tensor, n_classes: int) -> None:
             f"Labels must be integers, one a sample; got {labels.dtype} of shape {tuple(labels.shape)}. "
             "Convert class names or floats to class indices first."
         )
+    if len(labels) == 0:
+        raise DataError("There must be at least one label; got none. Check how the data are read.")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= n_classes:
         wrong = low if low < 0 else high

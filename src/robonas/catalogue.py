@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
+import importlib.util
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from robonas.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import ModuleType
 
 T = TypeVar("T")
 
@@ -41,32 +46,84 @@ def lookup(kind: str, name: str, entries: Mapping[str, T]) -> T:
 def import_object(kind: str, reference: str) -> object:
     """The object that ``package.module:NAME`` (or ``path/to/file.py:NAME``) names.
 
-    Modules of the current folder are found, as they are by ``python -m``.
+    Modules of the current folder are found, as they are by ``python -m``. A file is imported under its own name, so
+    that other processes can unpickle what it defines if they import it too.
 
     Raises:
-        UnknownNameError: The module cannot be found, or has no such name. An error inside the module is raised as it is.
+        UnknownNameError: The module cannot be found, has no such name, or the reference is not of this form. An error
+            inside the module is raised as it is.
     """
-    module_name, _, attribute = reference.partition(":")
-    if module_name.endswith(".py"):
-        path = Path(module_name).resolve()
-        folder, module_name = str(path.parent), path.stem
-    else:
-        folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (module_name == error.name or module_name.startswith(error.name + ".")):
-            raise  # the module exists, and something that it imports does not
+    module_name, _, attribute = reference.rpartition(":")
+    if not attribute or not module_name.strip(".") or module_name.startswith("."):
         raise UnknownNameError(
-            f"Cannot import {kind} {reference!r}: there is no module {module_name!r} here or in the environment.",
+            f"The {kind} of your own must read 'package.module:NAME' or 'path/to/file.py:NAME'; got {reference!r}.",
             kind=kind,
             name=reference,
-        ) from error
+        )
+    if module_name.endswith(".py"):
+        module = _import_file(kind, reference, Path(module_name).resolve())
+    else:
+        module = _import_module(kind, reference, module_name)
     try:
         return getattr(module, attribute)
     except AttributeError as error:
         raise UnknownNameError(
-            f"Cannot import {kind} {reference!r}: module {module_name!r} has no {attribute!r}.", kind=kind, name=reference
+            f"Cannot import {kind} {reference!r}: module {module_name!r} has no {attribute!r}.",
+            kind=kind,
+            name=reference,
         ) from error
+
+
+def _import_module(kind: str, reference: str, name: str) -> ModuleType:
+    """A module of the current folder or the environment."""
+    _add_to_path(Path.cwd())
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
+            raise  # the module exists, and something that it imports does not
+        raise UnknownNameError(
+            f"Cannot import {kind} {reference!r}: there is no module {name!r} here or in the environment.",
+            kind=kind,
+            name=reference,
+        ) from error
+
+
+def _import_file(kind: str, reference: str, path: Path) -> ModuleType:
+    """The module of exactly this file, even where another one of the same name has been imported before."""
+    if not path.is_file():
+        raise UnknownNameError(
+            f"Cannot import {kind} {reference!r}: there is no file {str(path)!r}.", kind=kind, name=reference
+        )
+    _add_to_path(path.parent)  # for what it imports beside it
+    loaded = sys.modules.get(path.stem)
+    if loaded is not None and _is_from(loaded, path):
+        return loaded
+    # A name that is taken gets a second one, so that `json.py` of the user does not replace the standard library's.
+    taken = loaded is not None or path.stem in sys.builtin_module_names or path.stem in sys.stdlib_module_names
+    name = f"{path.stem}_at_{hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()}" if taken else path.stem
+    if name in sys.modules and _is_from(sys.modules[name], path):
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UnknownNameError(f"Cannot import {kind} {reference!r}: it is not Python.", kind=kind, name=reference)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _is_from(module: ModuleType, path: Path) -> bool:
+    """Whether a module was read from this file."""
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).resolve() == path
+
+
+def _add_to_path(folder: Path) -> None:
+    """Let modules of this folder be found."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))

@@ -13,8 +13,8 @@
     ├── ConfigError(ValueError)          a setting out of range, or settings that contradict
     └── MissingExtraError(ImportError)   an optional dependency is not installed
 
-Each is also the builtin that fits, so that existing ``except`` clauses keep working. A message is one sentence or two: the rule, the
-value that came, the place, the remedy. The command line prints it as one line and exits with 2.
+Each is also the builtin that fits, so that existing ``except`` clauses keep working. A message is one sentence or two:
+the rule, the value that came, the place, the remedy. The command line prints it as one line and exits with 2.
 """
 
 from __future__ import annotations

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     import torch
 
@@ -17,14 +18,27 @@ def derive_seed(*parts: object) -> int:
     """A seed in [0, 2⁶³) that is the same for the same parts, on every machine and in every process.
 
     Args:
-        parts: Strings, numbers, booleans, None, and lists of them: what the draw is for, then what it depends on.
+        parts: Strings, numbers (NumPy's count as Python's), booleans, None, and lists of them: what the draw is for,
+            then what it depends on.
+
+    Raises:
+        TypeError: A part is anything else, whose text may differ from process to process.
 
     Example:
         >>> derive_seed("weights", 0, "arch") == derive_seed("weights", 0, "arch") != derive_seed("weights", 1, "arch")
         True
     """
-    text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False, default=_plain)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def _plain(part: object) -> object:
+    """NumPy's and PyTorch's scalars as Python's."""
+    item = getattr(part, "item", None)
+    if item is None or getattr(part, "ndim", 0) != 0:
+        raise TypeError(f"Parts of a seed must be strings, numbers, booleans, None or lists of them; got {part!r}.")
+    plain: object = item()
+    return plain
 
 
 def numpy_generator(*parts: object) -> np.random.Generator:
@@ -43,7 +57,7 @@ def torch_generator(*parts: object) -> torch.Generator:
 
 @contextmanager
 def seeded(*parts: object) -> Iterator[None]:
-    """Within: PyTorch's, NumPy's and Python's global generators are seeded by the parts. After: they are as they were before.
+    """Seeds PyTorch's, NumPy's and Python's global generators by the parts within, and restores them after.
 
     For code that cannot be given a generator, such as a network's constructor or dropout.
     """
@@ -53,10 +67,10 @@ def seeded(*parts: object) -> Iterator[None]:
     import torch
 
     seed = derive_seed(*parts)
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
     with torch.random.fork_rng(devices=devices):
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         if devices:
             torch.cuda.manual_seed_all(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002

@@ -1,17 +1,20 @@
 """Search spaces: which architectures exist, and the networks that they stand for.
 
-Adding one: a file beside this one with a subclass of `SearchSpace`, and a line in `SPACES`. The laws in `tests/laws` find it there.
+Adding one: a file beside this one with a subclass of `SearchSpace`, and a line in `SPACES`. The laws in `tests/laws`
+find it there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robonas.catalogue import import_object, lookup
 from robonas.errors import ConfigError
 from robonas.spaces.base import SearchSpace
 from robonas.spaces.nasbench201 import NASBench201
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 SPACES: Mapping[str, type[SearchSpace]] = {
     "nasbench201": NASBench201,
@@ -33,10 +36,11 @@ def make_space(name: str, **settings: Any) -> SearchSpace:
     if ":" in name:
         found = import_object("search space", name)
         if isinstance(found, SearchSpace):
+            found.reference = name
             return found
         if not callable(found):
             raise ConfigError(f"Search space {name!r} must be a SearchSpace or make one; got a {type(found).__name__}.")
-        make = found
+        make: Callable[..., object] = found
     else:
         make = lookup("search space", name, SPACES)
     if "input_shape" in settings:
@@ -49,6 +53,7 @@ def make_space(name: str, **settings: Any) -> SearchSpace:
         raise ConfigError(f"Search space {name!r} does not take these settings: {error}.") from error
     if not isinstance(space, SearchSpace):
         raise ConfigError(f"Search space {name!r} must make a SearchSpace; it made a {type(space).__name__}.")
+    space.reference = name
     return space
 
 

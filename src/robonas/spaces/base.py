@@ -5,8 +5,7 @@ from __future__ import annotations
 import abc
 import itertools
 import math
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,16 +14,25 @@ from robonas.errors import ArchitectureError, ConfigError
 from robonas.randomness import numpy_generator, seeded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from numpy.typing import NDArray
     from torch import nn
+
+_DRAWS_WITHOUT_NEWS = 10_000
+"""So many draws in a row that bring nothing new end a sample from a space of unknown size."""
+_LISTABLE = 10_000_000
+"""Up to this size, a sample is drawn from the numbers of the architectures."""
 
 
 class SearchSpace(abc.ABC):
     """A set of architectures and the networks that they stand for.
 
-    This class does all that follows from a list of independent choices: counting, sampling, neighbours, encoding. A space says what the choices are and
-    builds the network; one with official texts, isomorphic architectures or choices that depend on each other also overrides `format` and `parse`,
-    `canonical`, or `contains` (and what walks the product: `size`, `at`, `__iter__`).
+    This class does all that follows from a list of independent choices: counting, sampling, neighbours, encoding. A
+    space says what the choices are and builds the network; one with official texts or isomorphic architectures also
+    overrides `format` and `parse`, or `canonical`. Where choices depend on each other, it overrides `contains`,
+    `neighbours` and what walks the product: `size`, `at`, `__iter__`, `draw`. An architecture may leave out a choice
+    that means nothing under its other options, such as the width of a layer that is not there.
 
     Args:
         input_shape: Shape of one sample, such as (3, 32, 32) for channels, height and width.
@@ -34,16 +42,18 @@ class SearchSpace(abc.ABC):
         ConfigError: A shape or a number that no network can have.
     """
 
-    name: ClassVar[str]
+    name: str
     """The name in the catalogue."""
 
-    def __init__(self, *, input_shape: tuple[int, ...], n_classes: int) -> None:
+    def __init__(self, *, input_shape: Sequence[int], n_classes: int) -> None:
         if len(input_shape) == 0 or min(input_shape) < 1:
-            raise ConfigError(f"`input_shape` must hold positive sizes; got {input_shape}.")
+            raise ConfigError(f"`input_shape` must hold positive sizes; got {tuple(input_shape)}.")
         if n_classes < 1:
             raise ConfigError(f"`n_classes` must be at least 1; got {n_classes}.")
         self.input_shape = tuple(int(size) for size in input_shape)
         self.n_classes = int(n_classes)
+        self.reference = self.name
+        """What `make_space` makes this space again from: its name, or ``package.module:NAME``."""
 
     # ── what a space must say ──
 
@@ -56,10 +66,10 @@ class SearchSpace(abc.ABC):
     def build(self, architecture: Architecture) -> nn.Module:
         """A new network with fresh parameters, drawn from PyTorch's global generator; see `build_seeded`.
 
-        Maps (n, *input_shape) to (n, n_classes).
+        Maps (n, *input_shape) to (n, *output_shape).
 
         Raises:
-            ArchitectureError: The architecture does not belong to this space.
+            ArchitectureError: The architecture does not belong to this space, or its choices make no valid network.
         """
 
     # ── what most spaces refine ──
@@ -68,6 +78,15 @@ class SearchSpace(abc.ABC):
     def settings(self) -> dict[str, Any]:
         """What to pass to the constructor to get this space again; JSON values."""
         return {"input_shape": list(self.input_shape), "n_classes": self.n_classes}
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of what the network returns for one sample: (n_classes,), unless the task wants maps."""
+        return (self.n_classes,)
+
+    def input_shape_of(self, architecture: Architecture) -> tuple[int, ...]:  # noqa: ARG002
+        """Shape of one sample for this architecture: `input_shape`, unless each candidate has its own."""
+        return self.input_shape
 
     def format(self, architecture: Architecture) -> str:
         """The text that the field uses for this architecture; `parse` reads it."""
@@ -82,15 +101,18 @@ class SearchSpace(abc.ABC):
         return self.check(Architecture.from_json(text))
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """The representative of all architectures that build the same network: scored once, trained once. Idempotent."""
-        return architecture
+        """The representative of all architectures that build the same network: scored and trained once. Idempotent.
+
+        Raises:
+            ArchitectureError: The architecture does not belong to this space.
+        """
+        return self.check(architecture)
 
     def contains(self, architecture: Architecture) -> bool:
         """Whether the architecture is one of this space."""
         choices = self.choices
         return architecture.keys() == choices.keys() and all(
-            any(option == known and type(option) is type(known) for known in choices[name])
-            for name, option in architecture.items()
+            has_option(choices[name], option) for name, option in architecture.items()
         )
 
     # ── what follows ──
@@ -107,15 +129,25 @@ class SearchSpace(abc.ABC):
         """
         if self.contains(architecture):
             return Architecture({name: architecture[name] for name in self.choices if name in architecture})
-        for name, options in self.choices.items():
-            if name not in architecture:
-                raise ArchitectureError(f"Architecture of {self.name} must set choice {name!r}; it sets {', '.join(architecture) or 'none'}.")
-            if architecture[name] not in options:
+        for name, option in architecture.items():
+            if name in self.choices and not has_option(self.choices[name], option):
+                known = ", ".join(map(repr, self.choices[name]))
+                raise ArchitectureError(f"Choice {name!r} of {self.name} must be one of {known}; got {option!r}.")
+        for name in architecture:
+            if name not in self.choices:
                 raise ArchitectureError(
-                    f"Choice {name!r} of {self.name} must be one of {', '.join(map(repr, options))}; got {architecture[name]!r}."
+                    f"Architecture does not belong to {self.name}: it has no choice {name!r}; "
+                    f"its choices are {', '.join(self.choices)}."
                 )
-        extra = sorted(architecture.keys() - self.choices.keys())
-        raise ArchitectureError(f"Architecture does not belong to {self.name}: {f'it has no choice {extra[0]!r}' if extra else architecture}.")
+        raise ArchitectureError(self.why_not(architecture))
+
+    def why_not(self, architecture: Architecture) -> str:
+        """Why an architecture with known choices and options is not one of this space, as a sentence."""
+        missing = [name for name in self.choices if name not in architecture]
+        if missing:
+            given = ", ".join(architecture) or "none"
+            return f"Architecture of {self.name} must set choice {missing[0]!r}; it sets {given}."
+        return f"These options do not go together in {self.name}: {architecture}."
 
     def size(self) -> int | None:
         """How many architectures there are, isomorphic ones counted apart; None where nobody can count them."""
@@ -125,16 +157,27 @@ class SearchSpace(abc.ABC):
         """The architecture at a place of the space's fixed order.
 
         Raises:
-            IndexError: The index is not in [0, size).
+            IndexError: The index is not in [0, size), or the space cannot be numbered.
         """
-        size = self.size()
-        if size is None or not 0 <= index < size:
-            raise IndexError(f"Index must be from 0 to {size} (exclusive) in {self.name}; got {index}.")
+        index = self.check_index(index)
         options: dict[str, Option] = {}
-        for name, known in reversed(self.choices.items()):
+        for name, known in reversed(list(self.choices.items())):
             index, place = divmod(index, len(known))
             options[name] = known[place]
         return Architecture({name: options[name] for name in self.choices})
+
+    def check_index(self, index: int) -> int:
+        """The index as an int.
+
+        Raises:
+            IndexError: The index is not in [0, size), or the space cannot be numbered.
+        """
+        size = self.size()
+        if size is None:
+            raise IndexError(f"The architectures of {self.name} cannot be numbered, so there is none at {index}.")
+        if not 0 <= index < size:
+            raise IndexError(f"Index must be from 0 to {size:,} (exclusive) in {self.name}; got {index}.")
+        return int(index)
 
     def __iter__(self) -> Iterator[Architecture]:
         """All architectures, lazily, in the space's fixed order."""
@@ -149,45 +192,115 @@ class SearchSpace(abc.ABC):
         """
         size = self.size()
         if n < 0 or (size is not None and n > size):
-            raise ConfigError(f"Cannot sample {n:,} different architectures from {self.name}, which has {size:,}.")
+            count = "an unknown number" if size is None else f"{size:,}"
+            raise ConfigError(f"Cannot sample {n:,} different architectures from {self.name}, which has {count}.")
         generator = numpy_generator("sample", self.name, seed)
-        if size is not None and size <= 10_000_000:
+        if size is not None and size <= _LISTABLE:
             return [self.at(int(index)) for index in generator.choice(size, n, replace=False)]
         found: dict[Architecture, None] = {}  # larger than memory: repeats are rare, so draw until there are n
+        stale = 0
         while len(found) < n:
+            before = len(found)
             found.setdefault(self.draw(generator))
+            stale = 0 if len(found) > before else stale + 1
+            if stale >= _DRAWS_WITHOUT_NEWS:
+                raise ConfigError(
+                    f"Cannot sample {n:,} different architectures from {self.name}: "
+                    f"{stale:,} draws after {len(found):,} brought no new one. Ask for fewer."
+                )
         return list(found)
 
     def draw(self, generator: np.random.Generator) -> Architecture:
         """One architecture, uniformly; repeats are possible."""
-        return Architecture({name: options[int(generator.integers(len(options)))] for name, options in self.choices.items()})
+        return Architecture(
+            {name: options[int(generator.integers(len(options)))] for name, options in self.choices.items()}
+        )
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """All architectures that differ in exactly one choice, in a fixed order. Symmetric, and never the architecture itself."""
+        """All architectures that differ in exactly one choice, in a fixed order; symmetric, without itself.
+
+        Where choices depend on each other, a choice that appears or vanishes with the changed one does not count.
+        """
         architecture = self.check(architecture)
-        return [
+        changed = (
             architecture.replace(**{name: option})
-            for name, options in self.choices.items()
-            for option in options
-            if option != architecture[name]
-        ]
+            for name in architecture
+            for option in self.choices[name]
+            if not same_option(option, architecture[name])
+        )
+        return [neighbour for neighbour in changed if self.contains(neighbour)]
 
     def encode(self, architecture: Architecture) -> NDArray[np.int64]:
-        """The index of every choice's option, shape (n_choices,), for models that look at the architecture itself."""
-        architecture = self.check(architecture)
-        return np.array([options.index(architecture[name]) for name, options in self.choices.items()], dtype=np.int64)
+        """The index of every choice's option, shape (n_choices,), for models that look at the architecture itself.
 
-    def decode(self, code: NDArray[np.int64]) -> Architecture:
-        """The architecture of an encoding; the inverse of `encode`."""
-        return Architecture(
-            {name: options[int(place)] for (name, options), place in zip(self.choices.items(), code, strict=True)}
+        A choice that the architecture leaves out is -1.
+        """
+        architecture = self.check(architecture)
+        code = [
+            next(place for place, option in enumerate(options) if same_option(option, architecture[name]))
+            if name in architecture
+            else -1
+            for name, options in self.choices.items()
+        ]
+        return np.array(code, dtype=np.int64)
+
+    def decode(self, code: NDArray[np.int64] | Sequence[int]) -> Architecture:
+        """The architecture of an encoding; the inverse of `encode`.
+
+        Raises:
+            ArchitectureError: The code has another length, an option that does not exist, or no architecture.
+        """
+        places = [int(place) for place in code]
+        if len(places) != len(self.choices):
+            raise ArchitectureError(
+                f"A code of {self.name} must have one number a choice ({len(self.choices)}); got {len(places)}."
+            )
+        for (name, options), place in zip(self.choices.items(), places, strict=True):
+            if not -1 <= place < len(options):
+                raise ArchitectureError(
+                    f"Code of choice {name!r} of {self.name} must be from 0 to {len(options) - 1}, "
+                    f"or -1 where it is left out; got {place}."
+                )
+        return self.check(
+            Architecture(
+                {
+                    name: options[place]
+                    for (name, options), place in zip(self.choices.items(), places, strict=True)
+                    if place >= 0
+                }
+            )
         )
+
+    def count_parameters(self, architecture: Architecture) -> int:
+        """How many parameters the built network has; by building it without memory or random draws where that works."""
+        import torch
+
+        try:
+            with torch.device("meta"):
+                network = self.build(architecture)
+        except ArchitectureError:
+            raise
+        except Exception:  # noqa: BLE001  # a network of the user's may read a value while it is built
+            with seeded("count"):
+                network = self.build(architecture)
+        return sum(parameter.numel() for parameter in network.parameters())
 
     def build_seeded(self, architecture: Architecture, *parts: object) -> nn.Module:
         """`build`, with parameters that depend only on the canonical architecture and the parts of the seed.
 
-        Isomorphic architectures get equal parameters, whatever ran before, and PyTorch's global generator is left as it was.
+        Isomorphic architectures get equal parameters, whatever ran before, and PyTorch's global generator is left as
+        it was.
         """
         canonical = self.canonical(architecture)
         with seeded("parameters", self.format(canonical), *parts):
             return self.build(canonical)
+
+
+def same_option(one: Option, other: Option) -> bool:
+    """Whether two options are the same value of the same type: 1, 1.0 and True build different networks."""
+    return type(one) is type(other) and one == other
+
+
+def has_option(options: Sequence[Option], option: Option) -> bool:
+    """Whether an option is one of these, type included."""
+    return any(same_option(known, option) for known in options)

@@ -1,7 +1,8 @@
 """NAS-Bench-201: cells of four nodes and six edges.
 
-Source: Dong and Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020, arXiv 2001.00326.
-The order of the 15,625 cells, their texts and the network around them are those of the authors' benchmark (MIT licence).
+Source: Dong and Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020,
+arXiv 2001.00326. The order of the 15,625 cells, their texts and the network around them are those of the authors'
+benchmark (MIT licence).
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ import functools
 import itertools
 import random
 import re
-from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,9 @@ from torch import Tensor, nn
 from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.spaces.base import SearchSpace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -32,7 +35,7 @@ _TEXT = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+
 
 @functools.cache
 def _official_order() -> tuple[tuple[str, ...], ...]:
-    """The benchmark numbers its cells by one shuffle of their lexicographic order with Python's generator at seed 88."""
+    """The benchmark numbers its cells by a shuffle of their lexicographic order, by Python's generator at seed 88."""
     cells = list(itertools.product(OPERATIONS, repeat=len(EDGES)))
     random.Random(88).shuffle(cells)
     return tuple(cells)
@@ -41,12 +44,12 @@ def _official_order() -> tuple[tuple[str, ...], ...]:
 class NASBench201(SearchSpace):
     """The 15,625 cells of NAS-Bench-201, in a network of any width, depth and input size.
 
-    A cell sums, at each of three nodes, the results of the operations on its incoming edges. The network is a 3×3 stem convolution, three stages of
-    `depth` equal cells with a residual block that halves the size and doubles the channels between them, then batch norm, ReLU, global average pooling and
-    a linear layer.
+    A cell sums, at each of three nodes, the results of the operations on its incoming edges. The network is a 3×3 stem
+    convolution, three stages of `depth` equal cells with a residual block that halves the size and doubles the channels
+    between them, then batch norm, ReLU, global average pooling and a linear layer.
 
-    Edges on no path from input to output that is free of ``none`` are dead: they change nothing, are never built, and are ``none`` in the canonical form. That
-    leaves 9,445 classes.
+    Edges on no path from input to output that is free of ``none`` are dead: they change nothing, are never built, and
+    are ``none`` in the canonical form. That leaves 9,445 classes.
 
     Args:
         input_shape: (channels, height, width); each side at least 4, since it is halved twice.
@@ -75,7 +78,10 @@ class NASBench201(SearchSpace):
     ) -> None:
         super().__init__(input_shape=input_shape, n_classes=n_classes)
         if len(self.input_shape) != 3 or min(self.input_shape[1:]) < 4:
-            raise ConfigError(f"`input_shape` of {self.name} must be (channels, height, width) with sides of at least 4; got {input_shape}.")
+            raise ConfigError(
+                f"`input_shape` of {self.name} must be (channels, height, width) with sides of at least 4; "
+                f"got {tuple(input_shape)}."
+            )
         if channels < 1 or depth < 1:
             raise ConfigError(f"`channels` and `depth` of {self.name} must be at least 1; got {channels} and {depth}.")
         self.channels = channels
@@ -83,15 +89,17 @@ class NASBench201(SearchSpace):
 
     @property
     def settings(self) -> dict[str, Any]:
+        """What to pass to the constructor to get this space again; JSON values."""
         return {**super().settings, "channels": self.channels, "depth": self.depth}
 
     @property
     def choices(self) -> Mapping[str, tuple[Option, ...]]:
+        """An operation for each of the six edges."""
         return _CHOICES
 
     def at(self, index: int) -> Architecture:
         """The cell with that official index."""
-        super().at(index)  # for its check
+        index = self.check_index(index)
         return Architecture(dict(zip(EDGE_NAMES, _official_order()[index], strict=True)))
 
     def __iter__(self) -> Iterator[Architecture]:
@@ -100,10 +108,16 @@ class NASBench201(SearchSpace):
 
     def format(self, architecture: Architecture) -> str:
         """The official text, such as ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|…~0|…~1|…~2|``."""
+        architecture = self.check(architecture)
         e = [architecture[name] for name in EDGE_NAMES]
         return f"|{e[0]}~0|+|{e[1]}~0|{e[2]}~1|+|{e[3]}~0|{e[4]}~1|{e[5]}~2|"
 
     def parse(self, text: str) -> Architecture:
+        """The cell of an official text.
+
+        Raises:
+            ArchitectureError: The text has another form, or an operation that does not exist.
+        """
         match = _TEXT.fullmatch(text.strip())
         if match is None:
             raise ArchitectureError(
@@ -114,26 +128,35 @@ class NASBench201(SearchSpace):
 
     def canonical(self, architecture: Architecture) -> Architecture:
         """The cell with every dead edge set to ``none``."""
+        architecture = self.check(architecture)
         live = _live_edges(architecture)
         return Architecture({name: architecture[name] if name in live else "none" for name in EDGE_NAMES})
 
     def build(self, architecture: Architecture) -> nn.Module:
+        """The network with this cell; see the class."""
         architecture = self.check(architecture)
-        operations = {edge: str(architecture[name]) for edge, name in zip(EDGES, EDGE_NAMES, strict=True) if name in _live_edges(architecture)}
+        operations = {
+            edge: str(architecture[name])
+            for edge, name in zip(EDGES, EDGE_NAMES, strict=True)
+            if name in _live_edges(architecture)
+        }
         return _Network(operations, self.input_shape[0], self.n_classes, self.channels, self.depth)
 
     def count_parameters(self, architecture: Architecture) -> int:
         """How many parameters the built network has, without building it: dead edges count nothing."""
         c, architecture = self.channels, self.check(architecture)
         widths = (c, 2 * c, 4 * c)
-        edge_size = {"nor_conv_1x1": lambda w: w * w + 2 * w, "nor_conv_3x3": lambda w: 9 * w * w + 2 * w}
-        cells = sum(
-            self.depth * edge_size[str(architecture[name])](width)
+        edge_size: dict[Option, Callable[[int], int]] = {
+            "nor_conv_1x1": lambda w: w * w + 2 * w,
+            "nor_conv_3x3": lambda w: 9 * w * w + 2 * w,
+        }
+        cells: int = sum(
+            self.depth * edge_size[architecture[name]](width)
             for name in _live_edges(architecture)
             if architecture[name] in edge_size
             for width in widths
         )
-        # A residual block from w to 2w: convolutions 9·w·2w and 9·2w·2w, 1×1 on the shortcut w·2w, two batch norms 2·2w.
+        # A residual block from w to 2w: convolutions 9·w·2w and 9·2w·2w, shortcut w·2w, two batch norms 2·2w.
         reductions = sum(9 * w * 2 * w + 9 * 4 * w * w + 2 * w * w + 8 * w for w in widths[:2])
         stem = 9 * self.input_shape[0] * c + 2 * c
         head = 2 * 4 * c + 4 * c * self.n_classes + self.n_classes
@@ -169,7 +192,9 @@ class _Cell(nn.Module):
 
     def __init__(self, operations: Mapping[tuple[int, int], str], channels: int) -> None:
         super().__init__()
-        self.edges = nn.ModuleDict({f"{source}_{target}": _operation(name, channels) for (source, target), name in operations.items()})
+        self.edges = nn.ModuleDict(
+            {f"{source}_{target}": _operation(name, channels) for (source, target), name in operations.items()}
+        )
         self.incoming = tuple(
             tuple((source, f"{source}_{target}") for source, end in operations if end == target) for target in (1, 2, 3)
         )
@@ -182,7 +207,7 @@ class _Cell(nn.Module):
                 value = self.edges[name](nodes[source])
                 total = value if total is None else total + value
             nodes.append(total)
-        # No path to the output: zeros, as the official `none` gives, still connected so that gradients exist and are zero.
+        # No path to the output: zeros, as the official `none` gives, still connected so that gradients are zero.
         return x * 0.0 if nodes[-1] is None else nodes[-1]
 
 
@@ -199,7 +224,9 @@ class _Reduction(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(_ConvBlock(channels, 2 * channels, 3, stride=2), _ConvBlock(2 * channels, 2 * channels, 3))
+        self.body = nn.Sequential(
+            _ConvBlock(channels, 2 * channels, 3, stride=2), _ConvBlock(2 * channels, 2 * channels, 3)
+        )
         self.shortcut = nn.Sequential(
             nn.AvgPool2d(2, stride=2, ceil_mode=True),  # as the strided convolution, an odd size is rounded up
             nn.Conv2d(channels, 2 * channels, 1, bias=False),
