@@ -6,10 +6,9 @@ Adding one: a file beside this one with a function that returns `LabelledData`, 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch.utils.data import Dataset
 
@@ -21,6 +20,11 @@ from robonas.datasets.from_torch import from_dataset
 from robonas.datasets.npz import load_npz
 from robonas.datasets.torchvision import load_torchvision
 from robonas.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,16 @@ DATASETS: Mapping[str, Source] = {
 
 
 def load_dataset(name_or_path: str | Path, **settings: Any) -> LabelledData:
-    """Data by one text: ``digits``, ``folder:PATH``, ``npz:PATH.npz``, ``torchvision:CIFAR10``, ``package.module:NAME``, or the path alone.
+    """Data by one text.
+
+    ``digits``, ``folder:PATH``, ``npz:PATH.npz``, ``torchvision:CIFAR10``, ``package.module:NAME``, or a path alone.
 
     Args:
-        name_or_path: The text. `NAME` is a `LabelledData`, a `torch.utils.data.Dataset`, or a function that makes one of them.
-        settings: What the kind takes: `size`, `mode` and `memory_limit` for `folder` and `torchvision`; `root`, `download` and options of the class for
-            `torchvision`; `n_classes` for a Dataset of one's own. Those that are None are left out.
+        name_or_path: The text. `NAME` is a `LabelledData`, a `torch.utils.data.Dataset`, or a function that makes one
+            of them.
+        settings: What the kind takes: `size`, `mode` and `memory_limit` for `folder` and `torchvision`; `root`,
+            `download` and options of the class for `torchvision`; `n_classes` for a Dataset of one's own. Those that
+            are None are left out.
 
     Raises:
         UnknownNameError: There is no such kind, module or name.
@@ -95,7 +103,7 @@ def load_dataset(name_or_path: str | Path, **settings: Any) -> LabelledData:
 
 def _own(reference: str, settings: dict[str, Any]) -> LabelledData:
     """The user's own data by ``package.module:NAME``."""
-    found = import_object("data set", reference)
+    found: Any = import_object("data set", reference)
     if callable(found) and not isinstance(found, LabelledData | Dataset):
         found = _call(found, reference, [], settings)
         settings = {}
@@ -106,11 +114,12 @@ def _own(reference: str, settings: dict[str, Any]) -> LabelledData:
     if isinstance(found, Dataset):
         return _call(from_dataset, reference, [found], {"name": reference, **settings})
     raise DataError(
-        f"Data set {reference!r} must be a LabelledData, a torch.utils.data.Dataset, or a function that makes one; got a {type(found).__name__}."
+        f"Data set {reference!r} must be a LabelledData, a torch.utils.data.Dataset, or a function that makes one; "
+        f"got a {type(found).__name__}."
     )
 
 
-def _call(function: Callable[..., Any], text: str, arguments: list[Any], settings: dict[str, Any]) -> Any:
+def _call(function: Callable[..., T], text: str, arguments: list[Any], settings: dict[str, Any]) -> T:
     try:
         inspect.signature(function).bind(*arguments, **settings)
     except TypeError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,8 @@ from robonas.errors import ConfigError, DataError
 from robonas.randomness import numpy_generator
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 _STATISTICS_SAMPLES = 4096
@@ -29,8 +30,9 @@ _BLOCK_NUMBERS = 2**24
 class LabelledData:
     """Inputs and their class labels.
 
-    Inputs are kept as they came, images as bytes or as floats. `split` standardises both of its parts, channel by channel, by the mean and the standard
-    deviation of the training part, so that the validation part shapes nothing that a network is trained with.
+    Inputs are kept as they came, images as bytes or as floats. `split` standardises both of its parts, channel by
+    channel, by the mean and the standard deviation of the training part, so that the validation part shapes nothing
+    that a network is trained with.
 
     Made by `load_dataset`, `from_arrays` or `from_dataset`; not by hand.
 
@@ -57,7 +59,7 @@ class LabelledData:
         if len(self.labels) == 0:
             raise DataError(f"Data set {self.name!r} must hold samples; it is empty.")
         check_labels(self.labels, self.n_classes)
-        present = self.labels.unique()
+        present = torch.unique(self.labels)
         if len(present) < 2:
             raise DataError(
                 f"Data set {self.name!r} must have samples of at least 2 classes; all {len(self)} are of class "
@@ -82,11 +84,16 @@ class LabelledData:
 
     @property
     def inputs(self) -> Tensor:
-        """All inputs as `standardise` gives them, float32, (n, *input_shape). A new tensor: for large data, walk `batches`."""
+        """All inputs as `standardise` gives them, float32, (n, *input_shape): a new tensor.
+
+        For large data, walk `batches`.
+        """
         return torch.cat([self.standardise(raw) for raw in self.samples.batches(self._blocks(self.rows))])
 
     def standardise(self, raw: Tensor) -> Tensor:
-        """Stored inputs as networks see them: float32, bytes divided by 255, each channel (x - mean) / std after a split.
+        """Stored inputs as networks see them: float32, bytes divided by 255, each channel (x - mean) / std.
+
+        Without a mean and a deviation, before a split, values stay as they are.
 
         Args:
             raw: (k, *input_shape), on any device.
@@ -130,8 +137,8 @@ class LabelledData:
     def split(self, fraction: float = 0.25, seed: int = 0) -> tuple[LabelledData, LabelledData]:
         """A training and a validation part, both standardised by the statistics of the training part.
 
-        Every class is divided apart: `fraction` of its samples, rounded, at least one and never all, go to validation. With the same seed, a
-        larger fraction holds out the same samples and some more.
+        Every class is divided apart: `fraction` of its samples, rounded, at least one and never all, go to validation.
+        With the same seed, a larger fraction holds out the same samples and some more.
 
         Args:
             fraction: Share of every class to hold out, in (0, 1).
@@ -150,19 +157,20 @@ class LabelledData:
             places = generator.permutation(np.flatnonzero(labels == index))
             if len(places) == 1:
                 raise DataError(
-                    f"Every class of {self.name!r} must have at least 2 samples, to train and to validate with; class {name!r} has 1. "
+                    f"Every class of {self.name!r} must have at least 2 samples, to train and to validate with; "
+                    f"class {name!r} has 1. "
                     "Add samples, or leave the class out."
                 )
             if len(places):
                 held_out[places[: min(max(1, round(fraction * len(places))), len(places) - 1)]] = True
         training = self._part(np.flatnonzero(~held_out))
-        mean, std = training._statistics()
+        mean, std = training.statistics()
         return replace(training, mean=mean, std=std), replace(self._part(np.flatnonzero(held_out)), mean=mean, std=std)
 
     def batch(self, size: int = 64, seed: int = 0, *, fraction: float = 0.25, split_seed: int = 0) -> Batch:
-        """Samples for the metrics, drawn without replacement from the training part of `split(fraction, split_seed)`, standardised as it is.
+        """Samples for the metrics, from the training part of `split(fraction, split_seed)`, standardised as it is.
 
-        The defaults are those of `Training`: no sample that a search is judged on is seen.
+        Drawn without replacement. The defaults are those of `Training`: no sample that a search is judged on is seen.
 
         Args:
             size: How many samples.
@@ -171,31 +179,34 @@ class LabelledData:
             split_seed: Which samples are held out.
 
         Raises:
-            DataError: The training part has fewer samples, or the drawn ones are a batch on which metrics are undefined.
+            DataError: The training part has fewer samples, or the drawn ones are a batch on which metrics are
+                undefined.
         """
         training, _ = self.split(fraction, split_seed)
         if size > len(training):
             raise DataError(
-                f"A batch must be no larger than the training part of {self.name!r}, {len(training):,} samples; got {size:,}. "
+                f"A batch must be no larger than the training part of {self.name!r}, {len(training):,} samples; "
+                f"got {size:,}. "
                 "Ask for a smaller batch."
             )
         places = torch.from_numpy(numpy_generator("batch", seed).choice(len(training), max(size, 0), replace=False))
         if size < 1:
             raise DataError(
-                f"A batch must have at least 2 samples; got {size}. Metrics compare samples with each other; 64 is usual."
+                f"A batch must have at least 2 samples; got {size}. Metrics compare samples with each other; "
+                "64 is usual."
             )
         ((raw, labels),) = training.batches([places], seed=seed)
         return Batch(training.standardise(raw), labels, self.n_classes)
 
     def _blocks(self, rows: Tensor) -> tuple[Tensor, ...]:
         """The rows in pieces of at most 2²⁴ numbers, so that large images do not fill the memory with floats."""
-        return rows.split(max(1, _BLOCK_NUMBERS // math.prod(self.input_shape)))
+        return torch.split(rows, max(1, _BLOCK_NUMBERS // math.prod(self.input_shape)))
 
     def _part(self, places: NDArray[np.int64]) -> LabelledData:
         chosen = torch.from_numpy(places)
         return replace(self, rows=self.rows[chosen], labels=self.labels[chosen])
 
-    def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel, over all samples in memory, or 4,096 that are read lazily.
 
         Rounded to seven digits, so that sums in another order on another machine end in the same numbers.
@@ -235,7 +246,8 @@ def from_arrays(
     """Data from one array of inputs and one of labels.
 
     Args:
-        inputs: (n, channels, ...): bytes for images, which are divided by 255, or real numbers, which are taken as they are.
+        inputs: (n, channels, ...): bytes for images, which are divided by 255, or real numbers, which are taken as they
+            are.
         labels: Integers from 0, (n,).
         class_names: A name a class; the indices where none are given.
         n_classes: How many classes there are, where some have no sample; else the largest label and one.
@@ -276,7 +288,8 @@ def from_arrays(
     count = known if known is not None else int(targets.max()) + 1
     if known is None and count > len(targets):
         raise DataError(
-            f"Labels of {name!r} must be class indices from 0; the largest is {count - 1}, and there are only {len(targets)} samples. "
+            f"Labels of {name!r} must be class indices from 0; "
+            f"the largest is {count - 1}, and there are only {len(targets)} samples. "
             "Number the classes from 0, or give `n_classes`."
         )
     names = tuple(map(str, class_names)) if class_names is not None else tuple(map(str, range(count)))

@@ -6,7 +6,6 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robonas.datasets.data import LabelledData
 from robonas.datasets.from_torch import from_dataset
 from robonas.datasets.images import Mode, Pictures, check_size, name_of
 from robonas.datasets.samples import MEMORY_LIMIT
@@ -14,6 +13,8 @@ from robonas.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from robonas.datasets.data import LabelledData
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """Files with these endings, in any case, are images; others are ignored."""
@@ -32,13 +33,14 @@ def load_folder(
 
     Args:
         path: The folder that holds the class folders.
-        size: (height, width), or the side of a square: cropped in the middle to that aspect ratio, then resized bilinearly. None if all have one size.
+        size: (height, width), or the side of a square: cropped in the middle to that aspect ratio, then resized
+            bilinearly. None if all have one size.
         mode: ``"RGB"`` or ``"L"`` to convert all; None if all are of one kind.
         memory_limit: Bytes above which images stay on disk and are read when they are needed.
 
     Raises:
-        DataError: No such folder, no permission, fewer than two classes, a class without images, an image that cannot be read (named), images of
-            different sizes or kinds.
+        DataError: No such folder, no permission, fewer than two classes, a class without images, an image that cannot
+            be read (named), images of different sizes or kinds.
     """
     root = Path(path).expanduser()
     files, labels, class_names = _list_images(root)
@@ -77,7 +79,8 @@ def _list_images(root: Path) -> tuple[list[Path], list[int], list[str]]:
             found_here = sorted(_images_below(folder))
             if not found_here:
                 raise DataError(
-                    f"Class folder {folder.name!r} of '{root}' must hold images ({', '.join(sorted(SUFFIXES))}); it has none."
+                    f"Class folder {folder.name!r} of '{root}' must hold images ({', '.join(sorted(SUFFIXES))}); "
+                    "it has none."
                 )
             files += found_here
             labels += [label] * len(found_here)

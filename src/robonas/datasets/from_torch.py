@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,6 +12,9 @@ from robonas.batch import check_labels
 from robonas.datasets.data import LabelledData
 from robonas.datasets.samples import MEMORY_LIMIT, InMemory, Lazy, Samples, as_label, read_item
 from robonas.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @runtime_checkable
@@ -30,24 +32,26 @@ def from_dataset(
 ) -> LabelledData:
     """Data from a map-style PyTorch data set whose items are (input, label).
 
-    Inputs of up to `memory_limit` bytes are read once, and the transforms of the data set with them; bytes stay bytes. Larger data stay on disk: items
-    are read each time, by `DataLoader`, with random transforms seeded by row and epoch.
+    Inputs of up to `memory_limit` bytes are read once, and the transforms of the data set with them; bytes stay bytes.
+    Larger data stay on disk: items are read each time, by `DataLoader`, with random transforms seeded by row and epoch.
 
-    Labels are taken from ``dataset.targets`` or ``dataset.labels`` where there is such a list, and each item is checked against it when it is read; else
-    every item is read once.
+    Labels are taken from ``dataset.targets`` or ``dataset.labels`` where there is such a list, and each item is checked
+    against it when it is read; else every item is read once.
 
     Args:
         dataset: Items by index from 0; labels are integers.
-        n_classes: How many classes there are; else as many as `class_names`, ``dataset.classes``, or the largest label and one.
+        n_classes: How many classes there are; else as many as `class_names`, ``dataset.classes``, or the largest label
+            and one.
         class_names: A name a class; else ``dataset.classes``, else the indices.
         name: What to call it; else the class's name.
         memory_limit: Bytes above which data are read lazily; 0 for always.
 
     Raises:
-        DataError: It has no length, is empty, its items are not such pairs, labels are out of range, or inputs differ in shape.
+        DataError: It has no length, is empty, its items are not such pairs, labels are out of range, or inputs differ
+            in shape.
     """
     name = name if name is not None else type(dataset).__name__
-    if not isinstance(dataset, Dataset) and not hasattr(dataset, "__getitem__"):
+    if not hasattr(dataset, "__getitem__"):
         raise DataError(f"Data set {name!r} must be a torch.utils.data.Dataset; got a {type(dataset).__name__}.")
     if not isinstance(dataset, _Sized):
         raise DataError(
@@ -84,8 +88,10 @@ def _read_all(dataset: Any, n: int, first: Tensor) -> tuple[Tensor, Tensor]:
         value, label = read_item(dataset, row)
         if value.shape != first.shape or value.dtype != first.dtype:
             raise DataError(
-                f"All inputs must have one shape and type, {first.dtype} {tuple(first.shape)} as the first; got {value.dtype} "
-                f"{tuple(value.shape)} at item {row}. Resize or crop them to one size, and convert grey or colour images to one kind."
+                f"All inputs must have one shape and type, {first.dtype} {tuple(first.shape)} as the first; "
+                f"got {value.dtype} "
+                f"{tuple(value.shape)} at item {row}. "
+                "Resize or crop them to one size, and convert grey or colour images to one kind."
             )
         values[row], labels[row] = value, label
     return values, labels

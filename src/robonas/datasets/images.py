@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -14,6 +12,9 @@ from torch.utils.data import Dataset
 from robonas.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from PIL.Image import Image
 
 Mode: TypeAlias = Literal["L", "RGB"]
@@ -52,8 +53,8 @@ def kind_of(image: Image) -> Mode:
 def to_bytes(image: Image, mode: Mode, size: tuple[int, int] | None) -> Tensor:
     """An image as uint8, (channels, height, width).
 
-    Turned upright as its EXIF data say; 16-bit grey is cut to its upper 8; transparency is dropped. With a size: the largest part in the middle with the
-    size's aspect ratio, resized bilinearly.
+    Turned upright as its EXIF data say; 16-bit grey is cut to its upper 8; transparency is dropped. With a size: the
+    largest part in the middle with the size's aspect ratio, resized bilinearly.
     """
     from PIL import Image as Images
     from PIL import ImageOps
@@ -131,11 +132,13 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         if self.fixed_mode is None and kind != self._first[0]:
             grey, colour = (place, self.describe(0)) if kind == "L" else (self.describe(0), place)
             raise DataError(
-                f"Images must be all grey or all in colour; {grey} is grey and {colour} is not. Choose with mode='RGB' or mode='L'."
+                f"Images must be all grey or all in colour; {grey} is grey and {colour} is not. "
+                "Choose with mode='RGB' or mode='L'."
             )
         if shape != self._first[1]:
             raise DataError(
-                f"Images must have one size; {self.describe(0)} has {self._first[1][0]}x{self._first[1][1]} and {place} has "
+                "Images must have one size; "
+                f"{self.describe(0)} has {self._first[1][0]}x{self._first[1][1]} and {place} has "
                 f"{shape[0]}x{shape[1]} (height x width). Give the size to crop and resize them to, such as size=32."
             )
         return value, label

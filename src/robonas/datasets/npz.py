@@ -31,12 +31,14 @@ PAIRS = (
 def load_npz(path: str | Path) -> LabelledData:
     """Images and labels from an ``.npz`` file, read without pickle.
 
-    The arrays are one of `PAIRS`; ``class_names``, an array of texts, may stand beside them. Inputs are bytes or numbers of shape (n, channels, height,
-    width); (n, height, width, channels), taken where the last side is at most 4 and the second is not; or (n, height, width) for grey. Two-dimensional
-    inputs are (n, features). Labels are integers, (n,) or (n, 1).
+    The arrays are one of `PAIRS`; ``class_names``, an array of texts, may stand beside them. Inputs are bytes or
+    numbers of shape (n, channels, height, width); (n, height, width, channels), taken where the last side is at most 4
+    and the second is not; or (n, height, width) for grey. Two-dimensional inputs are (n, features). Labels are
+    integers, (n,) or (n, 1).
 
     Raises:
-        DataError: No such file, no permission, damaged, other arrays, pickled objects, or arrays that do not fit each other.
+        DataError: No such file, no permission, damaged, other arrays, pickled objects, or arrays that do not fit each
+            other.
     """
     file = Path(path).expanduser()
     if not file.is_file():
@@ -57,7 +59,8 @@ def load_npz(path: str | Path) -> LabelledData:
         if pair is None:
             known = "; ".join(f"'{inputs}' and '{labels}'" for inputs, labels in PAIRS)
             raise DataError(
-                f"'{file}' must hold inputs and labels as one of: {known}. It holds {', '.join(map(repr, names)) or 'nothing'}."
+                f"'{file}' must hold inputs and labels as one of: {known}. "
+                f"It holds {', '.join(map(repr, names)) or 'nothing'}."
             )
         inputs, labels = (_read(archive, name, file) for name in pair)
         class_names = _read(archive, "class_names", file) if "class_names" in names else None

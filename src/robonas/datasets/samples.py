@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -15,6 +13,10 @@ from torch.utils.data import DataLoader, Dataset
 from robonas.errors import DataError
 from robonas.randomness import numpy_generator, seeded
 
+if TYPE_CHECKING:
+    import hashlib
+    from collections.abc import Iterator, Sequence
+
 MEMORY_LIMIT = 2 * 1024**3
 """Bytes of inputs, as they are stored, up to which a data set is read into memory."""
 _LAZY_FINGERPRINT_SAMPLES = 256
@@ -23,8 +25,10 @@ _LAZY_FINGERPRINT_SAMPLES = 256
 class Samples(Protocol):
     """Inputs by row number, all of one shape."""
 
-    shape: tuple[int, ...]
-    """Shape of one input."""
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        ...
 
     def batches(self, rows: Sequence[Tensor], *, seed: int = 0, n_workers: int = 0) -> Iterator[Tensor]:
         """The inputs of each list of rows, (k, *shape), as they are stored: uint8, or float32."""
@@ -55,7 +59,7 @@ class InMemory:
     def hash_into(self, digest: hashlib.blake2b, rows: Tensor) -> None:
         """Feed every value to the hash, in blocks, so that no second copy is made."""
         digest.update(f"{self.values.dtype}{self.shape}".encode())
-        for part in rows.split(4096):
+        for part in torch.split(rows, 4096):
             array = self.values[part].contiguous().numpy()
             digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
 
@@ -63,8 +67,8 @@ class InMemory:
 class Lazy:
     """Inputs that a `torch.utils.data.Dataset` reads, each time anew.
 
-    Reading an item is seeded by its row and the batch's seed, so that random transforms give the same inputs in any order and with any
-    number of workers.
+    Reading an item is seeded by its row and the batch's seed, so that random transforms give the same inputs in any
+    order and with any number of workers.
 
     Args:
         dataset: Items are (input, label).
@@ -81,7 +85,8 @@ class Lazy:
         """The inputs of each list of rows, through PyTorch's `DataLoader`.
 
         Raises:
-            DataError: An item has another shape or label than the first pass over the data saw, or values that are not finite.
+            DataError: An item has another shape or label than the first pass over the data saw, or values that are not
+                finite.
         """
         loader: DataLoader[Tensor] = DataLoader(
             _SeededItems(self, seed),

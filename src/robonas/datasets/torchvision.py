@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robonas.catalogue import lookup
-from robonas.datasets.data import LabelledData
 from robonas.datasets.from_torch import from_dataset
 from robonas.datasets.images import Mode, Pictures, check_size
 from robonas.datasets.samples import MEMORY_LIMIT
 from robonas.errors import ConfigError, DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    from robonas.datasets.data import LabelledData
 
 
 def load_torchvision(
