@@ -29,6 +29,11 @@ StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "interru
 """Why a search ended."""
 
 
+def parameters_file(study: str) -> str:
+    """Name of the file with the trained parameters of a study's winner, in the search's folder."""
+    return f"{study}.safetensors"
+
+
 @dataclass(frozen=True)
 class Query:
     """One evaluation of the objective."""
@@ -142,7 +147,7 @@ class SearchResult:
     @property
     def parameters_file(self) -> Path | None:
         """The winner's trained parameters (safetensors); None where nothing was trained or kept."""
-        path = self.folder / "best.safetensors" if self.folder else None
+        path = self.folder / parameters_file(self.study) if self.folder else None
         return path if path is not None and path.is_file() else None
 
     def history(self) -> pd.DataFrame:

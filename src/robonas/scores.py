@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -117,6 +118,12 @@ class ScoreTable:
         """Why this architecture has no score by this metric; None where it has one."""
         value = self.frame[_REASON + metric].iloc[row]
         return None if pd.isna(value) else str(value)
+
+    def fingerprint(self) -> str:
+        """A short hash of the architectures and their scores."""
+        digest = hashlib.blake2b("\n".join((*self.metrics, *self.architectures)).encode(), digest_size=16)
+        digest.update(self.scores.tobytes())
+        return digest.hexdigest()
 
     def distinct(self) -> NDArray[np.int64]:
         """Rows of the first architecture of each isomorphism class, in order."""

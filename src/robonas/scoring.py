@@ -74,7 +74,7 @@ def score(
     """
     resolved = resolve_metrics(metrics)
     names = [metric.name for metric in resolved]
-    pairs = _texts(space, pool)
+    pairs = texts(space, pool)
     if not pairs:
         raise ConfigError("The pool must have at least one architecture; got none.")
     if batch.input_shape != space.input_shape or batch.n_classes != space.n_classes:
@@ -107,7 +107,12 @@ def score(
     return table
 
 
-def _texts(space: SearchSpace, pool: Iterable[Architecture | str]) -> list[tuple[str, str]]:
+def texts(space: SearchSpace, pool: Iterable[Architecture | str]) -> list[tuple[str, str]]:
+    """The text of each architecture of a pool, and of its canonical form.
+
+    Raises:
+        ArchitectureError: One that is not of this space.
+    """
     pairs = []
     for entry in pool:
         architecture = space.parse(entry) if isinstance(entry, str) else space.check(entry)
@@ -116,11 +121,11 @@ def _texts(space: SearchSpace, pool: Iterable[Architecture | str]) -> list[tuple
 
 
 def _probe(
-    space: SearchSpace, texts: Iterable[str], batch: Batch, seed: int, output: Callable[[Any], Tensor] | None
+    space: SearchSpace, some: Iterable[str], batch: Batch, seed: int, output: Callable[[Any], Tensor] | None
 ) -> None:
     """Let a fault that all networks share, such as a tuple for logits, be one clear error instead of a table of NaN."""
     fault: NetworkError | None = None
-    for text in texts:
+    for text in some:
         try:
             compute(space.build_seeded(space.parse(text), seed), batch, ("grad_norm",), seed=seed, output=output)
         except NetworkError as error:

@@ -1,0 +1,363 @@
+"""The command line: parse, build, call, print."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+import tomllib
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from robonas.errors import ConfigError, NasError
+
+if TYPE_CHECKING:
+    from robonas.objectives import Training
+    from robonas.results import SearchResult
+    from robonas.spaces import SearchSpace
+
+
+class _Group(TyperGroup):
+    """Turns a user's mistake into one line and exit code 2, and a stop by Ctrl-C into a word on how to go on."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        from robonas.console import err
+
+        warnings.showwarning = lambda message, *_: err.print(f"[yellow]Warning:[/] {message}", soft_wrap=True)
+        try:
+            return super().invoke(ctx)
+        except NasError as error:
+            err.print(f"[bold red]Error:[/] {str(error).replace('[', chr(92) + '[')}", soft_wrap=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            err.print("Stopped. Finished work is kept: run the same command again to go on.", soft_wrap=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    name="robonas",
+    cls=_Group,
+    help="Find a good network by training a few of many: training-free metrics, and the combination of them that suits your task.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _from_toml(ctx: typer.Context, path: Path | None) -> Path | None:
+    """Let a TOML file set the defaults of a command's options; the command line wins."""
+    if path is None:
+        return None
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"Cannot read settings file '{path}': {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Settings file '{path}' is not TOML: {error}.") from error
+    known = {parameter.name: parameter for parameter in ctx.command.params if parameter.name not in {"config", "help"}}
+    defaults: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            near = difflib.get_close_matches(name, [str(entry) for entry in known], n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(map(str, known)))}."
+            raise ConfigError(f"Settings file '{path}' has an unknown setting {key!r}.{hint}")
+        defaults[name] = [f"{k}={json.dumps(v)}" for k, v in value.items()] if isinstance(value, dict) else value
+    ctx.default_map = {**(ctx.default_map or {}), **defaults}
+    return path
+
+
+Config = Annotated[
+    Path | None, typer.Option(help="TOML file with any of these settings.", is_eager=True, callback=_from_toml)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and no progress.")]
+Folder = Annotated[Path, typer.Argument(help="Folder of a search.")]
+Name = Annotated[str, typer.Option(help="Name of the study in the folder.")]
+Data = Annotated[
+    str,
+    typer.Option(help="digits, folder:PATH, npz:FILE, torchvision:NAME, or package.module:NAME; see 'robonas list datasets'."),
+]
+DataRoot = Annotated[Path | None, typer.Option(help="Where torchvision keeps its data sets.")]
+ImageSize = Annotated[int | None, typer.Option(help="Side to which images of a folder are resized.")]
+Space = Annotated[str, typer.Option(help="Name, or package.module:NAME; see 'robonas list spaces'.")]
+SpaceSetting = Annotated[
+    list[str], typer.Option("--space-set", metavar="KEY=VALUE", help="Setting of the space, such as channels=16. May be repeated.")
+]
+Metrics = Annotated[
+    list[str], typer.Option("--metric", "-m", help="Metric, or several with commas; see 'robonas list metrics'. May be repeated.")
+]
+Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
+Pool = Annotated[int, typer.Option(help="How many architectures to sample from the space.")]
+BatchSize = Annotated[int, typer.Option(help="Samples in the batch that the metrics see.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes for scoring; -1 is one a core.")]
+
+PAPER = ["grad_norm", "snip", "grasp", "fisher", "synflow", "jacov"]
+
+
+@app.command()
+def search(
+    config: Config = None,
+    data: Data = "digits",
+    data_root: DataRoot = None,
+    image_size: ImageSize = None,
+    space: Space = "nasbench201",
+    space_set: SpaceSetting = [],  # noqa: B006
+    metric: Metrics = PAPER,
+    strategy: Annotated[str, typer.Option(help="See 'robonas list strategies'.")] = "robot",
+    budget: Annotated[int, typer.Option("--budget", "-T", help="How many networks to train.")] = 20,
+    pool: Pool = 1000,
+    seed: Seed = 0,
+    batch_size: BatchSize = 64,
+    jobs: Jobs = -1,
+    epochs: Annotated[int, typer.Option(help="Of each training.")] = 12,
+    train_batch_size: Annotated[int, typer.Option(help="Samples in a training step.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="At the start of the cosine schedule.")] = 0.1,
+    momentum: Annotated[float, typer.Option(help="Of the gradient descent.")] = 0.9,
+    weight_decay: Annotated[float, typer.Option(help="On weights of convolutions and linear layers.")] = 5e-4,
+    label_smoothing: Annotated[float, typer.Option(help="Of the loss, 0 to 1.")] = 0.0,
+    flip: Annotated[bool, typer.Option(help="Mirror training images at random.")] = False,
+    crop: Annotated[int, typer.Option(help="Shift training images at random by up to so many pixels.")] = 0,
+    validation_fraction: Annotated[float, typer.Option(help="Part of the data held out to judge networks.")] = 0.25,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    folder: Annotated[Path, typer.Option("--folder", "-o", help="Where to keep the study, scores, network and report.")] = Path(
+        "robonas-run"
+    ),
+    storage: Annotated[str | None, typer.Option(help="Another Optuna storage URL for the study.")] = None,
+    name: Name = "search",
+    compare: Annotated[
+        list[str], typer.Option(help="Strategy to run as well, with as many evaluations, such as random. May be repeated.")
+    ] = [],  # noqa: B006
+    report: Annotated[bool, typer.Option(help="Write report.html into the folder.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Search: score a pool without training, then train the candidates that the strategy asks for.
+
+    Stopped at any moment, the same command goes on where it was.
+    """
+    from robonas import study
+    from robonas.console import SearchProgress, err, print_json, print_result
+    from robonas.datasets import load_dataset
+    from robonas.objectives import Training
+    from robonas.report import write_report
+
+    _quiet_optuna()
+    images = load_dataset(data, root=data_root, size=image_size)
+    objective: Training = Training(
+        images,
+        epochs=epochs,
+        batch_size=train_batch_size,
+        learning_rate=learning_rate,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        label_smoothing=label_smoothing,
+        flip=flip,
+        crop=crop,
+        validation_fraction=validation_fraction,
+        device=device,
+    )
+    where = _space(space, space_set, images)
+    metrics = _split(metric)
+
+    def run(which: str, title: str) -> SearchResult:
+        with SearchProgress(which, quiet=as_json) as progress:
+            return study.search(
+                where,
+                objective,
+                metrics=metrics,
+                pool=pool,
+                strategy=which,
+                budget=budget,
+                seed=seed,
+                batch_size=batch_size,
+                n_jobs=jobs,
+                folder=folder,
+                storage=storage,
+                name=title,
+                on_event=progress,
+            )
+
+    result = run(strategy, name)
+    baselines = [run(other, f"{name}-{other}") for other in _split(compare)]
+    result.write_json(folder / "result.json")
+    page = write_report(result, folder / "report.html", baselines=baselines) if report else None
+    if as_json:
+        print_json({**result.to_json(), "baselines": [other.to_json() for other in baselines]})
+        return
+    print_result(result, baselines)
+    for sentence in result.scores.warnings():
+        err.print(f"[yellow]Warning:[/] {sentence}", soft_wrap=True)
+    if page is not None:
+        err.print(f"Report: {page}", soft_wrap=True)
+
+
+@app.command()
+def score(
+    config: Config = None,
+    data: Data = "digits",
+    data_root: DataRoot = None,
+    image_size: ImageSize = None,
+    space: Space = "nasbench201",
+    space_set: SpaceSetting = [],  # noqa: B006
+    metric: Metrics = PAPER,
+    pool: Pool = 1000,
+    architectures: Annotated[
+        Path | None, typer.Option(help="Text file with an architecture a line, instead of a sample.")
+    ] = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = 64,
+    jobs: Jobs = -1,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write, and to go on with.")] = Path("scores.parquet"),
+    as_json: Json = False,
+) -> None:
+    """Score architectures without training; stopped at any moment, the same command goes on where it was."""
+    from robonas.console import SearchProgress, err, print_json, print_scores
+    from robonas.datasets import load_dataset
+    from robonas.scoring import score as score_pool
+
+    images = load_dataset(data, root=data_root, size=image_size)
+    where = _space(space, space_set, images)
+    size = where.size()
+    chosen = (
+        where.sample(pool if size is None else min(pool, size), seed) if architectures is None else _lines(architectures)
+    )
+    with SearchProgress("scoring", quiet=as_json) as progress:
+        table = score_pool(
+            where,
+            chosen,
+            _split(metric),
+            images.batch(batch_size, seed),
+            seed=seed,
+            n_jobs=jobs,
+            cache=output,
+            progress=progress.scoring,
+        )
+    if as_json:
+        print_json(json.loads(table.summary().reset_index().to_json(orient="records")))
+        return
+    print_scores(table)
+    err.print(f"Scores: {output}", soft_wrap=True)
+
+
+@app.command()
+def show(folder: Folder, name: Name = "search", as_json: Json = False) -> None:
+    """Show what a search has found so far, finished or not."""
+    from robonas.console import print_json, print_result, print_table
+
+    result = _result(folder, name)
+    if as_json:
+        print_json(result.to_json())
+        return
+    print_result(result)
+    history = result.history().drop(columns="failure")
+    print_table("Queries", history.to_dict("records"))
+
+
+@app.command()
+def report(
+    folder: Folder,
+    name: Name = "search",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="[default: report.html in the folder]")] = None,
+    compare: Annotated[list[str], typer.Option(help="Name of another study in the folder to show beside it.")] = [],  # noqa: B006
+) -> None:
+    """Write the report of a search as one HTML page that works offline."""
+    from robonas.console import err
+    from robonas.report import write_report
+
+    baselines = [_result(folder, other) for other in _split(compare)]
+    page = write_report(_result(folder, name), output or folder / "report.html", baselines=baselines)
+    err.print(f"Report: {page}", soft_wrap=True)
+
+
+@app.command()
+def export(
+    folder: Folder,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write; its ending chooses: .json result, .csv queries, .safetensors trained parameters, "
+            ".pt2 trained network that PyTorch loads without robonas.",
+        ),
+    ],
+    name: Name = "search",
+) -> None:
+    """Export the winner, or the history, for use elsewhere."""
+    from robonas.console import err
+    from robonas.export import export as write
+
+    write(_result(folder, name), output)
+    err.print(f"Written: {output}", soft_wrap=True)
+
+
+@app.command("list")
+def list_entries(
+    what: Annotated[str, typer.Argument(help="metrics, spaces, strategies or datasets.")], as_json: Json = False
+) -> None:
+    """List what there is, with what to know about each."""
+    from robonas.catalogue import lookup
+    from robonas.console import print_json, print_table
+    from robonas.listing import LISTINGS
+
+    rows = lookup("listing", what, LISTINGS)()
+    if as_json:
+        print_json(rows)
+        return
+    print_table(what, rows)
+
+
+# ── from texts to objects ──
+
+
+def _split(names: list[str]) -> list[str]:
+    return [name.strip() for entry in names for name in entry.split(",") if name.strip()]
+
+
+def _space(name: str, settings: list[str], images: Any) -> SearchSpace:
+    from robonas.spaces import make_space
+
+    values: dict[str, Any] = {"input_shape": images.input_shape, "n_classes": images.n_classes}
+    for entry in settings:
+        key, equals, text = entry.partition("=")
+        if not equals:
+            raise ConfigError(f"A setting of the space must read KEY=VALUE; got {entry!r}.")
+        try:
+            values[key.strip().replace("-", "_")] = json.loads(text)
+        except json.JSONDecodeError:
+            values[key.strip().replace("-", "_")] = text
+    return make_space(name, **values)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Cannot read architectures from '{path}': {error}.") from error
+
+
+def _result(folder: Path, name: str) -> SearchResult:
+    from robonas.study import load_result
+
+    _quiet_optuna()
+    sys.path.insert(0, str(Path.cwd()))  # where the user's own spaces are
+    return load_result(folder, name)
+
+
+def _quiet_optuna() -> None:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def main() -> None:
+    """Entry point of the `robonas` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

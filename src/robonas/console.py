@@ -1,0 +1,182 @@
+"""What the command line shows: progress bars, tables and the final words. Everything for people goes to stderr, results to stdout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from robonas.study import Event, QueryFinished, QueryStarted, QueryStep, ScoringProgress
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from robonas.results import Query, SearchResult
+    from robonas.scores import ScoreTable
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class SearchProgress:
+    """Three bars with the time left: scoring, the search, and the training in flight; a plain line a query where there is no terminal.
+
+    Args:
+        title: Written before the bar of the search, such as the strategy's name.
+        quiet: Show nothing.
+    """
+
+    def __init__(self, title: str, *, quiet: bool = False) -> None:
+        self._title = title
+        self._quiet = quiet
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description:<18}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=err,
+            disable=quiet or not err.is_terminal,
+        )
+        self._scoring: TaskID | None = None
+        self._search: TaskID | None = None
+        self._training: TaskID | None = None
+        self._best: float | None = None
+
+    def __enter__(self) -> SearchProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._training is not None:
+            self._bars.remove_task(self._training)
+        self._bars.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event of `search`."""
+        match event:
+            case ScoringProgress(done, total):
+                self.scoring(done, total)
+            case QueryStarted(query, budget):
+                self._started(query, budget)
+            case QueryStep(_, point):
+                if self._training is not None:
+                    self._bars.update(
+                        self._training, total=point.steps, completed=point.step, note=f"value {point.value:.4f}"
+                    )
+            case QueryFinished(query, best):
+                self._finished(query, best)
+
+    def scoring(self, done: int, total: int) -> None:
+        """Show how many networks have been scored."""
+        if self._scoring is None:
+            self._scoring = self._bars.add_task("scoring", total=total, completed=done, note="networks without training")
+            if not self._quiet and not err.is_terminal and done < total:
+                err.print(f"scoring {total - done} of {total} networks", soft_wrap=True)
+        self._bars.update(self._scoring, total=total, completed=done)
+
+    def _started(self, query: Query, budget: int) -> None:
+        if self._search is None:
+            self._search = self._bars.add_task(self._title, total=budget, completed=query.number - 1, note="")
+        if self._training is None:
+            self._training = self._bars.add_task("training", total=None, note="")
+        self._bars.reset(self._training, description=f"training {query.number}", total=None, note=query.phase)
+
+    def _finished(self, query: Query, best: float | None) -> None:
+        told = f"{query.value:.4f}" if query.value is not None else f"failed: {query.failure}"
+        star = " ★" if query.value is not None and query.value == best and best != self._best else ""
+        self._best = best
+        if self._search is not None:
+            self._bars.update(self._search, completed=query.number, note="" if best is None else f"best {best:.4f}")
+        if not self._quiet:
+            line = f"{self._title:<8} {query.number:>3}  {query.phase:<8} {told}{star}  {query.seconds:5.1f} s  {query.architecture}"
+            self._bars.console.print(Text(line), soft_wrap=not err.is_terminal, overflow="ellipsis", no_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    out.out(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+
+
+def print_table(title: str, rows: Sequence[Mapping[str, Any]], *, columns: Iterable[str] | None = None) -> None:
+    """Rows of equal keys as a table on stdout."""
+    names = list(columns or (rows[0] if rows else ()))
+    table = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
+    for name in names:
+        numeric = all(isinstance(row[name], (int, float)) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(row[name])) for name in names))
+    out.print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def print_scores(table: ScoreTable) -> None:
+    """The summary of a table of scores, with what a user should know before trusting it."""
+    summary = table.summary().reset_index()
+    print_table(f"Scores of {len(table):,} architectures ({len(table.distinct()):,} different networks)", summary.to_dict("records"))
+    for sentence in table.warnings():
+        err.print(f"[yellow]Warning:[/] {sentence}", soft_wrap=True)
+
+
+def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -> None:
+    """The winner, what it is made of, what the search learned and whether it was worth it."""
+    size = result.size()
+    body = Table.grid(padding=(0, 2))
+    body.add_column(style="dim")
+    body.add_column(overflow="fold")
+    rows = {
+        "architecture": result.text,
+        result.value_name: f"{result.value:.4f}  (query {result.best.number} of {len(result.queries)}, {result.best.phase})",
+        "size": f"{size['parameters']:,.0f} parameters, {size['macs'] / 1e6:,.2f} million multiply-adds",
+        "cost": f"{len(result.queries)} evaluations in {result.seconds:.1f} s; {len(result.scores):,} candidates scored in "
+        f"{result.scores.seconds():.1f} CPU s",
+    }
+    if result.weights is not None:
+        ordered = sorted(result.weights.items(), key=lambda entry: -abs(entry[1]))
+        rows["learned weights"] = "  ".join(f"{name} {weight:+.2f}" for name, weight in ordered)
+    if result.n_explored is not None:
+        rows["explored"] = f"{result.n_explored} queries to learn the weights, {len(result.queries) - result.n_explored} to use them"
+    if result.stop_reason != "budget spent":
+        rows["stopped"] = result.stop_reason
+    if result.parameters_file is not None:
+        rows["trained network"] = str(result.parameters_file)
+    for name, value in rows.items():
+        body.add_row(name, Text(value))
+    out.print(Panel(body, title=f"{result.strategy} found", title_align="left", border_style="green"))
+    for baseline in baselines:
+        out.print(Text(verdict(result, baseline), style="bold"), soft_wrap=True)
+
+
+def verdict(result: SearchResult, baseline: SearchResult) -> str:
+    """Who won, said plainly."""
+    ours, theirs = result.value, baseline.value
+    gap = ours - theirs if result.direction == "maximize" else theirs - ours
+    told = f"{result.strategy} {ours:.4f}, {baseline.strategy} {theirs:.4f} ({result.value_name}, {len(baseline.queries)} evaluations each)"
+    if gap == 0:
+        return f"A draw: {told}. One seed proves little either way."
+    winner = result.strategy if gap > 0 else baseline.strategy
+    return f"{winner} won by {abs(gap):.4f}: {told}. One seed proves little; repeat with --seed 1, 2, …"

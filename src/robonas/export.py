@@ -1,0 +1,79 @@
+"""A search's outcome in the files that other programs read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robonas.errors import ConfigError, StudyError
+from robonas.files import replacing
+
+if TYPE_CHECKING:
+    from robonas.results import SearchResult
+
+
+def export(result: SearchResult, path: str | os.PathLike[str]) -> Path:
+    """Write the winner, or the history, in the format that the file's ending names.
+
+    Args:
+        result: A search.
+        path: ``.json`` for everything about the result, ``.csv`` for one line a query, ``.safetensors`` for the trained parameters, ``.pt2`` for the
+            trained network as a program of `torch.export`, which PyTorch loads without robonas and without the code that built it.
+
+    Returns:
+        The path.
+
+    Raises:
+        ConfigError: Another ending, or a place that cannot be written.
+        StudyError: No query has completed, or no trained parameters were kept for a format that holds them.
+    """
+    target = Path(path)
+    write = WRITERS.get(target.suffix)
+    if write is None:
+        raise ConfigError(f"A file to export to must end in one of {', '.join(WRITERS)}; got '{target}'.")
+    _ = result.best  # raises where there is nothing to export
+    try:
+        with replacing(target) as temporary:
+            write(result, temporary)
+    except OSError as error:
+        raise ConfigError(f"Cannot write '{target}': {error.strerror or error}.") from error
+    return target
+
+
+def _json(result: SearchResult, path: Path) -> None:
+    result.write_json(path)
+
+
+def _csv(result: SearchResult, path: Path) -> None:
+    result.history().to_csv(path, index=False)
+
+
+def _safetensors(result: SearchResult, path: Path) -> None:
+    result.load_parameters()  # raises unless they are there, and the winner's
+    assert result.parameters_file is not None
+    shutil.copyfile(result.parameters_file, path)
+
+
+def _program(result: SearchResult, path: Path) -> None:
+    import torch
+
+    network = result.build(trained=True)
+    example = torch.zeros(2, *result.space.input_shape)
+    try:
+        program = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+    except Exception as error:
+        raise StudyError(f"PyTorch cannot export this network as a program ({error}). Export its parameters as .safetensors.") from error
+    with path.open("wb") as stream:
+        torch.export.save(program, stream)
+
+
+WRITERS: Mapping[str, Callable[[SearchResult, Path], None]] = {
+    ".json": _json,
+    ".csv": _csv,
+    ".safetensors": _safetensors,
+    ".pt2": _program,
+}
+"""Every format by the ending of its files."""

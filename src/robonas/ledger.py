@@ -1,0 +1,334 @@
+"""The record of a search in its Optuna study: what was asked, by whom, and what came back.
+
+Each query is one Optuna trial. Its parameters are the architecture's choices, its intermediate values the learning curve, so that Optuna's dashboard shows both;
+its user attributes hold the rest. A trial enters the storage in one transaction, and whatever state a stop leaves it in tells how to go on:
+
+    waiting              asked, not begun            → begun by the next worker
+    running, worker gone begun, not finished         → begun again, with the same seed, so with the same end
+    running              another worker is at it     → pending
+    complete, fail       done
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from robonas.errors import StudyError
+from robonas.files import replacing
+from robonas.objectives.base import CurvePoint, Evaluation
+from robonas.results import Query, parameters_file
+from robonas.storage import storage_errors, worker_is_gone, worker_token
+from robonas.strategies.base import Proposal, Trial
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+    from robonas.architecture import Option
+
+SETTINGS = "robonas"
+"""User attribute of a study that is ours."""
+_ACTIVE: set[tuple[str, str, int]] = set()
+"""Trials at work in this process: what tells an interrupted evaluation from a running one when a notebook calls `search` again."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of the distinct networks that a search chooses from."""
+
+    row: int
+    """Its row in the table of scores."""
+    architecture: str
+    """The text of its architecture."""
+    options: Mapping[str, tuple[Option, tuple[Option, ...]]]
+    """For each choice, the option and all that the space has."""
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """The right to evaluate one candidate."""
+
+    trial: optuna.Trial
+    """Of the study."""
+    reported: frozenset[int]
+    """Steps that an earlier attempt has reported."""
+
+
+class Ledger:
+    """The trials of one search.
+
+    Args:
+        storage: Optuna's.
+        name: Of the study.
+        direction: Of the objective's values.
+        settings: What must be equal to go on with a study; JSON values.
+        folder: Where the best network's parameters are kept, and the lock by which workers take turns; None for neither.
+
+    Raises:
+        StudyError: There is a study of that name with other settings, or one that robonas did not make.
+    """
+
+    def __init__(
+        self,
+        storage: optuna.storages.BaseStorage,
+        name: str,
+        direction: Literal["maximize", "minimize"],
+        settings: Mapping[str, Any],
+        *,
+        folder: Path | None = None,
+    ) -> None:
+        import optuna
+        from filelock import FileLock
+
+        self.name = name
+        self.settings = dict(settings)
+        self._folder = folder
+        self._place = str(folder) if folder else f"memory {id(storage)}"
+        self._lock: contextlib.AbstractContextManager[Any] = (
+            FileLock(folder / ".lock") if folder else contextlib.nullcontext()
+        )
+        self._sign = 1.0 if direction == "maximize" else -1.0
+        with self._turn():
+            try:
+                self._study = optuna.load_study(study_name=name, storage=storage)
+            except KeyError:
+                self._study = optuna.create_study(study_name=name, storage=storage, direction=direction)
+            if not self._study.user_attrs and not self._study.get_trials(deepcopy=False):
+                self._study.set_user_attr(SETTINGS, self.settings)
+        self._compare(self._study.user_attrs.get(SETTINGS))
+
+    @classmethod
+    def load(cls, storage: optuna.storages.BaseStorage, name: str, *, folder: Path | None = None) -> Ledger:
+        """The record of a study that exists.
+
+        Raises:
+            StudyError: There is none of that name, or robonas did not make it.
+        """
+        import optuna
+
+        place = str(folder or name)
+        with storage_errors(place):
+            known = optuna.get_all_study_summaries(storage)
+        for summary in known:
+            if summary.study_name == name:
+                settings = summary.user_attrs.get(SETTINGS)
+                if settings is None:
+                    raise StudyError(f"Study '{name}' in '{place}' was not made by robonas.")
+                return cls(storage, name, settings["objective"]["direction"], settings, folder=folder)
+        names = ", ".join(repr(summary.study_name) for summary in known) or "none"
+        raise StudyError(f"There is no study '{name}' in '{place}'; it has {names}.")
+
+    def _compare(self, found: Mapping[str, Any] | None) -> None:
+        if found is None:
+            raise StudyError(f"Study '{self.name}' in '{self._place}' was not made by robonas. Choose another name or storage.")
+        changed = list(differences(found, self.settings))
+        if changed:
+            raise StudyError(
+                f"Study '{self.name}' in '{self._place}' was made with other settings: {'; '.join(changed[:4])}. "
+                "Choose another folder or name for this search, or the settings of the study to go on with it."
+            )
+
+    @property
+    def budget(self) -> int:
+        """The budget of the latest search on this study; 0 before the first."""
+        return int(self._study.user_attrs.get("budget", 0))
+
+    @budget.setter
+    def budget(self, budget: int) -> None:
+        if budget != self.budget:
+            with self._turn():
+                self._study.set_user_attr("budget", budget)
+
+    def fix(self, key: str, value: str) -> None:
+        """Remember a value at the first call, and insist on it at every later one.
+
+        Raises:
+            StudyError: The study was begun with another value.
+        """
+        with self._turn():
+            known = self._study.user_attrs.get(key)
+            if known is None:
+                self._study.set_user_attr(key, value)
+            elif known != value:
+                raise StudyError(
+                    f"Study '{self.name}' in '{self._place}' was begun with other {key} ({known}) than now ({value}); "
+                    "were they computed by other versions? Choose another folder or name for this search."
+                )
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One worker at a time, and trouble of the storage in one sentence."""
+        with storage_errors(self._place), self._lock:
+            yield
+
+    # ── reading ──
+
+    def _trials(self) -> list[FrozenTrial]:
+        with storage_errors(self._place):
+            return [
+                trial
+                for trial in self._study.get_trials(deepcopy=False)
+                if "candidate" in trial.user_attrs and "dropped" not in trial.user_attrs
+            ]
+
+    def history(self) -> list[Trial]:
+        """All queries in the order of asking, as a strategy sees them: higher is better."""
+        return [self._as_trial(trial) for trial in self._trials()]
+
+    def _as_trial(self, trial: FrozenTrial) -> Trial:
+        candidate = int(trial.user_attrs["candidate"])
+        if not trial.state.is_finished():
+            return Trial(candidate)
+        if trial.value is None or trial.state.name != "COMPLETE":
+            return Trial(candidate, failed=True)
+        return Trial(candidate, self._sign * trial.value)
+
+    def queries(self) -> tuple[Query, ...]:
+        """All queries in the order of asking, as a person sees them."""
+        return tuple(_as_query(number, trial) for number, trial in enumerate(self._trials(), 1))
+
+    def query(self, ticket: Ticket) -> Query:
+        """The query of one trial."""
+        for number, trial in enumerate(self._trials(), 1):
+            if trial.number == ticket.trial.number:
+                return _as_query(number, trial)
+        raise StudyError(f"Trial {ticket.trial.number} of study '{self.name}' has vanished; another program deleted it.")
+
+    def best(self) -> float | None:
+        """The best value so far, in the objective's own direction."""
+        values = [trial.value for trial in self.history() if trial.value is not None]
+        return self._sign * max(values) if values else None
+
+    # ── asking ──
+
+    def next(self, propose: Callable[[Sequence[Trial]], Proposal], candidates: Sequence[Candidate], limit: int) -> Ticket | None:
+        """The next evaluation to do: one that a stop has left, else a new one; None when the budget is spent.
+
+        Args:
+            propose: The strategy's answer to a history.
+            candidates: What a proposal's row means.
+            limit: How many queries there may be.
+        """
+        with self._turn():
+            trials = self._trials()
+            for trial in trials:
+                if trial.state.name == "RUNNING" and self._abandoned(trial):
+                    return self._begin(trial._trial_id, trial)  # noqa: SLF001
+            if not any(trial.state.name == "WAITING" for trial in trials):
+                if len(trials) >= limit:
+                    return None
+                proposal = propose([self._as_trial(trial) for trial in trials])
+                self._enqueue(proposal, candidates[proposal.row])
+            return self._begin(self._study.ask()._trial_id)  # noqa: SLF001
+
+    def _abandoned(self, trial: FrozenTrial) -> bool:
+        token = trial.user_attrs.get("worker")
+        if token == worker_token():
+            return (self._place, self.name, trial.number) not in _ACTIVE
+        return worker_is_gone(token)
+
+    def _enqueue(self, proposal: Proposal, candidate: Candidate) -> None:
+        self._study.enqueue_trial(
+            {name: option for name, (option, _) in candidate.options.items()},
+            user_attrs={
+                "candidate": int(proposal.row),
+                "row": candidate.row,
+                "architecture": candidate.architecture,
+                "options": {name: list(options) for name, (_, options) in candidate.options.items()},
+                "phase": proposal.phase,
+                "reason": proposal.reason,
+                "weights": None if proposal.weights is None else [float(weight) for weight in proposal.weights],
+            },
+        )
+
+    def _begin(self, trial_id: int, before: FrozenTrial | None = None) -> Ticket:
+        import optuna
+
+        trial = optuna.Trial(self._study, trial_id)
+        trial.set_user_attr("worker", worker_token())
+        if before is None or len(before.params) < len(trial.user_attrs["options"]):
+            for name, options in trial.user_attrs["options"].items():
+                trial.suggest_categorical(name, options)
+        return Ticket(trial, frozenset(before.intermediate_values) if before else frozenset())
+
+    # ── telling ──
+
+    @contextlib.contextmanager
+    def working(self, ticket: Ticket) -> Iterator[None]:
+        """Within: this process is at work on the trial."""
+        key = (self._place, self.name, ticket.trial.number)
+        _ACTIVE.add(key)
+        try:
+            yield
+        finally:
+            _ACTIVE.discard(key)
+
+    def report(self, ticket: Ticket, point: CurvePoint) -> None:
+        """Record a step of the evaluation."""
+        if point.step not in ticket.reported:
+            with storage_errors(self._place):
+                ticket.trial.report(point.value, point.step)
+
+    def complete(self, ticket: Ticket, answer: Evaluation) -> None:
+        """Record the value, and keep the parameters if they are the best so far."""
+        with self._turn():
+            ticket.trial.set_user_attr("seconds", float(answer.seconds))
+            ticket.trial.set_user_attr("curve", [[p.step, p.steps, p.value, p.loss, p.seconds] for p in answer.curve])
+            best = self.best()
+            if answer.parameters is not None and self._folder and (best is None or self._sign * (answer.value - best) > 0):
+                self._keep(ticket.trial.user_attrs["architecture"], answer)
+            self._study.tell(ticket.trial, float(answer.value))
+
+    def _keep(self, architecture: str, answer: Evaluation) -> None:
+        from safetensors.torch import save_file
+
+        assert self._folder is not None
+        assert answer.parameters is not None
+        with replacing(self._folder / parameters_file(self.name)) as temporary:
+            tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in answer.parameters.items()}
+            save_file(tensors, temporary, metadata={"architecture": architecture, "study": self.name, "value": repr(answer.value)})
+
+    def fail(self, ticket: Ticket, reason: str, seconds: float = 0.0) -> None:
+        """Record that the evaluation failed, and why."""
+        import optuna
+
+        with self._turn():
+            ticket.trial.set_user_attr("failure", reason)
+            ticket.trial.set_user_attr("seconds", seconds)
+            self._study.tell(ticket.trial, state=optuna.trial.TrialState.FAIL)
+
+
+def _as_query(number: int, trial: FrozenTrial) -> Query:
+    attributes = trial.user_attrs
+    finished, complete = trial.state.is_finished(), trial.state.name == "COMPLETE"
+    weights = attributes.get("weights")
+    return Query(
+        number=number,
+        architecture=attributes["architecture"],
+        row=int(attributes["row"]),
+        phase=attributes["phase"],
+        state="complete" if complete else "failed" if finished else "running",
+        value=trial.value if complete else None,
+        seconds=float(attributes.get("seconds", 0.0)),
+        reason=attributes["reason"],
+        failure=attributes.get("failure", "ended by another program") if finished and not complete else None,
+        weights=None if weights is None else tuple(weights),
+        curve=tuple(CurvePoint(*point) for point in attributes.get("curve", ())),
+    )
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """What changed between two settings, a short text each."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in dict.fromkeys((*old, *new)):
+            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+    elif _plain(old) != _plain(new):
+        yield f"{path} was {_plain(old)!r}, is now {_plain(new)!r}"
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,146 @@
+"""Opening the Optuna study beneath a search, and telling a user's trouble with it in one sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robonas.errors import StudyError
+
+if TYPE_CHECKING:
+    import optuna
+
+DATABASE = "study.db"
+"""Name of the SQLite file in a search's folder."""
+
+
+def storage_url(folder: str | os.PathLike[str]) -> str:
+    """The Optuna storage URL of the SQLite file in a search's folder; the one to give to ``optuna-dashboard``."""
+    return f"sqlite:///{Path(folder) / DATABASE}"
+
+
+def open_storage(url: str | None) -> optuna.storages.BaseStorage:
+    """The storage of an URL; one in memory for None.
+
+    Args:
+        url: Anything that Optuna takes: ``sqlite:///FILE``, ``postgresql://…``, ``redis://…``, a path of a journal file.
+
+    Raises:
+        StudyError: The storage is locked, damaged, of something else, or cannot be reached or written.
+    """
+    import optuna
+
+    if url is None:
+        return optuna.storages.InMemoryStorage()
+    if url.startswith("sqlite:///"):
+        _check_sqlite(Path(url.removeprefix("sqlite:///")))
+    try:
+        with storage_errors(url):
+            if "://" not in url:
+                return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(url))
+            return optuna.storages.get_storage(url)
+    except ImportError as error:
+        raise StudyError(f"Storage '{url}' needs a database driver that is not installed ({error}). Install it with pip.") from error
+    except (ValueError, RuntimeError) as error:  # an URL that is none, or a study of another version of Optuna
+        raise error if isinstance(error, StudyError) else StudyError(_sentence(url, str(error))) from error
+
+
+def _check_sqlite(path: Path) -> None:
+    """Refuse a file that is not an Optuna study before Optuna adds its own tables to it."""
+    if not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        except OSError as error:
+            raise StudyError(
+                f"Cannot write the study '{path}': {error.strerror}. Name a folder that you may write to."
+            ) from error
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise StudyError(f"Cannot write the study '{path}': permission denied. Change its permissions, or name another folder.")
+    if path.stat().st_size == 0:
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection:
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            connection.execute("BEGIN IMMEDIATE")  # fails while another program holds the file
+            connection.rollback()
+    except sqlite3.OperationalError as error:
+        raise StudyError(_sentence(str(path), str(error))) from error
+    except sqlite3.DatabaseError as error:
+        raise StudyError(f"Study '{path}' is damaged or not a SQLite file ({error}). {_RESTORE}") from error
+    if verdict != "ok":
+        raise StudyError(f"Study '{path}' is damaged ({verdict}). {_RESTORE}")
+    if tables and not {"studies", "trials"} <= tables:
+        raise StudyError(f"'{path}' is a SQLite file, but not an Optuna study. Name another file or folder.")
+
+
+_RESTORE = "Restore it from a copy, or name another folder to start again; scores that were computed are kept in their own file."
+
+
+def _sentence(place: str, trouble: str) -> str:
+    low = trouble.lower()
+    if "locked" in low:
+        return f"Study '{place}' is locked by another program. Close the program that writes to it, and run again."
+    if "full" in low or "no space" in low:
+        return f"No room to write study '{place}': the disk is full. Make room and run again; finished evaluations are kept."
+    if "readonly" in low or "read-only" in low or "permission" in low or "unable to open" in low:
+        return f"Cannot write study '{place}' ({trouble}). Change its permissions, or name another folder."
+    return f"Study '{place}' cannot be used ({trouble}). Check that it is reachable and not damaged; finished evaluations are kept."
+
+
+@contextlib.contextmanager
+def storage_errors(place: str) -> Iterator[None]:
+    """Within: trouble of the database becomes one clear `StudyError`."""
+    import optuna
+    import sqlalchemy.exc
+
+    try:
+        yield
+    except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
+        cause = error.__cause__ or error
+        origin = getattr(cause, "orig", None) or cause
+        raise StudyError(_sentence(place, str(origin).splitlines()[0])) from error
+    except OSError as error:
+        raise StudyError(_sentence(place, str(error))) from error
+
+
+# ── who works on a trial ──
+
+
+def worker_token(pid: int | None = None) -> str | None:
+    """A text that names one running process: host, process number and start time, so that a reused number is not taken for it.
+
+    Returns:
+        None where there is no such process on this host.
+    """
+    number = os.getpid() if pid is None else pid
+    started = _started(number)
+    return None if started is None else f"{socket.gethostname()}:{number}:{started}"
+
+
+def worker_is_gone(token: str | None) -> bool:
+    """Whether the process of a token runs no more. A process of another host is taken to be alive."""
+    if token is None:
+        return True
+    host, number, _ = token.rsplit(":", 2)
+    return host == socket.gethostname() and worker_token(int(number)) != token
+
+
+def _started(pid: int) -> str | None:
+    if sys.platform.startswith("linux"):
+        try:
+            content = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+        state, *rest = content.rpartition(")")[2].split()
+        return None if state in {"Z", "X"} else rest[18]
+    answer = subprocess.run(["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603
+    return answer.stdout.strip().replace(":", "-") or None

@@ -1,0 +1,365 @@
+"""The one loop: ask the strategy, evaluate, tell; an Optuna study underneath, so that any stop loses at most the evaluation in flight."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from robonas.architecture import Architecture
+from robonas.errors import ArchitectureError, ConfigError, MetricError, NasError, ObjectiveError, StudyError
+from robonas.ledger import Candidate, Ledger, Ticket
+from robonas.metrics import Metric, resolve_metrics
+from robonas.objectives.base import CurvePoint, Evaluation, Objective
+from robonas.results import Query, SearchResult, StopReason
+from robonas.scores import ScoreTable
+from robonas.scoring import score, texts
+from robonas.spaces import SearchSpace, make_space
+from robonas.storage import DATABASE, open_storage, storage_url
+from robonas.strategies import Strategy, make_strategy
+from robonas.strategies.base import Problem
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from robonas.batch import Batch
+
+PAPER_METRICS = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov")
+"""The six of He et al., ICLR 2024: what a search combines unless told otherwise."""
+CACHE = "cache.parquet"
+"""Name of the file with all scores that were computed in a search's folder, for any of its studies."""
+
+
+@dataclass(frozen=True)
+class ScoringProgress:
+    """Some networks have been scored."""
+
+    done: int
+    """Isomorphism classes scored so far."""
+    total: int
+    """In all."""
+
+
+@dataclass(frozen=True)
+class QueryStarted:
+    """An evaluation begins."""
+
+    query: Query
+    """Its state is running."""
+    budget: int
+    """Evaluations in all."""
+
+
+@dataclass(frozen=True)
+class QueryStep:
+    """An evaluation has finished a step, such as an epoch."""
+
+    query: Query
+    """The evaluation."""
+    point: CurvePoint
+    """Where it stands."""
+
+
+@dataclass(frozen=True)
+class QueryFinished:
+    """An evaluation has ended."""
+
+    query: Query
+    """Complete or failed."""
+    best: float | None
+    """The best value so far, this one included; None while none has completed."""
+
+
+Event: TypeAlias = ScoringProgress | QueryStarted | QueryStep | QueryFinished
+"""What a search tells while it runs."""
+
+
+def search(
+    space: SearchSpace,
+    objective: Objective,
+    *,
+    metrics: Sequence[str | Metric | Callable[..., float]] = PAPER_METRICS,
+    pool: int | Iterable[Architecture | str] = 1000,
+    strategy: str | Strategy = "robot",
+    budget: int = 20,
+    seed: int = 0,
+    batch: Batch | None = None,
+    batch_size: int = 64,
+    n_jobs: int = 1,
+    folder: str | os.PathLike[str] | None = "robonas-run",
+    storage: str | None = None,
+    name: str = "search",
+    output: Callable[[Any], Tensor] | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> SearchResult:
+    """Find a good network: score a pool without training, then spend the budget on the candidates that the strategy asks for.
+
+    Stopped at any moment and called again with the same arguments, it goes on where it was, and ends as it would have without the stop. Several
+    processes may run the same search at once: they share the budget, and no candidate is evaluated twice.
+
+    Args:
+        space: The architectures, and how to build them.
+        objective: What a query evaluates, such as `Training`.
+        metrics: What to score by; see `score`. Not used by strategies that read no scores.
+        pool: How many architectures to sample from the space (all of it, where it has fewer), or the architectures.
+        strategy: A name, or a `Strategy`.
+        budget: How many different networks may be evaluated. A study can be gone on with under a larger one.
+        seed: Of the sample, the batch, the networks' parameters, the strategy and the trainings.
+        batch: What the metrics see; drawn from the objective's own data where that has some.
+        batch_size: How many samples to draw for it.
+        n_jobs: Processes for scoring; see `score`. The result does not depend on it.
+        folder: Where to keep the study (SQLite), the scores and the best network's parameters; None keeps everything in memory.
+        storage: Another Optuna storage for the study, such as a PostgreSQL URL.
+        name: Of the study in its storage.
+        output: From what a network returns to its logits, for the metrics.
+        on_event: Told of every step.
+
+    Returns:
+        The winner and everything that led to it.
+
+    Raises:
+        ConfigError: A budget below 1, a pool that is empty or smaller than the budget, no score at all, or settings that contradict.
+        StudyError: The study is damaged, locked, or was made with other settings.
+        ScoreTableError: The scores' file is damaged, or of other settings.
+        UnknownNameError: No such metric or strategy.
+        NetworkError: The networks' output is not what the objective needs.
+    """
+    tell = on_event or (lambda _: None)
+    chosen = make_strategy(strategy)
+    if budget < 1:
+        raise ConfigError(f"`budget` must be at least 1 evaluation; got {budget}.")
+    resolved = resolve_metrics(metrics) if chosen.uses_scores else ()
+    pairs, whole = _pool(space, pool, seed)
+    n_classes = len({canonical for _, canonical in pairs})
+    if n_classes < budget and not whole:
+        raise ConfigError(
+            f"The pool holds {n_classes} different networks ({len(pairs)} architectures), fewer than the budget of {budget}. "
+            "Enlarge the pool or lower the budget."
+        )
+    place = Path(folder) if folder is not None else None
+    backing = open_storage(storage or (storage_url(place) if place else None))
+    settings = _settings(space, objective, chosen, resolved, pairs, seed)
+    ledger = Ledger(backing, name, objective.direction, settings, folder=place)
+    if resolved:
+        seen = _batch(batch, objective, batch_size, seed)
+        table = _scores(space, pairs, resolved, seen, seed, n_jobs, place, output, tell)
+    else:
+        table = ScoreTable.from_scores(pairs, {}, (), {"space": settings["space"], "seed": seed})
+    ledger.fix("scores", table.fingerprint())
+    ledger.budget = budget
+    if place:
+        table.write(place / scores_file(name))
+    problem = _problem(space, table, budget, seed, resolved)
+    candidates = _candidates(space, table)
+    while ticket := ledger.next(lambda history: chosen.ask(problem, history), candidates, problem.limit):
+        query = ledger.query(ticket)
+        tell(QueryStarted(query, problem.limit))
+        _evaluate(ledger, ticket, query, space, objective, seed, tell)
+        tell(QueryFinished(ledger.query(ticket), ledger.best()))
+    return _result(ledger, space, table, chosen, problem, place)
+
+
+def load_result(
+    folder: str | os.PathLike[str], name: str = "search", *, storage: str | None = None, space: SearchSpace | None = None
+) -> SearchResult:
+    """What a search has found so far, finished or not, read from its folder.
+
+    Args:
+        folder: The search's.
+        name: Of the study.
+        storage: Where its study is, if not in the folder.
+        space: The search space, where it is not one that `make_space` can make again.
+
+    Raises:
+        StudyError: There is no such study.
+        ScoreTableError: Its scores are missing or damaged.
+    """
+    place = Path(folder)
+    url = storage or storage_url(place)
+    if storage is None and not (place / DATABASE).is_file():
+        raise StudyError(f"There is no search in '{place}': '{place / DATABASE}' does not exist. Name the folder of a search.")
+    ledger = Ledger.load(open_storage(url), name, folder=place)
+    settings = ledger.settings
+    if space is None:
+        space = make_space(settings["space"]["name"], **settings["space"]["settings"])
+    strategy = make_strategy(settings["strategy"]["name"], **settings["strategy"]["settings"])
+    try:
+        table = ScoreTable.read(place / scores_file(name))
+    except FileNotFoundError as error:
+        raise StudyError(f"The search in '{place}' has no scores yet; run it to go on.") from error
+    budget = max(ledger.budget, len(ledger.history()))
+    problem = Problem(
+        table.scores[table.distinct()], table.metrics, budget, settings["seed"], tuple(settings["higher_is_better"]), _codes(space, table)
+    )
+    return _result(ledger, space, table, strategy, problem, place)
+
+
+def scores_file(name: str) -> str:
+    """Name of the file with the scores of a study's pool, in the search's folder."""
+    return f"{name}.scores.parquet"
+
+
+def _pool(space: SearchSpace, pool: int | Iterable[Architecture | str], seed: int) -> tuple[list[tuple[str, str]], bool]:
+    """Texts of the candidates and of their canonical forms, and whether these are all that the space has."""
+    size = space.size()
+    if isinstance(pool, int):
+        if pool < 1:
+            raise ConfigError(f"`pool` must be at least 1 architecture; got {pool}.")
+        architectures: Iterable[Architecture | str] = space.sample(pool if size is None else min(pool, size), seed)
+    else:
+        architectures = pool
+    pairs = texts(space, architectures)
+    return pairs, len({text for text, _ in pairs}) == size
+
+
+def _batch(batch: Batch | None, objective: Objective, size: int, seed: int) -> Batch:
+    seen = batch if batch is not None else objective.batch(size, seed)
+    if seen is None:
+        raise ConfigError(f"Objective {objective.name!r} has no data to draw a batch from. Pass `batch`, or a strategy without metrics.")
+    return seen
+
+
+def _scores(
+    space: SearchSpace,
+    pairs: Sequence[tuple[str, str]],
+    metrics: Sequence[Metric],
+    batch: Batch,
+    seed: int,
+    n_jobs: int,
+    folder: Path | None,
+    output: Callable[[Any], Tensor] | None,
+    tell: Callable[[Event], None],
+) -> ScoreTable:
+    table = score(
+        space,
+        (text for text, _ in pairs),
+        metrics,
+        batch,
+        seed=seed,
+        n_jobs=n_jobs,
+        cache=folder / CACHE if folder else None,
+        output=output,
+        progress=lambda done, total: tell(ScoringProgress(done, total)),
+    )
+    if np.isnan(table.scores).all():
+        reasons = "; ".join(f"{name}: {row['reason']}" for name, row in table.summary().iterrows())
+        raise ConfigError(f"Every score of every architecture is undefined, so there is nothing to search by. {reasons}.")
+    return table
+
+
+def _problem(space: SearchSpace, table: ScoreTable, budget: int, seed: int, metrics: Sequence[Metric]) -> Problem:
+    directions = tuple(metric.higher_is_better for metric in metrics)
+    return Problem(table.scores[table.distinct()], table.metrics, budget, seed, directions, _codes(space, table))
+
+
+def _codes(space: SearchSpace, table: ScoreTable) -> NDArray[np.int64]:
+    canonical = table.frame["canonical"].iloc[table.distinct()]
+    return np.stack([space.encode(space.parse(text)) for text in canonical])
+
+
+def _candidates(space: SearchSpace, table: ScoreTable) -> list[Candidate]:
+    found = []
+    for row in table.distinct():
+        text = table.architectures[row]
+        options = {name: (option, space.choices[name]) for name, option in space.parse(text).items()}
+        found.append(Candidate(int(row), text, options))
+    return found
+
+
+def _settings(
+    space: SearchSpace,
+    objective: Objective,
+    strategy: Strategy,
+    metrics: Sequence[Metric],
+    pairs: Sequence[tuple[str, str]],
+    seed: int,
+) -> dict[str, Any]:
+    """All that a study's trials depend on, but the budget: what must be equal to go on with it."""
+    fingerprint = hashlib.blake2b("\n".join(text for text, _ in pairs).encode(), digest_size=16).hexdigest()
+    return {
+        "space": {"name": space.reference, "settings": space.settings},
+        "objective": {
+            "name": objective.name,
+            "direction": objective.direction,
+            "value_name": objective.value_name,
+            "settings": objective.settings,
+        },
+        "strategy": {"name": strategy.name, "settings": strategy.settings},
+        "metrics": [metric.name for metric in metrics],
+        "higher_is_better": [metric.higher_is_better for metric in metrics],
+        "pool": {"size": len(pairs), "fingerprint": fingerprint},
+        "seed": seed,
+    }
+
+
+def _evaluate(
+    ledger: Ledger,
+    ticket: Ticket,
+    query: Query,
+    space: SearchSpace,
+    objective: Objective,
+    seed: int,
+    tell: Callable[[Event], None],
+) -> None:
+    """Evaluate and record. What can only be the user's mistake ends the search; whatever else goes wrong is a failed trial."""
+
+    def report(point: CurvePoint) -> None:
+        ledger.report(ticket, point)
+        tell(QueryStep(query, point))
+
+    with ledger.working(ticket):
+        try:
+            answer = objective.evaluate(space, space.parse(query.architecture), seed=seed, report=report)
+            answer = _checked(answer)
+        except (ObjectiveError, ArchitectureError, MetricError) as error:
+            ledger.fail(ticket, str(error))
+        except NasError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a training can fail in any way, and costs its trial only
+            ledger.fail(ticket, f"{type(error).__name__}: {error}")
+        else:
+            ledger.complete(ticket, answer)
+
+
+def _checked(answer: Evaluation) -> Evaluation:
+    if not isinstance(answer.value, (int, float)) or not math.isfinite(answer.value):
+        raise ObjectiveError(f"The evaluation returned {answer.value!r}; a value must be a finite number.")
+    return answer
+
+
+def _result(
+    ledger: Ledger, space: SearchSpace, table: ScoreTable, strategy: Strategy, problem: Problem, folder: Path | None
+) -> SearchResult:
+    history = ledger.history()
+    stop: StopReason = "budget spent" if problem.budget <= len(problem) else "candidates exhausted"
+    if len(history) < problem.limit or any(trial.pending for trial in history):
+        stop = "interrupted"
+    summary = strategy.summarise(problem, history)
+    if summary.combined is not None:
+        codes = table.frame["canonical"].factorize()[0]  # 0, 1, … in order of first appearance, as the distinct rows are
+        summary = replace(summary, combined=summary.combined[codes])
+    objective = ledger.settings["objective"]
+    return SearchResult(
+        study=ledger.name,
+        space=space,
+        scores=table,
+        strategy=strategy.name,
+        objective=objective["name"],
+        value_name=objective["value_name"],
+        direction=objective["direction"],
+        budget=problem.budget,
+        seed=problem.seed,
+        queries=ledger.queries(),
+        stop_reason=stop,
+        summary=summary,
+        settings={**ledger.settings, "budget": problem.budget},
+        folder=folder,
+    )
