@@ -1,0 +1,21 @@
+"""Objectives: what a query answers.
+
+Adding one: a file beside this one with a subclass of `Objective`, and a line in `OBJECTIVES`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from robonas.objectives.base import CurvePoint, Evaluation, Objective, Report
+from robonas.objectives.training import Training
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OBJECTIVES: Mapping[str, type[Objective]] = {
+    "training": Training,
+}
+"""Every objective by name."""
+
+__all__ = ["OBJECTIVES", "CurvePoint", "Evaluation", "Objective", "Report", "Training"]
