@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from robonas.metrics.passes import Passes
 
 
 class Need(enum.Enum):
-    """What a metric reads; the engine makes each of these at most once a network, and only if some metric asks for it."""
+    """What a metric reads; each is made at most once a network, and only if some metric asks for it."""
 
     PARAMETERS = "parameters only"
     ACTIVATIONS = "a forward pass of the batch"
+    CODES = "the signs of what rectifiers get in that forward pass"
+    OPERATIONS = "the operations of a forward pass, counted"
     GRADIENTS = "a backward pass of the loss"
+    SALIENCIES = "gradients of the loss with respect to the outputs of layers"
     HESSIAN = "a second backward pass, through the gradients"
     JACOBIAN = "gradients of the logits with respect to the inputs"
     OWN_PASSES = "its own input or parameters, on a private copy of the network"
@@ -29,7 +33,8 @@ class Need(enum.Enum):
 class Metric:
     """A training-free metric and its card.
 
-    A metric is a function from the shared `Passes` over one network to one number. It must not change the network; what it reads it declares in `needs`.
+    A metric is a function from the shared `Passes` over one network to one number. It must not change the network or
+    what it reads; what it reads it declares in `needs`.
     """
 
     name: str
@@ -55,7 +60,9 @@ class Metric:
 
     def __post_init__(self) -> None:
         if not self.name or self.name != self.name.strip() or "," in self.name:
-            raise ConfigError(f"A metric's name must be a word without commas or surrounding spaces; got {self.name!r}.")
+            raise ConfigError(
+                f"A metric's name must be a word without commas or surrounding spaces; got {self.name!r}."
+            )
 
     @property
     def cost(self) -> Literal["free", "forward", "backward", "double backward", "several passes"]:
@@ -64,9 +71,9 @@ class Metric:
             return "several passes"
         if Need.HESSIAN in self.needs:
             return "double backward"
-        if self.needs & {Need.GRADIENTS, Need.JACOBIAN}:
+        if self.needs & {Need.GRADIENTS, Need.SALIENCIES, Need.JACOBIAN}:
             return "backward"
-        return "forward" if Need.ACTIVATIONS in self.needs else "free"
+        return "forward" if self.needs & {Need.ACTIVATIONS, Need.CODES, Need.OPERATIONS} else "free"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,159 @@
+"""Training-free metrics: how good a network looks before training.
+
+Adding one: a file beside this one with a `Metric`, and a line in `METRICS`. The laws in `tests/laws` find it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from robonas.catalogue import import_object, lookup
+from robonas.errors import ConfigError
+from robonas.metrics.base import Metric, Need, Score
+from robonas.metrics.engine import score_network
+from robonas.metrics.fisher import FISHER
+from robonas.metrics.flops import FLOPS
+from robonas.metrics.grad_norm import GRAD_NORM
+from robonas.metrics.grasp import GRASP
+from robonas.metrics.jacov import JACOV
+from robonas.metrics.l2_norm import L2_NORM
+from robonas.metrics.nwot import NWOT
+from robonas.metrics.params import PARAMS
+from robonas.metrics.passes import Passes
+from robonas.metrics.plain import PLAIN
+from robonas.metrics.snip import SNIP
+from robonas.metrics.synflow import SYNFLOW
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from robonas.batch import Batch
+
+MetricLike: TypeAlias = str | Metric | Callable[[Passes], float]
+"""A name in `METRICS`, ``package.module:NAME``, a `Metric`, or a function from `Passes` to a number."""
+
+METRICS: Mapping[str, Metric] = {
+    "fisher": FISHER,
+    "flops": FLOPS,
+    "grad_norm": GRAD_NORM,
+    "grasp": GRASP,
+    "jacov": JACOV,
+    "l2_norm": L2_NORM,
+    "nwot": NWOT,
+    "params": PARAMS,
+    "plain": PLAIN,
+    "snip": SNIP,
+    "synflow": SYNFLOW,
+}
+"""Every metric by name."""
+
+
+def resolve_metrics(names_or_objects: Sequence[MetricLike]) -> tuple[Metric, ...]:
+    """The metrics that names, references, functions and `Metric` objects stand for, in their order.
+
+    A plain function becomes a metric of its own name. It reads the passes that its attribute ``needs`` lists (members
+    of `Need` or their names); without one, what a forward and a backward pass give.
+
+    Args:
+        names_or_objects: At least one; see `MetricLike`.
+
+    Raises:
+        UnknownNameError: A name that is not in `METRICS`, or a reference to nothing.
+        ConfigError: None at all, two of the same name, or an object that is no metric.
+
+    Example:
+        >>> [metric.name for metric in resolve_metrics(["snip", "params"])]
+        ['snip', 'params']
+    """
+    if isinstance(names_or_objects, str):
+        raise ConfigError(
+            f"`metrics` must be a sequence; got the string {names_or_objects!r}. Write [{names_or_objects!r}]."
+        )
+    metrics = tuple(_resolve(item) for item in names_or_objects)
+    if not metrics:
+        raise ConfigError(f"`metrics` must name at least one metric; got none. Known: {', '.join(METRICS)}.")
+    names = [metric.name for metric in metrics]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ConfigError(
+            f"`metrics` must name each metric once; got {repeated[0]!r} {names.count(repeated[0])} times."
+        )
+    return metrics
+
+
+def _resolve(item: Any) -> Metric:
+    if isinstance(item, str):
+        found = import_object("metric", item) if ":" in item else lookup("metric", item, METRICS)
+        return found if isinstance(found, Metric) else _from_function(found, item)
+    return item if isinstance(item, Metric) else _from_function(item, repr(item))
+
+
+def _from_function(function: Any, label: str) -> Metric:
+    """A metric from a user's function."""
+    if not callable(function) or isinstance(function, type):
+        raise ConfigError(
+            f"A metric must be a name, a Metric or a function of Passes; got {label} that is a "
+            f"{type(function).__name__}."
+        )
+    needs = getattr(function, "needs", (Need.ACTIVATIONS, Need.GRADIENTS))
+    try:
+        needs = frozenset(need if isinstance(need, Need) else Need[need.upper()] for need in needs)
+    except (KeyError, AttributeError, TypeError):
+        known = ", ".join(need.name for need in Need)
+        raise ConfigError(f"`needs` of metric {label} must list members of Need ({known}); got {needs!r}.") from None
+    doc = (function.__doc__ or "").strip()
+    return Metric(
+        name=getattr(function, "__name__", type(function).__name__),
+        compute=function,
+        needs=needs,
+        meaning=doc.splitlines()[0] if doc else "A user's metric.",
+        formula="see its code",
+        source=f"{getattr(function, '__module__', '?')}",
+        higher_is_better=bool(getattr(function, "higher_is_better", True)),
+        needs_labels=bool(needs & {Need.GRADIENTS, Need.SALIENCIES, Need.HESSIAN}),
+    )
+
+
+def compute(
+    network: nn.Module,
+    batch: Batch,
+    metrics: Sequence[MetricLike],
+    *,
+    seed: int = 0,
+    output: Callable[[Any], Tensor] | None = None,
+    micro_batch: int | None = None,
+) -> dict[str, Score]:
+    """The scores of one network.
+
+    All metrics share passes: one forward of the batch, one backward of the loss, and so on, each made only if some
+    metric reads it. The network is scored in training mode, whatever its mode is, and nothing of it, of the batch or of
+    the random generators changes.
+
+    Args:
+        network: Any module that maps the batch's inputs to (n, n_classes).
+        batch: The samples that all metrics see.
+        metrics: Names, references, functions or `Metric` objects; see `resolve_metrics`.
+        seed: Seed of dropout and of what metrics draw.
+        output: Picks the logits from what the network returns, if that is a tuple, a dict or an object.
+        micro_batch: Run at most so many samples at a time, where the value stays the same; None runs all at once.
+
+    Returns:
+        A score for every metric by name: a finite value, or NaN with the reason, which names the metric.
+
+    Raises:
+        UnknownNameError: A metric does not exist.
+        ConfigError: `metrics` or `micro_batch` cannot be used.
+        NetworkError: The network fails on the batch or returns something else than logits.
+
+    Example:
+        >>> import torch
+        >>> from robonas.batch import Batch
+        >>> batch = Batch(torch.eye(4), torch.tensor([0, 1, 0, 1]), n_classes=2)
+        >>> compute(torch.nn.Linear(4, 2), batch, ["params"])["params"].value
+        1e-05
+    """
+    return score_network(network, batch, resolve_metrics(metrics), seed=seed, output=output, micro_batch=micro_batch)
+
+
+__all__ = ["METRICS", "Metric", "MetricLike", "Need", "Passes", "Score", "compute", "resolve_metrics"]

@@ -1,0 +1,72 @@
+"""Scoring one network with many metrics."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from robonas.errors import MetricError, NetworkError
+from robonas.metrics.base import Metric, Need, Score
+from robonas.metrics.passes import Passes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import nn
+
+    from robonas.batch import Batch
+    from robonas.metrics.networks import OutputHook
+
+
+def score_network(
+    network: nn.Module,
+    batch: Batch,
+    metrics: Sequence[Metric],
+    *,
+    seed: int = 0,
+    output: OutputHook | None = None,
+    micro_batch: int | None = None,
+) -> dict[str, Score]:
+    """`compute`, for metrics that are resolved already."""
+    needs = frozenset[Need]().union(*(metric.needs for metric in metrics))
+    passes = Passes(network, batch, needs, seed=seed, output=output, micro_batch=micro_batch)
+    scores: dict[str, Score] = {}
+    own: dict[str, float] = {}
+    reads: dict[str, dict[Need, float]] = {}
+    for metric in metrics:
+        clock, before = time.process_time(), passes.spent
+        scores[metric.name] = _score(metric, passes)
+        own[metric.name] = time.process_time() - clock - (passes.spent - before)
+        reads[metric.name] = passes.take_reads()
+    readers: dict[Need, int] = {}
+    for taken in reads.values():
+        for need in taken:
+            readers[need] = readers.get(need, 0) + 1
+    return {
+        name: Score(
+            score.value,
+            score.reason,
+            max(own[name], 0.0) + sum(seconds / readers[need] for need, seconds in reads[name].items()),
+        )
+        for name, score in scores.items()
+    }
+
+
+def _score(metric: Metric, passes: Passes) -> Score:
+    """The metric's value, or NaN and why."""
+    try:
+        value = metric.compute(passes)
+    except NetworkError:
+        raise
+    except MetricError as error:
+        return Score(math.nan, f"{metric.name}: {error}")
+    except Exception as error:  # noqa: BLE001  (a user's metric may raise anything, and the run goes on)
+        return Score(math.nan, f"{metric.name} raised {type(error).__name__}: {error}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return Score(math.nan, f"{metric.name} must return a number; got {type(value).__name__}")
+    if not math.isfinite(number):
+        return Score(math.nan, f"{metric.name}: the value is {number}")
+    return Score(number)

@@ -1,0 +1,31 @@
+"""Operations of a forward pass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from robonas.metrics.base import Metric, Need
+
+if TYPE_CHECKING:
+    from robonas.metrics.passes import Passes
+
+
+def flops(passes: Passes) -> float:
+    """Operations for one sample in millions, by the convention of the published tables."""
+    macs, others = passes.operations
+    return (macs + others) / 1e6
+
+
+FLOPS = Metric(
+    name="flops",
+    compute=flops,
+    needs=frozenset({Need.OPERATIONS}),
+    meaning="What a forward pass of one sample costs, in millions of operations.",
+    formula="[multiply-adds of convolution and linear layers + 2 an element of batch norm + 1 an element of ReLU + "
+    "k² an output of average pooling "
+    "+ Π(side + 1) a channel of global pooling] / 10⁶",
+    source="The convention of NAS-Bench-Suite-Zero, which is that of the package tensorwatch: a multiply-add counts "
+    "as one operation.",
+    bounds=(0.0, float("inf")),
+    weaknesses="Neither memory traffic nor attention's own products; not the time on any device.",
+)

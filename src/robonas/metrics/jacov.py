@@ -1,0 +1,37 @@
+"""How differently samples look to the network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from robonas.metrics.base import Metric, Need
+from robonas.metrics.linear_algebra import correlation, eigenvalues
+
+if TYPE_CHECKING:
+    from robonas.metrics.passes import Passes
+
+OFFSET = 1e-5
+
+
+def jacov(passes: Passes) -> float:
+    """Minus the sum of log(λ + k) + 1/(λ + k) over the spectrum of the samples' Jacobian correlation."""
+    shifted = eigenvalues(correlation(passes.jacobian, "the gradient of a sample")) + OFFSET
+    return -float((torch.log(shifted) + 1.0 / shifted).sum())
+
+
+JACOV = Metric(
+    name="jacov",
+    compute=jacov,
+    needs=frozenset({Need.JACOBIAN}),
+    meaning="How uncorrelated the network's local linear maps are at different samples.",
+    formula="−Σ_i [log(λ_i + k) + 1/(λ_i + k)], k = 1e-5, λ the eigenvalues of the correlation between rows ∂(Σ "
+    "logits)/∂x_n",
+    source="Mellor, Turner, Storkey, Crowley, Neural Architecture Search without Training, first version, arXiv "
+    "2006.04647v1, eq. 2 and 3; "
+    "name and training mode as in NAS-Bench-Suite-Zero. The matrix is symmetric, so its eigenvalues are taken as "
+    "real, in float64.",
+    weaknesses="About -1e5 for each sample that is a combination of others: with more samples than input values, or "
+    "linear networks.",
+)

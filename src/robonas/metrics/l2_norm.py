@@ -1,0 +1,30 @@
+"""Size of the weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from robonas.metrics.base import Metric, Need
+
+if TYPE_CHECKING:
+    from robonas.metrics.passes import Passes
+
+
+def l2_norm(passes: Passes) -> float:
+    """Sum over layers of the 2-norm of the layer's weights."""
+    return sum(float(torch.linalg.vector_norm(w.detach(), dtype=torch.float64)) for w in passes.weights.values())
+
+
+L2_NORM = Metric(
+    name="l2_norm",
+    compute=l2_norm,
+    needs=frozenset({Need.PARAMETERS}),
+    meaning="How large the initial weights are, which under usual initialisations says how many layers and channels "
+    "there are.",
+    formula="Σ_l ‖w_l‖₂ over convolution and linear layers l, frozen ones too",
+    source="Abdelfattah et al., arXiv 2101.08134 (code); NAS-Bench-Suite-Zero.",
+    bounds=(0.0, float("inf")),
+    weaknesses="A count of channels in disguise; changes with the initialisation.",
+)

@@ -1,0 +1,138 @@
+"""Running a network without changing it: modes, buffers, random draws, outputs and the ways in which it can fail."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from robonas.errors import NetworkError
+from robonas.randomness import seeded
+
+if TYPE_CHECKING:
+    from robonas.batch import Batch
+
+OutputHook: TypeAlias = Callable[[Any], Tensor]
+"""Picks the logits out of what a network returns."""
+
+
+@contextmanager
+def scoring_mode(network: nn.Module, *, training: bool = True) -> Iterator[None]:
+    """Within: every module in training mode (or none), gradients on, full precision, exact attention.
+
+    After: as it was.
+    """
+    modules = list(network.modules())
+    modes = [module.training for module in modules]
+    device = next((p.device.type for p in network.parameters()), "cpu")
+    try:
+        for module in modules:
+            module.training = training
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(mode=False))
+            stack.enter_context(torch.enable_grad())
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # the one whose gradient has a gradient
+            yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
+
+
+def place_of(network: nn.Module, inputs: Tensor) -> tuple[torch.device, torch.dtype]:
+    """Where the network computes and in what type: those of its first floating-point parameter, else of the inputs."""
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.is_floating_point():
+            return tensor.device, tensor.dtype
+    return inputs.device, inputs.dtype
+
+
+def call(
+    network: nn.Module,
+    inputs: Tensor,
+    *,
+    recorder: AbstractContextManager[Any] | None = None,
+    tensors: Mapping[str, Tensor] | None = None,
+    seed: tuple[object, ...] = (),
+) -> Any:
+    """What the network returns, with its buffers left alone and its random draws seeded.
+
+    Args:
+        network: Any network; called once.
+        inputs: One batch.
+        recorder: Active during the call.
+        tensors: Stand for parameters and buffers of these names; buffers that are not named are cloned, so that running
+            statistics stay.
+        seed: Parts of the seed of dropout and the like.
+    """
+    stand_ins: dict[str, Tensor] = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    stand_ins.update(tensors or {})
+    with seeded(*seed), recorder or nullcontext():
+        return functional_call(network, stand_ins, (inputs,))
+
+
+def logits_of(result: Any, batch: Batch, n: int, output: OutputHook | None) -> Tensor:
+    """The logits in what a network returned, (n, n_classes).
+
+    Raises:
+        NetworkError: There are none; the message says how to point at them.
+    """
+    if output is not None:
+        try:
+            result = output(result)
+        except Exception as error:
+            raise NetworkError(
+                f"`output` could not pick the logits from what the network returned, a {_describe(result)}: "
+                f"{type(error).__name__}: {error}."
+            ) from error
+    shape = (n, batch.n_classes)
+    who = "The network must return" if output is None else "`output` must return"
+    if not isinstance(result, Tensor):
+        hint = f" Say where they are with `output=lambda result: {_suggest(result)}`." if output is None else ""
+        raise NetworkError(f"{who} logits of shape {shape}; got a {_describe(result)}.{hint}")
+    if tuple(result.shape) != shape:
+        raise NetworkError(
+            f"{who} logits of shape {shape}, one row a sample and one column for each of {batch.n_classes} classes; "
+            f"got shape {tuple(result.shape)}."
+        )
+    if not result.is_floating_point():
+        raise NetworkError(f"{who} floating-point logits; got {result.dtype}.")
+    return result
+
+
+def _describe(result: Any) -> str:
+    if isinstance(result, Mapping):
+        return f"{type(result).__name__} with keys {', '.join(map(repr, result))}"
+    if isinstance(result, tuple | list):
+        return f"{type(result).__name__} of {len(result)} items"
+    if dataclasses.is_dataclass(result):
+        return f"{type(result).__name__} with fields {', '.join(field.name for field in dataclasses.fields(result))}"
+    return type(result).__name__
+
+
+def _suggest(result: Any) -> str:
+    if isinstance(result, Mapping):
+        names = [name for name in result if "logit" in str(name)] or list(result) or ["logits"]
+        return f"result[{names[0]!r}]"
+    if isinstance(result, tuple | list):
+        return "result[0]"
+    if dataclasses.is_dataclass(result):
+        names = [field.name for field in dataclasses.fields(result)]
+        return f"result.{next((name for name in names if 'logit' in name), names[0])}"
+    return "…"
+
+
+def loss_of(logits: Tensor, targets: Tensor, task: str) -> Tensor:
+    """The mean loss: cross-entropy, binary cross-entropy with logits, or squared error."""
+    if task == "classification":
+        return nn.functional.cross_entropy(logits, targets)
+    if task == "multilabel":
+        return nn.functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
+    return nn.functional.mse_loss(logits, targets.to(logits.dtype))

@@ -1,0 +1,27 @@
+"""Size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from robonas.metrics.base import Metric, Need
+
+if TYPE_CHECKING:
+    from robonas.metrics.passes import Passes
+
+
+def params(passes: Passes) -> float:
+    """Number of parameters in millions, frozen ones too, tied ones once."""
+    return sum(parameter.numel() for parameter in passes.network.parameters()) / 1e6
+
+
+PARAMS = Metric(
+    name="params",
+    compute=params,
+    needs=frozenset({Need.PARAMETERS}),
+    meaning="How many parameters the network has, in millions.",
+    formula="Σ numel(p) / 10⁶ over all parameters, tied ones once",
+    source="Definition; equals the published values of NAS-Bench-201 and NAS-Bench-Suite-Zero.",
+    bounds=(0.0, float("inf")),
+    weaknesses="Blind to how the parameters are connected; a hard baseline nevertheless.",
+)

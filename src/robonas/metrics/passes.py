@@ -1,0 +1,223 @@
+"""The passes over one network that all metrics share.
+
+Notation: n samples, w a weight, L the mean loss of the batch, g = ∂L/∂w, H the Hessian of L in the weights, a the
+    output of a layer, z the logits.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import Tensor, nn
+
+from robonas.errors import ConfigError, MetricError
+from robonas.metrics.base import Need
+from robonas.metrics.layers import Weights, find_weights
+from robonas.metrics.networks import OutputHook, call, scoring_mode
+from robonas.metrics.sweep import SHARED, Saliency, Shared, sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from robonas.batch import Batch
+    from robonas.metrics.recording import Recorder
+
+T = TypeVar("T")
+
+
+class Passes:
+    """One network on one batch: every pass that some metric declared, made once, when the first metric reads it.
+
+    A metric reads what it declared in its `needs` and changes nothing. Where there is no value, the property raises
+    `MetricError` with the reason, which becomes the reason of the metric's NaN. The network is in training mode;
+    weights that are frozen have zero gradients.
+
+    Args:
+        network: Any network that maps the batch's inputs to (n, n_classes).
+        batch: The samples.
+        needs: The passes that will be read.
+        seed: Seed of all random draws: dropout, and what metrics draw themselves.
+        output: Picks the logits from what the network returns.
+        micro_batch: Run at most so many samples at a time, with exact sums over them; None runs all at once.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        batch: Batch,
+        needs: Iterable[Need],
+        *,
+        seed: int = 0,
+        output: OutputHook | None = None,
+        micro_batch: int | None = None,
+    ) -> None:
+        if micro_batch is not None and micro_batch < 1:
+            raise ConfigError(f"`micro_batch` must be at least 1; got {micro_batch}.")
+        self.network = network
+        self.batch = batch
+        self.seed = seed
+        self.needs = frozenset(needs)
+        self._output = output
+        self._micro_batch = len(batch) if micro_batch is None else min(micro_batch, len(batch))
+        self.spent = 0.0
+        """CPU seconds of the shared passes so far."""
+        self._reads: dict[Need, float] = {}  # what was read since `take_reads`, and what it cost
+
+    # ── free ──
+
+    @functools.cached_property
+    def _found(self) -> Weights:
+        return find_weights(self.network)
+
+    @property
+    def weights(self) -> dict[str, nn.Parameter]:
+        """Weights of all convolution and linear layers by name, tied ones once; see `metrics.layers.find_weights`.
+
+        Raises:
+            MetricError: There are none.
+        """
+        weights = self._found.tensors
+        if not weights:
+            raise MetricError("the network has no convolution or linear layer")
+        return weights
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """What no score counts as a weight, and why.
+
+        Biases, norms, embeddings, frozen and, once gradients are there, unused weights.
+        """
+        frozen = {name: "frozen" for name, weight in self._found.tensors.items() if not weight.requires_grad}
+        unused = dict.fromkeys(self.__dict__["_shared"].unused, "unused") if "_shared" in self.__dict__ else {}
+        return {**self._found.left_out, **unused, **frozen}
+
+    # ── shared passes ──
+
+    @property
+    def logits(self) -> Tensor:
+        """What the network returns, (n, n_classes)."""
+        return self._read(Need.ACTIVATIONS, lambda shared: shared.logits)
+
+    @property
+    def loss(self) -> float:
+        """The mean loss of the batch."""
+        return self._read(Need.ACTIVATIONS, lambda shared: shared.loss)
+
+    @property
+    def codes(self) -> list[Tensor]:
+        """For every call of a rectifier, whether its input is positive: booleans, (n, units).
+
+        The same tensor is there twice where two calls share their input.
+
+        Raises:
+            MetricError: No rectifier was called.
+        """
+        codes = self._read(Need.CODES, lambda shared: shared.codes)
+        if not codes:
+            raise MetricError("the network calls no rectifier (ReLU, GELU, SiLU, …)")
+        return codes
+
+    @property
+    def gradients(self) -> dict[str, Tensor]:
+        """G by the weight's name; zeros where the loss does not use it."""
+        return self._read(Need.GRADIENTS, lambda shared: shared.gradients)
+
+    @property
+    def hessian_gradient_products(self) -> dict[str, Tensor]:
+        """H g by the weight's name, g held fixed; exact."""
+        return self._read(Need.HESSIAN, lambda shared: shared.products)
+
+    @property
+    def saliencies(self) -> list[Saliency]:
+        """For every call of a convolution or linear layer, how its output meets the gradient."""
+        return self._read(Need.SALIENCIES, lambda shared: shared.saliencies)
+
+    @property
+    def jacobian(self) -> Tensor:
+        """Gradient of the sum of all logits with respect to every sample, (n, values of a sample)."""
+        return self._read(Need.JACOBIAN, lambda shared: shared.jacobian)
+
+    @property
+    def operations(self) -> tuple[int, int]:
+        """Multiply-adds of convolutions and linear layers, and other operations as `flops` counts them.
+
+        For one sample.
+        """
+        return self._read(Need.OPERATIONS, lambda shared: (shared.macs, shared.operations))
+
+    def take_reads(self) -> dict[Need, float]:
+        """The passes read since the last call, and the CPU seconds of each."""
+        reads, self._reads = self._reads, {}
+        return reads
+
+    # ── own passes ──
+
+    def run(
+        self,
+        inputs: Tensor,
+        *,
+        tensors: Mapping[str, Tensor] | None = None,
+        recorder: Recorder | None = None,
+        training: bool = True,
+        purpose: str,
+    ) -> Any:
+        """What the network returns for other inputs, or with other tensors for its own; it stays as it is.
+
+        Args:
+            inputs: Any batch.
+            tensors: Stand for the parameters and buffers of these names.
+            recorder: Watches the pass.
+            training: The mode of all modules.
+            purpose: Names the pass; with `seed`, the seed of dropout.
+        """
+        if Need.OWN_PASSES not in self.needs:
+            raise MetricError("reads its own pass, which it does not declare: add Need.OWN_PASSES to its `needs`")
+        with scoring_mode(self.network, training=training):
+            return call(self.network, inputs, recorder=recorder, tensors=tensors, seed=("own pass", purpose, self.seed))
+
+    def pick(self, result: Any) -> Tensor:
+        """The tensor that stands for the logits in a result of `run`."""
+        picked = result if self._output is None else self._output(result)
+        if not isinstance(picked, Tensor):
+            raise MetricError(f"the network returned a {type(picked).__name__} for the metric's own input")
+        return picked
+
+    # ── how it works ──
+
+    def _read(self, need: Need, pick: Callable[[Shared], T | None]) -> T:
+        if need not in self.needs:
+            raise MetricError(f"reads {need.value}, which it does not declare: add Need.{need.name} to its `needs`")
+        shared = self._shared
+        self._reads[need] = shared.seconds.get(need, 0.0)
+        if need in SHARED:
+            self._reads[Need.ACTIVATIONS] = shared.seconds.get(Need.ACTIVATIONS, 0.0)
+        if need is Need.HESSIAN or need is Need.SALIENCIES:
+            self._reads[Need.GRADIENTS] = shared.seconds.get(Need.GRADIENTS, 0.0)
+        if need in shared.errors:
+            raise MetricError(shared.errors[need])
+        value = pick(shared)
+        if value is None:
+            raise MetricError(f"{need.value} was not made")
+        return value
+
+    @functools.cached_property
+    def _shared(self) -> Shared:
+        clock = time.process_time()
+        try:
+            with scoring_mode(self.network):
+                return self._sweep()
+        finally:
+            self.spent += time.process_time() - clock
+
+    def _sweep(self) -> Shared:
+        return sweep(
+            self.network,
+            self.batch,
+            self.needs,
+            self._found,
+            seed=self.seed,
+            output=self._output,
+            size=self._micro_batch,
+        )

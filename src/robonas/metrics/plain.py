@@ -1,0 +1,34 @@
+"""First-order effect of the weights on the loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from robonas.metrics.base import Metric, Need
+
+if TYPE_CHECKING:
+    from robonas.metrics.passes import Passes
+
+
+def plain(passes: Passes) -> float:
+    """Sum of weight × gradient."""
+    weights = passes.weights
+    return sum(
+        float((weights[name].detach() * gradient).sum(dtype=torch.float64))
+        for name, gradient in passes.gradients.items()
+    )
+
+
+PLAIN = Metric(
+    name="plain",
+    compute=plain,
+    needs=frozenset({Need.GRADIENTS}),
+    meaning="First-order change of the loss if all weights grew in proportion.",
+    formula="Σ w · ∂L/∂w over the weights w of convolution and linear layers",
+    source="Abdelfattah et al., arXiv 2101.08134 (code); NAS-Bench-Suite-Zero.",
+    needs_labels=True,
+    weaknesses="Zero up to rounding for every layer that a batch norm follows, so mostly noise on such networks "
+    "(rank correlation of .21 with itself under another seed).",
+)

@@ -1,0 +1,272 @@
+"""Watching a forward pass: layers, rectifiers and operations as they are called, whoever calls them.
+
+A `TorchFunctionMode` sees every call into PyTorch, so that functional activations, reused modules and layers that
+compute their own weight are seen as well as modules, and no hook is left on the network. In-place operations are run on
+a clone, which later calls see instead of the old tensor: nothing that a metric or a backward pass still needs is ever overwritten.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+CONVOLUTIONS: frozenset[Callable[..., Any]] = frozenset({torch.conv1d, torch.conv2d, torch.conv3d})
+TRANSPOSED: frozenset[Callable[..., Any]] = frozenset(
+    {torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d}
+)
+NORMS: frozenset[Callable[..., Any]] = frozenset(
+    {
+        *(
+            functional.batch_norm,
+            torch.batch_norm,
+            functional.layer_norm,
+            torch.layer_norm,
+            functional.group_norm,
+            torch.group_norm,
+        ),
+        *(functional.instance_norm, torch.instance_norm, functional.rms_norm, torch.rms_norm),
+    }
+)
+RELUS: frozenset[Callable[..., Any]] = frozenset(
+    {
+        *(functional.relu, functional.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_),
+        *(
+            functional.relu6,
+            functional.leaky_relu,
+            functional.leaky_relu_,
+            torch.rrelu,
+            torch.rrelu_,
+            functional.rrelu,
+            functional.rrelu_,
+            functional.prelu,
+            torch.prelu,
+            Tensor.prelu,
+        ),
+    }
+)
+SMOOTH_RECTIFIERS: frozenset[Callable[..., Any]] = frozenset(
+    {
+        functional.gelu,
+        functional.silu,
+        functional.mish,
+        functional.hardswish,
+        functional.elu,
+        functional.elu_,
+        functional.selu,
+        functional.selu_,
+        functional.celu,
+        functional.celu_,
+        functional.softplus,
+    }
+)
+RECTIFIERS = RELUS | SMOOTH_RECTIFIERS
+_NOT_IN_PLACE = {"requires_grad_", "detach_", "share_memory_", "resize_", "set_", "rename_", "apply_", "map_", "map2_"}
+
+
+@dataclass(eq=False)
+class LayerCall:
+    """One call of a convolution or a linear map."""
+
+    fan_in: int
+    """Weights behind one output channel."""
+    channel_axis: int
+    """Where the output's channels are."""
+    batch_axis: int
+    """Where the output's samples are."""
+    value: Tensor
+    """The output's value, which no in-place operation overwrites."""
+
+
+class Recorder(TorchFunctionMode):
+    """Notes what a forward pass calls while it is active.
+
+    Args:
+        protected: Tensors on which in-place operations really work, since they are the network's own: parameters and
+            buffers.
+        skip_norms: Whether every normalisation returns its input unchanged.
+        on_layer: Called with each layer call and its output, as autograd sees it, before the network gets it.
+        on_rectifier: Called with the input of each rectifier call.
+    """
+
+    def __init__(
+        self,
+        *,
+        protected: Iterable[Tensor] = (),
+        skip_norms: bool = False,
+        on_layer: Callable[[LayerCall, Tensor], None] | None = None,
+        on_rectifier: Callable[[Tensor], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.layers: list[LayerCall] = []
+        self.couples_samples = False  # whether a batch norm took the statistics of the batch
+        self.operations = 0  # see metrics/flops.py
+        self.macs = 0
+        self._protected = {id(tensor) for tensor in protected}
+        self._skip_norms = skip_norms
+        self._on_layer = on_layer
+        self._on_rectifier = on_rectifier
+        self._newest: dict[
+            int, tuple[Tensor, Tensor]
+        ] = {}  # id -> (old tensor, kept alive; the one that stands for it now)
+        self._viewed: set[int] = set()
+        self._inner = 0  # depth of composite calls
+        self._batch_axis = 0
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if self._newest:
+            args, kwargs = tree_map(self._current, (args, kwargs))
+        if func in NORMS:
+            return self._norm(func, args, kwargs)
+        if func in RECTIFIERS and self._on_rectifier is not None:
+            self._on_rectifier(args[0] if args else kwargs["input"])
+        name = getattr(func, "__name__", "")
+        if kwargs.get("inplace") or (
+            name.endswith("_") and name not in _NOT_IN_PLACE and (not name.startswith("__") or name == "__setitem__")
+        ):
+            result = self._in_place(func, name, args, kwargs)
+        elif func is functional.multi_head_attention_forward:
+            return self._attention(args, kwargs)
+        else:
+            result = func(*args, **kwargs)
+        if isinstance(result, Tensor) and (base := _base(result)) is not None:
+            self._viewed.add(id(base))
+        if func in CONVOLUTIONS or func in TRANSPOSED or func is functional.linear:
+            self._layer(func, result, args, kwargs)
+        self._count(func, result, args, kwargs)
+        return result
+
+    def _current(self, value: Any) -> Any:
+        """What stands now for a tensor that an in-place operation changed."""
+        while isinstance(value, Tensor) and id(value) in self._newest:
+            value = self._newest[id(value)][1]
+        return value
+
+    def _in_place(self, func: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        target = args[0] if args else kwargs.get("input")
+        if not isinstance(target, Tensor) or id(target) in self._protected:
+            return func(*args, **kwargs)
+        if _base(target) is not None or id(target) in self._viewed:
+            # Other tensors share this memory and must see the change: save what we need, then let it happen.
+            storage = target.untyped_storage().data_ptr()
+            for layer in self.layers:
+                if layer.value.untyped_storage().data_ptr() == storage:
+                    layer.value = layer.value.clone()
+            return func(*args, **kwargs)
+        fresh = target.clone()
+        result = func(fresh, *args[1:], **kwargs) if args else func(**{**kwargs, "input": fresh})
+        self._newest[id(target)] = (target, fresh)
+        return fresh if result is None or name == "__setitem__" else result
+
+    def _norm(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._skip_norms:
+            return args[0] if args else kwargs["input"]
+        if func is functional.batch_norm or func is torch.batch_norm:
+            place = 5
+            training = kwargs["training"] if "training" in kwargs else len(args) > place and args[place]
+            source = args[0] if args else kwargs["input"]
+            self.couples_samples |= bool(training) and source.shape[0] > 1  # a standardised weight comes as one sample
+        result = func(*args, **kwargs)
+        self._count(func, result, args, kwargs)
+        return result
+
+    def _attention(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run attention with its inner calls recorded; its inputs are (tokens, samples, channels)."""
+        outer, self._batch_axis = self._batch_axis, 1
+        try:
+            with self:
+                return _transparent_attention(*args, **kwargs)
+        finally:
+            self._batch_axis = outer
+
+    def _layer(self, func: Callable[..., Any], output: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        weight = args[1] if len(args) > 1 else kwargs["weight"]
+        if func is functional.linear:
+            fan_in, axis = weight.shape[-1], output.ndim - 1
+        elif func in TRANSPOSED:
+            groups = output.shape[1] // weight.shape[1]
+            fan_in, axis = weight[:, 0].numel() // groups, 1
+        else:
+            fan_in, axis = weight[0].numel(), 1
+        positions = output.numel() // max(output.shape[axis], 1)
+        if func in TRANSPOSED:  # every input value meets every weight of its channel
+            source = args[0] if args else kwargs["input"]
+            self.macs += source.numel() * weight[0].numel()
+        else:
+            self.macs += positions * weight.numel()
+        if self._on_layer is not None:
+            layer = LayerCall(fan_in, axis, self._batch_axis, output.detach())
+            self.layers.append(layer)
+            self._on_layer(layer, output)
+
+    def _count(self, func: Callable[..., Any], result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Operations beside the layers, by the convention that `flops` states."""
+        if not isinstance(result, Tensor):
+            return
+        if func is functional.batch_norm:
+            self.operations += 2 * result.numel()
+        elif func in RELUS:
+            self.operations += result.numel()
+        elif func in _AVERAGE_POOLS:
+            size = args[1] if len(args) > 1 else kwargs["kernel_size"]
+            dimensions = _AVERAGE_POOLS[func]
+            window = math.prod(size) if isinstance(size, tuple | list) else int(size) ** dimensions
+            self.operations += result.numel() * window
+        elif func in _GLOBAL_POOLS:
+            source = args[0] if args else kwargs["input"]
+            dimensions = _GLOBAL_POOLS[func]
+            # For an output of one value: every side counts one more than it has, as in the reference.
+            sides = [
+                size // out + 1
+                for size, out in zip(source.shape[-dimensions:], result.shape[-dimensions:], strict=True)
+            ]
+            self.operations += result.numel() * math.prod(sides)
+
+
+_AVERAGE_POOLS: dict[Callable[..., Any], int] = {
+    functional.avg_pool1d: 1,
+    functional.avg_pool2d: 2,
+    functional.avg_pool3d: 3,
+}
+_GLOBAL_POOLS: dict[Callable[..., Any], int] = {
+    functional.adaptive_avg_pool1d: 1,
+    functional.adaptive_avg_pool2d: 2,
+    functional.adaptive_avg_pool3d: 3,
+}
+
+
+def _without_override_check(function: Any) -> Callable[..., Any]:
+    """A copy of a Python function of PyTorch that does not offer itself to the mode again.
+
+    Only its inner calls are seen.
+    """
+    namespace = {**function.__globals__, "has_torch_function": lambda *_: False}
+    copy = FunctionType(function.__code__, namespace, function.__name__, function.__defaults__, function.__closure__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
+
+
+_transparent_attention = _without_override_check(functional.multi_head_attention_forward)
+
+
+def _base(tensor: Tensor) -> Tensor | None:
+    """The tensor whose memory a view looks at."""
+    return tensor._base  # noqa: SLF001  (PyTorch documents it, under this name)
+
+
+def own_tensors(network: nn.Module) -> list[Tensor]:
+    """The network's parameters and buffers."""
+    return [*network.parameters(), *network.buffers()]

@@ -1,0 +1,37 @@
+"""Sensitivity of the loss to removing single weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from robonas.metrics.base import Metric, Need
+
+if TYPE_CHECKING:
+    from robonas.metrics.passes import Passes
+
+
+def snip(passes: Passes) -> float:
+    """Sum of |weight × gradient| over convolution and linear layers."""
+    weights = passes.weights
+    return sum(
+        float((weights[name].detach() * gradient).abs().sum(dtype=torch.float64))
+        for name, gradient in passes.gradients.items()
+    )
+
+
+SNIP = Metric(
+    name="snip",
+    compute=snip,
+    needs=frozenset({Need.GRADIENTS}),
+    meaning="How much the loss would feel the removal of single weights, summed.",
+    formula="Σ |w · ∂L/∂w| over the weights w of convolution and linear layers",
+    source="Lee, Ajanthan, Torr, SNIP, ICLR 2019, arXiv 1810.02340, eq. 4; summed for NAS by Abdelfattah et al., "
+    "arXiv 2101.08134. "
+    "Without the mask parameters and replaced `forward` of the reference code, which go wrong where a layer "
+    "computes its own weight.",
+    needs_labels=True,
+    bounds=(0.0, float("inf")),
+    weaknesses="Follows the gradient's size, and so depth and width.",
+)

@@ -1,0 +1,341 @@
+"""Making the shared passes of one network: micro-batch by micro-batch, with exact sums, keeping only what metrics read.
+
+Notation: see `robonas.metrics.passes`. Graphs and activations die with the micro-batch that made them, so that memory
+    is bounded by its size.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from robonas.errors import MetricError, NetworkError
+from robonas.metrics.base import Need
+from robonas.metrics.networks import OutputHook, call, logits_of, loss_of, place_of
+from robonas.metrics.recording import LayerCall, Recorder, own_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from robonas.batch import Batch
+    from robonas.metrics.layers import Weights
+
+INPUT_IGNORED = "the logits do not depend on the input"
+BACKWARD = frozenset({Need.GRADIENTS, Need.SALIENCIES, Need.HESSIAN})
+SHARED = BACKWARD | {Need.ACTIVATIONS, Need.CODES, Need.JACOBIAN}
+COUPLED = (
+    "batch norm ties the samples of a batch together, so that micro-batches would change the value; "
+    "leave `micro_batch` out or set it to the batch size"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Saliency:
+    """What a layer's output meant to the loss, in one call of the layer."""
+
+    fan_in: int
+    """Weights behind one output channel."""
+    products: Tensor
+    """Sum over positions of a · ∂L/∂a, one number a sample and channel: (n, channels)."""
+
+
+@dataclass(eq=False)
+class Shared:
+    """What the passes left behind."""
+
+    logits: Tensor | None = None
+    loss: float = 0.0
+    codes: list[Tensor] = field(default_factory=list)
+    gradients: dict[str, Tensor] | None = None
+    products: dict[str, Tensor] | None = None
+    saliencies: list[Saliency] | None = None
+    jacobian: Tensor | None = None
+    operations: int = 0
+    macs: int = 0
+    unused: tuple[str, ...] = ()
+    couples_samples: bool = False
+    seconds: dict[Need, float] = field(default_factory=dict)
+    """CPU seconds of each pass."""
+    errors: dict[Need, str] = field(default_factory=dict)
+    """Why a pass has no result."""
+
+
+def sweep(
+    network: nn.Module,
+    batch: Batch,
+    needs: frozenset[Need],
+    weights: Weights,
+    *,
+    seed: int,
+    output: OutputHook | None,
+    size: int,
+) -> Shared:
+    """Every pass in `needs`, with at most `size` samples at a time.
+
+    Raises:
+        NetworkError: The network fails on the batch, or returns no logits.
+    """
+    work = _Sweep(network, batch, needs, weights, seed, output, size)
+    try:
+        work.run()
+    except MetricError as error:
+        work.shared.errors.update(dict.fromkeys(Need, str(error)))
+    return work.shared
+
+
+class _Sweep:
+    """The state of one sweep."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        batch: Batch,
+        needs: frozenset[Need],
+        weights: Weights,
+        seed: int,
+        output: OutputHook | None,
+        size: int,
+    ) -> None:
+        device, dtype = place_of(network, batch.inputs)
+        self.network, self.batch, self.needs, self.seed, self.output = network, batch, needs, seed, output
+        self.inputs = batch.inputs.detach().to(device, dtype)
+        self.targets = batch.targets.detach().to(device)
+        self.weights = weights.tensors
+        self.trainable = {name: weight for name, weight in self.weights.items() if weight.requires_grad}
+        n = len(batch) if needs & SHARED else 2  # operations alone do not ask for more
+        self.n = n
+        self.parts = [slice(start, min(start + size, n)) for start in range(0, n, size)]
+        self.shared = Shared()
+        self.logits: list[Tensor] = []
+        self.records: list[_Record] = []
+        self.jacobian: list[Tensor] = []
+        self.used: set[str] = set()
+
+    def run(self) -> None:
+        shared = self.shared
+        for part in self.parts:
+            self._first(part)
+        if len(self.parts) > 1 and Need.HESSIAN in self.needs and not shared.errors:
+            for part in self.parts:
+                self._second(part)
+        shared.logits = torch.cat(self.logits)
+        shared.macs, shared.operations = shared.macs // self.n, shared.operations // self.n
+        if self.jacobian:
+            shared.jacobian = torch.cat(self.jacobian)
+        if Need.CODES in self.needs:
+            shared.codes = [_join(codes) for codes in zip(*(record.codes for record in self.records), strict=True)]
+        if Need.SALIENCIES in self.needs and Need.SALIENCIES not in shared.errors:
+            shared.saliencies = self._saliencies()
+        if self.needs & BACKWARD:
+            shared.unused = tuple(name for name in self.trainable if name not in self.used)
+        self._judge()
+
+    def _judge(self) -> None:
+        """Say which passes mean nothing for this network; the reason that explains the others wins."""
+        shared, logits = self.shared, self.shared.logits
+        assert logits is not None
+        reasons: dict[Need, str] = {}
+        if not self.trainable:
+            empty = "every weight is frozen" if self.weights else "the network has no convolution or linear layer"
+            reasons.update(dict.fromkeys(BACKWARD, empty))
+        if not bool(torch.isfinite(logits).all()):
+            reasons.update(dict.fromkeys(SHARED - {Need.CODES, Need.ACTIVATIONS}, "the logits are not finite"))
+        if bool((logits == logits[:1]).all()):
+            reasons.update(dict.fromkeys(SHARED, INPUT_IGNORED))
+        if len(self.parts) > 1 and shared.couples_samples:
+            reasons.update(dict.fromkeys(SHARED, COUPLED))
+        shared.errors.update(reasons)
+
+    def _first(self, part: slice) -> None:
+        """All passes over some of the samples; the second backward too where they are all samples."""
+        needs, shared = self.needs, self.shared
+        record = _Record()
+        recorder = Recorder(
+            protected=own_tensors(self.network),
+            on_layer=record.on_layer if Need.SALIENCIES in needs else None,
+            on_rectifier=record.on_rectifier if Need.CODES in needs else None,
+        )
+        try:
+            clock = time.process_time()
+            inputs, logits = self._forward(part, recorder)
+            self._spend(Need.ACTIVATIONS, clock)
+            shared.couples_samples |= recorder.couples_samples
+            shared.macs += recorder.macs
+            shared.operations += recorder.operations
+            self.logits.append(logits.detach())
+            self.records.append(record)
+            differentiates = bool(needs & BACKWARD and self.trainable)
+            if Need.JACOBIAN in needs:
+                self._attempt([Need.JACOBIAN], lambda: self._add_jacobian(inputs, logits, retain=differentiates))
+            if differentiates:
+                self._backward(part, logits, record)
+        finally:
+            record.close()
+
+    def _backward(self, part: slice, logits: Tensor, record: _Record) -> None:
+        second = len(self.parts) == 1 and Need.HESSIAN in self.needs
+        loss = self._loss(part, logits)
+        self.shared.loss += float(loss.detach())
+        gradients: dict[str, Tensor] = {}
+        record.listening = True
+        self._attempt(
+            [Need.GRADIENTS, Need.SALIENCIES, Need.HESSIAN],
+            lambda: gradients.update(self._differentiate(loss, create_graph=second)),
+        )
+        record.listening = False
+        self._add_gradients(gradients)
+        if second:
+            self._attempt([Need.HESSIAN], lambda: self._add_products(gradients))
+
+    def _second(self, part: slice) -> None:
+        """The second backward over some of the samples, once the gradient over all is known."""
+
+        def make() -> None:
+            _, logits = self._forward(part, Recorder(protected=own_tensors(self.network)))
+            self._add_products(self._differentiate(self._loss(part, logits), create_graph=True))
+
+        self._attempt([Need.HESSIAN], make)
+
+    def _forward(self, part: slice, recorder: Recorder) -> tuple[Tensor, Tensor]:
+        inputs = self.inputs[part].clone().requires_grad_(Need.JACOBIAN in self.needs)
+        n = len(inputs)
+        try:
+            with torch.set_grad_enabled(bool(self.needs & (BACKWARD | {Need.JACOBIAN}))):
+                result = call(self.network, inputs, recorder=recorder, seed=("forward", self.seed, part.start))
+        except torch.OutOfMemoryError as error:
+            raise MetricError(
+                f"a forward pass of {n} samples does not fit in memory; set a smaller `micro_batch` ({error})"
+            ) from error
+        except Exception as error:
+            shape = tuple(self.inputs[part].shape)
+            raise NetworkError(
+                f"The network must take inputs of shape {shape}; it raised {type(error).__name__}: {error}"
+            ) from error
+        return inputs, logits_of(result, self.batch, n, self.output)
+
+    def _loss(self, part: slice, logits: Tensor) -> Tensor:
+        """This part's share of the mean loss."""
+        return loss_of(logits, self.targets[part], self.batch.task) * (len(logits) / self.n)
+
+    def _attempt(self, needs: list[Need], make: Callable[[], None]) -> None:
+        """Make a pass and time it; if it fails, note why for all that follow from it."""
+        clock = time.process_time()
+        try:
+            make()
+        except torch.OutOfMemoryError as error:
+            reason = f"{needs[0].value} does not fit in memory; set a smaller `micro_batch` ({error})"
+            self.shared.errors.update(dict.fromkeys(needs, reason))
+        except Exception as error:  # noqa: BLE001  (a user's layer may raise anything in its backward)
+            reason = (
+                str(error)
+                if str(error) == INPUT_IGNORED
+                else f"{needs[0].value} failed: {type(error).__name__}: {error}"
+            )
+            self.shared.errors.update(dict.fromkeys(needs, reason))
+        self._spend(needs[0], clock)
+
+    def _spend(self, need: Need, since: float) -> None:
+        self.shared.seconds[need] = self.shared.seconds.get(need, 0.0) + time.process_time() - since
+
+    def _add_jacobian(self, inputs: Tensor, logits: Tensor, *, retain: bool) -> None:
+        rows = None
+        if logits.requires_grad:
+            (rows,) = torch.autograd.grad(logits.sum(), inputs, retain_graph=retain, allow_unused=True)
+        if rows is None:
+            raise MetricError(INPUT_IGNORED)
+        self.jacobian.append(rows.flatten(1))
+
+    def _differentiate(self, loss: Tensor, *, create_graph: bool) -> dict[str, Tensor]:
+        if not loss.requires_grad:
+            return {}
+        gradients = torch.autograd.grad(
+            loss, list(self.trainable.values()), create_graph=create_graph, allow_unused=True
+        )
+        return {
+            name: gradient for name, gradient in zip(self.trainable, gradients, strict=True) if gradient is not None
+        }
+
+    def _add_gradients(self, gradients: Mapping[str, Tensor]) -> None:
+        shared = self.shared
+        if shared.gradients is None:
+            shared.gradients = {name: torch.zeros_like(weight) for name, weight in self.weights.items()}
+        for name, gradient in gradients.items():
+            shared.gradients[name] += gradient.detach()
+        self.used.update(gradients)
+
+    def _add_products(self, gradients: Mapping[str, Tensor]) -> None:
+        """Add H g: the gradient of <∂L/∂w, g> with g held fixed."""
+        shared = self.shared
+        assert shared.gradients is not None
+        if shared.products is None:
+            shared.products = {name: torch.zeros_like(weight) for name, weight in self.weights.items()}
+        outer = [gradient for gradient in gradients.values() if gradient.requires_grad]
+        if not outer:
+            return
+        fixed = [shared.gradients[name] for name, gradient in gradients.items() if gradient.requires_grad]
+        products = torch.autograd.grad(outer, list(self.trainable.values()), grad_outputs=fixed, allow_unused=True)
+        for name, product in zip(self.trainable, products, strict=True):
+            if product is not None:
+                shared.products[name] += product
+
+    def _saliencies(self) -> list[Saliency]:
+        """Join the micro-batches; a call that no gradient reached is left out."""
+        calls = zip(*(zip(record.fan_ins, record.products, strict=True) for record in self.records), strict=True)
+        return [
+            Saliency(parts[0][0], torch.cat([products for _, products in parts if products is not None]))
+            for parts in calls
+            if all(products is not None for _, products in parts)
+        ]
+
+
+def _join(parts: tuple[Tensor, ...]) -> Tensor:
+    """One tensor of several; the very same one if there is one, so that equal codes can be told by identity."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+class _Record:
+    """What one forward and backward pass showed. Holds no graph, so that none outlives its pass."""
+
+    def __init__(self) -> None:
+        self.listening = False  # whether the backward pass under way is that of the loss
+        self.fan_ins: list[int] = []
+        self.products: list[Tensor | None] = []
+        self.codes: list[Tensor] = []
+        self._known: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}
+        self._handles: list[torch.utils.hooks.RemovableHandle] = []
+
+    def on_layer(self, layer: LayerCall, output: Tensor) -> None:
+        place = len(self.fan_ins)
+        self.fan_ins.append(layer.fan_in)
+        self.products.append(None)
+        if output.requires_grad:
+            self._handles.append(output.register_hook(functools.partial(self._meet, place, layer)))  # type: ignore[no-untyped-call]
+
+    def _meet(self, place: int, layer: LayerCall, gradient: Tensor) -> None:
+        if not self.listening:
+            return
+        products = layer.value * gradient.detach()
+        others = [axis for axis in range(products.ndim) if axis not in {layer.batch_axis, layer.channel_axis}]
+        products = products.sum(others) if others else products
+        self.products[place] = products if layer.batch_axis < layer.channel_axis else products.T
+
+    def on_rectifier(self, source: Tensor) -> None:
+        known = self._known.get(id(source))
+        if known is not None and known[0]() is source:
+            self.codes.append(known[1])
+            return
+        code = (source.detach() > 0).flatten(1)
+        self._known[id(source)] = (weakref.ref(source), code)
+        self.codes.append(code)
+
+    def close(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._known.clear()
