@@ -1,0 +1,298 @@
+"""The report's charts: Plotly figures drawn from the records of `numbers`, in light colours that the page turns dark by itself."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from robonas.report.palette import light
+from robonas.report.words import number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from robonas.report.numbers import Agreement, Curve, Progress, Weight
+
+_FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+_CLEAR = "rgba(0,0,0,0)"
+_BASELINE_DASHES = ("dash", "dot", "dashdot", "longdash")
+_FEW_POINTS = 40
+"""Charts with more queries draw smaller marks."""
+
+
+def progress_chart(
+    main: Progress, baselines: Sequence[Progress], value_name: str, reasons: Sequence[str | None]
+) -> go.Figure:
+    """Best value so far by query, each query's own value, failures at the foot, and the baselines' lines beside it.
+
+    Args:
+        main: The search.
+        baselines: Others to draw beside it.
+        value_name: Title of the vertical axis.
+        reasons: Why each query of `main` failed.
+    """
+    figure = _figure(height=400)
+    size = 8 if len(main.numbers) <= _FEW_POINTS else 5
+    for place, other in enumerate(baselines):
+        figure.add_trace(
+            go.Scatter(
+                x=other.numbers,
+                y=other.best,
+                mode="lines",
+                name=_text(other.label),
+                line={"color": light("baseline"), "width": 2, "dash": _BASELINE_DASHES[place % 4], "shape": "hv"},
+                hovertemplate=f"{_template(other.label)}, query %{{x}}<br>best so far %{{y:.5g}}<extra></extra>",
+            )
+        )
+    figure.add_trace(
+        go.Scatter(
+            x=main.numbers,
+            y=main.best,
+            mode="lines",
+            name=f"{_text(main.label)}: best so far",
+            line={"color": light("ink"), "width": 2.5, "shape": "hv"},
+            hovertemplate="query %{x}<br>best so far %{y:.5g}<extra></extra>",
+        )
+    )
+    for phase in dict.fromkeys(main.phases):
+        own = np.array([name == phase for name in main.phases], dtype=np.bool_) & np.isfinite(main.values)
+        if own.any():
+            figure.add_trace(
+                go.Scatter(
+                    x=main.numbers[own],
+                    y=main.values[own],
+                    mode="markers",
+                    name=_text(phase),
+                    marker={
+                        "color": phase_colour(phase),
+                        "size": size,
+                        "line": {"color": light("surface"), "width": 1},
+                    },
+                    hovertemplate=f"query %{{x}} ({_template(phase)})<br>%{{y:.5g}}<extra></extra>",
+                )
+            )
+    if main.failed.any():
+        why = [escape(reason or "no reason given") for reason, bad in zip(reasons, main.failed, strict=True) if bad]
+        figure.add_trace(
+            go.Scatter(
+                x=main.numbers[main.failed],
+                y=np.full(int(main.failed.sum()), 0.03),
+                yaxis="y2",
+                mode="markers",
+                name="failed",
+                marker={"color": light("failure"), "symbol": "x", "size": size + 1},
+                customdata=[_wrap(text) for text in why],
+                hovertemplate="query %{x} failed<br>%{customdata}<extra></extra>",
+            )
+        )
+    last = max([*(int(other.numbers[-1]) for other in (main, *baselines) if len(other.numbers)), 1])
+    if main.n_explored is not None and 0 < main.n_explored < len(main.numbers):
+        border = main.n_explored + 0.5
+        figure.add_vline(x=border, line={"color": light("muted"), "width": 1, "dash": "dot"})
+        for x, anchor, words in ((border, "right", "← explore "), (border, "left", " exploit →")):
+            figure.add_annotation(
+                x=x,
+                y=1.0,
+                yref="paper",
+                yanchor="bottom",
+                xanchor=anchor,
+                text=words,
+                showarrow=False,
+                font={"color": light("muted"), "size": 12},
+            )
+    figure.update_xaxes(title="query", range=[0.4, last + 0.6], tickformat="d", **({"dtick": 1} if last <= 12 else {}))
+    figure.update_yaxes(title=_text(value_name))
+    figure.update_layout(
+        yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
+        margin={"t": 64},
+        legend={"y": 1.1},
+    )
+    return figure
+
+
+def weights_chart(bars: Sequence[Weight]) -> go.Figure:
+    """Learned weights as signed bars, the heaviest on top; dead metrics hatched and named so."""
+    drawn = list(reversed(bars))
+    figure = _figure(height=max(220, 34 * len(drawn) + 90))
+    figure.add_trace(
+        go.Bar(
+            x=[bar.weight for bar in drawn],
+            y=[_text(bar.metric) + (" (dead)" if bar.dead else "") for bar in drawn],
+            orientation="h",
+            marker={
+                "color": [
+                    light("muted" if bar.dead else "exploit" if bar.weight >= 0 else "negative") for bar in drawn
+                ],
+                "pattern": {
+                    "shape": ["/" if bar.dead else "" for bar in drawn],
+                    "fgcolor": light("surface"),
+                    "fgopacity": 0.8,
+                },
+            },
+            text=[f"{bar.weight:+.2f}".replace("-", "−") for bar in drawn],
+            textposition="outside",
+            cliponaxis=False,
+            textfont={"color": light("muted")},
+            hovertemplate="%{y}: %{x:+.4f}<extra></extra>",
+        )
+    )
+    reach = max([abs(bar.weight) for bar in drawn] + [1e-9])
+    figure.update_xaxes(
+        title="weight", range=[-1.28 * reach, 1.28 * reach], zeroline=True, zerolinecolor=light("muted"), nticks=7
+    )
+    figure.update_yaxes(showgrid=False, ticks="", type="category")
+    figure.update_layout(bargap=0.4, showlegend=False)
+    return figure
+
+
+def agreement_chart(points: Agreement, phases: Sequence[str], value_name: str, best: int | None) -> go.Figure:
+    """Combined score against value of the completed queries, the winner starred.
+
+    Args:
+        points: What to draw.
+        phases: Phase of each point.
+        value_name: Title of the vertical axis.
+        best: Number of the winning query.
+    """
+    figure = _figure(height=360)
+    for phase in dict.fromkeys(phases):
+        own = np.array([name == phase for name in phases], dtype=np.bool_) & (points.numbers != (best or 0))
+        if own.any():
+            figure.add_trace(
+                _dots(points, own, _text(phase), {"color": phase_colour(phase), "size": 8, "opacity": 0.9})
+            )
+    winner = points.numbers == (best or 0)
+    if winner.any():
+        figure.add_trace(_dots(points, winner, "winner", {"color": light("winner"), "size": 15, "symbol": "star"}))
+    figure.update_xaxes(title="combined score")
+    figure.update_yaxes(title=_text(value_name))
+    return figure
+
+
+def _dots(points: Agreement, own: NDArray[np.bool_], name: str, marker: dict[str, Any]) -> go.Scatter:
+    """Some of the points, as one trace."""
+    return go.Scatter(
+        x=points.combined[own],
+        y=points.values[own],
+        customdata=points.numbers[own],
+        mode="markers",
+        name=name,
+        marker={**marker, "line": {"color": light("surface"), "width": 1}},
+        hovertemplate="query %{customdata}<br>combined %{x:.4g}<br>value %{y:.5g}<extra></extra>",
+    )
+
+
+def curves_chart(lines: Sequence[Curve], value_name: str) -> go.Figure:
+    """Learning curves of all trainings: the winner bold, failures dashed and ended by a cross."""
+    figure = _figure(height=380)
+    shown: set[str] = set()
+    for line in lines:
+        kind = "winner" if line.is_best else "failed" if line.failed else "others"
+        colour = {"winner": light("winner"), "failed": light("failure"), "others": light("baseline")}[kind]
+        figure.add_trace(
+            go.Scatter(
+                x=line.steps,
+                y=[value if np.isfinite(value) else None for value in line.values],
+                mode="lines+markers" if len(line.steps) == 1 or line.failed else "lines",
+                name=f"query {line.number} (winner)" if line.is_best else kind,
+                legendgroup=kind,
+                showlegend=kind not in shown,
+                line={
+                    "color": colour,
+                    "width": 3.5 if line.is_best else 1.5,
+                    "dash": "dot" if line.failed else "solid",
+                },
+                marker={
+                    "symbol": [
+                        "x" if line.failed and place == len(line.steps) - 1 else "circle"
+                        for place in range(len(line.steps))
+                    ],
+                    "size": [
+                        7 if not line.failed or place == len(line.steps) - 1 else 0 for place in range(len(line.steps))
+                    ],
+                },
+                opacity=1.0 if line.is_best or line.failed else 0.55,
+                hovertemplate=f"query {line.number}, epoch %{{x}}<br>%{{y:.5g}}<extra></extra>",
+            )
+        )
+        shown.add(kind)
+    figure.update_xaxes(title="epoch", tickformat="d", rangemode="tozero")
+    figure.update_yaxes(title=_text(value_name))
+    return figure
+
+
+def phase_colour(phase: str) -> str:
+    """Exploration, exploitation, and anything else."""
+    return light({"explore": "explore", "exploit": "exploit"}.get(phase, "option-4"))
+
+
+def _figure(height: int) -> go.Figure:
+    """An empty figure in the page's own style: transparent, no template, thin grid."""
+    axis = {
+        "gridcolor": light("line"),
+        "linecolor": light("line"),
+        "zeroline": False,
+        "ticks": "outside",
+        "ticklen": 4,
+        "tickcolor": light("line"),
+        "automargin": True,
+        "title": {"standoff": 10},
+        "fixedrange": True,
+    }
+    layout = go.Layout(
+        template="none",
+        height=height,
+        paper_bgcolor=_CLEAR,
+        plot_bgcolor=_CLEAR,
+        font={"family": _FONT, "size": 13, "color": light("ink")},
+        margin={"l": 10, "r": 12, "t": 40, "b": 10},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "font": {"color": light("muted"), "size": 12},
+        },
+        hoverlabel={
+            "font": {"family": _FONT, "color": light("ink")},
+            "bgcolor": light("surface"),
+            "bordercolor": light("line"),
+            "align": "left",
+        },
+        xaxis=axis,
+        yaxis=axis,
+    )
+    return go.Figure(layout=layout)
+
+
+def _text(words: str) -> str:
+    """Any text for Plotly, which reads tags."""
+    return escape(words, quote=False)
+
+
+def _template(words: str) -> str:
+    """Any text for a hover template, which also reads %{...}."""
+    return _text(words).replace("%{", "%&#123;")
+
+
+def _wrap(words: str, width: int = 60) -> str:
+    """Escaped text in lines that a hover box can hold."""
+    import textwrap
+
+    lines = textwrap.wrap(words, width, max_lines=6, placeholder=" …")
+    return "<br>".join(lines)
+
+
+def summary_of(figure: go.Figure) -> str:
+    """How many series a figure has, for its spoken description."""
+    names = [str(trace.name) for trace in figure.data if trace.name and trace.showlegend is not False]
+    return f"Series: {', '.join(names)}." if names else ""
+
+
+__all__ = ["agreement_chart", "curves_chart", "number", "phase_colour", "progress_chart", "weights_chart"]

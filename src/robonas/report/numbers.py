@@ -1,0 +1,295 @@
+"""The report's numbers: plain records computed from a result, before any picture is drawn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from robonas.randomness import numpy_generator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from robonas.results import Query, SearchResult
+
+RESAMPLES = 2_000
+"""Bootstrap resamples behind the interval of a rank correlation."""
+_FEWEST = 4
+"""Fewer points than this have no rank correlation worth printing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """How a search went, query by query."""
+
+    label: str
+    """Name of the search, unique among those compared."""
+    numbers: NDArray[np.int64]
+    """Numbers of the queries, (n,)."""
+    values: NDArray[np.float64]
+    """Their values in the objective's own direction, (n,); NaN where a query failed or is running."""
+    best: NDArray[np.float64]
+    """The best value so far, (n,); NaN before the first completed query."""
+    phases: tuple[str, ...]
+    """What each query was for."""
+    failed: NDArray[np.bool_]
+    """Which queries failed, (n,)."""
+    n_explored: int | None
+    """T0: the border between exploration and exploitation lies behind this many queries; None where there is none."""
+
+
+def progress(result: SearchResult, label: str | None = None) -> Progress:
+    """The values and the best so far of every query, in the order of asking."""
+    history = result.history()
+    return Progress(
+        label=result.strategy if label is None else label,
+        numbers=np.array([query.number for query in result.queries], dtype=np.int64),
+        values=history["value"].to_numpy(dtype=np.float64),
+        best=history["best"].to_numpy(dtype=np.float64),
+        phases=tuple(query.phase for query in result.queries),
+        failed=np.array([query.state == "failed" for query in result.queries], dtype=np.bool_),
+        n_explored=result.n_explored,
+    )
+
+
+def labels(results: Sequence[SearchResult]) -> tuple[str, ...]:
+    """A name for each search: its strategy, with the seed and then the study where that is not unique."""
+    names = [result.strategy for result in results]
+    for more in (lambda result: f"seed {result.seed}", lambda result: result.study):
+        counts = Counter(names)
+        names = [
+            f"{name}, {more(result)}" if counts[name] > 1 else name for name, result in zip(names, results, strict=True)
+        ]
+    counts, seen = Counter(names), Counter[str]()
+    unique = []
+    for name in names:
+        seen[name] += 1
+        unique.append(f"{name} ({seen[name]})" if counts[name] > 1 else name)
+    return tuple(unique)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One search in the comparison."""
+
+    label: str
+    """Name of the search."""
+    value: float | None
+    """Its best value; None where nothing completed."""
+    found_at: int | None
+    """Number of the query that found it."""
+    n_queries: int
+    """Queries made."""
+    n_complete: int
+    """Those that completed."""
+    n_failed: int
+    """Those that failed."""
+    seconds: float
+    """What its queries took."""
+
+
+def standing(result: SearchResult, label: str | None = None) -> Standing:
+    """How far a search came, and with how many queries."""
+    complete = [query for query in result.queries if query.value is not None]
+    best = result.best if complete else None
+    return Standing(
+        label=result.strategy if label is None else label,
+        value=best.value if best else None,
+        found_at=best.number if best else None,
+        n_queries=len(result.queries),
+        n_complete=len(complete),
+        n_failed=sum(query.state == "failed" for query in result.queries),
+        seconds=result.seconds,
+    )
+
+
+@dataclass(frozen=True)
+class Weight:
+    """The learned weight of one metric."""
+
+    metric: str
+    """Name of the metric."""
+    weight: float
+    """Signed, in [-1, 1]."""
+    dead: bool
+    """The metric has one value for all candidates, or none: its weight means nothing."""
+
+
+def weights(result: SearchResult) -> tuple[Weight, ...] | None:
+    """The learned weights, the heaviest first; None for strategies that learn none."""
+    from robonas.strategies.scaling import is_dead
+
+    learned = result.weights
+    if not learned:
+        return None
+    dead = is_dead(result.scores.scores)
+    bars = [Weight(name, float(weight), bool(dead[place])) for place, (name, weight) in enumerate(learned.items())]
+    return tuple(sorted(bars, key=lambda bar: -abs(bar.weight)))
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """How well the combined score of the queried candidates agrees with their values."""
+
+    numbers: NDArray[np.int64]
+    """Numbers of the queries, (n,)."""
+    combined: NDArray[np.float64]
+    """Their combined scores, (n,), higher is better."""
+    values: NDArray[np.float64]
+    """Their values, (n,), in the objective's own direction."""
+    spearman: float | None
+    """Rank correlation, positive where a higher score went with a better value; None where undefined."""
+    interval: tuple[float, float] | None
+    """Its 95 % percentile bootstrap interval; None where undefined."""
+    undefined: str | None
+    """Why there is no correlation; None where there is one."""
+
+
+def agreement(result: SearchResult) -> Agreement | None:
+    """Combined score against value for the completed queries; None for strategies without a combined metric.
+
+    The queried candidates were chosen by scores, so the correlation is not that of the pool: it is biased, mostly towards zero.
+    """
+    combined = result.combined()
+    if combined is None:
+        return None
+    queries = [query for query in result.queries if query.value is not None and np.isfinite(combined[query.row])]
+    numbers = np.array([query.number for query in queries], dtype=np.int64)
+    x = np.array([combined[query.row] for query in queries], dtype=np.float64)
+    y = np.array([query.value for query in queries], dtype=np.float64)
+    towards = y if result.direction == "maximize" else -y
+    rho, interval, undefined = rank_correlation(x, towards, result.seed)
+    return Agreement(numbers, x, y, rho, interval, undefined)
+
+
+def rank_correlation(
+    x: NDArray[np.float64], y: NDArray[np.float64], seed: int = 0
+) -> tuple[float | None, tuple[float, float] | None, str | None]:
+    """Spearman's rank correlation, its bootstrap interval, and why there is none.
+
+    Args:
+        x: One value a point, (n,), finite.
+        y: The other, (n,), finite.
+        seed: Of the resamples.
+
+    Returns:
+        The correlation in [-1, 1], mean ranks for ties; the 2.5 and 97.5 percentiles over resamples of the points in which neither side is
+        constant; and None. Or None, None and the reason.
+    """
+    from scipy.stats import rankdata
+
+    if len(x) < _FEWEST:
+        return None, None, f"{plural(len(x), 'point')} {'is' if len(x) == 1 else 'are'} too few for a rank correlation"
+    if np.all(x == x[0]):
+        return None, None, "all queried candidates have the same combined score"
+    if np.all(y == y[0]):
+        return None, None, "all queried candidates have the same value"
+    draws = numpy_generator("bootstrap", seed).integers(len(x), size=(RESAMPLES, len(x)))
+    spread = _pearson(rankdata(x[draws], axis=1), rankdata(y[draws], axis=1))
+    rho = float(_pearson(rankdata(x)[None], rankdata(y)[None])[0])
+    low, high = np.percentile(spread[np.isfinite(spread)], [2.5, 97.5])
+    return rho, (float(low), float(high)), None
+
+
+def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Row-wise correlation, NaN where a row is constant."""
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+    scale = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    product: NDArray[np.float64] = (a * b).sum(axis=1)
+    return np.divide(product, scale, out=np.full(len(a), np.nan), where=scale > 0)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One training, epoch by epoch."""
+
+    number: int
+    """Number of the query."""
+    steps: tuple[int, ...]
+    """Epochs."""
+    values: tuple[float, ...]
+    """The objective's value after each."""
+    is_best: bool
+    """Whether this is the winner."""
+    failed: bool
+    """Whether it failed later."""
+
+
+def curves(result: SearchResult) -> tuple[Curve, ...]:
+    """The learning curves of all queries that have one, failed ones included; the winner last, so that it is drawn on top."""
+    best = best_query(result)
+    found = [
+        Curve(
+            number=query.number,
+            steps=tuple(point.step for point in query.curve),
+            values=tuple(point.value for point in query.curve),
+            is_best=query is best,
+            failed=query.state == "failed",
+        )
+        for query in result.queries
+        if query.curve
+    ]
+    return tuple(sorted(found, key=lambda curve: curve.is_best))
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One metric over the pool."""
+
+    metric: str
+    """Its name."""
+    defined: int
+    """Architectures with a score."""
+    undefined: int
+    """Architectures without one."""
+    reason: str | None
+    """The commonest reason why not."""
+    minimum: float
+    """Smallest score; NaN where none is defined."""
+    median: float
+    """Median score."""
+    maximum: float
+    """Largest score."""
+    seconds: float
+    """CPU seconds in all."""
+
+
+def metric_rows(result: SearchResult) -> tuple[MetricRow, ...]:
+    """One row a metric, in the order of the table of scores."""
+    if not result.scores.metrics:
+        return ()
+    return tuple(
+        MetricRow(
+            metric=str(name),
+            defined=int(row["defined"]),
+            undefined=int(row["undefined"]),
+            reason=row["reason"] if isinstance(row["reason"], str) else None,
+            minimum=float(row["minimum"]),
+            median=float(row["median"]),
+            maximum=float(row["maximum"]),
+            seconds=float(row["seconds"]),
+        )
+        for name, row in result.scores.summary().iterrows()
+    )
+
+
+def best_query(result: SearchResult) -> Query | None:
+    """The best completed query; None where none has completed."""
+    return result.best if any(query.value is not None for query in result.queries) else None
+
+
+def pool_size(result: SearchResult) -> int:
+    """Distinct candidates: isomorphic architectures count once."""
+    return len(result.scores.distinct())
+
+
+def plural(count: int, noun: str) -> str:
+    """A count and its noun, such as ``1 training``, ``12 trainings`` or ``3 queries``."""
+    if count == 1:
+        return f"{count:,} {noun}"
+    return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"

@@ -1,0 +1,240 @@
+"""One self-contained HTML page about a search, which works without a network."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from robonas.errors import ArchitectureError, ConfigError
+from robonas.report import cell, numbers, words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import jinja2
+    import plotly.graph_objects as go
+
+    from robonas.results import SearchResult
+
+_SHORT_TEXT = 90
+"""Longer architecture texts are folded in the table."""
+
+
+def write_report(
+    result: SearchResult,
+    path: str | os.PathLike[str],
+    *,
+    baselines: Sequence[SearchResult] = (),
+    wall_seconds: float | None = None,
+) -> Path:
+    """Write the page about a search.
+
+    One HTML file with everything in it: styles, scripts, charts and numbers. It asks for nothing from any network, and the same result gives
+    the same file. Failed evaluations are shown, and so is a baseline that won.
+
+    Args:
+        result: The search, finished or stopped; it may have no completed query.
+        path: Where to write; the folder is made, and an old file is replaced whole.
+        baselines: Other searches on the same objective, such as random search with the same budget.
+        wall_seconds: What the whole search took by the clock; left out of the page where None.
+
+    Returns:
+        The path.
+
+    Raises:
+        ConfigError: A baseline measures something else, so that its values cannot be compared.
+    """
+    from robonas.files import write_text
+
+    write_text(path, render(result, baselines=baselines, wall_seconds=wall_seconds))
+    return Path(path)
+
+
+def render(result: SearchResult, *, baselines: Sequence[SearchResult] = (), wall_seconds: float | None = None) -> str:
+    """The page as text; arguments as for `write_report`.
+
+    Raises:
+        ConfigError: A baseline measures something else, so that its values cannot be compared.
+    """
+    from plotly.offline import get_plotlyjs
+
+    from robonas.report import charts, palette
+
+    _check_comparable(result, baselines)
+    size, size_failure = _size(result)
+    names = numbers.labels([result, *baselines])
+    best = numbers.best_query(result)
+    failures = [query.failure for query in result.queries]
+    main = numbers.progress(result, names[0])
+    others = [numbers.progress(other, name) for other, name in zip(baselines, names[1:], strict=True)]
+    bars, points, lines = numbers.weights(result), numbers.agreement(result), numbers.curves(result)
+    figures = {"progress": charts.progress_chart(main, others, result.value_name, failures)} if result.queries else {}
+    if bars:
+        figures["weights"] = charts.weights_chart(bars)
+    if points is not None and len(points.numbers):
+        phases = {query.number: query.phase for query in result.queries}
+        figures["agreement"] = charts.agreement_chart(
+            points, [phases[int(n)] for n in points.numbers], result.value_name, best.number if best else None
+        )
+    if lines:
+        figures["curves"] = charts.curves_chart(lines, result.value_name)
+    picks = _choices(result, best.architecture) if best else ()
+    settings = _settings(result)
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            result=result,
+            headline=words.headline(result, baselines, size),
+            word=words.evaluation_word(result),
+            best=best,
+            size=size,
+            size_failure=size_failure,
+            standings=[numbers.standing(each, name) for each, name in zip([result, *baselines], names, strict=True)],
+            failures=sum(query.state == "failed" for query in result.queries),
+            figures=sorted(figures),
+            figures_json=_script_json({name: _figure_json(figure) for name, figure in figures.items()}),
+            dark_json=_script_json(palette.to_dark()),
+            colours=palette.css(),
+            plotly_js=_script_text(get_plotlyjs()) if figures else "",
+            bars=bars,
+            points=points,
+            lines=lines,
+            picks=picks,
+            drawing=cell.draw(picks) if picks else None,
+            legend=_legend(picks),
+            rows=_rows(result),
+            parameter_scores=_parameter_scores(result),
+            metric_rows=numbers.metric_rows(result),
+            pool=len(result.scores),
+            distinct=numbers.pool_size(result),
+            score_warnings=result.scores.warnings() if result.scores.metrics else [],
+            scoring_seconds=result.scores.seconds() if result.scores.metrics else 0.0,
+            wall_seconds=wall_seconds,
+            settings=settings,
+            versions=result.scores.provenance.get("versions", {}),
+            short=_SHORT_TEXT,
+        )
+    )
+
+
+def _check_comparable(result: SearchResult, baselines: Sequence[SearchResult]) -> None:
+    """Raise unless all searches measure the same thing."""
+    for other in baselines:
+        for field in ("objective", "value_name", "direction"):
+            ours, theirs = getattr(result, field), getattr(other, field)
+            if ours != theirs:
+                raise ConfigError(
+                    f"A baseline must have the search's {field.replace('_', ' ')} ({ours!r}); got {theirs!r} of study "
+                    f"{other.study!r}. Leave it out of `baselines`."
+                )
+
+
+def _size(result: SearchResult) -> tuple[dict[str, float] | None, str | None]:
+    """The winner's parameters and MACs, or why they are unknown: a network that cannot be counted must not cost the report."""
+    if numbers.best_query(result) is None:
+        return None, None
+    try:
+        return result.size(), None
+    except Exception as error:  # noqa: BLE001  any space may fail in its own way
+        return None, f"{type(error).__name__}: {error}"
+
+
+def _choices(result: SearchResult, text: str) -> tuple[cell.Choice, ...]:
+    """The choices behind a text; none where this space cannot read it, since the page still has the text itself."""
+    try:
+        return cell.choices(result.space, result.space.parse(text))
+    except ArchitectureError:
+        return ()
+
+
+def _rows(result: SearchResult) -> list[dict[str, Any]]:
+    """The queries and what their choices look like."""
+    rows = []
+    for query in result.queries:
+        picks = _choices(result, query.architecture)
+        rows.append({"query": query, "picks": picks if len(picks) <= 12 else ()})
+    return rows
+
+
+def _parameter_scores(result: SearchResult) -> list[float | None] | None:
+    """The ``params`` score of each query; None where that metric was not computed."""
+    if "params" not in result.scores.metrics:
+        return None
+    column = result.scores.scores[:, result.scores.metrics.index("params")]
+    return [float(column[query.row]) if math.isfinite(column[query.row]) else None for query in result.queries]
+
+
+def _legend(picks: Sequence[cell.Choice]) -> list[cell.Choice]:
+    """One choice for each option that occurs."""
+    return list({pick.option: pick for pick in picks}.values())
+
+
+def _settings(result: SearchResult) -> str:
+    """All that it takes to run the search again, as JSON."""
+    return json.dumps(
+        {
+            "study": result.study,
+            "strategy": result.strategy,
+            "objective": result.objective,
+            "budget": result.budget,
+            "seed": result.seed,
+            "space": {"name": result.space.name, **result.space.settings},
+            "settings": dict(result.settings),
+            "scores": dict(result.scores.provenance),
+        },
+        indent=2,
+        ensure_ascii=False,
+        default=str,
+    )
+
+
+def _figure_json(figure: go.Figure) -> dict[str, Any]:
+    """A figure as plain JSON values, with null for what is not finite."""
+    content: dict[str, Any] = json.loads(figure.to_json())
+    return {"data": content["data"], "layout": content["layout"]}
+
+
+def _script_json(value: object) -> Any:
+    """JSON that is safe inside a script element."""
+    from markupsafe import Markup
+
+    text = json.dumps(value, separators=(",", ":"), sort_keys=True)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704  escaped above
+
+
+def _script_text(script: str) -> Any:
+    """A trusted script, which must not end its own element."""
+    from markupsafe import Markup
+
+    return Markup(script.replace("</script", "<\\/script"))  # noqa: S704  plotly's own file
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """Templates of this package; every expression is escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("robonas.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": words.number,
+        "duration": words.duration,
+        "plural": numbers.plural,
+        "count": lambda value: f"{value:,.0f}",
+    }
+    environment.tests["finite"] = lambda value: value is not None and bool(np.isfinite(value))
+    return environment

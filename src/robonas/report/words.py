@@ -1,0 +1,169 @@
+"""The report's sentences: what was found, who won, and what went wrong, said plainly."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from robonas.report.numbers import Standing, best_query, labels, plural, pool_size, standing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from robonas.results import SearchResult
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What the page says first."""
+
+    found: str
+    """What the search found, in one sentence."""
+    verdicts: tuple[str, ...]
+    """The comparison with each baseline."""
+    remarks: tuple[str, ...]
+    """Failures, an early end, and how much one run proves."""
+
+
+def headline(
+    result: SearchResult, baselines: Sequence[SearchResult] = (), size: Mapping[str, float] | None = None
+) -> Headline:
+    """The first sentences of the page.
+
+    Args:
+        result: The search.
+        baselines: Others on the same objective.
+        size: The winner's ``parameters`` and ``macs``; None where they are unknown.
+    """
+    names = labels([result, *baselines])
+    ours = standing(result, names[0])
+    others = [standing(other, name) for other, name in zip(baselines, names[1:], strict=True)]
+    verdicts = tuple(verdict(ours, other, result.direction, evaluation_word(result)) for other in others)
+    return Headline(_found(result, ours, size), verdicts, tuple(_remarks(result, ours, others)))
+
+
+def evaluation_word(result: SearchResult) -> str:
+    """What one query of this objective is called."""
+    return "training" if result.objective == "training" else "evaluation"
+
+
+def _found(result: SearchResult, ours: Standing, size: Mapping[str, float] | None) -> str:
+    word = evaluation_word(result)
+    if ours.value is None:
+        if ours.n_queries == 0:
+            return f"{ours.label} has found nothing yet: no {word} was started."
+        return f"{ours.label} has found nothing: none of its {plural(ours.n_queries, word)} completed."
+    facts = [f"{result.value_name} {number(ours.value)}"]
+    if size is not None:
+        facts += [f"{size['parameters']:,.0f} parameters", f"{size['macs']:,.0f} MACs"]
+    listed = facts[0] if len(facts) == 1 else f"{', '.join(facts[:-1])} and {facts[-1]}"
+    pool = plural(pool_size(result), "distinct candidate")
+    return f"{ours.label} found a network with {listed}, in {plural(ours.n_queries, word)} from a pool of {pool}."
+
+
+def verdict(ours: Standing, other: Standing, direction: str, word: str = "training") -> str:
+    """Who won, by how much, and with how many queries: one sentence."""
+    if ours.n_queries == other.n_queries:
+        effort = f"{plural(ours.n_queries, word)} each"
+    else:
+        effort = f"{plural(ours.n_queries, word)} against {other.n_queries:,}"
+    if ours.value is None and other.value is None:
+        return f"{other.label} completed nothing either ({effort}), so nothing can be compared."
+    if other.value is None:
+        return (
+            f"{other.label} completed none of its {plural(other.n_queries, word)}, so there is nothing to compare with."
+        )
+    if ours.value is None:
+        return f"{other.label} did better: it reached {number(other.value)} ({effort})."
+    if ours.value == other.value:
+        return f"It ties with {other.label}: both reach {number(ours.value)} ({effort})."
+    mine, theirs = numbers(ours.value, other.value)
+    gap = number(abs(ours.value - other.value), 2)
+    if (ours.value > other.value) == (direction == "maximize"):
+        return f"It beats {other.label} by {gap}: {mine} against {theirs} ({effort})."
+    return f"{other.label} did better, by {gap}: {theirs} against {mine} ({effort})."
+
+
+def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -> list[str]:
+    word, sentences = evaluation_word(result), []
+    if any(other.value is not None and ours.value is not None and other.value != ours.value for other in others):
+        sentences.append(
+            "This is one run of each: a gap can be luck. Repeat with other seeds before you conclude anything."
+        )
+    if any(other.n_queries != ours.n_queries for other in others):
+        sentences.append(
+            f"The searches made unequal numbers of {word}s, so the end values are not a fair race; compare the lines at equal numbers."
+        )
+    if ours.n_failed:
+        reasons = Counter(query.failure or "no reason given" for query in result.queries if query.state == "failed")
+        why, count = reasons.most_common(1)[0]
+        often = "" if ours.n_failed == 1 else f" ({count} times)" if len(reasons) > 1 else " (each time)"
+        sentences.append(
+            f"{ours.n_failed:,} of {plural(ours.n_queries, word)} failed and {'counts' if ours.n_failed == 1 else 'count'} "
+            f"towards the budget; the reason{often}: {why}"
+        )
+    running = sum(query.state == "running" for query in result.queries)
+    if running:
+        sentences.append(f"{plural(running, word)} had not answered when the search stopped.")
+    if result.stop_reason == "interrupted":
+        sentences.append(
+            f"The search was interrupted after {ours.n_queries:,} of {plural(result.budget, word)}; run it again to go on."
+        )
+    elif result.stop_reason == "candidates exhausted" and ours.n_queries < result.budget:
+        sentences.append(
+            f"The pool ran out after {ours.n_queries:,} of {plural(result.budget, word)}: there was nothing left to ask."
+        )
+    best = best_query(result)
+    if best is not None and ours.n_complete == 1 and ours.n_queries == 1:
+        sentences.append(f"With one {word}, the best is simply the only one.")
+    return sentences
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number for people: significant digits, thousands separated, an en dash for a missing one."""
+    if value is None or math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    size = abs(value)
+    if size != 0 and (size >= 1e7 or size < 1e-4):
+        text = f"{value:.{digits - 1}e}"
+        mantissa, _, exponent = text.partition("e")
+        if "." in mantissa:
+            mantissa = mantissa.rstrip("0").rstrip(".")
+        text = f"{mantissa}e{int(exponent)}"
+    elif value == int(value):
+        text = f"{value:,.0f}"
+    else:
+        places = max(0, digits - 1 - math.floor(math.log10(size)))
+        text = f"{value:,.{places}f}"
+    return text.replace("-", "−")
+
+
+def numbers(one: float, other: float) -> tuple[str, str]:
+    """Two different numbers with as many digits as it takes to see that they differ."""
+    for digits in range(4, 18):
+        texts = number(one, digits), number(other, digits)
+        if texts[0] != texts[1]:
+            return texts
+    return number(one), number(other)
+
+
+def duration(seconds: float) -> str:
+    """A time for people, such as ``0.42 s``, ``12.5 s``, ``3 min 20 s`` or ``2 h 05 min``."""
+    if not math.isfinite(seconds):
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    days, hours = divmod(round(seconds / 3600), 24)
+    return f"{days} days {hours} h"
