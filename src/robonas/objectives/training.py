@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 import traceback
@@ -62,7 +63,7 @@ class Training(Objective):
         metric: ``"accuracy"``, ``"balanced_accuracy"`` or ``"loss"``, on the held-out part.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
         mixed_precision: Half precision where it is safe; ``"auto"`` on CUDA, not elsewhere.
-        threads: CPU threads; None leaves PyTorch's setting.
+        threads: CPU threads, on which rounding depends; None leaves PyTorch's setting.
         n_workers: Processes that read data ahead, where the data are read lazily; changes no value.
         output: Picks the logits, (n, n_classes), from what a network returns, where that is not the logits themselves.
 
@@ -131,10 +132,10 @@ class Training(Objective):
 
     @property
     def settings(self) -> dict[str, Any]:
+        """All that changes a value; not `n_workers`, nor what the data and their classes are called."""
         hook = self.output
         return {
-            "data": self.data.name,
-            "data_fingerprint": self.data.fingerprint(),
+            "data": self.data.fingerprint(),
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "learning_rate": self.learning_rate,
@@ -149,10 +150,12 @@ class Training(Objective):
             "metric": self.metric,
             "device": self.device.type,
             "precision": str(self.precision).removeprefix("torch."),
+            "threads": self.threads,
             "output": None if hook is None else getattr(hook, "__qualname__", type(hook).__qualname__),
         }
 
     def batch(self, size: int, seed: int) -> Batch:
+        """Samples for the metrics, from the part that is trained on."""
         return self.data.batch(size, seed, fraction=self.validation_fraction, split_seed=self.split_seed)
 
     def evaluate(
@@ -177,7 +180,7 @@ class Training(Objective):
         curve: list[CurvePoint] = []
         for epoch in range(1, self.epochs + 1):
             with training_settings(self.threads), seeded("training", seed, text, epoch):
-                loss, value = self._guard(lambda: run.epoch(epoch), f"epoch {epoch} of {self.epochs}")
+                loss, value = self._guard(functools.partial(run.epoch, epoch), f"epoch {epoch} of {self.epochs}")
             point = CurvePoint(epoch, self.epochs, value, loss, time.perf_counter() - started)
             curve.append(point)
             if report is not None:
@@ -262,10 +265,10 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         loss = F.cross_entropy(self._logits(inputs), targets, label_smoothing=objective.label_smoothing)
         if self.scaler is None:
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
         else:
-            self.scaler.scale(loss).backward()
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             self.scaler.step(self.optimizer)
             self.scaler.update()
         return loss.detach()
