@@ -57,6 +57,8 @@ class Metric:
     """Range of the value."""
     weaknesses: str = ""
     """When not to trust it."""
+    measures_the_machine: bool = False
+    """Whether the value is a measurement of this machine, which differs from run to run."""
 
     def __post_init__(self) -> None:
         if not self.name or self.name != self.name.strip() or "," in self.name:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from robonas.errors import MetricError, NetworkError
 from robonas.metrics.base import Metric, Need, Score
+from robonas.metrics.networks import scoring_mode
 from robonas.metrics.passes import Passes
 
 if TYPE_CHECKING:
@@ -34,11 +35,12 @@ def score_network(
     scores: dict[str, Score] = {}
     own: dict[str, float] = {}
     reads: dict[str, dict[Need, float]] = {}
-    for metric in metrics:
-        clock, before = time.process_time(), passes.spent
-        scores[metric.name] = _score(metric, passes)
-        own[metric.name] = time.process_time() - clock - (passes.spent - before)
-        reads[metric.name] = passes.take_reads()
+    with scoring_mode(network):
+        for metric in metrics:
+            clock, before = time.process_time(), passes.spent
+            scores[metric.name] = _score(metric, passes)
+            own[metric.name] = time.process_time() - clock - (passes.spent - before)
+            reads[metric.name] = passes.take_reads()
     readers: dict[Need, int] = {}
     for taken in reads.values():
         for need in taken:

@@ -29,9 +29,10 @@ class Weights:
 def find_weights(network: nn.Module) -> Weights:
     """The weights of all convolution and linear layers.
 
-    That is convolutions of all dimensions, transposed and depthwise ones too, and the projections of attention. Biases, normalisation, embeddings, recurrent layers and free parameters are no weights. Of a layer whose weight is
-    computed from others (weight norm, spectral norm, any `torch.nn.utils.parametrize`), the weights are the parameters
-    behind it, since those are trained.
+    That is convolutions of all dimensions, transposed and depthwise ones too, and the projections of attention. Biases,
+    normalisation, embeddings, recurrent layers and free parameters are no weights. Of a layer whose weight is computed
+    from others (weight norm, spectral norm, any `torch.nn.utils.parametrize`), the weights are the parameters behind
+    it, since those are trained.
 
     Raises:
         NetworkError: A lazy module has no parameters yet.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import Tensor, nn
@@ -30,9 +31,9 @@ T = TypeVar("T")
 class Passes:
     """One network on one batch: every pass that some metric declared, made once, when the first metric reads it.
 
-    A metric reads what it declared in its `needs` and changes nothing. Where there is no value, the property raises
-    `MetricError` with the reason, which becomes the reason of the metric's NaN. The network is in training mode;
-    weights that are frozen have zero gradients.
+    Made by `compute`, which puts the network in training mode. A metric reads what it declared in its `needs` and
+    changes nothing. Where there is no value, the property raises `MetricError` with the reason, which becomes the
+    reason of the metric's NaN. The network is in training mode; weights that are frozen have zero gradients.
 
     Args:
         network: Any network that maps the batch's inputs to (n, n_classes).
@@ -59,6 +60,7 @@ class Passes:
         self.batch = batch
         self.seed = seed
         self.needs = frozenset(needs)
+        self._found: Weights = find_weights(network)
         self._output = output
         self._micro_batch = len(batch) if micro_batch is None else min(micro_batch, len(batch))
         self.spent = 0.0
@@ -66,10 +68,6 @@ class Passes:
         self._reads: dict[Need, float] = {}  # what was read since `take_reads`, and what it cost
 
     # ── free ──
-
-    @functools.cached_property
-    def _found(self) -> Weights:
-        return find_weights(self.network)
 
     @property
     def weights(self) -> dict[str, nn.Parameter]:
@@ -174,7 +172,7 @@ class Passes:
         """
         if Need.OWN_PASSES not in self.needs:
             raise MetricError("reads its own pass, which it does not declare: add Need.OWN_PASSES to its `needs`")
-        with scoring_mode(self.network, training=training):
+        with nullcontext() if training else scoring_mode(self.network, training=False):
             return call(self.network, inputs, recorder=recorder, tensors=tensors, seed=("own pass", purpose, self.seed))
 
     def pick(self, result: Any) -> Tensor:
@@ -206,8 +204,7 @@ class Passes:
     def _shared(self) -> Shared:
         clock = time.process_time()
         try:
-            with scoring_mode(self.network):
-                return self._sweep()
+            return self._sweep()
         finally:
             self.spent += time.process_time() - clock
 

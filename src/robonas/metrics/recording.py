@@ -2,7 +2,8 @@
 
 A `TorchFunctionMode` sees every call into PyTorch, so that functional activations, reused modules and layers that
 compute their own weight are seen as well as modules, and no hook is left on the network. In-place operations are run on
-a clone, which later calls see instead of the old tensor: nothing that a metric or a backward pass still needs is ever overwritten.
+a clone, which later calls see instead of the old tensor: nothing that a metric or a backward pass still needs is ever
+overwritten.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ class Recorder(TorchFunctionMode):
             args, kwargs = tree_map(self._current, (args, kwargs))
         if func in NORMS:
             return self._norm(func, args, kwargs)
-        if func in RECTIFIERS and self._on_rectifier is not None:
+        if self._on_rectifier is not None and (func in RECTIFIERS or _clamps_at_zero(func, args, kwargs)):
             self._on_rectifier(args[0] if args else kwargs["input"])
         name = getattr(func, "__name__", "")
         if kwargs.get("inplace") or (
@@ -260,6 +261,22 @@ def _without_override_check(function: Any) -> Callable[..., Any]:
 
 
 _transparent_attention = _without_override_check(functional.multi_head_attention_forward)
+
+
+_CLAMPS: frozenset[Callable[..., Any]] = frozenset(
+    {
+        *(functional.hardtanh, torch.clamp, torch.clamp_, torch.clamp_min, torch.clamp_min_, torch.clip),
+        *(Tensor.clamp, Tensor.clamp_, Tensor.clamp_min, Tensor.clamp_min_, Tensor.clip),
+    }
+)
+
+
+def _clamps_at_zero(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a call is a ReLU by another name: ReLU6 is a hardtanh, and so is ``x.clamp(min=0)``."""
+    if func not in _CLAMPS:
+        return False
+    low = args[1] if len(args) > 1 else kwargs.get("min", kwargs.get("min_val"))
+    return isinstance(low, int | float) and low == 0
 
 
 def _base(tensor: Tensor) -> Tensor | None:

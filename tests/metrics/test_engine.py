@@ -1,0 +1,295 @@
+"""What `compute` and `resolve_metrics` promise, and how they refuse."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from robonas.batch import Batch
+from robonas.errors import ConfigError, MetricError, NetworkError, UnknownNameError
+from robonas.metrics import METRICS, Metric, Need, compute, resolve_metrics
+from robonas.spaces import NASBench201
+from tests.metrics.networks import convnet, images, seeded
+
+ALL = list(METRICS)
+
+
+def test_registry_is_sorted_and_keyed_by_name() -> None:
+    assert list(METRICS) == sorted(METRICS)
+    assert all(name == metric.name for name, metric in METRICS.items())
+
+
+def test_every_card_is_complete() -> None:
+    for metric in METRICS.values():
+        assert metric.meaning.endswith(".")
+        assert metric.formula
+        assert metric.source
+        assert metric.weaknesses
+        assert metric.needs
+        assert metric.compute.__doc__
+
+
+def test_names_objects_functions_and_references_resolve() -> None:
+    def mine(passes) -> float:
+        """Mine."""
+        return passes.loss
+
+    mine.needs = ["activations", Need.GRADIENTS]
+    metrics = resolve_metrics(["snip", METRICS["params"], mine, "robonas.metrics.grasp:GRASP"])
+    assert [metric.name for metric in metrics] == ["snip", "params", "mine", "grasp"]
+    assert metrics[2].needs == {Need.ACTIVATIONS, Need.GRADIENTS}
+    assert metrics[2].meaning == "Mine."
+
+
+def test_what_cannot_be_resolved_is_refused_with_a_remedy() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'snip'"):
+        resolve_metrics(["sinp"])
+    with pytest.raises(ConfigError, match="got none"):
+        resolve_metrics([])
+    with pytest.raises(ConfigError, match="'snip' 2 times"):
+        resolve_metrics(["snip", METRICS["snip"]])
+    with pytest.raises(ConfigError, match="Write \\['snip'\\]"):
+        resolve_metrics("snip")
+    with pytest.raises(ConfigError, match="a name, a Metric or a function"):
+        resolve_metrics([3])
+
+    def mine(passes) -> float:
+        return 0.0
+
+    mine.needs = ["telepathy"]
+    with pytest.raises(ConfigError, match="members of Need"):
+        resolve_metrics([mine])
+
+
+def test_a_users_metric_shares_passes_and_its_failure_is_its_own() -> None:
+    def loss(passes) -> float:
+        return passes.loss
+
+    def broken(passes) -> float:
+        raise KeyError("whatever")
+
+    def text(passes) -> str:
+        return "seven"
+
+    def infinite(passes) -> float:
+        return float(passes.logits.abs().max()) * math.inf
+
+    def undeclared(passes) -> float:
+        return float(passes.jacobian.sum())
+
+    def undefined(passes) -> float:
+        raise MetricError("only on Sundays")
+
+    scores = compute(seeded(convnet), images(), [loss, broken, text, infinite, undeclared, undefined, "snip"])
+    assert scores["loss"].value == pytest.approx(1.4, abs=0.4)
+    assert scores["snip"].reason is None
+    assert scores["broken"].reason == "broken raised KeyError: 'whatever'"
+    assert scores["text"].reason == "text must return a number; got str"
+    assert scores["infinite"].reason == "infinite: the value is inf"
+    assert "add Need.JACOBIAN" in scores["undeclared"].reason
+    assert scores["undefined"].reason == "undefined: only on Sundays"
+    assert all(math.isnan(score.value) == (score.reason is not None) for score in scores.values())
+
+
+class Wrapped(nn.Module):
+    def __init__(self, wrap) -> None:
+        super().__init__()
+        self.body = seeded(convnet)
+        self.wrap = wrap
+
+    def forward(self, x):
+        return self.wrap(self.body(x))
+
+
+@dataclasses.dataclass
+class Answer:
+    features: torch.Tensor
+    logits: torch.Tensor
+
+
+FORMS = {
+    "result[0]": (lambda z: (z, z.mean(1)), lambda result: result[0]),
+    "result['logits']": (lambda z: {"features": z.mean(1), "logits": z}, lambda result: result["logits"]),
+    "result.logits": (lambda z: Answer(z.mean(1), z), lambda result: result.logits),
+}
+
+
+@pytest.mark.parametrize("suggestion", FORMS)
+def test_any_output_gives_the_same_values_through_the_hook(suggestion) -> None:
+    wrap, pick = FORMS[suggestion]
+    batch = images()
+    with pytest.raises(NetworkError) as caught:
+        compute(Wrapped(wrap), batch, ["snip"])
+    assert f"`output=lambda result: {suggestion}`" in str(caught.value)
+    expected = compute(seeded(convnet), batch, ALL)
+    for name, score in compute(Wrapped(wrap), batch, ALL, output=pick).items():
+        assert score.value == expected[name].value, name
+
+
+def test_networks_that_do_not_fit_are_refused() -> None:
+    batch = images()
+    with pytest.raises(NetworkError, match=r"logits of shape \(8, 4\).*got shape \(8, 5\)"):
+        compute(seeded(lambda: convnet(n_classes=5)), batch, ["snip"])
+    with pytest.raises(NetworkError, match=r"must take inputs of shape \(8, 3, 8, 8\); it raised RuntimeError"):
+        compute(nn.Linear(5, 4), batch, ["nwot"])
+    with pytest.raises(NetworkError, match="`output` could not pick"):
+        compute(seeded(convnet), batch, ["snip"], output=lambda result: result["logits"])
+    with pytest.raises(NetworkError, match="`output` must return"):
+        compute(seeded(convnet), batch, ["snip"], output=lambda result: result[0])
+    with pytest.raises(NetworkError, match="is lazy"):
+        compute(nn.Sequential(nn.Flatten(), nn.LazyLinear(4)), batch, ["params"])
+    with pytest.raises(NetworkError, match="floating-point logits"):
+        compute(seeded(convnet), batch, ["snip"], output=lambda result: result.long())
+
+
+def test_a_network_that_ignores_its_input_has_no_data_dependent_score() -> None:
+    space = NASBench201(input_shape=(3, 8, 8), channels=4, depth=1)
+    dead = space.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+    scores = compute(space.build_seeded(dead, 0), images(n_classes=10), ALL)
+    for name in ("params", "flops", "l2_norm"):
+        assert scores[name].value > 0.0
+    for name in ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov", "nwot", "plain"):
+        assert scores[name].reason == f"{name}: the logits do not depend on the input"
+
+
+def test_micro_batches_give_the_whole_where_that_is_exact() -> None:
+    network = seeded(lambda: convnet(norm=lambda width: nn.GroupNorm(2, width))).double()
+    batch = images(10)
+    whole = compute(network, batch, ALL)
+    for size in (1, 3, 5, 99):
+        for name, score in compute(network, batch, ALL, micro_batch=size).items():
+            assert score.value == pytest.approx(whole[name].value, rel=1e-9), (name, size)
+
+
+def test_micro_batches_are_refused_where_samples_are_tied() -> None:
+    scores = compute(seeded(convnet), images(10), ALL, micro_batch=5)
+    assert "batch norm ties the samples" in scores["snip"].reason
+    assert "batch norm ties the samples" in scores["nwot"].reason
+    assert scores["synflow"].reason is None
+    with pytest.raises(ConfigError, match="`micro_batch` must be at least 1; got 0"):
+        compute(seeded(convnet), images(10), ALL, micro_batch=0)
+
+
+def test_a_batch_norm_over_one_value_is_refused_as_a_whole() -> None:
+    """Per-sample statistics of a single value: PyTorch's own sentence, with the shape."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.BatchNorm1d(4))
+    with pytest.raises(NetworkError, match="Expected more than 1 value per channel"):
+        compute(network, images(2), ["snip"], micro_batch=1)
+
+
+def test_frozen_tied_and_unused_weights() -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(6, 6)
+            self.tied = nn.Linear(6, 6)
+            self.tied.weight = self.first.weight
+            self.frozen = nn.Linear(6, 6).requires_grad_(False)
+            self.unused = nn.Linear(6, 6)
+            self.last = nn.Linear(6, 4)
+            self.scale = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            return self.last(torch.relu(self.frozen(torch.relu(self.tied(torch.relu(self.first(x)))))) * self.scale)
+
+    seen = {}
+
+    def spy(passes) -> float:
+        seen.update(gradients=passes.gradients, left_out=passes.left_out)
+        return 0.0
+
+    network = seeded(Odd)
+    batch = Batch(torch.randn(8, 6, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 4, n_classes=4)
+    scores = compute(network, batch, [spy, "snip", "grasp", "params", "synflow"])
+    assert all(score.reason is None for score in scores.values())
+    assert list(seen["gradients"]) == ["first.weight", "frozen.weight", "unused.weight", "last.weight"]
+    assert seen["left_out"]["frozen.weight"] == "frozen"
+    assert seen["left_out"]["unused.weight"] == "unused"
+    assert seen["left_out"]["first.bias"] == "bias"
+    assert seen["left_out"]["scale"] == "parameter of Odd, which is no convolution or linear layer"
+    assert "first.weight" not in seen["left_out"]
+    loss = nn.functional.cross_entropy(network(batch.inputs), batch.targets)
+    (expected,) = torch.autograd.grad(loss, network.first.weight)
+    torch.testing.assert_close(seen["gradients"]["first.weight"], expected)
+
+
+def test_networks_without_weights_or_with_none_trainable_say_so() -> None:
+    batch = Batch(torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 4, n_classes=4)
+    scores = compute(nn.ReLU(), batch, ["snip", "synflow", "l2_norm", "params", "nwot"])
+    for name in ("snip", "synflow", "l2_norm"):
+        assert scores[name].reason == f"{name}: the network has no convolution or linear layer"
+    assert scores["params"].value == 0.0
+    frozen = nn.Linear(4, 4).requires_grad_(False)
+    assert compute(frozen, batch, ["snip"])["snip"].reason == "snip: every weight is frozen"
+    assert compute(frozen, batch, ["l2_norm", "jacov"])["jacov"].reason is None
+
+
+def test_no_rectifier_and_smooth_rectifiers() -> None:
+    batch = images()
+    plain = compute(seeded(lambda: convnet(nn.Identity)), batch, ["nwot", "snip"])
+    assert plain["nwot"].reason == "nwot: the network calls no rectifier (ReLU, GELU, SiLU, …)"
+    assert plain["snip"].reason is None
+    relu = compute(seeded(convnet), batch, ["nwot"])["nwot"].value
+    for activation in (nn.GELU, nn.SiLU, nn.Mish, nn.ELU, nn.Hardswish, nn.LeakyReLU, nn.ReLU6, nn.PReLU, nn.Softplus):
+        score = compute(seeded(lambda kind=activation: convnet(kind)), batch, ["nwot"])["nwot"]
+        assert score.value == pytest.approx(relu, rel=0.1), activation
+
+
+def test_degenerate_batches() -> None:
+    """Samples that repeat make the kernel singular; the reason says so, and jacov stays finite."""
+    base = images(4)
+    batch = Batch(base.inputs.repeat(2, 1, 1, 1), base.targets.repeat(2), n_classes=4)
+    scores = compute(seeded(convnet), batch, ["nwot", "jacov"])
+    assert "switch the rectifiers alike" in scores["nwot"].reason
+    assert math.isfinite(scores["jacov"].value)
+
+
+def test_hooks_graphs_and_memory_do_not_pile_up() -> None:
+    network, batch = seeded(convnet), images()
+    first = compute(network, batch, ALL)
+    gc.collect()
+    alive = sum(isinstance(found, torch.Tensor) for found in gc.get_objects())
+    gc.disable()
+    try:
+        for _ in range(20):
+            assert {k: v.value for k, v in compute(network, batch, ALL).items()} == {
+                k: v.value for k, v in first.items()
+            }
+        assert sum(isinstance(found, torch.Tensor) for found in gc.get_objects()) <= alive + 5
+    finally:
+        gc.enable()
+    for module in network.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+        assert not module._backward_hooks
+
+
+def test_the_callers_gradient_mode_does_not_matter() -> None:
+    network, batch = seeded(convnet), images()
+    expected = compute(network, batch, ALL)
+    with torch.no_grad():
+        inside = compute(network, batch, ALL)
+    with torch.inference_mode():
+        deep = compute(network, batch, ALL)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = compute(network, batch, ALL)
+    for other in (inside, deep, cast):
+        assert {name: score.value for name, score in other.items()} == {
+            name: score.value for name, score in expected.items()
+        }
+
+
+def test_seconds_are_shared() -> None:
+    scores = compute(seeded(convnet), images(), ALL)
+    assert all(score.seconds >= 0.0 for score in scores.values())
+    assert scores["grasp"].seconds > scores["params"].seconds
+
+
+def test_metric_names_are_checked() -> None:
+    with pytest.raises(ConfigError, match="without commas"):
+        Metric("a,b", lambda _: 0.0, frozenset(), "", "", "")
