@@ -8,14 +8,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from robonas.objectives.base import CurvePoint, Evaluation, Objective, Report
+from robonas.objectives.command import CommandObjective
+from robonas.objectives.function import FunctionObjective
+from robonas.objectives.table import TableObjective
 from robonas.objectives.training import Training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OBJECTIVES: Mapping[str, type[Objective]] = {
+    "command": CommandObjective,
+    "function": FunctionObjective,
+    "table": TableObjective,
     "training": Training,
 }
 """Every objective by name."""
 
-__all__ = ["OBJECTIVES", "CurvePoint", "Evaluation", "Objective", "Report", "Training"]
+__all__ = [
+    "OBJECTIVES",
+    "CommandObjective",
+    "CurvePoint",
+    "Evaluation",
+    "FunctionObjective",
+    "Objective",
+    "Report",
+    "TableObjective",
+    "Training",
+]

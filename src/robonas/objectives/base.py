@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from robonas.architecture import Architecture
+    from robonas.batch import Batch
     from robonas.spaces import SearchSpace
 
 
@@ -54,20 +55,29 @@ class Objective(abc.ABC):
     name: ClassVar[str]
     """The name in the catalogue."""
     direction: Literal["maximize", "minimize"] = "maximize"
-    """Whether a larger value is better. Inside a search higher is always better; the study turns the sign at its border."""
+    """Whether a larger value is better.
+
+    Inside a search higher is always better; the study turns the sign at its border.
+    """
     value_name: str = "value"
     """What the value is, such as ``"validation accuracy"``."""
 
     @property
     @abc.abstractmethod
     def settings(self) -> dict[str, Any]:
-        """All that changes a value: two objectives with equal settings answer alike. JSON values; data enter by their fingerprint."""
+        """All that changes a value.
+
+        Two objectives with equal settings answer alike. JSON values; data enter by their fingerprint.
+        """
 
     @abc.abstractmethod
-    def evaluate(self, space: SearchSpace, architecture: Architecture, *, seed: int, report: Report | None = None) -> Evaluation:
+    def evaluate(
+        self, space: SearchSpace, architecture: Architecture, *, seed: int, report: Report | None = None
+    ) -> Evaluation:
         """Evaluate one architecture.
 
-        The answer depends on the canonical architecture, the settings and the seed, and on nothing else. Global generators are left as they were.
+        The answer depends on the canonical architecture, the settings and the seed, and on nothing else. Global
+        generators are left as they were.
 
         Args:
             space: Builds the network.
@@ -78,3 +88,7 @@ class Objective(abc.ABC):
         Raises:
             ObjectiveError: The evaluation failed, with the reason: it diverged, crashed, or has no finite value.
         """
+
+    def batch(self, size: int, seed: int) -> Batch | None:  # noqa: ARG002
+        """A batch of its training data for the metrics; None where it has no data."""
+        return None
