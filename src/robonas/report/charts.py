@@ -9,7 +9,6 @@ import numpy as np
 import plotly.graph_objects as go
 
 from robonas.report.palette import light
-from robonas.report.words import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,23 +93,28 @@ def progress_chart(
     if main.n_explored is not None and 0 < main.n_explored < len(main.numbers):
         border = main.n_explored + 0.5
         figure.add_vline(x=border, line={"color": light("muted"), "width": 1, "dash": "dot"})
-        for x, anchor, words in ((border, "right", "← explore "), (border, "left", " exploit →")):
+        for anchor, words in (("right", "← explore "), ("left", " exploit →")):
             figure.add_annotation(
-                x=x,
+                x=border,
                 y=1.0,
                 yref="paper",
-                yanchor="bottom",
+                yanchor="top",
                 xanchor=anchor,
                 text=words,
                 showarrow=False,
                 font={"color": light("muted"), "size": 12},
             )
-    figure.update_xaxes(title="query", range=[0.4, last + 0.6], tickformat="d", **({"dtick": 1} if last <= 12 else {}))
-    figure.update_yaxes(title=_text(value_name))
+    steps = {"dtick": 1} if last <= 12 else {}
+    figure.update_xaxes(title_text="query", range=[0.4, last + 0.6], tickformat="d", **steps)
+    _name_values(figure, value_name)
+    drawn = np.concatenate([main.values, *(each.best for each in (main, *baselines))])
+    drawn = drawn[np.isfinite(drawn)]
+    if len(drawn):  # room for the words at the top and the crosses at the foot
+        low, high = float(drawn.min()), float(drawn.max())
+        room = 0.14 * (high - low) or 0.05 * abs(high) or 1.0
+        figure.update_yaxes(range=[low - room, high + room])
     figure.update_layout(
         yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
-        margin={"t": 64},
-        legend={"y": 1.1},
     )
     return figure
 
@@ -146,7 +150,7 @@ def weights_chart(bars: Sequence[Weight]) -> go.Figure:
         title="weight", range=[-1.28 * reach, 1.28 * reach], zeroline=True, zerolinecolor=light("muted"), nticks=7
     )
     figure.update_yaxes(showgrid=False, ticks="", type="category")
-    figure.update_layout(bargap=0.4, showlegend=False)
+    figure.update_layout(bargap=0.4, showlegend=False, margin={"t": 8})
     return figure
 
 
@@ -169,8 +173,8 @@ def agreement_chart(points: Agreement, phases: Sequence[str], value_name: str, b
     winner = points.numbers == (best or 0)
     if winner.any():
         figure.add_trace(_dots(points, winner, "winner", {"color": light("winner"), "size": 15, "symbol": "star"}))
-    figure.update_xaxes(title="combined score")
-    figure.update_yaxes(title=_text(value_name))
+    figure.update_xaxes(title_text="combined score")
+    _name_values(figure, value_name)
     return figure
 
 
@@ -208,6 +212,7 @@ def curves_chart(lines: Sequence[Curve], value_name: str) -> go.Figure:
                     "dash": "dot" if line.failed else "solid",
                 },
                 marker={
+                    "color": colour,
                     "symbol": [
                         "x" if line.failed and place == len(line.steps) - 1 else "circle"
                         for place in range(len(line.steps))
@@ -221,8 +226,8 @@ def curves_chart(lines: Sequence[Curve], value_name: str) -> go.Figure:
             )
         )
         shown.add(kind)
-    figure.update_xaxes(title="epoch", tickformat="d", rangemode="tozero")
-    figure.update_yaxes(title=_text(value_name))
+    figure.update_xaxes(title_text="epoch", tickformat="d")
+    _name_values(figure, value_name)
     return figure
 
 
@@ -241,7 +246,7 @@ def _figure(height: int) -> go.Figure:
         "ticklen": 4,
         "tickcolor": light("line"),
         "automargin": True,
-        "title": {"standoff": 10},
+        "title": {"standoff": 8, "font": {"size": 12, "color": light("muted")}},
         "fixedrange": True,
     }
     layout = go.Layout(
@@ -271,6 +276,22 @@ def _figure(height: int) -> go.Figure:
     return go.Figure(layout=layout)
 
 
+def _name_values(figure: go.Figure, value_name: str) -> None:
+    """Name the vertical axis in a line above it, where it takes no width from the chart."""
+    figure.add_annotation(
+        x=0,
+        y=1,
+        xref="paper",
+        yref="paper",
+        xanchor="left",
+        yanchor="bottom",
+        yshift=4,
+        text=_text(value_name),
+        showarrow=False,
+        font={"color": light("muted"), "size": 12},
+    )
+
+
 def _text(words: str) -> str:
     """Any text for Plotly, which reads tags."""
     return escape(words, quote=False)
@@ -287,12 +308,3 @@ def _wrap(words: str, width: int = 60) -> str:
 
     lines = textwrap.wrap(words, width, max_lines=6, placeholder=" …")
     return "<br>".join(lines)
-
-
-def summary_of(figure: go.Figure) -> str:
-    """How many series a figure has, for its spoken description."""
-    names = [str(trace.name) for trace in figure.data if trace.name and trace.showlegend is not False]
-    return f"Series: {', '.join(names)}." if names else ""
-
-
-__all__ = ["agreement_chart", "curves_chart", "number", "phase_colour", "progress_chart", "weights_chart"]

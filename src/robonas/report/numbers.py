@@ -168,7 +168,7 @@ def agreement(result: SearchResult) -> Agreement | None:
 
 
 def rank_correlation(
-    x: NDArray[np.float64], y: NDArray[np.float64], seed: int = 0
+    x: NDArray[np.float64], y: NDArray[np.float64], seed: int = 0, *, resamples: int = RESAMPLES
 ) -> tuple[float | None, tuple[float, float] | None, str | None]:
     """Spearman's rank correlation, its bootstrap interval, and why there is none.
 
@@ -176,10 +176,11 @@ def rank_correlation(
         x: One value a point, (n,), finite.
         y: The other, (n,), finite.
         seed: Of the resamples.
+        resamples: How many; 0 for no interval.
 
     Returns:
-        The correlation in [-1, 1], mean ranks for ties; the 2.5 and 97.5 percentiles over resamples of the points in which neither side is
-        constant; and None. Or None, None and the reason.
+        The correlation in [-1, 1], mean ranks for ties; the 2.5 and 97.5 percentiles over resamples of the points in
+        which neither side is constant; and None. Or None, None and the reason.
     """
     from scipy.stats import rankdata
 
@@ -189,10 +190,13 @@ def rank_correlation(
         return None, None, "all queried candidates have the same combined score"
     if np.all(y == y[0]):
         return None, None, "all queried candidates have the same value"
-    draws = numpy_generator("bootstrap", seed).integers(len(x), size=(RESAMPLES, len(x)))
-    spread = _pearson(rankdata(x[draws], axis=1), rankdata(y[draws], axis=1))
     rho = float(_pearson(rankdata(x)[None], rankdata(y)[None])[0])
-    low, high = np.percentile(spread[np.isfinite(spread)], [2.5, 97.5])
+    if resamples == 0:
+        return rho, None, None
+    draws = numpy_generator("bootstrap", seed).integers(len(x), size=(resamples, len(x)))
+    spread = _pearson(rankdata(x[draws], axis=1), rankdata(y[draws], axis=1))
+    spread = spread[np.isfinite(spread)]
+    low, high = np.percentile(spread, [2.5, 97.5])
     return rho, (float(low), float(high)), None
 
 
@@ -221,7 +225,7 @@ class Curve:
 
 
 def curves(result: SearchResult) -> tuple[Curve, ...]:
-    """The learning curves of all queries that have one, failed ones included; the winner last, so that it is drawn on top."""
+    """The learning curves of all queries that have one, failed ones included; those to be seen best come last."""
     best = best_query(result)
     found = [
         Curve(
@@ -234,7 +238,7 @@ def curves(result: SearchResult) -> tuple[Curve, ...]:
         for query in result.queries
         if query.curve
     ]
-    return tuple(sorted(found, key=lambda curve: curve.is_best))
+    return tuple(sorted(found, key=lambda curve: (curve.is_best, curve.failed)))
 
 
 @dataclass(frozen=True)

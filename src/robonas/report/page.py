@@ -5,25 +5,31 @@ from __future__ import annotations
 import functools
 import json
 import math
-import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from robonas.errors import ArchitectureError, ConfigError
-from robonas.report import cell, numbers, words
+from robonas.report import cell, numbers, trust, words
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
 
     import jinja2
     import plotly.graph_objects as go
+    from numpy.typing import NDArray
 
     from robonas.results import SearchResult
 
-_SHORT_TEXT = 90
+_SHORT_TEXT = 160
 """Longer architecture texts are folded in the table."""
+_SHORT_STRIP = 16
+"""Architectures of more choices get no strip of colours."""
+_BREAKS = re.compile(r"(?<=[|+,;:\]})/])(?=.)")
+"""Where a long architecture text may be broken: after its own separators."""
 
 
 def write_report(
@@ -32,6 +38,7 @@ def write_report(
     *,
     baselines: Sequence[SearchResult] = (),
     wall_seconds: float | None = None,
+    known_values: NDArray[np.float64] | None = None,
 ) -> Path:
     """Write the page about a search.
 
@@ -43,85 +50,106 @@ def write_report(
         path: Where to write; the folder is made, and an old file is replaced whole.
         baselines: Other searches on the same objective, such as random search with the same budget.
         wall_seconds: What the whole search took by the clock; left out of the page where None.
+        known_values: For benchmarks: the objective of every row of the table of scores, in its own direction, NaN where unknown. It judges
+            the search afterwards, by true ranks and Precision@T.
 
     Returns:
         The path.
 
     Raises:
-        ConfigError: A baseline measures something else, so that its values cannot be compared.
+        ConfigError: A baseline measures something else, or `known_values` has another length than the table of scores.
     """
     from robonas.files import write_text
 
-    write_text(path, render(result, baselines=baselines, wall_seconds=wall_seconds))
+    page = render(result, baselines=baselines, wall_seconds=wall_seconds, known_values=known_values)
+    write_text(path, page)
     return Path(path)
 
 
-def render(result: SearchResult, *, baselines: Sequence[SearchResult] = (), wall_seconds: float | None = None) -> str:
+def render(
+    result: SearchResult,
+    *,
+    baselines: Sequence[SearchResult] = (),
+    wall_seconds: float | None = None,
+    known_values: NDArray[np.float64] | None = None,
+) -> str:
     """The page as text; arguments as for `write_report`.
 
     Raises:
-        ConfigError: A baseline measures something else, so that its values cannot be compared.
+        ConfigError: A baseline measures something else, or `known_values` has another length than the table of scores.
     """
     from plotly.offline import get_plotlyjs
 
-    from robonas.report import charts, palette
+    from robonas.report import palette
 
     _check_comparable(result, baselines)
     size, size_failure = _size(result)
     names = numbers.labels([result, *baselines])
     best = numbers.best_query(result)
-    failures = [query.failure for query in result.queries]
-    main = numbers.progress(result, names[0])
-    others = [numbers.progress(other, name) for other, name in zip(baselines, names[1:], strict=True)]
-    bars, points, lines = numbers.weights(result), numbers.agreement(result), numbers.curves(result)
-    figures = {"progress": charts.progress_chart(main, others, result.value_name, failures)} if result.queries else {}
-    if bars:
-        figures["weights"] = charts.weights_chart(bars)
-    if points is not None and len(points.numbers):
-        phases = {query.number: query.phase for query in result.queries}
-        figures["agreement"] = charts.agreement_chart(
-            points, [phases[int(n)] for n in points.numbers], result.value_name, best.number if best else None
-        )
-    if lines:
-        figures["curves"] = charts.curves_chart(lines, result.value_name)
+    figures = _figures(result, baselines, names)
     picks = _choices(result, best.architecture) if best else ()
-    settings = _settings(result)
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            result=result,
-            headline=words.headline(result, baselines, size),
-            word=words.evaluation_word(result),
-            best=best,
-            size=size,
-            size_failure=size_failure,
-            standings=[numbers.standing(each, name) for each, name in zip([result, *baselines], names, strict=True)],
-            failures=sum(query.state == "failed" for query in result.queries),
-            figures=sorted(figures),
-            figures_json=_script_json({name: _figure_json(figure) for name, figure in figures.items()}),
-            dark_json=_script_json(palette.to_dark()),
-            colours=palette.css(),
-            plotly_js=_script_text(get_plotlyjs()) if figures else "",
-            bars=bars,
-            points=points,
-            lines=lines,
-            picks=picks,
-            drawing=cell.draw(picks) if picks else None,
-            legend=_legend(picks),
-            rows=_rows(result),
-            parameter_scores=_parameter_scores(result),
-            metric_rows=numbers.metric_rows(result),
-            pool=len(result.scores),
-            distinct=numbers.pool_size(result),
-            score_warnings=result.scores.warnings() if result.scores.metrics else [],
-            scoring_seconds=result.scores.seconds() if result.scores.metrics else 0.0,
-            wall_seconds=wall_seconds,
-            settings=settings,
-            versions=result.scores.provenance.get("versions", {}),
-            short=_SHORT_TEXT,
-        )
-    )
+    rows = _rows(result)
+    content = {
+        "result": result,
+        "best": best,
+        "word": words.evaluation_word(result),
+        "digits": _digits([query.value for each in (result, *baselines) for query in each.queries]),
+        "short": _SHORT_TEXT,
+        "headline": words.headline(result, baselines, size),
+        "failures": sum(query.state == "failed" for query in result.queries),
+        "standings": [numbers.standing(each, name) for each, name in zip([result, *baselines], names, strict=True)],
+        "figures": sorted(figures),
+        "size": size,
+        "size_failure": size_failure,
+        "picks": picks,
+        "drawing": cell.draw(picks) if picks else None,
+        "legend": _legend(picks),
+        "bars": numbers.weights(result),
+        "points": numbers.agreement(result),
+        "lines": numbers.curves(result),
+        "rows": rows,
+        "key": _legend([pick for row in rows for pick in row["picks"]]),
+        "parameter_scores": _parameter_scores(result),
+        "pool": len(result.scores),
+        "distinct": numbers.pool_size(result),
+        "metric_rows": numbers.metric_rows(result),
+        "score_warnings": result.scores.warnings() if result.scores.metrics else [],
+        "trust": trust.trust(result, known_values),
+        "scoring_seconds": result.scores.seconds() if result.scores.metrics else 0.0,
+        "wall_seconds": wall_seconds,
+        "settings": _settings(result),
+        "versions": result.scores.provenance.get("versions", {}),
+        "colours": palette.css(),
+        "figures_json": _script_json({name: _figure_json(figure) for name, figure in figures.items()}),
+        "dark_json": _script_json(palette.to_dark()),
+        "plotly_js": _script_text(get_plotlyjs()) if figures else "",
+    }
+    return _environment().get_template("page.html.j2").render(content)
+
+
+def _figures(
+    result: SearchResult, baselines: Sequence[SearchResult], names: Sequence[str]
+) -> dict[str, go.Figure]:
+    """The charts that this search has something for, by name."""
+    from robonas.report import charts
+
+    figures: dict[str, go.Figure] = {}
+    best = numbers.best_query(result)
+    if result.queries:
+        main = numbers.progress(result, names[0])
+        others = [numbers.progress(other, name) for other, name in zip(baselines, names[1:], strict=True)]
+        reasons = [query.failure for query in result.queries]
+        figures["progress"] = charts.progress_chart(main, others, result.value_name, reasons)
+    if bars := numbers.weights(result):
+        figures["weights"] = charts.weights_chart(bars)
+    points = numbers.agreement(result)
+    if points is not None and len(points.numbers):
+        phase_of = {query.number: query.phase for query in result.queries}
+        phases = [phase_of[int(number)] for number in points.numbers]
+        figures["agreement"] = charts.agreement_chart(points, phases, result.value_name, best.number if best else None)
+    if lines := numbers.curves(result):
+        figures["curves"] = charts.curves_chart(lines, result.value_name)
+    return figures
 
 
 def _check_comparable(result: SearchResult, baselines: Sequence[SearchResult]) -> None:
@@ -159,7 +187,7 @@ def _rows(result: SearchResult) -> list[dict[str, Any]]:
     rows = []
     for query in result.queries:
         picks = _choices(result, query.architecture)
-        rows.append({"query": query, "picks": picks if len(picks) <= 12 else ()})
+        rows.append({"query": query, "picks": picks if len(picks) <= _SHORT_STRIP else ()})
     return rows
 
 
@@ -169,6 +197,19 @@ def _parameter_scores(result: SearchResult) -> list[float | None] | None:
         return None
     column = result.scores.scores[:, result.scores.metrics.index("params")]
     return [float(column[query.row]) if math.isfinite(column[query.row]) else None for query in result.queries]
+
+
+def _digits(values: Sequence[float | None]) -> int:
+    """Significant digits, from 4 to 7, that keep different values different."""
+    known = {value for value in values if value is not None}
+    return next((d for d in range(4, 7) if len({words.number(value, d) for value in known}) == len(known)), 7)
+
+
+def _breakable(text: str) -> Any:
+    """A text, escaped, that may be broken after its separators; copying it gives the text itself."""
+    from markupsafe import Markup, escape
+
+    return Markup("<wbr>").join(escape(part) for part in _BREAKS.split(text))
 
 
 def _legend(picks: Sequence[cell.Choice]) -> list[cell.Choice]:
@@ -234,6 +275,8 @@ def _environment() -> jinja2.Environment:
         "number": words.number,
         "duration": words.duration,
         "plural": numbers.plural,
+        "breakable": _breakable,
+        "percent": lambda share: "–" if share is None else f"{100 * share:.{0 if share in {0, 1} else 1}f} %",
         "count": lambda value: f"{value:,.0f}",
     }
     environment.tests["finite"] = lambda value: value is not None and bool(np.isfinite(value))

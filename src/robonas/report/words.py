@@ -53,14 +53,15 @@ def _found(result: SearchResult, ours: Standing, size: Mapping[str, float] | Non
     word = evaluation_word(result)
     if ours.value is None:
         if ours.n_queries == 0:
-            return f"{ours.label} has found nothing yet: no {word} was started."
-        return f"{ours.label} has found nothing: none of its {plural(ours.n_queries, word)} completed."
+            return f"Nothing found yet: {ours.label} has started no {word}."
+        return f"Nothing found: none of the {plural(ours.n_queries, word)} of {ours.label} completed."
     facts = [f"{result.value_name} {number(ours.value)}"]
     if size is not None:
         facts += [f"{size['parameters']:,.0f} parameters", f"{size['macs']:,.0f} MACs"]
     listed = facts[0] if len(facts) == 1 else f"{', '.join(facts[:-1])} and {facts[-1]}"
     pool = plural(pool_size(result), "distinct candidate")
-    return f"{ours.label} found a network with {listed}, in {plural(ours.n_queries, word)} from a pool of {pool}."
+    effort = f"{plural(ours.n_queries, word)} from a pool of {pool}"
+    return f"A network with {listed}: found by {ours.label} in {effort}."
 
 
 def verdict(ours: Standing, other: Standing, direction: str, word: str = "training") -> str:
@@ -70,20 +71,20 @@ def verdict(ours: Standing, other: Standing, direction: str, word: str = "traini
     else:
         effort = f"{plural(ours.n_queries, word)} against {other.n_queries:,}"
     if ours.value is None and other.value is None:
-        return f"{other.label} completed nothing either ({effort}), so nothing can be compared."
+        return f"The baseline {other.label} completed nothing either ({effort}), so nothing can be compared."
     if other.value is None:
         return (
             f"{other.label} completed none of its {plural(other.n_queries, word)}, so there is nothing to compare with."
         )
     if ours.value is None:
-        return f"{other.label} did better: it reached {number(other.value)} ({effort})."
+        return f"The baseline {other.label} did better: it reached {number(other.value)} ({effort})."
     if ours.value == other.value:
         return f"It ties with {other.label}: both reach {number(ours.value)} ({effort})."
     mine, theirs = numbers(ours.value, other.value)
     gap = number(abs(ours.value - other.value), 2)
     if (ours.value > other.value) == (direction == "maximize"):
         return f"It beats {other.label} by {gap}: {mine} against {theirs} ({effort})."
-    return f"{other.label} did better, by {gap}: {theirs} against {mine} ({effort})."
+    return f"The baseline {other.label} did better, by {gap}: {theirs} against {mine} ({effort})."
 
 
 def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -> list[str]:
