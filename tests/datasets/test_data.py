@@ -1,0 +1,200 @@
+"""Labelled data: checks, statistics, split, batch and fingerprint."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from robonas.datasets import from_arrays
+from robonas.errors import ConfigError, DataError
+
+
+def images(n=40, channels=2, side=4, n_classes=4, seed=0):
+    generator = np.random.default_rng(seed)
+    return generator.integers(0, 256, (n, channels, side, side), dtype=np.uint8), np.arange(n) % n_classes
+
+
+def test_bytes_are_divided_by_255_and_floats_stay():
+    data = from_arrays(np.array([[[[0, 255]]], [[[51, 102]]]], np.uint8), [0, 1])
+    assert data.input_shape == (1, 1, 2)
+    assert data.inputs.dtype == torch.float32
+    torch.testing.assert_close(data.inputs.flatten(), torch.tensor([0.0, 1.0, 0.2, 0.4]))
+    floats = from_arrays(np.array([[3.0], [-7.5]]), [0, 1])
+    assert floats.inputs.tolist() == [[3.0], [-7.5]]
+
+
+def test_split_is_stratified_disjoint_and_complete():
+    inputs = np.arange(30, dtype=np.float32)[:, None]
+    labels = np.array([0] * 16 + [1] * 12 + [2] * 2)
+    training, validation = from_arrays(inputs, labels).split(0.25, seed=3)
+    assert torch.bincount(validation.labels).tolist() == [4, 3, 1]  # a quarter, a quarter, and at least one
+    assert torch.bincount(training.labels).tolist() == [12, 9, 1]
+    assert sorted([*training.rows.tolist(), *validation.rows.tolist()]) == list(range(30))
+
+
+def test_a_larger_fraction_holds_out_the_same_samples_and_more():
+    data = from_arrays(*images(200))
+    small, large = (set(data.split(fraction, seed=1)[1].rows.tolist()) for fraction in (0.2, 0.4))
+    assert small < large
+
+
+def test_statistics_come_from_the_training_part_alone():
+    inputs = np.array([[0.0, 5.0], [2.0, 5.0], [100.0, 7.0], [0.0, 5.0], [2.0, 5.0], [100.0, 7.0]], np.float32)
+    data = from_arrays(inputs, [0, 0, 0, 1, 1, 1])
+    training, validation = data.split(0.34, seed=0)
+    kept = inputs[training.rows.numpy()].astype(np.float64)
+    np.testing.assert_allclose(training.mean, kept.mean(axis=0), rtol=1e-6)
+    std = kept.std(axis=0)
+    np.testing.assert_allclose(training.std, np.where(std == 0, 1.0, std), rtol=1e-6)
+    assert (validation.mean, validation.std) == (training.mean, training.std)
+    torch.testing.assert_close(training.inputs.mean(dim=0), torch.zeros(2), atol=1e-5, rtol=0)
+    expected = (inputs[validation.rows.numpy()] - np.array(training.mean)) / np.array(training.std)
+    torch.testing.assert_close(validation.inputs, torch.tensor(expected, dtype=torch.float32))
+
+
+def test_a_constant_channel_becomes_zero():
+    inputs = np.full((8, 1, 2, 2), 0.1, np.float32)
+    training, _ = from_arrays(inputs, [0, 1] * 4).split()
+    assert training.std == (1.0,)
+    assert float(training.inputs.abs().max()) < 1e-6
+
+
+def test_channels_are_standardised_apart():
+    inputs, labels = images(64)
+    inputs[:, 1] //= 10
+    values = from_arrays(inputs, labels).split()[0].inputs
+    torch.testing.assert_close(values.mean(dim=(0, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(values.std(dim=(0, 2, 3), correction=0), torch.ones(2), atol=1e-5, rtol=0)
+
+
+def test_split_depends_on_its_seed_and_nothing_else():
+    data = from_arrays(*images(80))
+    first = data.split(seed=0)[1].rows
+    random.random(), np.random.rand(), torch.rand(3)
+    assert torch.equal(first, data.split(seed=0)[1].rows)
+    assert not torch.equal(first, data.split(seed=1)[1].rows)
+
+
+def test_global_generators_are_left_alone():
+    data = from_arrays(*images(80))
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+    data.batch(8)
+    data.fingerprint()
+    assert before[0] == random.getstate()
+    assert before[1] == np.random.get_state()[1].tolist()
+    assert torch.equal(before[2], torch.get_rng_state())
+
+
+def test_batch_is_drawn_from_the_training_part_without_repeats():
+    data = from_arrays(np.arange(100, dtype=np.float32)[:, None], np.arange(100) % 2)
+    training, _ = data.split()
+    batch = data.batch(50, seed=4)
+    raw = (batch.inputs * training.std[0] + training.mean[0]).round().flatten().tolist()
+    assert len(set(raw)) == 50
+    assert set(raw) <= set(training.rows.tolist())
+    assert batch.targets.tolist() == [value % 2 for value in raw]
+    assert data.batch(50, seed=4).fingerprint() == batch.fingerprint() != data.batch(50, seed=5).fingerprint()
+
+
+def test_fingerprint_sees_inputs_labels_and_classes_but_no_names():
+    inputs, labels = images()
+    data = from_arrays(inputs, labels, name="one")
+    assert data.fingerprint() == from_arrays(inputs.copy(), labels, name="two", class_names="abcd").fingerprint()
+    other = inputs.copy()
+    other[3, 0, 0, 0] ^= 1
+    swapped = labels.copy()
+    swapped[[0, 1]] = swapped[[1, 0]]
+    different = [
+        from_arrays(other, labels),
+        from_arrays(inputs, swapped),
+        from_arrays(inputs, labels, n_classes=5),
+        from_arrays(inputs.astype(np.float32), labels),
+        from_arrays(inputs.transpose(0, 2, 3, 1), labels),
+        data.split()[0],
+    ]
+    assert len({entry.fingerprint() for entry in [data, *different]}) == 7
+
+
+def test_fingerprint_is_the_same_in_another_process():
+    code = (
+        "import numpy as np; from robonas.datasets import from_arrays;"
+        "data = from_arrays(np.arange(48, dtype='u1').reshape(6, 2, 2, 2), [0, 1] * 3);"
+        "print(data.fingerprint(), data.split()[0].fingerprint())"
+    )
+    data = from_arrays(np.arange(48, dtype="u1").reshape(6, 2, 2, 2), [0, 1] * 3)
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert printed == [data.fingerprint(), data.split()[0].fingerprint()]
+
+
+@pytest.mark.parametrize("dtype", ["<f8", ">f8", "f2", "i4", ">i2", "u2", "u4", "?"])
+def test_numeric_types_are_accepted(dtype):
+    values = np.array([[0, 1], [1, 0]], dtype)
+    assert from_arrays(values, np.array([0, 1], ">u2")).inputs.tolist() == [[0.0, 1.0], [1.0, 0.0]]
+
+
+def test_read_only_inputs_are_not_changed():
+    inputs, labels = images()
+    kept = inputs.copy()
+    from_arrays(inputs, labels).batch(8)
+    assert np.array_equal(inputs, kept)
+
+
+BAD = {
+    "one class": (lambda: from_arrays(np.zeros((3, 1, 2, 2)), [0, 0, 0]), "at least 2 classes; all 3 are of class '0'"),
+    "no samples": (lambda: from_arrays(np.zeros((0, 1)), np.zeros(0, int)), "is empty"),
+    "lengths": (lambda: from_arrays(np.zeros((3, 1)), [0, 1]), "got 3 inputs and 2 labels"),
+    "float labels": (lambda: from_arrays(np.zeros((2, 1)), [0.0, 1.0]), "Labels must be integers"),
+    "text labels": (lambda: from_arrays(np.zeros((2, 1)), ["cat", "dog"]), "labels of 'arrays' must be an array of numbers"),
+    "one-hot labels": (lambda: from_arrays(np.zeros((2, 1)), [[0, 1], [1, 0]]), "one a sample"),
+    "negative label": (lambda: from_arrays(np.zeros((2, 1)), [-1, 1]), "got -1"),
+    "label too large": (lambda: from_arrays(np.zeros((2, 1)), [0, 2], n_classes=2), "from 0 to 1 for 2 classes; got 2"),
+    "huge labels": (lambda: from_arrays(np.zeros((2, 1)), [0, 10**6]), "the largest is 1000000"),
+    "beyond names": (lambda: from_arrays(np.zeros((2, 1)), [0, 2], class_names=["a", "b"]), "got 2"),
+    "NaN": (lambda: from_arrays(np.array([[0.0], [np.nan]]), [0, 1]), "NaN or infinity in sample 1"),
+    "infinite": (lambda: from_arrays(np.array([[np.inf], [0.0]]), [0, 1]), "NaN or infinity in sample 0"),
+    "objects": (lambda: from_arrays(np.array([[{}], [None]], object), [0, 1]), "must be an array of numbers"),
+    "ragged": (lambda: from_arrays([[1, 2], [3]], [0, 1]), "all rows of one shape"),
+    "complex": (lambda: from_arrays(np.zeros((2, 1), complex), [0, 1]), "must be real numbers"),
+    "flat": (lambda: from_arrays(np.zeros(4), [0, 1, 0, 1]), r"got shape \(4,\)"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_arrays_are_one_clear_sentence(case):
+    make, sentence = BAD[case]
+    with pytest.raises(DataError, match=sentence) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_class_with_one_sample_cannot_be_split():
+    data = from_arrays(np.zeros((5, 1)), [0, 0, 0, 0, 1], class_names=["cat", "dog"])
+    with pytest.raises(DataError, match="class 'dog' has 1"):
+        data.split()
+
+
+def test_a_class_without_samples_is_no_hindrance():
+    training, validation = from_arrays(np.arange(8.0)[:, None], [0, 2] * 4, n_classes=4).split()
+    assert training.n_classes == validation.n_classes == 4
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.1, float("nan")])
+def test_fraction_out_of_range(fraction):
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        from_arrays(*images()).split(fraction)
+
+
+@pytest.mark.parametrize(("size", "sentence"), [(31, "30 samples; got 31"), (1, "at least 2"), (0, "at least 2"), (-3, "at least 2")])
+def test_batch_size_out_of_range(size, sentence):
+    with pytest.raises(DataError, match=sentence):
+        from_arrays(*images(40, n_classes=2)).batch(size)
+
+
+def test_identical_samples_are_no_batch():
+    with pytest.raises(DataError, match="identical"):
+        from_arrays(np.ones((20, 1, 2, 2)), [0, 1] * 10).batch(4)
