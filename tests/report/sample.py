@@ -45,7 +45,7 @@ def table(n: int = 120, seed: int = 0, metrics: tuple[str, ...] = METRICS, undef
             value = quality[canonical] + generator.normal() * (0.2 + 0.25 * place)
             if name == "params":
                 value = float(cells.count_parameters(architecture))
-            missing = name not in {"params"} and generator.random() < undefined
+            missing = name != "params" and generator.random() < undefined
             scores[canonical][name] = Score(
                 math.nan if missing else value,
                 "no gradient reaches the input" if missing else None,
@@ -118,6 +118,8 @@ def result(
                 curve=line[:3] if failed else line,
             )
         )
+    n_explored = min(n_explored, n_queries)
+    learned = Summary(weights, merged, n_explored, {"weight_proposals": n_queries, "repeats": n_queries - n_explored})
     made = SearchResult(
         study="digits-demo",
         space=space(),
@@ -130,7 +132,7 @@ def result(
         seed=seed,
         queries=tuple(queries),
         stop_reason="budget spent",
-        summary=Summary(weights, merged, min(n_explored, n_queries)) if learns else Summary(),
+        summary=learned if learns else Summary(),
         settings={
             "strategy": strategy,
             "budget": n_queries,

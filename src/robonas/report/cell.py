@@ -97,9 +97,10 @@ class Drawing:
 
 
 def draw(picks: Sequence[Choice]) -> Drawing | None:
-    """Lay out a cell whose choices are all named ``edge_SOURCE_TARGET``; None where they are not, or where the graph is too large to read.
+    """Lay out a cell whose choices are all named ``edge_SOURCE_TARGET``; None for others, and for too large ones.
 
-    Nodes stand in a column. An edge to the next node is straight; a longer one bows to the side and lane where it meets no other.
+    Nodes stand in a column. An edge to the next node is straight; a longer one bows to the side and lane where it
+    meets no other.
     """
     found = [(choice, _EDGE.fullmatch(choice.name)) for choice in picks]
     ends = [(choice, int(match[1]), int(match[2])) for choice, match in found if match is not None]
@@ -135,14 +136,15 @@ def draw(picks: Sequence[Choice]) -> Drawing | None:
         edges=tuple(sorted(edges, key=lambda edge: not (edge.choice.nothing or edge.choice.dead))),
         box=(left, 0.0, right - left, heights[nodes[-1]] + _TOP),
         description="; ".join(
-            f"node {source} to node {target}: {choice.option}{' (no effect)' if choice.dead and not choice.nothing else ''}"
+            f"node {source} to node {target}: {choice.option}"
+            + (" (no effect)" if choice.dead and not choice.nothing else "")
             for choice, source, target in ends
         ),
     )
 
 
 def _lanes(spans: Sequence[tuple[float, float]]) -> list[int]:
-    """A lane for each (top, foot): 0 in the middle for the shortest, else the nearest free one, positive to the right, negative to the left."""
+    """A lane for each (top, foot): 0 for the shortest, else the nearest free one; positive to the right."""
     taken: dict[int, list[tuple[float, float]]] = {}
     lanes = [0] * len(spans)
     for place in sorted(range(len(spans)), key=lambda place: (spans[place][1] - spans[place][0], spans[place][0])):

@@ -1,4 +1,4 @@
-"""The report's charts: Plotly figures drawn from the records of `numbers`, in light colours that the page turns dark by itself."""
+"""The report's charts: Plotly figures of the records of `numbers`, in light colours that the page can turn dark."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def weights_chart(bars: Sequence[Weight]) -> go.Figure:
     )
     reach = max([abs(bar.weight) for bar in drawn] + [1e-9])
     figure.update_xaxes(
-        title="weight", range=[-1.28 * reach, 1.28 * reach], zeroline=True, zerolinecolor=light("muted"), nticks=7
+        title_text="weight", range=[-1.28 * reach, 1.28 * reach], zeroline=True, zerolinecolor=light("muted"), nticks=7
     )
     figure.update_yaxes(showgrid=False, ticks="", type="category")
     figure.update_layout(bargap=0.4, showlegend=False, margin={"t": 8})
@@ -260,7 +260,7 @@ def _figure(height: int) -> go.Figure:
             "orientation": "h",
             "x": 0,
             "xanchor": "left",
-            "y": 1.02,
+            "y": 1 + 26 / (height - 90),
             "yanchor": "bottom",
             "font": {"color": light("muted"), "size": 12},
         },

@@ -153,7 +153,7 @@ class Agreement:
 def agreement(result: SearchResult) -> Agreement | None:
     """Combined score against value for the completed queries; None for strategies without a combined metric.
 
-    The queried candidates were chosen by scores, so the correlation is not that of the pool: it is biased, mostly towards zero.
+    The queried candidates were chosen by their scores, so the correlation is a biased view of that over the pool.
     """
     combined = result.combined()
     if combined is None:
@@ -204,8 +204,9 @@ def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float
     """Row-wise correlation, NaN where a row is constant."""
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     scale = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    product: NDArray[np.float64] = (a * b).sum(axis=1)
-    return np.divide(product, scale, out=np.full(len(a), np.nan), where=scale > 0)
+    found: NDArray[np.float64] = np.full(len(a), np.nan)
+    np.divide((a * b).sum(axis=1), scale, out=found, where=scale > 0)
+    return found
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,7 @@ def curves(result: SearchResult) -> tuple[Curve, ...]:
         for query in result.queries
         if query.curve
     ]
-    return tuple(sorted(found, key=lambda curve: (curve.is_best, curve.failed)))
+    return tuple(sorted(found, key=lambda curve: (curve.failed, curve.is_best)))
 
 
 @dataclass(frozen=True)

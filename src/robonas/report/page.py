@@ -42,16 +42,16 @@ def write_report(
 ) -> Path:
     """Write the page about a search.
 
-    One HTML file with everything in it: styles, scripts, charts and numbers. It asks for nothing from any network, and the same result gives
-    the same file. Failed evaluations are shown, and so is a baseline that won.
+    One HTML file with everything in it: styles, scripts, charts and numbers. It asks for nothing from any network,
+    and the same result gives the same file. Failed evaluations are shown, and so is a baseline that won.
 
     Args:
         result: The search, finished or stopped; it may have no completed query.
         path: Where to write; the folder is made, and an old file is replaced whole.
         baselines: Other searches on the same objective, such as random search with the same budget.
         wall_seconds: What the whole search took by the clock; left out of the page where None.
-        known_values: For benchmarks: the objective of every row of the table of scores, in its own direction, NaN where unknown. It judges
-            the search afterwards, by true ranks and Precision@T.
+        known_values: For benchmarks: the objective of every row of the table of scores, in its own direction, NaN
+            where unknown. It judges the search afterwards, by true ranks and Precision@T.
 
     Returns:
         The path.
@@ -127,9 +127,7 @@ def render(
     return _environment().get_template("page.html.j2").render(content)
 
 
-def _figures(
-    result: SearchResult, baselines: Sequence[SearchResult], names: Sequence[str]
-) -> dict[str, go.Figure]:
+def _figures(result: SearchResult, baselines: Sequence[SearchResult], names: Sequence[str]) -> dict[str, go.Figure]:
     """The charts that this search has something for, by name."""
     from robonas.report import charts
 
@@ -165,7 +163,7 @@ def _check_comparable(result: SearchResult, baselines: Sequence[SearchResult]) -
 
 
 def _size(result: SearchResult) -> tuple[dict[str, float] | None, str | None]:
-    """The winner's parameters and MACs, or why they are unknown: a network that cannot be counted must not cost the report."""
+    """The winner's parameters and MACs, or why they are unknown, which must not cost the report."""
     if numbers.best_query(result) is None:
         return None, None
     try:

@@ -1,4 +1,4 @@
-"""How far a search can be trusted: what follows from counting ranks, and what can be computed from scores and answers. Pure functions.
+"""How far a search can be trusted, from counting ranks and from its scores and answers. Pure functions of arrays.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -9,9 +9,9 @@
 | n | candidates at the top of a ranking that are evaluated | |
 | k | hits: candidates among those n that are also among the n best by the objective; k = n · Precision@n | |
 
-Source: He, Shu, Dai, Low, "Robustifying and Boosting Training-Free Neural Architecture Search", ICLR 2024, arXiv 2403.07591, names
-Precision@T and bounds the rank that greedy evaluation reaches by it. The closed forms here are derived by us, not copied from
-the paper: they assume that the hits lie uniformly among the true ranks 1..n. Real hits tend to lie higher, so the forms are careful.
+Source: Precision@T, and the idea that it bounds the rank which greedy evaluation reaches, are of He, Shu, Dai, Low,
+"Robustifying and Boosting Training-Free Neural Architecture Search", ICLR 2024, arXiv 2403.07591. The closed forms here
+are derived by us: they assume that the hits lie uniformly among the true ranks 1..n. Real hits tend to lie higher.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ OUTLIER_SPREAD = 1e-3
 def expected_best_rank(k: int, n: int) -> float:
     """Expected smallest of `k` distinct ranks drawn uniformly from 1..`n`: (n + 1) / (k + 1); infinite for k = 0.
 
-    With k hits among the n candidates evaluated it is the expected true rank of the best one; with k = budget and n = N that of
-    random search. Derived by us; see the module.
+    With k hits among the n candidates evaluated it is the expected true rank of the best one; with k = budget and n = N
+    that of random search. Derived by us; see the module.
 
     Raises:
         ConfigError: Not 0 ≤ k ≤ n.
@@ -52,7 +52,7 @@ def expected_best_rank(k: int, n: int) -> float:
 
 
 def chance_worse_than(rank: int, k: int, n: int) -> float:
-    """Probability that the smallest of `k` distinct ranks drawn uniformly from 1..`n` is larger than `rank`: C(n − rank, k) / C(n, k).
+    """Probability that all of `k` distinct ranks drawn from 1..`n` are larger than `rank`: C(n − rank, k) / C(n, k).
 
     Raises:
         ConfigError: Not 0 ≤ k ≤ n.
@@ -62,7 +62,7 @@ def chance_worse_than(rank: int, k: int, n: int) -> float:
 
 
 def best_rank_quantile(probability: float, k: int, n: int) -> int | None:
-    """Smallest rank that the best of `k` distinct ranks from 1..`n` does not exceed with at least this probability; None for k = 0.
+    """Smallest rank that the best of `k` ranks from 1..`n` does not exceed with this probability; None for k = 0.
 
     Raises:
         ConfigError: Not 0 ≤ k ≤ n, or a probability outside (0, 1).
@@ -80,7 +80,7 @@ def best_rank_quantile(probability: float, k: int, n: int) -> int | None:
 
 
 def hits_to_beat_random(n: int, draws: int, candidates: int) -> int | None:
-    """Fewest hits among `n` evaluated candidates with a better expected rank than `draws` random ones; None where even n are too few.
+    """Fewest hits among `n` candidates with a better expected rank than `draws` random ones; None where n are too few.
 
     k > (n + 1)(draws + 1) / (N + 1) − 1. Derived by us; see the module.
 
@@ -147,8 +147,8 @@ class Reachable:
 def reachable(scaled: NDArray[np.float64], generator: np.random.Generator, n_draws: int = 10_000) -> Reachable:
     """The distinct A(w) over uniform draws of w, with their shares.
 
-    A(w) is piecewise constant and always a corner of the convex hull of the candidates, so there are few: a candidate that is no
-    corner can never be found by weights alone. Cells smaller than about 1 / n_draws of the volume are missed.
+    A(w) is piecewise constant and always a corner of the convex hull of the candidates, so there are few: a candidate
+    that is no corner can never be found by weights alone. Cells below about 1 / n_draws of the volume are missed.
 
     Args:
         scaled: Z, (N, M), finite; N ≥ 1. Of equal candidates the first comes first.
@@ -166,9 +166,10 @@ def reachable(scaled: NDArray[np.float64], generator: np.random.Generator, n_dra
 
 
 def can_be_first(scaled: NDArray[np.float64], row: int) -> bool:
-    """Whether some weights put this candidate strictly before all that differ from it: whether it is a corner of the convex hull.
+    """Whether some weights put this candidate before all that differ from it: it is a corner of the convex hull.
 
-    A linear programme: the largest margin δ with (z_i − z_row) w + δ ≤ 0 for all i whose scores differ, w in [-1, 1]^M, is above 0.
+    A linear programme: the largest margin δ with (z_i − z_row) w + δ ≤ 0 for all i whose scores differ, w in [-1, 1]^M,
+    is above 0.
     """
     from scipy.optimize import linprog
 
@@ -337,7 +338,7 @@ def exploitation_gain(values: NDArray[np.float64], n_explored: int, *, maximise:
 
 
 def true_ranks(objective: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks by the objective, higher is better, 1 is best, the best rank of each tie; NaN where it is not known. (N,)."""
+    """Ranks by the objective (higher is better), 1 is best, ties share their best rank; NaN where unknown. (N,)."""
     from scipy.stats import rankdata
 
     ranks = np.full(len(objective), np.nan)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MOST_HITS = 10
 _LARGEST_PROGRAMME = 50_000
-"""Pools larger than this are not asked whether the winner is a corner: the linear programme has a row for each candidate."""
+"""Above this size it is not asked whether the winner is a corner: the programme has a row for each candidate."""
 _SAME_RANKING = 0.99
 """Weights explain a combined score when the top by both has at least this much in common in rank correlation."""
 
@@ -109,8 +109,8 @@ def trust(result: SearchResult, known_values: NDArray[np.float64] | None = None)
 
     Args:
         result: The search.
-        known_values: The objective of every row of the table of scores, in its own direction, NaN where unknown; for benchmarks only. It
-            enters no search: it judges one that is over.
+        known_values: The objective of every row of the table of scores, in its own direction, NaN where unknown; for
+            benchmarks only. It enters no search: it judges one that is over.
 
     Raises:
         ConfigError: `known_values` has another length than the table of scores.
@@ -184,7 +184,7 @@ def _representatives(result: SearchResult) -> NDArray[np.int64]:
 def _explaining(
     result: SearchResult, scaled: NDArray[np.float64], combined: NDArray[np.float64] | None
 ) -> NDArray[np.float64] | None:
-    """The learned weights, if the combined score is what they make of the scaled metrics; else None, since nothing would follow."""
+    """The learned weights, if the combined score is what they make of the scaled metrics; else None."""
     from robonas.report.numbers import rank_correlation
 
     if result.summary.weights is None or combined is None or scaled.shape[1] == 0:
@@ -229,7 +229,8 @@ def _known(result: SearchResult, values: NDArray[np.float64], depth: int) -> Kno
     values = np.asarray(values, dtype=np.float64)
     if values.shape != (len(scores),):
         raise ConfigError(
-            f"`known_values` must have one value a row of the table of scores ({len(scores)}); got shape {values.shape}."
+            f"`known_values` must have one value a row of the table of scores ({len(scores)}); "
+            f"got shape {values.shape}."
         )
     objective = (values if result.direction == "maximize" else -values)[distinct]
     ranks = theory.true_ranks(objective)

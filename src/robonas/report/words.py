@@ -95,14 +95,16 @@ def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -
         )
     if any(other.n_queries != ours.n_queries for other in others):
         sentences.append(
-            f"The searches made unequal numbers of {word}s, so the end values are not a fair race; compare the lines at equal numbers."
+            f"The searches made unequal numbers of {word}s, so the end values are not a fair race; "
+            "compare the lines at equal numbers."
         )
     if ours.n_failed:
         reasons = Counter(query.failure or "no reason given" for query in result.queries if query.state == "failed")
         why, count = reasons.most_common(1)[0]
         often = "" if ours.n_failed == 1 else f" ({count} times)" if len(reasons) > 1 else " (each time)"
         sentences.append(
-            f"{ours.n_failed:,} of {plural(ours.n_queries, word)} failed and {'counts' if ours.n_failed == 1 else 'count'} "
+            f"{ours.n_failed:,} of {plural(ours.n_queries, word)} failed and "
+            f"{'counts' if ours.n_failed == 1 else 'count'} "
             f"towards the budget; the reason{often}: {why}"
         )
     running = sum(query.state == "running" for query in result.queries)
@@ -110,11 +112,13 @@ def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -
         sentences.append(f"{plural(running, word)} had not answered when the search stopped.")
     if result.stop_reason == "interrupted":
         sentences.append(
-            f"The search was interrupted after {ours.n_queries:,} of {plural(result.budget, word)}; run it again to go on."
+            f"The search was interrupted after {ours.n_queries:,} of {plural(result.budget, word)}; "
+            "run it again to go on."
         )
     elif result.stop_reason == "candidates exhausted" and ours.n_queries < result.budget:
         sentences.append(
-            f"The pool ran out after {ours.n_queries:,} of {plural(result.budget, word)}: there was nothing left to ask."
+            f"The pool ran out after {ours.n_queries:,} of {plural(result.budget, word)}: "
+            "there was nothing left to ask."
         )
     best = best_query(result)
     if best is not None and ours.n_complete == 1 and ours.n_queries == 1:
