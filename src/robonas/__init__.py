@@ -1,6 +1,7 @@
 """robonas: training-free neural architecture search that can be trusted.
 
-Candidates go in, each gets scores without training, a strategy learns from a few trainings which candidates deserve the next one, and the best comes out::
+Candidates go in, each gets scores without training, a strategy learns from a few trainings which candidates deserve the
+next one, and the best comes out::
 
     import robonas
 
@@ -21,22 +22,45 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from robonas.architecture import Architecture as Architecture
     from robonas.batch import Batch as Batch
-    from robonas.datasets import from_dataset as from_dataset, load_dataset as load_dataset
+    from robonas.datasets import from_dataset as from_dataset
+    from robonas.datasets import load_dataset as load_dataset
     from robonas.errors import NasError as NasError
-    from robonas.metrics import METRICS as METRICS, Metric as Metric, compute as compute
+    from robonas.metrics import METRICS as METRICS
+    from robonas.metrics import Metric as Metric
+    from robonas.metrics import compute as compute
     from robonas.objectives import (
         FunctionObjective as FunctionObjective,
+    )
+    from robonas.objectives import (
         Objective as Objective,
+    )
+    from robonas.objectives import (
         TableObjective as TableObjective,
+    )
+    from robonas.objectives import (
         Training as Training,
     )
     from robonas.report import write_report as write_report
     from robonas.results import SearchResult as SearchResult
     from robonas.scores import ScoreTable as ScoreTable
     from robonas.scoring import score as score
-    from robonas.spaces import SPACES as SPACES, NASBench201 as NASBench201, SearchSpace as SearchSpace, make_space as make_space
-    from robonas.strategies import STRATEGIES as STRATEGIES, Strategy as Strategy, make_strategy as make_strategy
-    from robonas.study import load_result as load_result, search as search
+    from robonas.spaces import (
+        SPACES as SPACES,
+    )
+    from robonas.spaces import (
+        NASBench201 as NASBench201,
+    )
+    from robonas.spaces import (
+        SearchSpace as SearchSpace,
+    )
+    from robonas.spaces import (
+        make_space as make_space,
+    )
+    from robonas.strategies import STRATEGIES as STRATEGIES
+    from robonas.strategies import Strategy as Strategy
+    from robonas.strategies import make_strategy as make_strategy
+    from robonas.study import load_result as load_result
+    from robonas.study import search as search
 
 _HOMES = {
     "Architecture": "architecture",
@@ -66,7 +90,7 @@ _HOMES = {
     "write_report": "report",
 }
 __version__ = "0.1.0"
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:

@@ -41,7 +41,7 @@ class _Group(TyperGroup):
 app = typer.Typer(
     name="robonas",
     cls=_Group,
-    help="Find a good network by training a few of many: training-free metrics, and the combination of them that suits your task.",
+    help="Find a good network by training a few of many: training-free metrics, combined as it suits your task.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -80,16 +80,22 @@ Folder = Annotated[Path, typer.Argument(help="Folder of a search.")]
 Name = Annotated[str, typer.Option(help="Name of the study in the folder.")]
 Data = Annotated[
     str,
-    typer.Option(help="digits, folder:PATH, npz:FILE, torchvision:NAME, or package.module:NAME; see 'robonas list datasets'."),
+    typer.Option(
+        help="digits, folder:PATH, npz:FILE, torchvision:NAME, or package.module:NAME; see 'robonas list datasets'."
+    ),
 ]
 DataRoot = Annotated[Path | None, typer.Option(help="Where torchvision keeps its data sets.")]
 ImageSize = Annotated[int | None, typer.Option(help="Side to which images of a folder are resized.")]
 Space = Annotated[str, typer.Option(help="Name, or package.module:NAME; see 'robonas list spaces'.")]
 SpaceSetting = Annotated[
-    list[str], typer.Option("--space-set", metavar="KEY=VALUE", help="Setting of the space, such as channels=16. May be repeated.")
+    list[str],
+    typer.Option(
+        "--space-set", metavar="KEY=VALUE", help="Setting of the space, such as channels=16. May be repeated."
+    ),
 ]
 Metrics = Annotated[
-    list[str], typer.Option("--metric", "-m", help="Metric, or several with commas; see 'robonas list metrics'. May be repeated.")
+    list[str],
+    typer.Option("--metric", "-m", help="Metric, or several with commas; see 'robonas list metrics'. May be repeated."),
 ]
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
 Pool = Annotated[int, typer.Option(help="How many architectures to sample from the space.")]
@@ -101,7 +107,7 @@ PAPER = ["grad_norm", "snip", "grasp", "fisher", "synflow", "jacov"]
 
 @app.command()
 def search(
-    config: Config = None,
+    config: Config = None,  # noqa: ARG001  # read by its callback
     data: Data = "digits",
     data_root: DataRoot = None,
     image_size: ImageSize = None,
@@ -124,13 +130,14 @@ def search(
     crop: Annotated[int, typer.Option(help="Shift training images at random by up to so many pixels.")] = 0,
     validation_fraction: Annotated[float, typer.Option(help="Part of the data held out to judge networks.")] = 0.25,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    folder: Annotated[Path, typer.Option("--folder", "-o", help="Where to keep the study, scores, network and report.")] = Path(
-        "robonas-run"
-    ),
+    folder: Annotated[
+        Path, typer.Option("--folder", "-o", help="Where to keep the study, scores, network and report.")
+    ] = Path("robonas-run"),
     storage: Annotated[str | None, typer.Option(help="Another Optuna storage URL for the study.")] = None,
     name: Name = "search",
     compare: Annotated[
-        list[str], typer.Option(help="Strategy to run as well, with as many evaluations, such as random. May be repeated.")
+        list[str],
+        typer.Option(help="Strategy to run as well, with as many evaluations, such as random. May be repeated."),
     ] = [],  # noqa: B006
     report: Annotated[bool, typer.Option(help="Write report.html into the folder.")] = True,
     as_json: Json = False,
@@ -197,7 +204,7 @@ def search(
 
 @app.command()
 def score(
-    config: Config = None,
+    config: Config = None,  # noqa: ARG001  # read by its callback
     data: Data = "digits",
     data_root: DataRoot = None,
     image_size: ImageSize = None,
@@ -211,7 +218,9 @@ def score(
     seed: Seed = 0,
     batch_size: BatchSize = 64,
     jobs: Jobs = -1,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write, and to go on with.")] = Path("scores.parquet"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write, and to go on with.")] = Path(
+        "scores.parquet"
+    ),
     as_json: Json = False,
 ) -> None:
     """Score architectures without training; stopped at any moment, the same command goes on where it was."""
@@ -223,7 +232,9 @@ def score(
     where = _space(space, space_set, images)
     size = where.size()
     chosen = (
-        where.sample(pool if size is None else min(pool, size), seed) if architectures is None else _lines(architectures)
+        where.sample(pool if size is None else min(pool, size), seed)
+        if architectures is None
+        else _lines(architectures)
     )
     with SearchProgress("scoring", quiet=as_json) as progress:
         table = score_pool(

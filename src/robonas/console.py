@@ -1,10 +1,12 @@
-"""What the command line shows: progress bars, tables and the final words. Everything for people goes to stderr, results to stdout."""
+"""What the command line shows: progress bars, tables and the final words.
+
+What is said while working goes to stderr, results to stdout.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.panel import Panel
@@ -24,6 +26,7 @@ from rich.text import Text
 from robonas.study import Event, QueryFinished, QueryStarted, QueryStep, ScoringProgress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     from robonas.results import Query, SearchResult
@@ -34,7 +37,9 @@ err = Console(stderr=True, highlight=False)
 
 
 class SearchProgress:
-    """Three bars with the time left: scoring, the search, and the training in flight; a plain line a query where there is no terminal.
+    """Three bars with the time left: scoring, the search, and the training in flight.
+
+    A plain line a query where there is no terminal.
 
     Args:
         title: Written before the bar of the search, such as the strategy's name.
@@ -61,11 +66,13 @@ class SearchProgress:
         self._training: TaskID | None = None
         self._best: float | None = None
 
-    def __enter__(self) -> SearchProgress:
+    def __enter__(self) -> Self:
         self._bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._training is not None:
             self._bars.remove_task(self._training)
         self._bars.stop()
@@ -88,7 +95,9 @@ class SearchProgress:
     def scoring(self, done: int, total: int) -> None:
         """Show how many networks have been scored."""
         if self._scoring is None:
-            self._scoring = self._bars.add_task("scoring", total=total, completed=done, note="networks without training")
+            self._scoring = self._bars.add_task(
+                "scoring", total=total, completed=done, note="networks without training"
+            )
             if not self._quiet and not err.is_terminal and done < total:
                 err.print(f"scoring {total - done} of {total} networks", soft_wrap=True)
         self._bars.update(self._scoring, total=total, completed=done)
@@ -107,7 +116,8 @@ class SearchProgress:
         if self._search is not None:
             self._bars.update(self._search, completed=query.number, note="" if best is None else f"best {best:.4f}")
         if not self._quiet:
-            line = f"{self._title:<8} {query.number:>3}  {query.phase:<8} {told}{star}  {query.seconds:5.1f} s  {query.architecture}"
+            head = f"{self._title:<8} {query.number:>3}  {query.phase:<8} {told}{star}"
+            line = f"{head}  {query.seconds:5.1f} s  {query.architecture}"
             self._bars.console.print(Text(line), soft_wrap=not err.is_terminal, overflow="ellipsis", no_wrap=True)
 
 
@@ -116,7 +126,7 @@ def print_json(value: Any) -> None:
     out.out(json.dumps(value, indent=2, default=str, ensure_ascii=False))
 
 
-def print_table(title: str, rows: Sequence[Mapping[str, Any]], *, columns: Iterable[str] | None = None) -> None:
+def print_table(title: str, rows: Sequence[Mapping[Any, Any]], *, columns: Iterable[str] | None = None) -> None:
     """Rows of equal keys as a table on stdout."""
     names = list(columns or (rows[0] if rows else ()))
     table = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
@@ -137,29 +147,34 @@ def _cell(value: object) -> str:
 def print_scores(table: ScoreTable) -> None:
     """The summary of a table of scores, with what a user should know before trusting it."""
     summary = table.summary().reset_index()
-    print_table(f"Scores of {len(table):,} architectures ({len(table.distinct()):,} different networks)", summary.to_dict("records"))
+    print_table(
+        f"Scores of {len(table):,} architectures ({len(table.distinct()):,} different networks)",
+        summary.to_dict("records"),
+    )
     for sentence in table.warnings():
         err.print(f"[yellow]Warning:[/] {sentence}", soft_wrap=True)
 
 
 def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -> None:
     """The winner, what it is made of, what the search learned and whether it was worth it."""
-    size = result.size()
+    size, n = result.size(), len(result.queries)
     body = Table.grid(padding=(0, 2))
     body.add_column(style="dim")
     body.add_column(overflow="fold")
     rows = {
         "architecture": result.text,
-        result.value_name: f"{result.value:.4f}  (query {result.best.number} of {len(result.queries)}, {result.best.phase})",
+        result.value_name: f"{result.value:.4f}  (query {result.best.number} of {n}, {result.best.phase})",
         "size": f"{size['parameters']:,.0f} parameters, {size['macs'] / 1e6:,.2f} million multiply-adds",
-        "cost": f"{len(result.queries)} evaluations in {result.seconds:.1f} s; {len(result.scores):,} candidates scored in "
-        f"{result.scores.seconds():.1f} CPU s",
+        "cost": f"{n} evaluations in {result.seconds:.1f} s; "
+        f"{len(result.scores):,} candidates scored in {result.scores.seconds():.1f} CPU s",
     }
     if result.weights is not None:
         ordered = sorted(result.weights.items(), key=lambda entry: -abs(entry[1]))
         rows["learned weights"] = "  ".join(f"{name} {weight:+.2f}" for name, weight in ordered)
     if result.n_explored is not None:
-        rows["explored"] = f"{result.n_explored} queries to learn the weights, {len(result.queries) - result.n_explored} to use them"
+        rows["explored"] = (
+            f"{result.n_explored} queries to learn the weights, {len(result.queries) - result.n_explored} to use them"
+        )
     if result.stop_reason != "budget spent":
         rows["stopped"] = result.stop_reason
     if result.parameters_file is not None:
@@ -175,7 +190,10 @@ def verdict(result: SearchResult, baseline: SearchResult) -> str:
     """Who won, said plainly."""
     ours, theirs = result.value, baseline.value
     gap = ours - theirs if result.direction == "maximize" else theirs - ours
-    told = f"{result.strategy} {ours:.4f}, {baseline.strategy} {theirs:.4f} ({result.value_name}, {len(baseline.queries)} evaluations each)"
+    told = (
+        f"{result.strategy} {ours:.4f}, {baseline.strategy} {theirs:.4f} "
+        f"({result.value_name}, {len(baseline.queries)} evaluations each)"
+    )
     if gap == 0:
         return f"A draw: {told}. One seed proves little either way."
     winner = result.strategy if gap > 0 else baseline.strategy

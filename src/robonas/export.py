@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +10,9 @@ from robonas.errors import ConfigError, StudyError
 from robonas.files import replacing
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+
     from robonas.results import SearchResult
 
 
@@ -20,8 +21,9 @@ def export(result: SearchResult, path: str | os.PathLike[str]) -> Path:
 
     Args:
         result: A search.
-        path: ``.json`` for everything about the result, ``.csv`` for one line a query, ``.safetensors`` for the trained parameters, ``.pt2`` for the
-            trained network as a program of `torch.export`, which PyTorch loads without robonas and without the code that built it.
+        path: ``.json`` for everything about the result, ``.csv`` for one line a query, ``.safetensors`` for the trained
+            parameters, ``.pt2`` for the trained network as a program of `torch.export`, which PyTorch loads without
+            robonas and without the code that built it.
 
     Returns:
         The path.
@@ -65,7 +67,9 @@ def _program(result: SearchResult, path: Path) -> None:
     try:
         program = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
     except Exception as error:
-        raise StudyError(f"PyTorch cannot export this network as a program ({error}). Export its parameters as .safetensors.") from error
+        raise StudyError(
+            f"PyTorch cannot export this network as a program ({error}). Export its parameters as .safetensors."
+        ) from error
     with path.open("wb") as stream:
         torch.export.save(program, stream)
 

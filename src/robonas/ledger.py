@@ -1,7 +1,8 @@
 """The record of a search in its Optuna study: what was asked, by whom, and what came back.
 
-Each query is one Optuna trial. Its parameters are the architecture's choices, its intermediate values the learning curve, so that Optuna's dashboard shows both;
-its user attributes hold the rest. A trial enters the storage in one transaction, and whatever state a stop leaves it in tells how to go on:
+Each query is one Optuna trial. Its parameters are the architecture's choices, its intermediate values the learning
+curve, so that Optuna's dashboard shows both; its user attributes hold the rest. A trial enters the storage in one
+transaction, and whatever state a stop leaves it in tells how to go on:
 
     waiting              asked, not begun            → begun by the next worker
     running, worker gone begun, not finished         → begun again, with the same seed, so with the same end
@@ -14,7 +15,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from robonas.errors import StudyError
@@ -25,6 +25,8 @@ from robonas.storage import storage_errors, worker_is_gone, worker_token
 from robonas.strategies.base import Proposal, Trial
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import optuna
     from optuna.trial import FrozenTrial
 
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
 SETTINGS = "robonas"
 """User attribute of a study that is ours."""
 _ACTIVE: set[tuple[str, str, int]] = set()
-"""Trials at work in this process: what tells an interrupted evaluation from a running one when a notebook calls `search` again."""
+"""Trials at work in this process: what tells an interrupted evaluation from a running one when a notebook calls
+`search` again."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ class Ledger:
         name: Of the study.
         direction: Of the objective's values.
         settings: What must be equal to go on with a study; JSON values.
-        folder: Where the best network's parameters are kept, and the lock by which workers take turns; None for neither.
+        folder: Where the best network's parameters are kept, and the lock by which workers take turns; None for
+            neither.
 
     Raises:
         StudyError: There is a study of that name with other settings, or one that robonas did not make.
@@ -124,7 +128,9 @@ class Ledger:
 
     def _compare(self, found: Mapping[str, Any] | None) -> None:
         if found is None:
-            raise StudyError(f"Study '{self.name}' in '{self._place}' was not made by robonas. Choose another name or storage.")
+            raise StudyError(
+                f"Study '{self.name}' in '{self._place}' was not made by robonas. Choose another name or storage."
+            )
         changed = list(differences(found, self.settings))
         if changed:
             raise StudyError(
@@ -196,7 +202,9 @@ class Ledger:
         for number, trial in enumerate(self._trials(), 1):
             if trial.number == ticket.trial.number:
                 return _as_query(number, trial)
-        raise StudyError(f"Trial {ticket.trial.number} of study '{self.name}' has vanished; another program deleted it.")
+        raise StudyError(
+            f"Trial {ticket.trial.number} of study '{self.name}' has vanished; another program deleted it."
+        )
 
     def best(self) -> float | None:
         """The best value so far, in the objective's own direction."""
@@ -205,7 +213,9 @@ class Ledger:
 
     # ── asking ──
 
-    def next(self, propose: Callable[[Sequence[Trial]], Proposal], candidates: Sequence[Candidate], limit: int) -> Ticket | None:
+    def next(
+        self, propose: Callable[[Sequence[Trial]], Proposal], candidates: Sequence[Candidate], limit: int
+    ) -> Ticket | None:
         """The next evaluation to do: one that a stop has left, else a new one; None when the budget is spent.
 
         Args:
@@ -228,8 +238,11 @@ class Ledger:
     def _abandoned(self, trial: FrozenTrial) -> bool:
         token = trial.user_attrs.get("worker")
         if token == worker_token():
-            return (self._place, self.name, trial.number) not in _ACTIVE
+            return self._key(trial.number) not in _ACTIVE
         return worker_is_gone(token)
+
+    def _key(self, number: int) -> tuple[str, str, int]:
+        return self._place, self.name, number
 
     def _enqueue(self, proposal: Proposal, candidate: Candidate) -> None:
         self._study.enqueue_trial(
@@ -249,6 +262,7 @@ class Ledger:
         import optuna
 
         trial = optuna.Trial(self._study, trial_id)
+        _ACTIVE.add(self._key(trial.number))
         trial.set_user_attr("worker", worker_token())
         if before is None or len(before.params) < len(trial.user_attrs["options"]):
             for name, options in trial.user_attrs["options"].items():
@@ -259,13 +273,11 @@ class Ledger:
 
     @contextlib.contextmanager
     def working(self, ticket: Ticket) -> Iterator[None]:
-        """Within: this process is at work on the trial."""
-        key = (self._place, self.name, ticket.trial.number)
-        _ACTIVE.add(key)
+        """Until the end of the block, this process is at work on the trial, as since `next` gave the ticket."""
         try:
             yield
         finally:
-            _ACTIVE.discard(key)
+            _ACTIVE.discard(self._key(ticket.trial.number))
 
     def report(self, ticket: Ticket, point: CurvePoint) -> None:
         """Record a step of the evaluation."""
@@ -279,7 +291,11 @@ class Ledger:
             ticket.trial.set_user_attr("seconds", float(answer.seconds))
             ticket.trial.set_user_attr("curve", [[p.step, p.steps, p.value, p.loss, p.seconds] for p in answer.curve])
             best = self.best()
-            if answer.parameters is not None and self._folder and (best is None or self._sign * (answer.value - best) > 0):
+            if (
+                answer.parameters is not None
+                and self._folder
+                and (best is None or self._sign * (answer.value - best) > 0)
+            ):
                 self._keep(ticket.trial.user_attrs["architecture"], answer)
             self._study.tell(ticket.trial, float(answer.value))
 
@@ -290,7 +306,11 @@ class Ledger:
         assert answer.parameters is not None
         with replacing(self._folder / parameters_file(self.name)) as temporary:
             tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in answer.parameters.items()}
-            save_file(tensors, temporary, metadata={"architecture": architecture, "study": self.name, "value": repr(answer.value)})
+            save_file(
+                tensors,
+                temporary,
+                metadata={"architecture": architecture, "study": self.name, "value": repr(answer.value)},
+            )
 
     def fail(self, ticket: Ticket, reason: str, seconds: float = 0.0) -> None:
         """Record that the evaluation failed, and why."""

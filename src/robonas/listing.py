@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 Row = dict[str, Any]
 
@@ -31,7 +33,9 @@ def spaces() -> list[Row]:
     """Every search space."""
     from robonas.spaces import SPACES
 
-    return [{"name": name, "about": _first_line(entry), "settings": _parameters(entry)} for name, entry in SPACES.items()]
+    return [
+        {"name": name, "about": _first_line(entry), "settings": _parameters(entry)} for name, entry in SPACES.items()
+    ]
 
 
 def strategies() -> list[Row]:
@@ -54,7 +58,8 @@ def datasets() -> list[Row]:
     from robonas.datasets import DATASETS
 
     return [
-        {"name": f"{name}:{entry.place}" if entry.place else name, "about": entry.meaning} for name, entry in DATASETS.items()
+        {"name": f"{name}:{entry.place}" if entry.place else name, "about": entry.meaning}
+        for name, entry in DATASETS.items()
     ]
 
 
@@ -64,7 +69,11 @@ def _first_line(entry: object) -> str:
 
 def _parameters(entry: Callable[..., object]) -> str:
     parameters = inspect.signature(entry).parameters.values()
-    told = [f"{p.name}={p.default!r}" if p.default is not p.empty else p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+    told = [
+        f"{p.name}={p.default!r}" if p.default is not p.empty else p.name
+        for p in parameters
+        if p.kind is not p.VAR_KEYWORD
+    ]
     return ", ".join(told)
 
 

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from robonas.errors import StudyError
-from robonas.objectives.base import CurvePoint
 from robonas.strategies.base import Summary
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from robonas.architecture import Architecture
+    from robonas.objectives.base import CurvePoint
     from robonas.scores import ScoreTable
     from robonas.spaces import SearchSpace
 
@@ -136,7 +137,7 @@ class SearchResult:
 
     @property
     def n_explored(self) -> int | None:
-        """T0: queries spent on learning the weights, an outcome of the search; None for strategies without that phase."""
+        """T0: queries spent on learning the weights, an outcome; None for strategies without that phase."""
         return self.summary.n_explored
 
     @property
@@ -169,7 +170,7 @@ class SearchResult:
         return frame
 
     def combined(self) -> NDArray[np.float64] | None:
-        """The learned combined metric of every row of `scores`, higher is better; None for strategies that learn none."""
+        """The learned combined metric of every row of `scores`, higher is better; None where none is learned."""
         return self.summary.combined
 
     def build(self, *, trained: bool = True) -> nn.Module:
@@ -197,7 +198,8 @@ class SearchResult:
 
         if self.parameters_file is None:
             raise StudyError(
-                f"Study '{self.study}' kept no trained parameters: it ran in memory or on recorded values. Use `build(trained=False)`."
+                f"Study '{self.study}' kept no trained parameters: it ran in memory or on recorded values. "
+                "Use `build(trained=False)`."
             )
         parameters: dict[str, Tensor] = load_file(self.parameters_file)
         return parameters
@@ -255,7 +257,8 @@ def network_size(build: Callable[[], nn.Module], input_shape: tuple[int, ...]) -
     """How large a network is, without running it on real memory.
 
     Returns:
-        ``parameters``, and ``macs``: multiply-accumulates for one sample, half the operations that PyTorch's own counter finds.
+        ``parameters``, and ``macs``: multiply-accumulates for one sample, half the operations that PyTorch's own
+        counter finds.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import platform
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +20,9 @@ from robonas.errors import ScoreTableError
 from robonas.files import replacing
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from robonas.metrics import Score
@@ -88,12 +89,14 @@ def _brief(value: object) -> str:
 class ScoreTable:
     """Raw scores of a pool of architectures.
 
-    A score is the metric's own value. NaN means undefined here, and `reason` says why. Scaling, and what NaN becomes, belong to the strategy.
+    A score is the metric's own value. NaN means undefined here, and `reason` says why. Scaling, and what NaN becomes,
+    belong to the strategy.
     """
 
     frame: pd.DataFrame
-    """One row an architecture, in the order of the pool: ``architecture`` and ``canonical`` (texts of the space), a column a metric with its scores, and for each
-    metric ``reason:NAME`` (None where there is a score) and ``seconds:NAME`` (CPU seconds)."""
+    """One row an architecture, in the order of the pool: ``architecture`` and ``canonical`` (texts of the space), a
+    column a metric with its scores, and for each metric ``reason:NAME`` (None where there is a score) and
+    ``seconds:NAME`` (CPU seconds)."""
     metrics: tuple[str, ...]
     """Names of the metrics, in the order of the columns."""
     provenance: Mapping[str, Any]
@@ -134,7 +137,11 @@ class ScoreTable:
         return float(self.frame.iloc[self.distinct()][[_SECONDS + name for name in self.metrics]].to_numpy().sum())
 
     def summary(self) -> pd.DataFrame:
-        """One row a metric: ``defined`` and ``undefined`` counts, ``minimum``, ``median``, ``maximum``, ``seconds`` in all, and the commonest ``reason``."""
+        """One row a metric.
+
+        Counts ``defined`` and ``undefined``, ``minimum``, ``median``, ``maximum``, ``seconds`` in all, and the
+        commonest ``reason``.
+        """
         rows = []
         first = self.frame.iloc[self.distinct()]
         for name in self.metrics:
@@ -159,11 +166,13 @@ class ScoreTable:
         for name, row in self.summary().iterrows():
             if row["undefined"] * 2 > len(self):
                 sentences.append(
-                    f"Metric {name!r} is undefined for {row['undefined']:,} of {len(self):,} architectures: {row['reason']}"
+                    f"Metric {name!r} is undefined for {row['undefined']:,} of {len(self):,} architectures: "
+                    f"{row['reason']}"
                 )
             elif row["minimum"] == row["maximum"] and len(self) > 1:
                 sentences.append(
-                    f"Metric {name!r} has the same score for all architectures ({row['minimum']:.6g}): it cannot tell them apart."
+                    f"Metric {name!r} has the same score for all architectures ({row['minimum']:.6g}): "
+                    "it cannot tell them apart."
                 )
         return sentences
 
@@ -250,6 +259,6 @@ class ScoreTable:
             columns[name] = [score.value for score in found]
             columns[_REASON + name] = [score.reason if math.isnan(score.value) else None for score in found]
             columns[_SECONDS + name] = [score.seconds for score in found]
-        types = {name: np.float64 for name in metrics} | {_SECONDS + name: np.float64 for name in metrics}
+        types = dict.fromkeys(metrics, np.float64) | {_SECONDS + name: np.float64 for name in metrics}
         frame = pd.DataFrame(columns).astype(types | {_REASON + name: object for name in metrics})
         return cls(frame, tuple(metrics), origin)

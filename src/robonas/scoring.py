@@ -6,18 +6,19 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
-from robonas.architecture import Architecture
 from robonas.errors import ConfigError, NasError, NetworkError, ScoreTableError
 from robonas.metrics import Metric, Score, compute, resolve_metrics
 from robonas.scores import ScoreTable, check_provenance, provenance
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
     from torch import Tensor
 
+    from robonas.architecture import Architecture
     from robonas.batch import Batch
     from robonas.spaces import SearchSpace
 
@@ -45,11 +46,13 @@ def score(
 ) -> ScoreTable:
     """Score every architecture of a pool by every metric.
 
-    Each isomorphism class is built and scored once, with parameters seeded by its canonical text, so that a score depends on the architecture, the batch and the
-    seed, and not on the pool, its order, the number of processes or a restart. Every process computes with one thread, for the same reason.
+    Each isomorphism class is built and scored once, with parameters seeded by its canonical text, so that a score
+    depends on the architecture, the batch and the seed, and not on the pool, its order, the number of processes or a
+    restart. Every process computes with one thread, for the same reason.
 
-    With a `cache`, results are appended to ``CACHE.partial`` as they come; the file itself is written when all are there. A run that was stopped at any
-    moment goes on where it was, and a larger pool or more metrics compute only what is new.
+    With a `cache`, results are appended to ``CACHE.partial`` as they come; the file itself is written when all are
+    there. A run that was stopped at any moment goes on where it was, and a larger pool or more metrics compute only
+    what is new.
 
     Args:
         space: Reads texts, and builds the networks.
@@ -63,7 +66,8 @@ def score(
         progress: Called with the classes done and the classes in all, at the start and whenever some are done.
 
     Returns:
-        The scores in the order of the pool. A metric that fails on a network, and a network that cannot be built, give NaN with the reason.
+        The scores in the order of the pool. A metric that fails on a network, and a network that cannot be built, give
+        NaN with the reason.
 
     Raises:
         ArchitectureError: A text or an architecture that is not of this space.
@@ -79,7 +83,7 @@ def score(
         raise ConfigError("The pool must have at least one architecture; got none.")
     if batch.input_shape != space.input_shape or batch.n_classes != space.n_classes:
         raise ConfigError(
-            f"The batch must have inputs of shape {space.input_shape} and {space.n_classes} classes, as the search space; "
+            f"The batch must have inputs of shape {space.input_shape} and {space.n_classes} classes, as the space; "
             f"got {batch.input_shape} and {batch.n_classes}."
         )
     origin = provenance(space.name, space.settings, batch.fingerprint(), seed)
@@ -164,7 +168,8 @@ def _run(
                 del left[text]
             yield results
     except TerminatedWorkerError:
-        # Some architecture kills its process, by memory as a rule. One at a time finds out which; the others lose nothing.
+        # Some architecture kills its process, by memory as a rule. One at a time finds out which; the others lose
+        # nothing.
         for text, metrics in list(left.items()):
             try:
                 yield from map_chunks([[(text, metrics)]], 2)
@@ -227,7 +232,7 @@ class _Journal:
         self._origin = origin
         self._stream: IO[str] | None = None
 
-    def __enter__(self) -> _Journal:
+    def __enter__(self) -> Self:
         if self._path is None:
             return self
         if self._path.exists():
@@ -272,7 +277,7 @@ class _Journal:
                     found[name] = Score(row[name], reason if isinstance(reason, str) else None, row[f"seconds:{name}"])
 
     def _replay(self, partial: Path) -> int | None:
-        """Take the lines of a journal; returns how many bytes of it are whole, or None where not even its first line is."""
+        """Take the lines of a journal; returns how many bytes of it are whole, or None where no line is."""
         size = 0
         with partial.open("rb") as stream:
             for number, line in enumerate(stream, 1):
@@ -288,7 +293,8 @@ class _Journal:
                             found[name] = Score(math.nan if value is None else value, reason, seconds)
                 except (KeyError, TypeError, json.JSONDecodeError) as error:
                     raise ScoreTableError(
-                        f"Line {number} of '{partial}' is damaged ({error}). Restore the file, or delete it to score its architectures again."
+                        f"Line {number} of '{partial}' is damaged ({error}). "
+                        "Restore the file, or delete it to score its architectures again."
                     ) from error
                 size += len(line)
         if size == 0:

@@ -7,16 +7,18 @@ import os
 import socket
 import sqlite3
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robonas.errors import StudyError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import optuna
 
+PATIENCE_S = 10.0
+"""How long to wait for another program that writes to a SQLite file."""
 DATABASE = "study.db"
 """Name of the SQLite file in a search's folder."""
 
@@ -30,12 +32,14 @@ def open_storage(url: str | None) -> optuna.storages.BaseStorage:
     """The storage of an URL; one in memory for None.
 
     Args:
-        url: Anything that Optuna takes: ``sqlite:///FILE``, ``postgresql://…``, ``redis://…``, a path of a journal file.
+        url: Anything that Optuna takes: ``sqlite:///FILE``, ``postgresql://…``, ``redis://…``, a path of a journal
+            file.
 
     Raises:
         StudyError: The storage is locked, damaged, of something else, or cannot be reached or written.
     """
     import optuna
+    from optuna.storages.journal import JournalFileBackend
 
     if url is None:
         return optuna.storages.InMemoryStorage()
@@ -44,10 +48,12 @@ def open_storage(url: str | None) -> optuna.storages.BaseStorage:
     try:
         with storage_errors(url):
             if "://" not in url:
-                return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(url))
+                return optuna.storages.JournalStorage(JournalFileBackend(url))
             return optuna.storages.get_storage(url)
     except ImportError as error:
-        raise StudyError(f"Storage '{url}' needs a database driver that is not installed ({error}). Install it with pip.") from error
+        raise StudyError(
+            f"Storage '{url}' needs a database driver that is not installed ({error}). Install it with pip."
+        ) from error
     except (ValueError, RuntimeError) as error:  # an URL that is none, or a study of another version of Optuna
         raise error if isinstance(error, StudyError) else StudyError(_sentence(url, str(error))) from error
 
@@ -63,11 +69,13 @@ def _check_sqlite(path: Path) -> None:
                 f"Cannot write the study '{path}': {error.strerror}. Name a folder that you may write to."
             ) from error
     if not os.access(path, os.R_OK | os.W_OK):
-        raise StudyError(f"Cannot write the study '{path}': permission denied. Change its permissions, or name another folder.")
+        raise StudyError(
+            f"Cannot write the study '{path}': permission denied. Change its permissions, or name another folder."
+        )
     if path.stat().st_size == 0:
         return
     try:
-        with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection:
+        with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE_S)) as connection:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             connection.execute("BEGIN IMMEDIATE")  # fails while another program holds the file
@@ -82,7 +90,7 @@ def _check_sqlite(path: Path) -> None:
         raise StudyError(f"'{path}' is a SQLite file, but not an Optuna study. Name another file or folder.")
 
 
-_RESTORE = "Restore it from a copy, or name another folder to start again; scores that were computed are kept in their own file."
+_RESTORE = "Restore it from a copy, or name another folder to start again; scores are kept in their own file."
 
 
 def _sentence(place: str, trouble: str) -> str:
@@ -90,10 +98,13 @@ def _sentence(place: str, trouble: str) -> str:
     if "locked" in low:
         return f"Study '{place}' is locked by another program. Close the program that writes to it, and run again."
     if "full" in low or "no space" in low:
-        return f"No room to write study '{place}': the disk is full. Make room and run again; finished evaluations are kept."
+        return f"No room for study '{place}': the disk is full. Make room and run again; finished evaluations are kept."
     if "readonly" in low or "read-only" in low or "permission" in low or "unable to open" in low:
         return f"Cannot write study '{place}' ({trouble}). Change its permissions, or name another folder."
-    return f"Study '{place}' cannot be used ({trouble}). Check that it is reachable and not damaged; finished evaluations are kept."
+    return (
+        f"Study '{place}' cannot be used ({trouble}). "
+        "Check that it is reachable and not damaged; finished evaluations are kept."
+    )
 
 
 @contextlib.contextmanager
@@ -116,7 +127,9 @@ def storage_errors(place: str) -> Iterator[None]:
 
 
 def worker_token(pid: int | None = None) -> str | None:
-    """A text that names one running process: host, process number and start time, so that a reused number is not taken for it.
+    """A text that names one running process: host, process number and start time.
+
+    The time tells it from a later process with the same number.
 
     Returns:
         None where there is no such process on this host.
@@ -135,7 +148,7 @@ def worker_is_gone(token: str | None) -> bool:
 
 
 def _started(pid: int) -> str | None:
-    if sys.platform.startswith("linux"):
+    if Path("/proc/self/stat").exists():
         try:
             content = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         except OSError:

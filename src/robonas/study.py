@@ -1,21 +1,21 @@
-"""The one loop: ask the strategy, evaluate, tell; an Optuna study underneath, so that any stop loses at most the evaluation in flight."""
+"""The one loop: ask the strategy, evaluate, tell.
+
+An Optuna study lies underneath, so that any stop loses at most the evaluation in flight.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from robonas.architecture import Architecture
 from robonas.errors import ArchitectureError, ConfigError, MetricError, NasError, ObjectiveError, StudyError
 from robonas.ledger import Candidate, Ledger, Ticket
 from robonas.metrics import Metric, resolve_metrics
-from robonas.objectives.base import CurvePoint, Evaluation, Objective
 from robonas.results import Query, SearchResult, StopReason
 from robonas.scores import ScoreTable
 from robonas.scoring import score, texts
@@ -26,11 +26,14 @@ from robonas.strategies.base import Problem
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from robonas.architecture import Architecture
     from robonas.batch import Batch
+    from robonas.objectives.base import CurvePoint, Evaluation, Objective
 
 PAPER_METRICS = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov")
 """The six of He et al., ICLR 2024: what a search combines unless told otherwise."""
@@ -100,9 +103,12 @@ def search(
     output: Callable[[Any], Tensor] | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> SearchResult:
-    """Find a good network: score a pool without training, then spend the budget on the candidates that the strategy asks for.
+    """Find a good network.
 
-    Stopped at any moment and called again with the same arguments, it goes on where it was, and ends as it would have without the stop. Several
+    Scores a pool without training, then spends the budget on the candidates that the strategy asks for.
+
+    Stopped at any moment and called again with the same arguments, it goes on where it was, and ends as it would have
+    without the stop. Several
     processes may run the same search at once: they share the budget, and no candidate is evaluated twice.
 
     Args:
@@ -116,7 +122,8 @@ def search(
         batch: What the metrics see; drawn from the objective's own data where that has some.
         batch_size: How many samples to draw for it.
         n_jobs: Processes for scoring; see `score`. The result does not depend on it.
-        folder: Where to keep the study (SQLite), the scores and the best network's parameters; None keeps everything in memory.
+        folder: Where to keep the study (SQLite), the scores and the best network's parameters; None keeps everything in
+            memory.
         storage: Another Optuna storage for the study, such as a PostgreSQL URL.
         name: Of the study in its storage.
         output: From what a network returns to its logits, for the metrics.
@@ -126,7 +133,8 @@ def search(
         The winner and everything that led to it.
 
     Raises:
-        ConfigError: A budget below 1, a pool that is empty or smaller than the budget, no score at all, or settings that contradict.
+        ConfigError: A budget below 1, a pool that is empty or smaller than the budget, no score at all, or settings
+            that contradict.
         StudyError: The study is damaged, locked, or was made with other settings.
         ScoreTableError: The scores' file is damaged, or of other settings.
         UnknownNameError: No such metric or strategy.
@@ -138,11 +146,13 @@ def search(
         raise ConfigError(f"`budget` must be at least 1 evaluation; got {budget}.")
     resolved = resolve_metrics(metrics) if chosen.uses_scores else ()
     pairs, whole = _pool(space, pool, seed)
+    if not pairs:
+        raise ConfigError("The pool must have at least one architecture; got none.")
     n_classes = len({canonical for _, canonical in pairs})
     if n_classes < budget and not whole:
         raise ConfigError(
-            f"The pool holds {n_classes} different networks ({len(pairs)} architectures), fewer than the budget of {budget}. "
-            "Enlarge the pool or lower the budget."
+            f"The pool holds {n_classes} different networks ({len(pairs)} architectures), "
+            f"fewer than the budget of {budget}. Enlarge the pool or lower the budget."
         )
     place = Path(folder) if folder is not None else None
     backing = open_storage(storage or (storage_url(place) if place else None))
@@ -160,15 +170,20 @@ def search(
     problem = _problem(space, table, budget, seed, resolved)
     candidates = _candidates(space, table)
     while ticket := ledger.next(lambda history: chosen.ask(problem, history), candidates, problem.limit):
-        query = ledger.query(ticket)
-        tell(QueryStarted(query, problem.limit))
-        _evaluate(ledger, ticket, query, space, objective, seed, tell)
-        tell(QueryFinished(ledger.query(ticket), ledger.best()))
+        with ledger.working(ticket):
+            query = ledger.query(ticket)
+            tell(QueryStarted(query, problem.limit))
+            _evaluate(ledger, ticket, query, space, objective, seed, tell)
+            tell(QueryFinished(ledger.query(ticket), ledger.best()))
     return _result(ledger, space, table, chosen, problem, place)
 
 
 def load_result(
-    folder: str | os.PathLike[str], name: str = "search", *, storage: str | None = None, space: SearchSpace | None = None
+    folder: str | os.PathLike[str],
+    name: str = "search",
+    *,
+    storage: str | None = None,
+    space: SearchSpace | None = None,
 ) -> SearchResult:
     """What a search has found so far, finished or not, read from its folder.
 
@@ -185,7 +200,9 @@ def load_result(
     place = Path(folder)
     url = storage or storage_url(place)
     if storage is None and not (place / DATABASE).is_file():
-        raise StudyError(f"There is no search in '{place}': '{place / DATABASE}' does not exist. Name the folder of a search.")
+        raise StudyError(
+            f"There is no search in '{place}': '{place / DATABASE}' does not exist. Name the folder of a search."
+        )
     ledger = Ledger.load(open_storage(url), name, folder=place)
     settings = ledger.settings
     if space is None:
@@ -197,7 +214,12 @@ def load_result(
         raise StudyError(f"The search in '{place}' has no scores yet; run it to go on.") from error
     budget = max(ledger.budget, len(ledger.history()))
     problem = Problem(
-        table.scores[table.distinct()], table.metrics, budget, settings["seed"], tuple(settings["higher_is_better"]), _codes(space, table)
+        table.scores[table.distinct()],
+        table.metrics,
+        budget,
+        settings["seed"],
+        tuple(settings["higher_is_better"]),
+        _codes(space, table),
     )
     return _result(ledger, space, table, strategy, problem, place)
 
@@ -207,7 +229,9 @@ def scores_file(name: str) -> str:
     return f"{name}.scores.parquet"
 
 
-def _pool(space: SearchSpace, pool: int | Iterable[Architecture | str], seed: int) -> tuple[list[tuple[str, str]], bool]:
+def _pool(
+    space: SearchSpace, pool: int | Iterable[Architecture | str], seed: int
+) -> tuple[list[tuple[str, str]], bool]:
     """Texts of the candidates and of their canonical forms, and whether these are all that the space has."""
     size = space.size()
     if isinstance(pool, int):
@@ -223,7 +247,10 @@ def _pool(space: SearchSpace, pool: int | Iterable[Architecture | str], seed: in
 def _batch(batch: Batch | None, objective: Objective, size: int, seed: int) -> Batch:
     seen = batch if batch is not None else objective.batch(size, seed)
     if seen is None:
-        raise ConfigError(f"Objective {objective.name!r} has no data to draw a batch from. Pass `batch`, or a strategy without metrics.")
+        raise ConfigError(
+            f"Objective {objective.name!r} has no data to draw a batch from. "
+            "Pass `batch`, or a strategy without metrics."
+        )
     return seen
 
 
@@ -251,7 +278,9 @@ def _scores(
     )
     if np.isnan(table.scores).all():
         reasons = "; ".join(f"{name}: {row['reason']}" for name, row in table.summary().iterrows())
-        raise ConfigError(f"Every score of every architecture is undefined, so there is nothing to search by. {reasons}.")
+        raise ConfigError(
+            f"Every score of every architecture is undefined, so there is nothing to search by. {reasons}."
+        )
     return table
 
 
@@ -309,24 +338,25 @@ def _evaluate(
     seed: int,
     tell: Callable[[Event], None],
 ) -> None:
-    """Evaluate and record. What can only be the user's mistake ends the search; whatever else goes wrong is a failed trial."""
+    """Evaluate and record.
+
+    What can only be the user's mistake ends the search; whatever else goes wrong is a failed trial.
+    """
 
     def report(point: CurvePoint) -> None:
         ledger.report(ticket, point)
         tell(QueryStep(query, point))
 
-    with ledger.working(ticket):
-        try:
-            answer = objective.evaluate(space, space.parse(query.architecture), seed=seed, report=report)
-            answer = _checked(answer)
-        except (ObjectiveError, ArchitectureError, MetricError) as error:
-            ledger.fail(ticket, str(error))
-        except NasError:
-            raise
-        except Exception as error:  # noqa: BLE001  # a training can fail in any way, and costs its trial only
-            ledger.fail(ticket, f"{type(error).__name__}: {error}")
-        else:
-            ledger.complete(ticket, answer)
+    try:
+        answer = _checked(objective.evaluate(space, space.parse(query.architecture), seed=seed, report=report))
+    except (ObjectiveError, ArchitectureError, MetricError) as error:
+        ledger.fail(ticket, str(error))
+    except NasError:
+        raise
+    except Exception as error:  # noqa: BLE001  # a training can fail in any way, and costs its trial only
+        ledger.fail(ticket, f"{type(error).__name__}: {error}")
+    else:
+        ledger.complete(ticket, answer)
 
 
 def _checked(answer: Evaluation) -> Evaluation:
@@ -344,7 +374,9 @@ def _result(
         stop = "interrupted"
     summary = strategy.summarise(problem, history)
     if summary.combined is not None:
-        codes = table.frame["canonical"].factorize()[0]  # 0, 1, … in order of first appearance, as the distinct rows are
+        codes = table.frame["canonical"].factorize()[
+            0
+        ]  # 0, 1, … in order of first appearance, as the distinct rows are
         summary = replace(summary, combined=summary.combined[codes])
     objective = ledger.settings["objective"]
     return SearchResult(

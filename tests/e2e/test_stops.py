@@ -1,0 +1,90 @@
+"""Kill -9, in the middle of scoring and in the middle of a training: nothing but the work in flight is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.fakes import CHEAP, CountParameters, small_batch, small_space
+
+from robonas.study import load_result, search
+
+ROOT = Path(__file__).resolve().parents[2]
+SEARCH = """
+import sys
+from robonas.study import search
+from tests.fakes import CHEAP, CountParameters, small_space
+objective = CountParameters(delay={delay}, log={log!r})
+search(small_space(), objective, metrics=CHEAP, pool=30, budget=6, folder={folder!r}, n_jobs={jobs})
+"""
+SCORE = """
+from robonas.scoring import score
+from tests.fakes import CHEAP, small_batch, small_space
+space = small_space()
+score(space, space.sample(200, 0), CHEAP, small_batch(), cache={cache!r})
+"""
+
+
+def start(code: str) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+
+
+def wait_until(condition, child: subprocess.Popen, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert child.poll() is None, child.stderr.read().decode()
+        assert time.monotonic() < end, "the child did not get there in time"
+        time.sleep(0.02)
+
+
+def kill(child: subprocess.Popen) -> None:
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stderr.close()
+
+
+def told(result) -> list:
+    return [(q.architecture, q.phase, q.state, q.value, q.weights, q.curve) for q in result.queries]
+
+
+def test_a_search_killed_twice_ends_as_the_uninterrupted_one(tmp_path) -> None:
+    whole = search(small_space(), CountParameters(), metrics=CHEAP, pool=30, budget=6, folder=None)
+    log = tmp_path / "log.txt"
+    lines = lambda: log.read_text().splitlines() if log.exists() else []
+    folder = tmp_path / "run"
+    for begun in (2, 5):
+        child = start(SEARCH.format(delay=0.2, log=str(log), folder=str(folder), jobs=1))
+        wait_until(lambda: len(lines()) >= begun, child)  # noqa: B023
+        kill(child)
+    half = load_result(folder)
+    assert half.stop_reason == "interrupted"
+    assert 3 <= len(half.queries) <= 5
+    resumed = search(
+        small_space(), CountParameters(log=str(log)), metrics=CHEAP, pool=30, budget=6, folder=folder, n_jobs=2
+    )
+    assert told(resumed) == told(whole)
+    assert len(lines()) <= 6 + 2  # six trainings, and the two in flight once more
+
+
+def test_scoring_killed_goes_on_where_it_was(tmp_path) -> None:
+    from robonas.scoring import score
+
+    cache = tmp_path / "s.parquet"
+    partial = tmp_path / "s.parquet.partial"
+    child = start(SCORE.format(cache=str(cache)))
+    wait_until(lambda: partial.exists() and len(partial.read_bytes().splitlines()) > 20, child)
+    kill(child)
+    kept = partial.read_bytes().count(b"\n") - 1
+    assert not cache.exists()
+    space, told_of = small_space(), []
+    table = score(
+        space, space.sample(200, 0), CHEAP, small_batch(), cache=cache, progress=lambda done, _: told_of.append(done)
+    )
+    assert told_of[0] == kept
+    fresh = score(space, space.sample(200, 0), CHEAP, small_batch())
+    assert table.fingerprint() == fresh.fingerprint()

@@ -1,0 +1,278 @@
+"""Scoring a pool: what a score depends on, and what survives a stop."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from robonas.errors import ArchitectureError, ConfigError, NetworkError, ScoreTableError, UnknownNameError
+from robonas.scores import ScoreTable
+from robonas.scoring import score
+from tests.fakes import CHEAP, small_batch, small_space
+
+SPACE = small_space()
+POOL = SPACE.sample(10, seed=1)
+
+
+def test_scores_do_not_depend_on_order_pool_or_processes() -> None:
+    table = score(SPACE, POOL, CHEAP, small_batch())
+    backwards = score(SPACE, POOL[::-1], CHEAP, small_batch())
+    alone = score(SPACE, POOL[3:4], CHEAP, small_batch())
+    two = score(SPACE, POOL, CHEAP, small_batch(), n_jobs=2)
+    np.testing.assert_array_equal(backwards.scores[::-1], table.scores)
+    np.testing.assert_array_equal(alone.scores[0], table.scores[3])
+    np.testing.assert_array_equal(two.scores, table.scores)
+
+
+def test_scores_depend_on_the_seed() -> None:
+    one, two = (score(SPACE, POOL[:2], ("grad_norm",), small_batch(), seed=seed).scores for seed in (0, 1))
+    assert not np.allclose(one, two, equal_nan=True)
+
+
+def test_isomorphic_cells_are_scored_once() -> None:
+    calls = []
+
+    def spy(passes) -> float:
+        calls.append(1)
+        return float(passes.n_parameters) if hasattr(passes, "n_parameters") else 1.0
+
+    live = "|nor_conv_3x3~0|+|none~0|none~1|+|{}~0|nor_conv_3x3~1|none~2|"
+    dead = "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|{}~0|nor_conv_3x3~1|none~2|"  # 0→2 leads nowhere
+    table = score(SPACE, [live.format("none"), dead.format("none"), live.format("none")], [spy], small_batch())
+    assert len(calls) == 1
+    assert len(table) == 3
+    assert table.distinct().tolist() == [0]
+
+
+def test_accepts_texts_and_architectures() -> None:
+    text = SPACE.format(POOL[0])
+    np.testing.assert_array_equal(
+        score(SPACE, [text], CHEAP, small_batch()).scores, score(SPACE, POOL[:1], CHEAP, small_batch()).scores
+    )
+
+
+def test_leaves_generators_and_threads_alone() -> None:
+    batch = small_batch()
+    state, threads = torch.random.get_rng_state(), torch.get_num_threads()
+    score(SPACE, POOL[:2], CHEAP, batch)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
+
+
+def test_a_failing_metric_is_nan_with_the_reason() -> None:
+    def broken(passes) -> float:
+        raise RuntimeError("flat tyre")
+
+    table = score(SPACE, POOL[:2], [broken, "params"], small_batch())
+    assert np.isnan(table.scores[:, 0]).all()
+    assert np.isfinite(table.scores[:, 1]).all()
+    assert "flat tyre" in str(table.reason(0, "broken"))
+    assert "broken" in str(table.reason(0, "broken"))
+
+
+class Unbuildable(type(SPACE)):
+    """Raises for every cell whose first edge is a 1x1 convolution."""
+
+    def build(self, architecture):
+        if architecture["edge_0_1"] == "nor_conv_1x1":
+            raise ValueError("shapes do not fit")
+        return super().build(architecture)
+
+
+def test_a_network_that_cannot_be_built_is_nan_with_the_reason() -> None:
+    space = Unbuildable(**{**SPACE.settings, "input_shape": (1, 8, 8)})
+    good = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|nor_conv_3x3~1|none~2|"
+    table = score(space, [good.replace("nor_conv_3x3~0", "nor_conv_1x1~0"), good], ("params",), small_batch())
+    assert "cannot be built: ValueError: shapes do not fit" in str(table.reason(0, "params"))
+    assert np.isfinite(table.scores[1, 0])
+
+
+class Pair(torch.nn.Module):
+    """Returns logits and something else."""
+
+    def __init__(self, network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network(x), x
+
+
+class PairSpace(type(SPACE)):
+    """Networks that return a tuple."""
+
+    def build(self, architecture):
+        return Pair(super().build(architecture))
+
+
+def test_a_tuple_is_refused_before_the_first_score_and_welcome_with_a_hook() -> None:
+    space = PairSpace(**{**SPACE.settings, "input_shape": (1, 8, 8)})
+    with pytest.raises(NetworkError, match="output"):
+        score(space, POOL, ("grad_norm",), small_batch())
+    table = score(space, POOL[:3], ("grad_norm",), small_batch(), output=lambda pair: pair[0])
+    np.testing.assert_allclose(table.scores, score(SPACE, POOL[:3], ("grad_norm",), small_batch()).scores)
+
+
+def test_bad_input_is_told_before_anything_is_built() -> None:
+    with pytest.raises(ConfigError, match="at least one architecture"):
+        score(SPACE, [], CHEAP, small_batch())
+    with pytest.raises(ConfigError, match="metric"):
+        score(SPACE, POOL, [], small_batch())
+    with pytest.raises(UnknownNameError, match="Did you mean 'snip'"):
+        score(SPACE, POOL, ["sinp"], small_batch())
+    with pytest.raises(ArchitectureError, match="must read like"):
+        score(SPACE, ["|bogus|"], CHEAP, small_batch())
+    with pytest.raises(ConfigError, match=r"shape \(1, 8, 8\) and 10 classes"):
+        score(SPACE, POOL, CHEAP, type(small_batch())(torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3]), 10))
+
+
+# ── the cache ──
+
+
+class Counting:
+    """A metric that counts its calls, and stops the run at one of them."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.calls = 0
+        self.stop_at = stop_at
+        self.__name__ = "counting"
+
+    def __call__(self, passes) -> float:
+        self.calls += 1
+        if self.calls == self.stop_at:
+            raise KeyboardInterrupt
+        return 1.0
+
+
+def test_a_stopped_run_goes_on_where_it_was(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("robonas.scoring.CHUNK", 2)
+    pool = SPACE.sample(8, seed=2)
+    n = len({SPACE.canonical(arch) for arch in pool})
+    with pytest.raises(KeyboardInterrupt):
+        score(SPACE, pool, [Counting(stop_at=5)], small_batch(), cache=tmp_path / "s.parquet")
+    assert not (tmp_path / "s.parquet").exists()
+    rest = Counting()
+    score(SPACE, pool, [rest], small_batch(), cache=tmp_path / "s.parquet")
+    assert rest.calls == n - 4
+    assert [path.name for path in tmp_path.iterdir()] == ["s.parquet"]
+
+
+def test_a_finished_run_computes_nothing_again(tmp_path) -> None:
+    first = score(SPACE, POOL, CHEAP, small_batch(), cache=tmp_path / "s.parquet")
+    spy = Counting()
+    again = score(SPACE, POOL, CHEAP, small_batch(), cache=tmp_path / "s.parquet", progress=lambda d, n: spy(None))
+    np.testing.assert_array_equal(again.scores, first.scores)
+    assert spy.calls == 1  # told once, that all are done
+    assert ScoreTable.read(tmp_path / "s.parquet").fingerprint() == first.fingerprint()
+
+
+def test_more_architectures_and_metrics_compute_only_what_is_new(tmp_path) -> None:
+    cache = tmp_path / "s.parquet"
+    score(SPACE, POOL[:4], ["params"], small_batch(), cache=cache)
+    score(SPACE, POOL[4:6], ["snip"], small_batch(), cache=cache)
+    table = score(SPACE, POOL[:6], ["params", "snip"], small_batch(), cache=cache)
+    np.testing.assert_array_equal(table.scores, score(SPACE, POOL[:6], ["params", "snip"], small_batch()).scores)
+    assert ScoreTable.read(cache).metrics == ("params", "snip")
+
+
+def test_the_torn_last_line_of_a_killed_run_is_forgotten(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("robonas.scoring.CHUNK", 1)
+    with pytest.raises(KeyboardInterrupt):
+        score(SPACE, POOL, [Counting(stop_at=4)], small_batch(), cache=tmp_path / "s.parquet")
+    partial = tmp_path / "s.parquet.partial"
+    partial.write_bytes(partial.read_bytes()[:-10])
+    rest = Counting()
+    score(SPACE, POOL, [rest], small_batch(), cache=tmp_path / "s.parquet")
+    assert rest.calls == len({SPACE.canonical(arch) for arch in POOL}) - 2
+
+
+def test_earlier_damage_to_the_journal_is_told(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("robonas.scoring.CHUNK", 1)
+    with pytest.raises(KeyboardInterrupt):
+        score(SPACE, POOL, [Counting(stop_at=4)], small_batch(), cache=tmp_path / "s.parquet")
+    partial = tmp_path / "s.parquet.partial"
+    lines = partial.read_text().splitlines(keepends=True)
+    partial.write_text(lines[0] + "{garbage\n" + "".join(lines[2:]))
+    with pytest.raises(ScoreTableError, match="Line 2 of"):
+        score(SPACE, POOL, [Counting()], small_batch(), cache=tmp_path / "s.parquet")
+
+
+@pytest.mark.parametrize("change", ["batch", "seed", "space"])
+def test_a_cache_of_another_run_is_refused_and_kept(tmp_path, change) -> None:
+    cache = tmp_path / "s.parquet"
+    score(SPACE, POOL[:2], ["params"], small_batch(), cache=cache)
+    before = cache.read_bytes()
+    space = type(SPACE)(input_shape=(1, 8, 8), channels=3, depth=1) if change == "space" else SPACE
+    with pytest.raises(ScoreTableError, match=f"another .*{change}"):
+        score(
+            space,
+            POOL[:2],
+            ["params"],
+            small_batch(seed=int(change == "batch")),
+            seed=int(change == "seed"),
+            cache=cache,
+        )
+    assert cache.read_bytes() == before
+
+
+def test_the_journal_says_where_it_comes_from(tmp_path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        score(SPACE, POOL, [Counting(stop_at=1)], small_batch(), cache=tmp_path / "s.parquet")
+    head = json.loads((tmp_path / "s.parquet.partial").read_text().splitlines()[0])
+    assert head["provenance"]["space"]["name"] == "nasbench201"
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ScoreTableError, match="Cannot write scores"):
+        score(SPACE, POOL[:2], ["params"], small_batch(), cache=tmp_path / "file" / "s.parquet")
+
+
+class FullDisk(io.StringIO):
+    """A file on a disk without room."""
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_told_and_what_came_before_is_kept(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("robonas.scoring.CHUNK", 1)
+    cache = tmp_path / "s.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        score(SPACE, POOL, [Counting(stop_at=3)], small_batch(), cache=cache)
+    real = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda self, mode="r", **kw: FullDisk() if mode == "a" else real(self, mode, **kw)
+    )
+    with pytest.raises(ScoreTableError, match=r"No space left on device.*make room"):
+        score(SPACE, POOL, [Counting()], small_batch(), cache=cache)
+    monkeypatch.setattr(Path, "open", real)
+    rest = Counting()
+    score(SPACE, POOL, [rest], small_batch(), cache=cache)
+    assert rest.calls == len({SPACE.canonical(arch) for arch in POOL}) - 2
+
+
+class Deadly(type(SPACE)):
+    """A cell that takes its process with it, as one does that needs more memory than there is."""
+
+    def build(self, architecture):
+        if architecture["edge_0_1"] == "nor_conv_1x1":
+            os._exit(9)
+        return super().build(architecture)
+
+
+def test_a_worker_that_dies_costs_only_what_killed_it() -> None:
+    space = Deadly(**{**SPACE.settings, "input_shape": (1, 8, 8)})
+    good = "|nor_conv_3x3~0|+|{}~0|none~1|+|{}~0|nor_conv_3x3~1|none~2|"
+    pool = [good.format("none", op) for op in ("none", "skip_connect", "nor_conv_3x3")]
+    pool.insert(1, pool[0].replace("nor_conv_3x3~0", "nor_conv_1x1~0"))
+    table = score(space, pool, ["params"], small_batch(), n_jobs=2)
+    assert np.isnan(table.scores[:, 0]).tolist() == [False, True, False, False]
+    assert "process that scored it died" in str(table.reason(1, "params"))
