@@ -75,18 +75,18 @@ def test_channels_are_standardised_apart():
 def test_split_depends_on_its_seed_and_nothing_else():
     data = from_arrays(*images(80))
     first = data.split(seed=0)[1].rows
-    random.random(), np.random.rand(), torch.rand(3)
+    random.random(), np.random.rand(), torch.rand(3)  # noqa: NPY002
     assert torch.equal(first, data.split(seed=0)[1].rows)
     assert not torch.equal(first, data.split(seed=1)[1].rows)
 
 
 def test_global_generators_are_left_alone():
     data = from_arrays(*images(80))
-    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()  # noqa: NPY002
     data.batch(8)
     data.fingerprint()
     assert before[0] == random.getstate()
-    assert before[1] == np.random.get_state()[1].tolist()
+    assert before[1] == np.random.get_state()[1].tolist()  # noqa: NPY002
     assert torch.equal(before[2], torch.get_rng_state())
 
 
@@ -149,7 +149,10 @@ BAD = {
     "no samples": (lambda: from_arrays(np.zeros((0, 1)), np.zeros(0, int)), "is empty"),
     "lengths": (lambda: from_arrays(np.zeros((3, 1)), [0, 1]), "got 3 inputs and 2 labels"),
     "float labels": (lambda: from_arrays(np.zeros((2, 1)), [0.0, 1.0]), "Labels must be integers"),
-    "text labels": (lambda: from_arrays(np.zeros((2, 1)), ["cat", "dog"]), "labels of 'arrays' must be an array of numbers"),
+    "text labels": (
+        lambda: from_arrays(np.zeros((2, 1)), ["cat", "dog"]),
+        "labels of 'arrays' must be an array of numbers",
+    ),
     "one-hot labels": (lambda: from_arrays(np.zeros((2, 1)), [[0, 1], [1, 0]]), "one a sample"),
     "negative label": (lambda: from_arrays(np.zeros((2, 1)), [-1, 1]), "got -1"),
     "label too large": (lambda: from_arrays(np.zeros((2, 1)), [0, 2], n_classes=2), "from 0 to 1 for 2 classes; got 2"),
@@ -189,7 +192,9 @@ def test_fraction_out_of_range(fraction):
         from_arrays(*images()).split(fraction)
 
 
-@pytest.mark.parametrize(("size", "sentence"), [(31, "30 samples; got 31"), (1, "at least 2"), (0, "at least 2"), (-3, "at least 2")])
+@pytest.mark.parametrize(
+    ("size", "sentence"), [(31, "30 samples; got 31"), (1, "at least 2"), (0, "at least 2"), (-3, "at least 2")]
+)
 def test_batch_size_out_of_range(size, sentence):
     with pytest.raises(DataError, match=sentence):
         from_arrays(*images(40, n_classes=2)).batch(size)

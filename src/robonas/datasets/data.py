@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from robonas.batch import Batch, check_labels
-from robonas.datasets.samples import InMemory, Samples
+from robonas.datasets.samples import InMemory, Samples, native
 from robonas.errors import ConfigError, DataError
 from robonas.randomness import numpy_generator
 
@@ -300,15 +300,8 @@ def _as_tensor(array: Any, what: str, name: str) -> Tensor:
     if isinstance(array, Tensor):
         return array.detach().cpu()
     try:
-        return torch.from_numpy(np.ascontiguousarray(_native(np.asarray(array))))
+        return torch.from_numpy(np.ascontiguousarray(native(np.asarray(array))))
     except (TypeError, ValueError) as error:
         raise DataError(
             f"The {what} of {name!r} must be an array of numbers, all rows of one shape: {error}."
         ) from error
-
-
-def _native(array: NDArray[Any]) -> NDArray[Any]:
-    """The array in types that PyTorch computes with: this machine's byte order, unsigned integers as signed ones."""
-    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
-        return array.astype(np.int64)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from robonas.datasets.data import LabelledData, from_arrays
 from robonas.errors import DataError
 
 if TYPE_CHECKING:
+    from numpy.lib.npyio import NpzFile
     from numpy.typing import NDArray
 
 PAIRS = (
@@ -43,25 +45,14 @@ def load_npz(path: str | Path) -> LabelledData:
     file = Path(path).expanduser()
     if not file.is_file():
         raise DataError(f"There is no file '{file}'. Give an .npz file with arrays 'x' and 'y'.")
-    try:
-        archive = np.load(file, allow_pickle=False)
-    except PermissionError as error:
-        raise DataError(f"Cannot read '{file}': no permission.") from error
-    except (zipfile.BadZipFile, EOFError, ValueError, OSError) as error:
-        raise DataError(f"Cannot read '{file}': it is damaged or not an .npz file.") from error
-    if isinstance(archive, np.ndarray):
-        raise DataError(
-            f"'{file}' must be an .npz file with arrays 'x' and 'y'; it is a single array. Save both with numpy.savez."
-        )
-    with archive:
+    with ExitStack() as stack:
+        archive = _open(file, stack)
         names = archive.files
         pair = next((pair for pair in PAIRS if set(pair) <= set(names)), None)
         if pair is None:
             known = "; ".join(f"'{inputs}' and '{labels}'" for inputs, labels in PAIRS)
-            raise DataError(
-                f"'{file}' must hold inputs and labels as one of: {known}. "
-                f"It holds {', '.join(map(repr, names)) or 'nothing'}."
-            )
+            held = ", ".join(map(repr, names)) or "nothing"
+            raise DataError(f"'{file}' must hold inputs and labels as one of: {known}. It holds {held}.")
         inputs, labels = (_read(archive, name, file) for name in pair)
         class_names = _read(archive, "class_names", file) if "class_names" in names else None
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -74,7 +65,23 @@ def load_npz(path: str | Path) -> LabelledData:
     )
 
 
-def _read(archive: Any, name: str, file: Path) -> NDArray[Any]:
+def _open(file: Path, stack: ExitStack) -> NpzFile:
+    """The archive, which the stack closes; the file is opened here, since NumPy leaves it open when it is damaged."""
+    try:
+        archive = np.load(stack.enter_context(file.open("rb")), allow_pickle=False)
+    except PermissionError as error:
+        raise DataError(f"Cannot read '{file}': no permission.") from error
+    except (zipfile.BadZipFile, EOFError, ValueError, OSError) as error:
+        raise DataError(f"Cannot read '{file}': it is damaged or not an .npz file.") from error
+    if isinstance(archive, np.ndarray):
+        raise DataError(
+            f"'{file}' must be an .npz file with arrays 'x' and 'y'; it is a single array. Save both with numpy.savez."
+        )
+    opened: NpzFile = stack.enter_context(archive)
+    return opened
+
+
+def _read(archive: NpzFile, name: str, file: Path) -> NDArray[Any]:
     try:
         array: NDArray[Any] = archive[name]
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import hashlib
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
 MEMORY_LIMIT = 2 * 1024**3
 """Bytes of inputs, as they are stored, up to which a data set is read into memory."""
 _LAZY_FINGERPRINT_SAMPLES = 256
@@ -161,7 +163,7 @@ def as_input(value: Any, place: str) -> Tensor:
         array = np.asarray(value)
         value = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
     try:
-        tensor = value.detach().cpu() if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
+        tensor = value.detach().cpu() if isinstance(value, Tensor) else torch.from_numpy(native(np.array(value)))
     except (TypeError, ValueError) as error:
         raise DataError(
             f"Inputs must be images, arrays or tensors of numbers; got a {type(value).__name__} at {place}."
@@ -194,3 +196,10 @@ def as_label(label: Any, place: str) -> int:
             f"Labels must be integers, one a sample; got {value!r} that is a {type(value).__name__} at {place}."
         )
     return int(value)
+
+
+def native(array: NDArray[Any]) -> NDArray[Any]:
+    """The array in types that PyTorch computes with: this machine's byte order, unsigned integers as signed ones."""
+    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        return array.astype(np.int64)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

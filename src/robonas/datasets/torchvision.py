@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robonas.catalogue import lookup
 from robonas.datasets.from_torch import from_dataset
 from robonas.datasets.images import Mode, Pictures, check_size
 from robonas.datasets.samples import MEMORY_LIMIT
-from robonas.errors import ConfigError, DataError, MissingExtraError
+from robonas.errors import ConfigError, DataError, MissingExtraError, UnknownNameError
 
 if TYPE_CHECKING:
     from robonas.datasets.data import LabelledData
@@ -51,9 +51,9 @@ def load_torchvision(
     classes = {
         entry: getattr(datasets, entry)
         for entry in datasets.__all__
-        if inspect.isclass(getattr(datasets, entry)) and issubclass(getattr(datasets, entry), datasets.VisionDataset)
+        if inspect.isclass(getattr(datasets, entry)) and entry not in {"DatasetFolder", "ImageFolder", "VisionDataset"}
     }
-    make = lookup("torchvision data set", name, classes)
+    make = _find(name, classes)
     accepted = inspect.signature(make).parameters
     arguments: dict[str, Any] = {}
     if "root" in accepted:
@@ -95,6 +95,22 @@ def load_torchvision(
             setattr(pictures, attribute, getattr(dataset, attribute))
     names = getattr(dataset, "classes", None)
     return from_dataset(pictures, class_names=names, name=f"torchvision:{name}", memory_limit=memory_limit)
+
+
+def _find(name: str, classes: dict[str, Any]) -> Any:
+    """The class of that name."""
+    if name in classes:
+        return classes[name]
+    lower = {known.lower(): known for known in sorted(classes, reverse=True)}
+    near = difflib.get_close_matches(name.lower(), lower, n=1)
+    hint = f" Did you mean {lower[near[0]]!r}?" if near else ""
+    known = tuple(sorted(classes))
+    raise UnknownNameError(
+        f"torchvision has no data set {name!r}.{hint} It has {', '.join(known)}.",
+        kind="torchvision data set",
+        name=name,
+        known=known,
+    )
 
 
 def _open(dataset: Any, row: int) -> tuple[Any, Any]:
