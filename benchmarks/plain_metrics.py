@@ -1,8 +1,8 @@
 """The metrics of NAS-Bench-Suite-Zero, one plain implementation each, straight from the formulas.
 
 Each function copies the network, makes its own passes and shares nothing, as public implementations do. They are the
-baseline of `benchmarks/metric_engine.py`, and in float64 the independent oracle of the golden tests. They serve networks
-of convolution, linear, batch norm, `nn.ReLU` and pooling modules only.
+baseline of `benchmarks/metric_engine.py`, and in float64 the independent oracle of the golden tests. They serve
+networks of convolution, linear, batch norm, `nn.ReLU` and pooling modules only.
 """
 
 from __future__ import annotations

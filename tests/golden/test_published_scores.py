@@ -1,7 +1,7 @@
 """The published scores of NAS-Bench-Suite-Zero (NAS-Bench-201, CIFAR-10), reproduced on networks of our own draw.
 
-The tables come from another draw of weights and from real images, so that ranks are compared. The figures are those that the two public
-implementations reach against the tables on 150 cells: with random-noise input where data matter.
+The tables come from another draw of weights and from real images, so that ranks are compared. The figures are those
+that public implementations reach against the tables on 150 cells: with random-noise input where data matter.
 """
 
 from __future__ import annotations

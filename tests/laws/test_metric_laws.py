@@ -88,7 +88,7 @@ def same(one, other) -> bool:
 
 
 @pytest.mark.parametrize("space", SPACES)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=seeds)
 def test_finite_or_nan_with_a_reason_and_nothing_is_touched(space: str, seed: int) -> None:
     network, batch = case(space, seed)
@@ -116,7 +116,7 @@ def test_finite_or_nan_with_a_reason_and_nothing_is_touched(space: str, seed: in
 
 
 @pytest.mark.parametrize("space", SPACES)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=seeds, chosen=names, shuffle=st.randoms(use_true_random=False))
 def test_the_same_alone_or_together_in_any_order_twice_and_in_either_mode(
     space: str, seed: int, chosen, shuffle

@@ -10,20 +10,31 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robonas.catalogue import import_object, lookup
 from robonas.errors import ConfigError
+from robonas.metrics.az_nas import AZ_COMPLEXITY, AZ_EXPRESSIVITY, AZ_PROGRESSIVITY, AZ_TRAINABILITY
 from robonas.metrics.base import Metric, Need, Score
 from robonas.metrics.engine import score_network
+from robonas.metrics.epe_nas import EPE_NAS
 from robonas.metrics.fisher import FISHER
 from robonas.metrics.flops import FLOPS
 from robonas.metrics.grad_norm import GRAD_NORM
 from robonas.metrics.grasp import GRASP
+from robonas.metrics.jacob_cov import JACOB_COV
 from robonas.metrics.jacov import JACOV
 from robonas.metrics.l2_norm import L2_NORM
+from robonas.metrics.meco import MECO, MECO_OPT
+from robonas.metrics.naswot import NASWOT_GRAM, NASWOT_LAYERS
 from robonas.metrics.nwot import NWOT
 from robonas.metrics.params import PARAMS
 from robonas.metrics.passes import Passes
 from robonas.metrics.plain import PLAIN
+from robonas.metrics.regions import LINEAR_REGIONS, SWAP, SWAP_REG, regularised_swap
+from robonas.metrics.sample_gradients import GRADSIGN, NTK_CONDITION, NTK_TRACE
 from robonas.metrics.snip import SNIP
-from robonas.metrics.synflow import SYNFLOW
+from robonas.metrics.structure import DEPTH, LATENCY, MACS, PEAK_MEMORY
+from robonas.metrics.synflow import LOG_SYNFLOW, SYNFLOW, SYNFLOW_BN
+from robonas.metrics.vkdnw import VKDNW
+from robonas.metrics.zen import ZEN
+from robonas.metrics.zico import ZICO
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,17 +45,42 @@ MetricLike: TypeAlias = str | Metric | Callable[[Passes], float]
 """A name in `METRICS`, ``package.module:NAME``, a `Metric`, or a function from `Passes` to a number."""
 
 METRICS: Mapping[str, Metric] = {
+    "az_complexity": AZ_COMPLEXITY,
+    "az_expressivity": AZ_EXPRESSIVITY,
+    "az_progressivity": AZ_PROGRESSIVITY,
+    "az_trainability": AZ_TRAINABILITY,
+    "depth": DEPTH,
+    "epe_nas": EPE_NAS,
     "fisher": FISHER,
     "flops": FLOPS,
     "grad_norm": GRAD_NORM,
+    "gradsign": GRADSIGN,
     "grasp": GRASP,
+    "jacob_cov": JACOB_COV,
     "jacov": JACOV,
     "l2_norm": L2_NORM,
+    "latency": LATENCY,
+    "linear_regions": LINEAR_REGIONS,
+    "log_synflow": LOG_SYNFLOW,
+    "macs": MACS,
+    "meco": MECO,
+    "meco_opt": MECO_OPT,
+    "naswot_gram": NASWOT_GRAM,
+    "naswot_layers": NASWOT_LAYERS,
+    "ntk_cond": NTK_CONDITION,
+    "ntk_trace": NTK_TRACE,
     "nwot": NWOT,
     "params": PARAMS,
+    "peak_memory": PEAK_MEMORY,
     "plain": PLAIN,
     "snip": SNIP,
+    "swap": SWAP,
+    "swap_reg": SWAP_REG,
     "synflow": SYNFLOW,
+    "synflow_bn": SYNFLOW_BN,
+    "vkdnw": VKDNW,
+    "zen": ZEN,
+    "zico": ZICO,
 }
 """Every metric by name."""
 
@@ -156,4 +192,14 @@ def compute(
     return score_network(network, batch, resolve_metrics(metrics), seed=seed, output=output, micro_batch=micro_batch)
 
 
-__all__ = ["METRICS", "Metric", "MetricLike", "Need", "Passes", "Score", "compute", "resolve_metrics"]
+__all__ = [
+    "METRICS",
+    "Metric",
+    "MetricLike",
+    "Need",
+    "Passes",
+    "Score",
+    "compute",
+    "regularised_swap",
+    "resolve_metrics",
+]

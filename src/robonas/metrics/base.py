@@ -21,6 +21,9 @@ class Need(enum.Enum):
     PARAMETERS = "parameters only"
     ACTIVATIONS = "a forward pass of the batch"
     CODES = "the signs of what rectifiers get in that forward pass"
+    PREACTIVATIONS = "what rectifiers get in that forward pass"
+    LAYER_CODES = "the signs of what layers return in that forward pass"
+    MAPS = "what convolutions return for the first sample in that forward pass"
     OPERATIONS = "the operations of a forward pass, counted"
     GRADIENTS = "a backward pass of the loss"
     SALIENCIES = "gradients of the loss with respect to the outputs of layers"
@@ -75,7 +78,7 @@ class Metric:
             return "double backward"
         if self.needs & {Need.GRADIENTS, Need.SALIENCIES, Need.JACOBIAN}:
             return "backward"
-        return "forward" if self.needs & {Need.ACTIVATIONS, Need.CODES, Need.OPERATIONS} else "free"
+        return "free" if self.needs <= {Need.PARAMETERS} else "forward"
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,9 @@ FISHER = Metric(
     formula="Σ_l fan-in_l Σ_c ½ mean_n (Σ_positions a_nc · ∂L/∂a_nc)², a the output of convolution or linear call l "
     "before any norm",
     source="Theis, Korshunova, Tejani, Huszár, arXiv 1801.05787, eq. 9; Turner et al., BlockSwap, ICLR 2020, arXiv "
-    "1906.04113; "
-    "summed for NAS by Abdelfattah et al., arXiv 2101.08134. As there, a channel counts once for each of its "
-    "weights. A layer that is called "
-    "twice counts twice (the reference code keeps its last call), and tokens are positions.",
+    "1906.04113; summed for NAS by Abdelfattah et al., arXiv 2101.08134. As there, a channel counts once for each of "
+    "its weights. A layer that is called twice counts twice (the reference code keeps its last call), and tokens are "
+    "positions.",
     needs_labels=True,
     bounds=(0.0, float("inf")),
     weaknesses="Spans orders of magnitude and is driven by few layers.",

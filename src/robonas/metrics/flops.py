@@ -21,9 +21,8 @@ FLOPS = Metric(
     compute=flops,
     needs=frozenset({Need.OPERATIONS}),
     meaning="What a forward pass of one sample costs, in millions of operations.",
-    formula="[multiply-adds of convolution and linear layers + 2 an element of batch norm + 1 an element of ReLU + "
-    "k² an output of average pooling "
-    "+ Π(side + 1) a channel of global pooling] / 10⁶",
+    formula="[multiply-adds of convolution and linear layers + 2 an element of batch norm + 1 an element of ReLU + k² "
+    "an output of average pooling + Π(side + 1) a channel of global pooling] / 10⁶",
     source="The convention of NAS-Bench-Suite-Zero, which is that of the package tensorwatch: a multiply-add counts "
     "as one operation.",
     bounds=(0.0, float("inf")),

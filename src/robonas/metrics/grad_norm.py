@@ -23,11 +23,10 @@ GRAD_NORM = Metric(
     needs=frozenset({Need.GRADIENTS}),
     meaning="How strongly the loss pulls at the weights before training.",
     formula="Σ_l ‖∂L/∂w_l‖₂ over convolution and linear layers l, L the mean loss of the batch",
-    source="Abdelfattah, Mehrotra, Dudziak, Lane, Zero-Cost Proxies for Lightweight NAS, ICLR 2021, arXiv "
-    "2101.08134, section 3. "
-    "As NASLib computes it: norms are summed over layers, not taken of all weights at once.",
+    source="Abdelfattah, Mehrotra, Dudziak, Lane, Zero-Cost Proxies for Lightweight NAS, ICLR 2021, arXiv 2101.08134, "
+    "section 3. As NASLib computes it: norms are summed over layers, not taken of all weights at once.",
     needs_labels=True,
     bounds=(0.0, float("inf")),
-    weaknesses="Grows with depth and with exploding gradients; one batch and one draw of weights move it by about 2 "
-    "% in rank.",
+    weaknesses="Grows with depth and with exploding gradients; one batch and one draw of weights move it by about 2 % "
+    "in rank.",
 )

@@ -28,9 +28,8 @@ GRASP = Metric(
     meaning="How much removing weights would weaken the flow of gradients.",
     formula="−Σ w · (H g), g = ∂L/∂w held fixed, H the Hessian of L in the weights of convolution and linear layers",
     source="Wang, Zhang, Grosse, GraSP, ICLR 2020, arXiv 2002.07376, eq. 8; sign as in Abdelfattah et al., arXiv "
-    "2101.08134, "
-    "so that higher is better. Temperature 1, one batch, exact double backward.",
+    "2101.08134, so that higher is better. Temperature 1, one batch, exact double backward.",
     needs_labels=True,
-    weaknesses="Noisy: another batch and draw of weights leave a rank correlation of about .73. "
-    "In float32 off by 7 to 38 % where gradients explode.",
+    weaknesses="Noisy: another batch and draw of weights leave a rank correlation of about .73. In float32 off by 7 "
+    "to 38 % where gradients explode.",
 )

@@ -10,15 +10,22 @@ from robonas.metrics.base import Metric, Need
 from robonas.metrics.linear_algebra import correlation, eigenvalues
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from robonas.metrics.passes import Passes
 
 OFFSET = 1e-5
 
 
-def jacov(passes: Passes) -> float:
-    """Minus the sum of log(λ + k) + 1/(λ + k) over the spectrum of the samples' Jacobian correlation."""
-    shifted = eigenvalues(correlation(passes.jacobian, "the gradient of a sample")) + OFFSET
+def spread(jacobian: Tensor) -> float:
+    """Minus the sum of log(λ + k) + 1/(λ + k) over the spectrum of the correlation between rows."""
+    shifted = eigenvalues(correlation(jacobian, "the gradient of a sample")) + OFFSET
     return -float((torch.log(shifted) + 1.0 / shifted).sum())
+
+
+def jacov(passes: Passes) -> float:
+    """How uncorrelated the gradients of the samples are."""
+    return spread(passes.jacobian)
 
 
 JACOV = Metric(
@@ -29,9 +36,8 @@ JACOV = Metric(
     formula="−Σ_i [log(λ_i + k) + 1/(λ_i + k)], k = 1e-5, λ the eigenvalues of the correlation between rows ∂(Σ "
     "logits)/∂x_n",
     source="Mellor, Turner, Storkey, Crowley, Neural Architecture Search without Training, first version, arXiv "
-    "2006.04647v1, eq. 2 and 3; "
-    "name and training mode as in NAS-Bench-Suite-Zero. The matrix is symmetric, so its eigenvalues are taken as "
-    "real, in float64.",
+    "2006.04647v1, eq. 2 and 3; name and training mode as in NAS-Bench-Suite-Zero. The matrix is symmetric, so its "
+    "eigenvalues are taken as real, in float64.",
     weaknesses="About -1e5 for each sample that is a combination of others: with more samples than input values, or "
     "linear networks.",
 )

@@ -46,9 +46,7 @@ NWOT = Metric(
     meaning="How well the pattern of active rectifiers tells the samples of a batch apart.",
     formula="log |det K|, K = Σ over rectifier calls of X Xᵀ + (1 − X)(1 − X)ᵀ, X = 1[input > 0]",
     source="Mellor, Turner, Storkey, Crowley, Neural Architecture Search without Training, ICML 2021, arXiv "
-    "2006.04647, eq. 2 and 3. "
-    "As NASLib, every call counts, reached by gradients or not. Functional calls count as modules do, and smooth "
-    "rectifiers "
-    "(GELU, SiLU, Mish, ELU, Hardswish, Softplus) by the sign of their input.",
+    "2006.04647, eq. 2 and 3. As NASLib, every call counts, reached by gradients or not. Functional calls count as "
+    "modules do, and smooth rectifiers (GELU, SiLU, Mish, ELU, Hardswish, Softplus) by the sign of their input.",
     weaknesses="Grows with the number of units; undefined when two samples share all codes.",
 )

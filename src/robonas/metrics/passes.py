@@ -1,7 +1,7 @@
 """The passes over one network that all metrics share.
 
 Notation: n samples, w a weight, L the mean loss of the batch, g = ∂L/∂w, H the Hessian of L in the weights, a the
-    output of a layer, z the logits.
+output of a layer, z the logits.
 """
 
 from __future__ import annotations
@@ -9,23 +9,26 @@ from __future__ import annotations
 import functools
 import time
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import torch
 from torch import Tensor, nn
 
 from robonas.errors import ConfigError, MetricError
 from robonas.metrics.base import Need
 from robonas.metrics.layers import Weights, find_weights
-from robonas.metrics.networks import OutputHook, call, scoring_mode
+from robonas.metrics.networks import OutputHook, call, place_of, scoring_mode
+from robonas.metrics.recording import Recorder, own_tensors
 from robonas.metrics.sweep import SHARED, Saliency, Shared, sweep
+from robonas.randomness import torch_generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from robonas.batch import Batch
-    from robonas.metrics.recording import Recorder
 
 T = TypeVar("T")
+NO_RECTIFIER = "the network calls no rectifier (ReLU, GELU, SiLU, …)"
 
 
 class Passes:
@@ -63,6 +66,7 @@ class Passes:
         self._found: Weights = find_weights(network)
         self._output = output
         self._micro_batch = len(batch) if micro_batch is None else min(micro_batch, len(batch))
+        self._memo: dict[str, Any] = {}
         self.spent = 0.0
         """CPU seconds of the shared passes so far."""
         self._reads: dict[Need, float] = {}  # what was read since `take_reads`, and what it cost
@@ -114,8 +118,44 @@ class Passes:
         """
         codes = self._read(Need.CODES, lambda shared: shared.codes)
         if not codes:
-            raise MetricError("the network calls no rectifier (ReLU, GELU, SiLU, …)")
+            raise MetricError(NO_RECTIFIER)
         return codes
+
+    @property
+    def preactivations(self) -> list[Tensor]:
+        """For every call of a rectifier, its input, (n, units).
+
+        Raises:
+            MetricError: No rectifier was called.
+        """
+        values = self._read(Need.PREACTIVATIONS, lambda shared: shared.preactivations)
+        if not values:
+            raise MetricError(NO_RECTIFIER)
+        return values
+
+    @property
+    def layer_codes(self) -> list[Tensor]:
+        """For every call of a convolution or linear layer, whether its output is positive: booleans, (n, values).
+
+        Raises:
+            MetricError: No layer was called.
+        """
+        codes = self._read(Need.LAYER_CODES, lambda shared: shared.layer_codes)
+        if not codes:
+            raise MetricError("the network calls no convolution or linear layer")
+        return codes
+
+    @property
+    def maps(self) -> list[Tensor]:
+        """For every call of a convolution, what it returns for the first sample, (channels, …).
+
+        Raises:
+            MetricError: No convolution was called.
+        """
+        maps = self._read(Need.MAPS, lambda shared: shared.maps)
+        if not maps:
+            raise MetricError("the network calls no convolution")
+        return maps
 
     @property
     def gradients(self) -> dict[str, Tensor]:
@@ -174,6 +214,38 @@ class Passes:
             raise MetricError("reads its own pass, which it does not declare: add Need.OWN_PASSES to its `needs`")
         with nullcontext() if training else scoring_mode(self.network, training=False):
             return call(self.network, inputs, recorder=recorder, tensors=tensors, seed=("own pass", purpose, self.seed))
+
+    def memo(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` returned when it was first called with this key; for metrics that share a pass of their own.
+
+        Raises:
+            MetricError: `make` raised it, now or before.
+        """
+        if key not in self._memo:
+            try:
+                self._memo[key] = make()
+            except MetricError as error:
+                self._memo[key] = error
+        found = self._memo[key]
+        if isinstance(found, MetricError):
+            raise MetricError(str(found))
+        return cast("T", found)
+
+    def noise(self, purpose: str, *, n: int | None = None) -> Tensor:
+        """Standard normal inputs of the batch's shape, where the network computes; `purpose` and the seed draw them."""
+        device, dtype = place_of(self.network, self.batch.inputs)
+        generator = torch_generator("noise", purpose, self.seed)
+        shape = (len(self.batch) if n is None else n, *self.batch.input_shape)
+        return torch.randn(shape, generator=generator).to(device, dtype)
+
+    def inputs(self) -> Tensor:
+        """The batch's inputs, where the network computes."""
+        device, dtype = place_of(self.network, self.batch.inputs)
+        return self.batch.inputs.detach().to(device, dtype)
+
+    def recorder(self, **settings: Any) -> Recorder:
+        """A recorder for `run` that knows which tensors are the network's own."""
+        return Recorder(protected=own_tensors(self.network), **settings)
 
     def pick(self, result: Any) -> Tensor:
         """The tensor that stands for the logits in a result of `run`."""

@@ -29,6 +29,6 @@ PLAIN = Metric(
     formula="Σ w · ∂L/∂w over the weights w of convolution and linear layers",
     source="Abdelfattah et al., arXiv 2101.08134 (code); NAS-Bench-Suite-Zero.",
     needs_labels=True,
-    weaknesses="Zero up to rounding for every layer that a batch norm follows, so mostly noise on such networks "
-    "(rank correlation of .21 with itself under another seed).",
+    weaknesses="Zero up to rounding for every layer that a batch norm follows, so mostly noise on such networks (rank "
+    "correlation of .21 with itself under another seed).",
 )

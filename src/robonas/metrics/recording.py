@@ -96,8 +96,10 @@ class Recorder(TorchFunctionMode):
         protected: Tensors on which in-place operations really work, since they are the network's own: parameters and
             buffers.
         skip_norms: Whether every normalisation returns its input unchanged.
+        transform: Gets each layer call's function, arguments and output, and returns the output that goes on.
         on_layer: Called with each layer call and its output, as autograd sees it, before the network gets it.
         on_rectifier: Called with the input of each rectifier call.
+        on_pool: Called with the input of each pooling over all positions.
     """
 
     def __init__(
@@ -105,8 +107,10 @@ class Recorder(TorchFunctionMode):
         *,
         protected: Iterable[Tensor] = (),
         skip_norms: bool = False,
+        transform: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any], Tensor], Tensor] | None = None,
         on_layer: Callable[[LayerCall, Tensor], None] | None = None,
         on_rectifier: Callable[[Tensor], None] | None = None,
+        on_pool: Callable[[Tensor], None] | None = None,
     ) -> None:
         super().__init__()
         self.layers: list[LayerCall] = []
@@ -115,7 +119,9 @@ class Recorder(TorchFunctionMode):
         self.macs = 0
         self._protected = {id(tensor) for tensor in protected}
         self._skip_norms = skip_norms
+        self._transform = transform
         self._on_layer = on_layer
+        self._on_pool = on_pool
         self._on_rectifier = on_rectifier
         self._newest: dict[
             int, tuple[Tensor, Tensor]
@@ -146,7 +152,13 @@ class Recorder(TorchFunctionMode):
         if isinstance(result, Tensor) and (base := _base(result)) is not None:
             self._viewed.add(id(base))
         if func in CONVOLUTIONS or func in TRANSPOSED or func is functional.linear:
+            if self._transform is not None:
+                result = self._transform(func, args, kwargs, result)
             self._layer(func, result, args, kwargs)
+        if self._on_pool is not None and func in _POOLS and isinstance(result, Tensor):
+            source = args[0] if args else kwargs["input"]
+            if _is_global(source, result):
+                self._on_pool(source)
         self._count(func, result, args, kwargs)
         return result
 
@@ -242,6 +254,14 @@ _AVERAGE_POOLS: dict[Callable[..., Any], int] = {
     functional.avg_pool2d: 2,
     functional.avg_pool3d: 3,
 }
+_POOLS: frozenset[Callable[..., Any]] = frozenset(
+    {
+        *(functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d, torch.mean, Tensor.mean),
+        *(functional.adaptive_avg_pool1d, functional.adaptive_avg_pool2d, functional.adaptive_avg_pool3d),
+        *(functional.adaptive_max_pool1d, functional.adaptive_max_pool2d, functional.adaptive_max_pool3d),
+        *(torch.amax, Tensor.amax),
+    }
+)
 _GLOBAL_POOLS: dict[Callable[..., Any], int] = {
     functional.adaptive_avg_pool1d: 1,
     functional.adaptive_avg_pool2d: 2,
@@ -277,6 +297,13 @@ def _clamps_at_zero(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
         return False
     low = args[1] if len(args) > 1 else kwargs.get("min", kwargs.get("min_val"))
     return isinstance(low, int | float) and low == 0
+
+
+def _is_global(source: Tensor, result: Tensor) -> bool:
+    """Whether a pooling left one value a sample and channel, of several."""
+    if source.ndim < 3 or result.ndim < 2 or result.shape[0] != source.shape[0] or result.numel() >= source.numel():
+        return False
+    return result.numel() // max(source.shape[0], 1) in {source.shape[1], source.shape[-1]}
 
 
 def _base(tensor: Tensor) -> Tensor | None:

@@ -28,9 +28,8 @@ SNIP = Metric(
     meaning="How much the loss would feel the removal of single weights, summed.",
     formula="Σ |w · ∂L/∂w| over the weights w of convolution and linear layers",
     source="Lee, Ajanthan, Torr, SNIP, ICLR 2019, arXiv 1810.02340, eq. 4; summed for NAS by Abdelfattah et al., "
-    "arXiv 2101.08134. "
-    "Without the mask parameters and replaced `forward` of the reference code, which go wrong where a layer "
-    "computes its own weight.",
+    "arXiv 2101.08134. Without the mask parameters and replaced `forward` of the reference code, which go wrong where "
+    "a layer computes its own weight.",
     needs_labels=True,
     bounds=(0.0, float("inf")),
     weaknesses="Follows the gradient's size, and so depth and width.",

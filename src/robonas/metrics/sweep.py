@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 INPUT_IGNORED = "the logits do not depend on the input"
 BACKWARD = frozenset({Need.GRADIENTS, Need.SALIENCIES, Need.HESSIAN})
-SHARED = BACKWARD | {Need.ACTIVATIONS, Need.CODES, Need.JACOBIAN}
+WATCHED = frozenset({Need.CODES, Need.PREACTIVATIONS, Need.LAYER_CODES, Need.MAPS})
+SHARED = BACKWARD | WATCHED | {Need.ACTIVATIONS, Need.JACOBIAN}
 COUPLED = (
-    "batch norm ties the samples of a batch together, so that micro-batches would change the value; "
-    "leave `micro_batch` out or set it to the batch size"
+    "batch norm ties the samples of a batch together, so that micro-batches would change the value; leave "
+    "`micro_batch` out or set it to the batch size"
 )
 
 
@@ -52,6 +53,9 @@ class Shared:
     logits: Tensor | None = None
     loss: float = 0.0
     codes: list[Tensor] = field(default_factory=list)
+    preactivations: list[Tensor] = field(default_factory=list)
+    layer_codes: list[Tensor] = field(default_factory=list)
+    maps: list[Tensor] = field(default_factory=list)
     gradients: dict[str, Tensor] | None = None
     products: dict[str, Tensor] | None = None
     saliencies: list[Saliency] | None = None
@@ -128,8 +132,10 @@ class _Sweep:
         shared.macs, shared.operations = shared.macs // self.n, shared.operations // self.n
         if self.jacobian:
             shared.jacobian = torch.cat(self.jacobian)
-        if Need.CODES in self.needs:
-            shared.codes = [_join(codes) for codes in zip(*(record.codes for record in self.records), strict=True)]
+        shared.codes = _join([record.codes for record in self.records])
+        shared.preactivations = _join([record.preactivations for record in self.records])
+        shared.layer_codes = _join([record.layer_codes for record in self.records])
+        shared.maps = self.records[0].maps
         if Need.SALIENCIES in self.needs and Need.SALIENCIES not in shared.errors:
             shared.saliencies = self._saliencies()
         if self.needs & BACKWARD:
@@ -145,7 +151,7 @@ class _Sweep:
             empty = "every weight is frozen" if self.weights else "the network has no convolution or linear layer"
             reasons.update(dict.fromkeys(BACKWARD, empty))
         if not bool(torch.isfinite(logits).all()):
-            reasons.update(dict.fromkeys(SHARED - {Need.CODES, Need.ACTIVATIONS}, "the logits are not finite"))
+            reasons.update(dict.fromkeys(SHARED - WATCHED - {Need.ACTIVATIONS}, "the logits are not finite"))
         if bool((logits == logits[:1]).all()):
             reasons.update(dict.fromkeys(SHARED, INPUT_IGNORED))
         if len(self.parts) > 1 and shared.couples_samples:
@@ -155,11 +161,12 @@ class _Sweep:
     def _first(self, part: slice) -> None:
         """All passes over some of the samples; the second backward too where they are all samples."""
         needs, shared = self.needs, self.shared
-        record = _Record()
+        record = _Record(needs)
+        watches_layers = needs & {Need.SALIENCIES, Need.LAYER_CODES, Need.MAPS}
         recorder = Recorder(
             protected=own_tensors(self.network),
-            on_layer=record.on_layer if Need.SALIENCIES in needs else None,
-            on_rectifier=record.on_rectifier if Need.CODES in needs else None,
+            on_layer=record.on_layer if watches_layers else None,
+            on_rectifier=record.on_rectifier if needs & {Need.CODES, Need.PREACTIVATIONS} else None,
         )
         try:
             clock = time.process_time()
@@ -294,28 +301,42 @@ class _Sweep:
         ]
 
 
-def _join(parts: tuple[Tensor, ...]) -> Tensor:
-    """One tensor of several; the very same one if there is one, so that equal codes can be told by identity."""
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+def _join(parts: list[list[Tensor]]) -> list[Tensor]:
+    """The calls' tensors over all micro-batches.
+
+    Of a single one the very same, so that equal ones can be told by identity.
+    """
+    return parts[0] if len(parts) == 1 else [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
 
 
 class _Record:
     """What one forward and backward pass showed. Holds no graph, so that none outlives its pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, needs: frozenset[Need]) -> None:
+        self.needs = needs
         self.listening = False  # whether the backward pass under way is that of the loss
         self.fan_ins: list[int] = []
         self.products: list[Tensor | None] = []
         self.codes: list[Tensor] = []
+        self.preactivations: list[Tensor] = []
+        self.layer_codes: list[Tensor] = []
+        self.maps: list[Tensor] = []
         self._known: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
 
     def on_layer(self, layer: LayerCall, output: Tensor) -> None:
+        if Need.LAYER_CODES in self.needs:
+            self.layer_codes.append((layer.value > 0).movedim(layer.batch_axis, 0).flatten(1))
+        if Need.MAPS in self.needs and layer.channel_axis == 1 and layer.value.ndim > 2 and layer.batch_axis == 0:
+            self.maps.append(layer.value[0].clone())
+        if Need.SALIENCIES not in self.needs:
+            return
         place = len(self.fan_ins)
         self.fan_ins.append(layer.fan_in)
         self.products.append(None)
         if output.requires_grad:
-            self._handles.append(output.register_hook(functools.partial(self._meet, place, layer)))  # type: ignore[no-untyped-call]
+            hook = functools.partial(self._meet, place, layer)
+            self._handles.append(output.register_hook(hook))  # type: ignore[no-untyped-call]
 
     def _meet(self, place: int, layer: LayerCall, gradient: Tensor) -> None:
         if not self.listening:
@@ -326,6 +347,10 @@ class _Record:
         self.products[place] = products if layer.batch_axis < layer.channel_axis else products.T
 
     def on_rectifier(self, source: Tensor) -> None:
+        if Need.PREACTIVATIONS in self.needs:
+            self.preactivations.append(source.detach().flatten(1))
+        if Need.CODES not in self.needs:
+            return
         known = self._known.get(id(source))
         if known is not None and known[0]() is source:
             self.codes.append(known[1])

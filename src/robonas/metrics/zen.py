@@ -1,0 +1,78 @@
+"""How strongly the network's last features react to its input."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from robonas.errors import MetricError
+from robonas.metrics.base import Metric, Need
+from robonas.metrics.layers import BATCH_NORMS
+from robonas.metrics.redraw import redrawn
+from robonas.metrics.sweep import INPUT_IGNORED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from robonas.metrics.passes import Passes
+
+STEP = 0.01
+
+
+def zen(passes: Passes) -> float:
+    """Log of how far the features move for a small step of the input, plus what batch norms took away on the way."""
+    network = passes.network
+    tensors = redrawn(passes, "normal", "zen")
+    # One set of running statistics for both passes: they are part of the score.
+    tensors |= {name: buffer.clone() for name, buffer in network.named_buffers() if name not in tensors}
+    first = passes.noise("zen")
+    with torch.no_grad():
+        before = _features(passes, first, tensors)
+        after = _features(passes, first + STEP * passes.noise("zen step"), tensors)
+    moved = float((before - after).abs().flatten(1).sum(1, dtype=torch.float64).mean())
+    if moved == 0.0:
+        raise MetricError(INPUT_IGNORED)
+    scales = [
+        0.5 * math.log(float(tensors[f"{name}.running_var" if name else "running_var"].double().mean()))
+        for name, module in network.named_modules()
+        if isinstance(module, BATCH_NORMS) and module.running_var is not None
+    ]
+    return math.log(moved) + sum(scales)
+
+
+def _features(passes: Passes, inputs: Tensor, tensors: dict[str, Tensor]) -> Tensor:
+    """What goes into the last pooling over all positions; without one, into the last linear layer."""
+    pooled: list[Tensor] = []
+    linear: list[Tensor] = []
+
+    def note(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> Tensor:
+        if func is functional.linear:
+            linear[:] = [args[0] if args else kwargs["input"]]
+        return output
+
+    def note_pool(source: Tensor) -> None:
+        pooled[:] = [source]
+
+    passes.run(inputs, tensors=tensors, recorder=passes.recorder(transform=note, on_pool=note_pool), purpose="zen")
+    for found in (pooled, linear):
+        if found and len(found[0]) == len(inputs):
+            return found[0]
+    raise MetricError("the network has neither a pooling over all positions nor a linear layer after its features")
+
+
+ZEN = Metric(
+    name="zen",
+    compute=zen,
+    needs=frozenset({Need.OWN_PASSES}),
+    meaning="How expressive the network is: how strongly its last features react to the input under Gaussian weights.",
+    formula="log mean_n Σ|φ(x) − φ(x + 0.01 e)| + Σ over batch norms of log √(mean running variance), x and e "
+    "standard normal, weights N(0, 1), φ the features before global pooling, training mode, running statistics after "
+    "the two passes",
+    source="Lin, Wang, Sun, Chen, Sun, Qian, Li, Jin, Zen-NAS, ICCV 2021, arXiv 2102.01063, algorithm 1; one "
+    "repetition, as in NASLib. Without global pooling, φ is the input of the last linear layer.",
+    weaknesses="Grows with depth and width; without batch norm it can overflow in float32.",
+)

@@ -1,0 +1,77 @@
+"""How steady gradients are from batch to batch."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from robonas.errors import MetricError
+from robonas.metrics.base import Metric, Need
+from robonas.metrics.networks import loss_of
+from robonas.metrics.sweep import INPUT_IGNORED
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from robonas.metrics.passes import Passes
+
+
+def zico(passes: Passes) -> float:
+    """Sum over layers of the log of the summed inverse coefficients of variation of the gradient, over two halves."""
+    n = len(passes.batch)
+    if n < 4:
+        raise MetricError(f"needs two batches of at least 2 samples, and the batch has {n}")
+    tensors = {
+        name: tensor.detach().double() if tensor.is_floating_point() else tensor.detach().clone()
+        for name, tensor in (*passes.network.named_parameters(), *passes.network.named_buffers())
+    }
+    sources = {name: tensors[name].requires_grad_() for name, weight in passes.weights.items() if weight.requires_grad}
+    if not sources:
+        raise MetricError("every weight is frozen")
+    halves = [_gradients(passes, part, tensors, sources) for part in (slice(0, n // 2), slice(n // 2, n))]
+    total, layers = 0.0, 0
+    for first, second in zip(*halves, strict=True):
+        if first is None or second is None:
+            continue
+        mean = 0.5 * (first.abs() + second.abs())
+        deviation = 0.5 * (first - second).abs()
+        varies = deviation > 0.0
+        ratio = float((mean[varies] / deviation[varies]).sum())
+        if ratio > 0.0:
+            total += math.log(ratio)
+            layers += 1
+    if layers == 0:
+        raise MetricError("no gradient differs between the two halves of the batch")
+    return total
+
+
+def _gradients(
+    passes: Passes, part: slice, tensors: dict[str, Tensor], sources: dict[str, Tensor]
+) -> tuple[Tensor | None, ...]:
+    """Gradient of the mean loss of some samples, in float64."""
+    inputs = passes.inputs()[part].double()
+    result = passes.run(inputs, tensors=tensors, recorder=passes.recorder(), purpose="zico")
+    logits = passes.pick(result)
+    loss = loss_of(logits, passes.batch.targets[part].to(logits.device), passes.batch.task)
+    if bool((logits == logits[:1]).all()):
+        raise MetricError(INPUT_IGNORED)
+    if not loss.requires_grad:
+        return (None,) * len(sources)
+    return torch.autograd.grad(loss, list(sources.values()), allow_unused=True)
+
+
+ZICO = Metric(
+    name="zico",
+    compute=zico,
+    needs=frozenset({Need.OWN_PASSES}),
+    meaning="How large gradients are compared with how much they differ between batches.",
+    formula="Σ_l log Σ_w (mean_b |g_b| / std_b g_b) over weights whose deviation is not zero; b the two halves of the "
+    "batch",
+    source="Li, Yang, Bhardwaj, Marculescu, ZiCo, ICLR 2023, arXiv 2301.11300, eq. 9, as in the authors' code: the "
+    "deviation of the signed gradient, gradients cleared between batches. In float64, since near-equal gradients "
+    "cancel; the halves of one batch instead of two batches.",
+    needs_labels=True,
+    weaknesses="A sum of heavy-tailed ratios: few weights decide each layer. Grows with the number of layers.",
+)
