@@ -18,6 +18,7 @@ from robonas.architecture import Architecture
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.randomness import seeded
 from robonas.spaces import SPACES, make_space
+from tests.spaces.own import OWN
 
 SMALL: dict[str, dict[str, object]] = {
     "nasbench201": {"input_shape": (3, 8, 8), "channels": 4, "depth": 1},
@@ -26,7 +27,8 @@ SMALL: dict[str, dict[str, object]] = {
 LISTED = 20_000
 """Up to this size, whole spaces are walked."""
 
-every_space = pytest.mark.parametrize("name", sorted(SPACES))
+catalogued = pytest.mark.parametrize("name", sorted(SPACES))
+every_space = pytest.mark.parametrize("name", [*sorted(SPACES), *sorted(OWN)])
 seeds = st.integers(0, 2**32)
 few = settings(max_examples=25, deadline=None, derandomize=True)
 fewer = settings(max_examples=5, deadline=None, derandomize=True)
@@ -34,7 +36,7 @@ fewer = settings(max_examples=5, deadline=None, derandomize=True)
 
 @functools.cache
 def space_of(name):
-    return make_space(name, **SMALL.get(name, {}))
+    return OWN[name]() if name in OWN else make_space(name, **SMALL.get(name, {}))
 
 
 def drawn(space, seed):
@@ -46,7 +48,7 @@ def size_of(network):
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-@every_space
+@catalogued
 def test_card(name):
     space = make_space(name)
     assert space.name == name
@@ -57,7 +59,7 @@ def test_card(name):
     assert "Source" in source or "Ours" in source, "a card names its source"
 
 
-@every_space
+@catalogued
 def test_settings_make_the_same_space_again(name):
     space = space_of(name)
     plain = json.loads(json.dumps(space.settings))
@@ -176,7 +178,7 @@ def test_networks_depend_on_the_seed_only(name):
     assert any(not torch.equal(first[key], other[key]) for key in first)
 
 
-@every_space
+@catalogued
 def test_class_number_and_channels_can_be_chosen(name):
     small = space_of(name)
     if len(small.output_shape) != 1:

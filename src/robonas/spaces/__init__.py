@@ -6,11 +6,14 @@ find it there.
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from robonas.catalogue import import_object, lookup
 from robonas.errors import ConfigError
 from robonas.spaces.base import SearchSpace
+from robonas.spaces.choices import ChoiceSpace, from_choices
+from robonas.spaces.models import Model, ModelSpace, from_models
 from robonas.spaces.nasbench201 import NASBench201
 
 if TYPE_CHECKING:
@@ -33,18 +36,21 @@ def make_space(name: str, **settings: Any) -> SearchSpace:
         UnknownNameError: There is no such space.
         ConfigError: It does not take these settings, or is not a space.
     """
+    if "input_shape" in settings:
+        settings["input_shape"] = tuple(settings["input_shape"])
+    made_already: dict[str, Any] = {}
     if ":" in name:
         found = import_object("search space", name)
         if isinstance(found, SearchSpace):
+            _check_settings(found, name, settings)
             found.reference = name
             return found
         if not callable(found):
             raise ConfigError(f"Search space {name!r} must be a SearchSpace or make one; got a {type(found).__name__}.")
         make: Callable[..., object] = found
+        settings, made_already = _split(make, settings)
     else:
         make = lookup("search space", name, SPACES)
-    if "input_shape" in settings:
-        settings["input_shape"] = tuple(settings["input_shape"])
     try:
         space = make(**settings)
     except TypeError as error:
@@ -53,8 +59,48 @@ def make_space(name: str, **settings: Any) -> SearchSpace:
         raise ConfigError(f"Search space {name!r} does not take these settings: {error}.") from error
     if not isinstance(space, SearchSpace):
         raise ConfigError(f"Search space {name!r} must make a SearchSpace; it made a {type(space).__name__}.")
+    _check_settings(space, name, made_already)
     space.reference = name
     return space
 
 
-__all__ = ["SPACES", "NASBench201", "SearchSpace", "make_space"]
+def _split(make: Callable[..., object], settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings that a user's function takes, and those that what it makes must have of its own."""
+    try:
+        parameters = inspect.signature(make).parameters.values()
+    except ValueError:  # some builtins have none
+        return dict(settings), {}
+    names = {parameter.name for parameter in parameters}
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        names |= settings.keys()
+    return (
+        {name: value for name, value in settings.items() if name in names},
+        {name: value for name, value in settings.items() if name not in names},
+    )
+
+
+def _check_settings(space: SearchSpace, name: str, settings: Mapping[str, Any]) -> None:
+    """Raise where settings are asked of a space that has others and cannot be given them."""
+    known = {**space.settings, "input_shape": list(space.input_shape), "n_classes": space.n_classes}
+    for setting, value in settings.items():
+        asked = list(value) if isinstance(value, tuple) else value
+        if setting not in known:
+            raise ConfigError(f"Search space {name!r} has no setting {setting!r}; it has {', '.join(known)}.")
+        if known[setting] != asked:
+            raise ConfigError(
+                f"Search space {name!r} has {setting}={known[setting]!r}, and {asked!r} was asked for. "
+                f"Let {name.rpartition(':')[2]!r} be a function that takes {setting!r}."
+            )
+
+
+__all__ = [
+    "SPACES",
+    "ChoiceSpace",
+    "Model",
+    "ModelSpace",
+    "NASBench201",
+    "SearchSpace",
+    "from_choices",
+    "from_models",
+    "make_space",
+]

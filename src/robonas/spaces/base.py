@@ -90,7 +90,7 @@ class SearchSpace(abc.ABC):
 
     def format(self, architecture: Architecture) -> str:
         """The text that the field uses for this architecture; `parse` reads it."""
-        return str(architecture)
+        return str(self.check(architecture))
 
     def parse(self, text: str) -> Architecture:
         """The architecture that a text stands for.
@@ -272,18 +272,58 @@ class SearchSpace(abc.ABC):
         )
 
     def count_parameters(self, architecture: Architecture) -> int:
-        """How many parameters the built network has; by building it without memory or random draws where that works."""
+        """How many parameters the built network has; built without memory or random draws where that works.
+
+        Raises:
+            ArchitectureError: The architecture does not belong to this space, or makes no network.
+        """
         import torch
 
-        try:
-            with torch.device("meta"):
-                network = self.build(architecture)
-        except ArchitectureError:
-            raise
-        except Exception:  # noqa: BLE001  # a network of the user's may read a value while it is built
-            with seeded("count"):
+        architecture = self.check(architecture)
+        with seeded("count"):
+            try:
+                with torch.device("meta"):
+                    network = self.build(architecture)
+            except Exception:  # noqa: BLE001  # a builder of the user's may read values, which only a CPU has
                 network = self.build(architecture)
         return sum(parameter.numel() for parameter in network.parameters())
+
+    def failure(self, architecture: Architecture) -> str | None:
+        """Why the architecture makes no network that runs, as a sentence; None where it does.
+
+        Builds it and sends two samples through: on PyTorch's meta device, which computes shapes only, and where that
+        does not work, on the CPU.
+        """
+        try:
+            return self._failure(architecture, "meta") and self._failure(architecture, "cpu")
+        except ArchitectureError as error:
+            return str(error)
+
+    def _failure(self, architecture: Architecture, device: str) -> str | None:
+        """The same, on one device."""
+        import torch
+
+        shape = self.input_shape_of(architecture)
+        try:
+            with seeded("failure"), torch.device(device), torch.no_grad():
+                output = self.build(architecture)(torch.randn(2, *shape))
+        except ArchitectureError:
+            if device == "meta":
+                return "The builder reads values; try the CPU."
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever a network of the user's may raise
+            return (
+                f"The network of {self.format(architecture)} in {self.name} does not run on an input of shape {shape}: "
+                f"{type(error).__name__}: {error}"
+            )
+        output = output[0] if isinstance(output, tuple) and output else output
+        if not isinstance(output, torch.Tensor) or tuple(output.shape) != (2, *self.output_shape):
+            got = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
+            return (
+                f"The network of {self.format(architecture)} in {self.name} must return shape "
+                f"{(2, *self.output_shape)} for two samples; got {got}."
+            )
+        return None
 
     def build_seeded(self, architecture: Architecture, *parts: object) -> nn.Module:
         """`build`, with parameters that depend only on the canonical architecture and the parts of the seed.

@@ -1,0 +1,370 @@
+"""Choices that may depend on each other, from lists, a ConfigSpace or a function of an Optuna trial.
+
+A `ChoiceTree` knows one thing: a procedure that asks for one option after another, where later questions may depend on
+earlier answers. Answering it from an architecture says whether the architecture belongs; answering it in all ways lists
+the space; answering it at random draws from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from robonas.architecture import Architecture, Option
+from robonas.errors import ArchitectureError, ConfigError, MissingExtraError
+from robonas.randomness import numpy_generator
+from robonas.spaces.base import has_option, same_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import optuna
+
+Choose: TypeAlias = Callable[[str, tuple[Option, ...]], Option]
+"""Answers a question: a choice's name and options in, one option out."""
+Procedure: TypeAlias = Callable[[Choose], Mapping[str, Any] | None]
+"""Asks its questions; may return what to build from, where that is more than the answers."""
+
+MOST_LISTED = 10_000
+"""Spaces whose choices depend on each other are listed up to this many architectures."""
+_RANDOM_RUNS = 500
+"""Random walks that look for choices in a space too large to list."""
+_MOST_OPTIONS = 10_000
+
+
+class RejectedError(Exception):
+    """The answers so far do not go together."""
+
+
+@dataclass
+class ChoiceTree:
+    """A procedure of questions, and the options that each of them ever had.
+
+    Raises:
+        ConfigError: There is no question, a question changes its options, or no answers go together.
+    """
+
+    procedure: Procedure
+    """Asks for one option after another."""
+    independent: bool = False
+    """Whether every question is always asked and all answers go together."""
+    options: dict[str, tuple[Option, ...]] = field(default_factory=dict)
+    """Options of every question, in the order in which they were first asked; found out where not given."""
+    leaves: tuple[Architecture, ...] | None = None
+    """All architectures, where they depend on each other and are few enough to list."""
+
+    def __post_init__(self) -> None:
+        if not self.independent:
+            known = bool(self.options)
+            self.leaves = self._list()
+            if self.leaves == ():
+                raise ConfigError("No options go together: conditions or forbidden combinations leave the space empty.")
+            if self.leaves is None and not known:
+                self._discover()
+        if not self.options:
+            raise ConfigError("A space must have at least one choice; got none.")
+
+    def run(self, choose: Choose) -> tuple[dict[str, Option], Mapping[str, Any]]:
+        """The answers to all questions, and what to build from.
+
+        Raises:
+            RejectedError: The answers do not go together.
+            ConfigError: A question has other options than before.
+        """
+        answers: dict[str, Option] = {}
+
+        def ask(name: str, options: tuple[Option, ...]) -> Option:
+            known = self.options.setdefault(name, options)
+            if known is not options and not _same_options(known, options):
+                raise ConfigError(
+                    f"Choice {name!r} must always have the same options; got {list(options)} after {list(known)}. "
+                    "Give the two a name each."
+                )
+            if name not in answers:
+                answers[name] = choose(name, known)
+            return answers[name]
+
+        returned = self.procedure(ask)
+        return answers, answers if returned is None else returned
+
+    def answers(self, architecture: Mapping[str, Option]) -> Mapping[str, Any] | None:
+        """What to build from for an architecture; None where it is not one of this tree."""
+
+        def choose(name: str, options: tuple[Option, ...]) -> Option:
+            if name not in architecture or not has_option(options, architecture[name]):
+                raise RejectedError
+            return architecture[name]
+
+        try:
+            asked, arguments = self.run(choose)
+        except RejectedError:
+            return None
+        return arguments if asked.keys() == architecture.keys() else None
+
+    def draw(self, generator: np.random.Generator) -> Architecture:
+        """One architecture: from a list uniformly, else by answering every question uniformly.
+
+        Raises:
+            ConfigError: A thousand walks in a row met answers that do not go together.
+        """
+        if self.leaves is not None:
+            return self.leaves[int(generator.integers(len(self.leaves)))]
+        for _ in range(1000):
+            try:
+                return Architecture(self.run(lambda _, options: options[int(generator.integers(len(options)))])[0])
+            except RejectedError:
+                continue
+        raise ConfigError("A thousand random draws in a row gave options that do not go together. Loosen the rules.")
+
+    def vary(self, architecture: Architecture, name: str, option: Option) -> Architecture | None:
+        """The architecture with one choice set anew and what follows from it; None where that is not a neighbour.
+
+        Questions that vanish must have been at their first option, and questions that appear are set to it: so that the
+        relation is symmetric, and the neighbours of an architecture stay few.
+        """
+        first = {name: option}
+
+        def choose(asked: str, options: tuple[Option, ...]) -> Option:
+            return first.get(asked, architecture.get(asked, options[0])) if asked != name else option
+
+        try:
+            answers, _ = self.run(choose)
+        except RejectedError:
+            return None
+        vanished = [old for old in architecture if old not in answers]
+        if name not in answers or not all(same_option(architecture[old], self.options[old][0]) for old in vanished):
+            return None
+        return Architecture(answers)
+
+    def walk(self) -> Iterator[Architecture]:
+        """All architectures, lazily: the last question changes fastest."""
+        prefix: list[int] = []
+        while True:
+            path: list[int] = []
+            counts: list[int] = []
+
+            def choose(
+                _: str,
+                options: tuple[Option, ...],
+                prefix: list[int] = prefix,
+                path: list[int] = path,
+                counts: list[int] = counts,
+            ) -> Option:
+                place = prefix[len(path)] if len(path) < len(prefix) else 0
+                path.append(place)
+                counts.append(len(options))
+                return options[place]
+
+            with contextlib.suppress(RejectedError):  # a rejection holds for all that begins like this
+                yield Architecture(self.run(choose)[0])
+            while path and path[-1] + 1 == counts[-1]:
+                path.pop()
+                counts.pop()
+            if not path:
+                return
+            path[-1] += 1
+            prefix = path
+
+    def _list(self) -> tuple[Architecture, ...] | None:
+        """All architectures, or None where they are too many."""
+        found: list[Architecture] = []
+        for architecture in self.walk():
+            if len(found) == MOST_LISTED:
+                return None
+            found.append(architecture)
+        return tuple(found)
+
+    def _discover(self) -> None:
+        """Find the questions of a large space: by random walks, and by giving every option at least once."""
+        generator = numpy_generator("discover choices")
+
+        def walk(forced: Mapping[str, Option]) -> None:
+            def choose(name: str, options: tuple[Option, ...]) -> Option:
+                return forced[name] if name in forced else options[int(generator.integers(len(options)))]
+
+            try:
+                self.run(choose)
+            except RejectedError:
+                return
+
+        for _ in range(_RANDOM_RUNS):
+            walk({})
+        tried: set[str] = set()
+        while len(tried) < len(self.options):
+            for name in [name for name in self.options if name not in tried]:
+                tried.add(name)
+                for option in self.options[name]:
+                    walk({name: option})
+
+
+def _same_options(one: Sequence[Option], other: Sequence[Option]) -> bool:
+    """Whether two lists of options agree, types included."""
+    return len(one) == len(other) and all(map(same_option, one, other))
+
+
+def clean_options(name: str, options: object) -> tuple[Option, ...]:
+    """The options of a choice, checked.
+
+    Raises:
+        ConfigError: They are not a list, are empty, repeat, or are not JSON scalars.
+    """
+    if isinstance(options, str | bytes | Mapping) or not isinstance(options, Iterable):
+        raise ConfigError(f"Options of choice {name!r} must be a list; got {options!r}.")
+    plain = tuple(option.item() if isinstance(option, np.generic) else option for option in options)
+    if not plain:
+        raise ConfigError(f"Choice {name!r} must have at least one option; got none.")
+    try:
+        distinct = {Architecture({name: option}) for option in plain}
+    except ArchitectureError as error:
+        raise ConfigError(f"{error} Give it a name, and look the name up when building.") from error
+    if len(distinct) < len(plain):
+        raise ConfigError(f"Options of choice {name!r} must differ; got {list(plain)}.")
+    return plain
+
+
+def tree_of_lists(choices: Mapping[str, Sequence[Option]]) -> ChoiceTree:
+    """The tree of independent choices."""
+    options = {name: clean_options(name, known) for name, known in choices.items()}
+
+    def procedure(choose: Choose) -> None:
+        for name, known in options.items():
+            choose(name, known)
+
+    return ChoiceTree(procedure, independent=True, options=options)
+
+
+def tree_of_configspace(space: Any) -> ChoiceTree:
+    """The tree of a `ConfigSpace.ConfigurationSpace`: conditions decide what is asked, forbidden clauses what fits.
+
+    Raises:
+        MissingExtraError: ConfigSpace is not installed.
+        ConfigError: A hyperparameter has no finite list of values.
+    """
+    try:
+        import ConfigSpace.hyperparameters as hp
+        from ConfigSpace.types import NotSet
+    except ImportError as error:
+        raise MissingExtraError("A ConfigSpace as choices", "configspace") from error
+    options: dict[str, tuple[Option, ...]] = {}
+    for parameter in space.values():
+        if isinstance(parameter, hp.CategoricalHyperparameter):
+            values: Iterable[Any] = parameter.choices
+        elif isinstance(parameter, hp.OrdinalHyperparameter):
+            values = parameter.sequence
+        elif isinstance(parameter, hp.Constant):
+            values = (parameter.value,)
+        elif isinstance(parameter, hp.IntegerHyperparameter):
+            values = _range(parameter.name, int(parameter.lower), int(parameter.upper), 1)
+        else:
+            raise ConfigError(
+                _continuous(parameter.name, "list its values with `Categorical` or `OrdinalHyperparameter`")
+            )
+        options[parameter.name] = clean_options(parameter.name, values)
+    conditions: dict[str, list[Any]] = {name: [] for name in options}
+    for condition in space.conditions:
+        conditions[condition.child.name].append(condition)
+    forbidden = list(space.forbidden_clauses)
+
+    def procedure(choose: Choose) -> None:
+        answers: dict[str, Option] = {}
+        values: dict[str, Any] = dict.fromkeys(options, NotSet)  # as ConfigSpace marks what is not asked
+        for name, known in options.items():  # parents come before their children
+            if all(condition.satisfied_by_value(values) for condition in conditions[name]):
+                answers[name] = values[name] = choose(name, known)
+        if any(clause.is_forbidden_value(answers) for clause in forbidden):
+            raise RejectedError
+
+    return ChoiceTree(procedure, independent=not forbidden and not space.conditions, options=options)
+
+
+def tree_of_trial_function(function: Callable[[optuna.Trial], Mapping[str, Any] | None]) -> ChoiceTree:
+    """The tree of a function that asks an Optuna trial; `optuna.TrialPruned` says that answers do not go together.
+
+    Raises:
+        ConfigError: It asks for real numbers without a step, or returns something other than a mapping or None.
+    """
+    import optuna
+
+    stand_in = _stand_in_class()
+
+    def procedure(choose: Choose) -> Mapping[str, Any] | None:
+        try:
+            returned = function(stand_in(choose))
+        except optuna.TrialPruned as error:
+            raise RejectedError from error
+        if returned is not None and not isinstance(returned, Mapping):
+            raise ConfigError(
+                "A function of choices must return a mapping of what to build from, or None for the choices; "
+                f"got {returned!r}."
+            )
+        return returned
+
+    return ChoiceTree(procedure)
+
+
+def _stand_in_class() -> Callable[[Choose], Any]:
+    """A class of Optuna trials that are answered by us; made late, since Optuna loads slowly."""
+    import optuna
+
+    known: dict[tuple[object, ...], tuple[Option, ...]] = {}
+
+    def options_of(name: str, choices: Sequence[Any]) -> tuple[Option, ...]:
+        try:
+            key = (name, *choices, *map(type, choices))
+            if key not in known:
+                known[key] = clean_options(name, choices)
+        except TypeError:  # an option that cannot be hashed is none, and gets its sentence
+            return clean_options(name, choices)
+        return known[key]
+
+    class StandIn(optuna.trial.FixedTrial):
+        """Answers as `choose` does."""
+
+        def __init__(self, choose: Choose) -> None:
+            super().__init__({})
+            self._choose = choose
+
+        def _answer(self, name: str, options: tuple[Option, ...]) -> Any:
+            self.params[name] = self._choose(name, options)
+            return self.params[name]
+
+        def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+            return self._answer(name, options_of(name, choices))
+
+        def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:  # noqa: ARG002
+            return int(self._answer(name, _range(name, low, high, step)))
+
+        def suggest_float(
+            self,
+            name: str,
+            low: float,
+            high: float,
+            *,
+            step: float | None = None,
+            log: bool = False,  # noqa: ARG002
+        ) -> float:
+            if step is None:
+                raise ConfigError(_continuous(name, "give `step`, or use `suggest_categorical`"))
+            count = int(np.floor((high - low) / step + 1e-9)) + 1
+            return float(self._answer(name, tuple(float(np.round(low + step * i, 12)) for i in range(count))))
+
+    return StandIn
+
+
+def _range(name: str, low: int, high: int, step: int) -> tuple[int, ...]:
+    """The integers from low to high, both included."""
+    values = range(low, high + 1, step)
+    if not values:
+        raise ConfigError(f"Choice {name!r} must have at least one option; got the range from {low} to {high}.")
+    if len(values) > _MOST_OPTIONS:
+        raise ConfigError(f"Choice {name!r} has {len(values):,} values; list at most {_MOST_OPTIONS:,} of them.")
+    return tuple(values)
+
+
+def _continuous(name: str, remedy: str) -> str:
+    """The sentence for real numbers."""
+    return f"Choice {name!r} must have a finite list of values, since architectures are compared: {remedy}."

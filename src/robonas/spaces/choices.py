@@ -1,0 +1,219 @@
+"""A search space of the user's own, from choices and a function that builds the network.
+
+Source: Ours. Define-by-run choices follow Optuna's trials (Akiba et al., KDD 2019, arXiv 1907.10902); conditions and
+forbidden combinations are those of ConfigSpace (Lindauer et al., 2019, arXiv 1908.06756).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from robonas.architecture import Architecture, Option
+from robonas.errors import ArchitectureError, ConfigError, NasError
+from robonas.spaces.base import SearchSpace, same_option
+from robonas.spaces.choice_tree import ChoiceTree, tree_of_configspace, tree_of_lists, tree_of_trial_function
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    import optuna
+    from torch import nn
+
+Choices: TypeAlias = "Mapping[str, Sequence[Option]] | Callable[[optuna.Trial], Mapping[str, Any] | None] | Any"
+"""Lists of options by name, a `ConfigSpace.ConfigurationSpace`, or a function of an Optuna trial."""
+
+
+class ChoiceSpace(SearchSpace):
+    """A space of the user's own; made by `from_choices`.
+
+    Args:
+        tree: The choices and how they depend on each other.
+        build: Makes the network from the choices as keyword arguments.
+        input_shape: Shape of one sample.
+        n_classes: How many numbers the network returns for a sample.
+        name: What errors and files call this space.
+        canonical: The representative of all architectures that build the same network; None where all differ.
+    """
+
+    def __init__(
+        self,
+        tree: ChoiceTree,
+        build: Callable[..., nn.Module],
+        *,
+        input_shape: Sequence[int],
+        n_classes: int,
+        name: str,
+        canonical: Callable[[Architecture], Mapping[str, Option]] | None = None,
+    ) -> None:
+        self.name = name
+        super().__init__(input_shape=input_shape, n_classes=n_classes)
+        self._tree = tree
+        self._build = build
+        self._canonical = canonical
+
+    @property
+    def choices(self) -> Mapping[str, tuple[Option, ...]]:
+        """All choices that some architecture sets, with all options that they ever have."""
+        return self._tree.options
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What tells this space from others; the functions that it was made from are the user's to keep."""
+        choices = {name: list(options) for name, options in self.choices.items()}
+        return {**super().settings, "choices": choices}
+
+    def contains(self, architecture: Architecture) -> bool:
+        """Whether exactly the choices are set that its other options ask for, and all go together."""
+        if self._tree.independent:
+            return super().contains(architecture)
+        return architecture.keys() <= self.choices.keys() and self._tree.answers(architecture) is not None
+
+    def why_not(self, architecture: Architecture) -> str:
+        """Why known choices and options are not an architecture, as a sentence."""
+        if self._tree.independent:
+            return super().why_not(architecture)
+        return (
+            f"These options do not go together in {self.name}: {architecture}. "
+            "A choice is missing, has no meaning beside the others, or the combination is forbidden."
+        )
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """The user's representative, or the architecture itself.
+
+        Raises:
+            ConfigError: The user's function is not idempotent.
+        """
+        architecture = self.check(architecture)
+        if self._canonical is None:
+            return architecture
+        once = self.check(Architecture(self._canonical(architecture)))
+        twice = self.check(Architecture(self._canonical(once)))
+        if once != twice:
+            raise ConfigError(
+                f"`canonical` of {self.name} must return a representative of itself; "
+                f"from {architecture} it made {once}, and from that {twice}."
+            )
+        return once
+
+    def size(self) -> int | None:
+        """How many architectures there are; None where choices depend on each other and are too many to list."""
+        if self._tree.independent:
+            return super().size()
+        return None if self._tree.leaves is None else len(self._tree.leaves)
+
+    def at(self, index: int) -> Architecture:
+        """The architecture at a place of the fixed order, in which the last choice changes fastest."""
+        if self._tree.leaves is None:
+            return super().at(index)
+        return self._tree.leaves[self.check_index(index)]
+
+    def __iter__(self) -> Iterator[Architecture]:
+        if self._tree.independent:
+            return super().__iter__()
+        return self._tree.walk() if self._tree.leaves is None else iter(self._tree.leaves)
+
+    def draw(self, generator: np.random.Generator) -> Architecture:
+        """One architecture: uniformly where they can be counted, else each choice uniformly in its turn."""
+        return super().draw(generator) if self._tree.independent else self._tree.draw(generator)
+
+    def neighbours(self, architecture: Architecture) -> list[Architecture]:
+        """All architectures that differ in one choice, and in what appears or vanishes with it.
+
+        What appears is at its first option, and what vanishes must have been: so that the relation is symmetric.
+        """
+        if self._tree.independent:
+            return super().neighbours(architecture)
+        architecture = self.check(architecture)
+        varied = (
+            self._tree.vary(architecture, name, option)
+            for name in architecture
+            for option in self.choices[name]
+            if not same_option(option, architecture[name])
+        )
+        return list(dict.fromkeys(self.check(found) for found in varied if found is not None))
+
+    def build(self, architecture: Architecture) -> nn.Module:
+        """The user's network.
+
+        Raises:
+            ArchitectureError: The builder raised, or returned no network; the message has the choices and the reason.
+        """
+        from torch import nn
+
+        architecture = self.check(architecture)
+        arguments = dict(architecture) if self._tree.independent else dict(self._tree.answers(architecture) or {})
+        try:
+            network = self._build(**arguments)
+        except NasError:
+            raise
+        except Exception as error:
+            raise ArchitectureError(
+                f"Building {architecture} of {self.name} failed: {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(network, nn.Module):
+            raise ArchitectureError(
+                f"`build` of {self.name} must return a torch.nn.Module; "
+                f"it returned a {type(network).__name__} for {architecture}."
+            )
+        return network
+
+
+def from_choices(
+    choices: Choices,
+    build: Callable[..., nn.Module],
+    *,
+    input_shape: Sequence[int],
+    n_classes: int,
+    name: str = "own",
+    canonical: Callable[[Architecture], Mapping[str, Option]] | None = None,
+) -> ChoiceSpace:
+    """A search space of your own.
+
+    Args:
+        choices: One of three. A mapping from names to lists of options, all of which go together. A
+            `ConfigSpace.ConfigurationSpace` without real-valued hyperparameters; its conditions decide which choices an
+            architecture has, and its forbidden clauses which it must not combine. A function of an Optuna trial that
+            calls `suggest_categorical`, `suggest_int` and `suggest_float` with a step, in any order and under any
+            condition, and raises `optuna.TrialPruned` where options do not go together; what to build from is what it
+            returns, or the choices where it returns None. It is run many times, so it must be quick and deterministic.
+        build: Makes a new network from the choices as keyword arguments.
+        input_shape: Shape of one sample, such as (3, 32, 32).
+        n_classes: How many numbers the network returns for a sample.
+        name: What errors and files call this space.
+        canonical: From an architecture to the representative of all that build the same network, as a mapping; None
+            where all differ.
+
+    Returns:
+        The space. Where choices depend on each other and make more than 10,000 architectures, its size is unknown, and
+        samples answer each choice uniformly in its turn.
+
+    Raises:
+        ConfigError: The choices are empty, endless or contradictory.
+        MissingExtraError: The choices are a ConfigSpace, and ConfigSpace is not installed.
+
+    Example:
+        >>> from torch import nn
+        >>> def build(width, activation):
+        ...     layers = nn.Linear(64, width), getattr(nn, activation)(), nn.Linear(width, 10)
+        ...     return nn.Sequential(nn.Flatten(), *layers)
+        >>> choices = {"width": [16, 32, 64], "activation": ["ReLU", "GELU"]}
+        >>> space = from_choices(choices, build, input_shape=(1, 8, 8), n_classes=10)
+        >>> space.size(), space.count_parameters(space.at(0))
+        (6, 1210)
+    """
+    if not name or name != name.strip():
+        raise ConfigError(f"`name` of a space must be a word without surrounding spaces; got {name!r}.")
+    if isinstance(choices, Mapping) and not hasattr(choices, "forbidden_clauses"):
+        tree = tree_of_lists(choices)
+    elif hasattr(choices, "forbidden_clauses") and hasattr(choices, "conditions"):
+        tree = tree_of_configspace(choices)
+    elif callable(choices):
+        tree = tree_of_trial_function(choices)
+    else:
+        raise ConfigError(
+            "`choices` must be a mapping from names to lists, a ConfigSpace, or a function of an Optuna trial; "
+            f"got a {type(choices).__name__}."
+        )
+    return ChoiceSpace(tree, build, input_shape=input_shape, n_classes=n_classes, name=name, canonical=canonical)
