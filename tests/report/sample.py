@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import nn
 
 from robonas.metrics.base import Score
 from robonas.objectives.base import CurvePoint
 from robonas.randomness import numpy_generator
 from robonas.results import Query, SearchResult
 from robonas.scores import ScoreTable, provenance
+from robonas.spaces.base import SearchSpace
 from robonas.spaces.nasbench201 import NASBench201
 from robonas.strategies.base import Summary
 from robonas.strategies.scaling import column_medians, fill_missing, min_max
+
+if TYPE_CHECKING:
+    from robonas.architecture import Architecture, Option
 
 METRICS = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov", "params")
 WEIGHTS = (0.18, -0.31, 0.05, -0.62, 0.94, 0.71, 0.33)
@@ -146,3 +151,56 @@ def result(
 def random_baseline(n_queries: int = 12, **changes: Any) -> SearchResult:
     """The same number of random trainings."""
     return result(n_queries, strategy="random", learns=False, failures=(), seed=changes.pop("seed", 3), **changes)
+
+
+class HostileSpace(SearchSpace):
+    """Small networks whose texts try to be markup, and are long."""
+
+    name = "hostile<i>"
+
+    def __init__(self) -> None:
+        super().__init__(input_shape=(4,), n_classes=2)
+
+    @property
+    def choices(self) -> dict[str, tuple[Option, ...]]:
+        return {"<b>depth</b>": (1, 2, 3), "kind": ("</script><script>window.hacked=1</script>", "x" * 300, "%{x}")}
+
+    def build(self, architecture: Architecture) -> nn.Module:
+        self.check(architecture)
+        return nn.Linear(4, 2)
+
+
+def hostile() -> SearchResult:
+    """Markup in every text that a user, a space or a failure can bring."""
+    cells = HostileSpace()
+    metrics = ("<img src=x onerror=hack()>", "%{y}")
+    texts = [cells.format(architecture) for architecture in cells]
+    scores = {
+        text: {name: Score(float(row * (place + 1) % 7)) for place, name in enumerate(metrics)}
+        for row, text in enumerate(texts)
+    }
+    pool = ScoreTable.from_scores([(text, text) for text in texts], scores, metrics, {"versions": {"<u>": "1 & 2"}})
+    failure = "</script><script>window.hacked=1</script> & <b>'quoted' \"twice\"</b>"
+    queries = [
+        Query(1, texts[0], 0, "<s>phase</s>", "complete", 0.5, 1.0, failure, curve=(CurvePoint(1, 1, 0.5),)),
+        Query(2, texts[1], 1, "explore", "failed", None, 1.0, failure, failure),
+        Query(3, texts[2], 2, "exploit", "complete", 0.25, 1.0, failure),
+        Query(4, texts[3], 3, "exploit", "complete", 0.75, 1.0, failure),
+        Query(5, texts[4], 4, "exploit", "complete", 0.6, 1.0, failure),
+    ]
+    weights = (0.5, -0.25)
+    return SearchResult(
+        study="<script>alert(1)</script>",
+        space=cells,
+        scores=pool,
+        strategy="<robot>",
+        objective="a & b",
+        value_name="<em>value</em>",
+        direction="maximize",
+        budget=5,
+        seed=0,
+        queries=tuple(queries),
+        stop_reason="budget spent",
+        summary=Summary(weights, combined(pool, weights), 2),
+        settings={"note": failure},
+    )

@@ -48,16 +48,17 @@ def progress_chart(
                 hovertemplate=f"{_template(other.label)}, query %{{x}}<br>best so far %{{y:.5g}}<extra></extra>",
             )
         )
-    figure.add_trace(
-        go.Scatter(
-            x=main.numbers,
-            y=main.best,
-            mode="lines",
-            name=f"{_text(main.label)}: best so far",
-            line={"color": light("ink"), "width": 2.5, "shape": "hv"},
-            hovertemplate="query %{x}<br>best so far %{y:.5g}<extra></extra>",
+    if np.isfinite(main.best).any():
+        figure.add_trace(
+            go.Scatter(
+                x=main.numbers,
+                y=main.best,
+                mode="lines",
+                name=f"{_text(main.label)}: best so far",
+                line={"color": light("ink"), "width": 2.5, "shape": "hv"},
+                hovertemplate="query %{x}<br>best so far %{y:.5g}<extra></extra>",
+            )
         )
-    )
     for phase in dict.fromkeys(main.phases):
         own = np.array([name == phase for name in main.phases], dtype=np.bool_) & np.isfinite(main.values)
         if own.any():
@@ -113,6 +114,8 @@ def progress_chart(
         low, high = float(drawn.min()), float(drawn.max())
         room = 0.14 * (high - low) or 0.05 * abs(high) or 1.0
         figure.update_yaxes(range=[low - room, high + room])
+    else:
+        figure.update_yaxes(showticklabels=False)
     figure.update_layout(
         yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
     )
@@ -226,7 +229,8 @@ def curves_chart(lines: Sequence[Curve], value_name: str) -> go.Figure:
             )
         )
         shown.add(kind)
-    figure.update_xaxes(title_text="epoch", tickformat="d")
+    longest = max((line.steps[-1] for line in lines), default=1)
+    figure.update_xaxes(title_text="epoch", tickformat="d", **({"dtick": 1} if longest <= 12 else {}))
     _name_values(figure, value_name)
     return figure
 

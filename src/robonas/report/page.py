@@ -13,6 +13,7 @@ import numpy as np
 
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.report import cell, numbers, trust, words
+from robonas.report.palette import N_OPTIONS
 
 if TYPE_CHECKING:
     import os
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _SHORT_TEXT = 160
 """Longer architecture texts are folded in the table."""
 _SHORT_STRIP = 16
-"""Architectures of more choices get no strip of colours."""
+"""Architectures of more choices get no strip of colours, nor do those whose choices have different options."""
 _BREAKS = re.compile(r"(?<=[|+,;:\]})/])(?=.)")
 """Where a long architecture text may be broken: after its own separators."""
 
@@ -182,10 +183,12 @@ def _choices(result: SearchResult, text: str) -> tuple[cell.Choice, ...]:
 
 def _rows(result: SearchResult) -> list[dict[str, Any]]:
     """The queries and what their choices look like."""
+    options = {tuple(map(str, options)) for options in result.space.choices.values()}
+    alike = len(options) == 1 and len(result.space.choices) <= _SHORT_STRIP and len(next(iter(options))) <= N_OPTIONS
     rows = []
     for query in result.queries:
         picks = _choices(result, query.architecture)
-        rows.append({"query": query, "picks": picks if len(picks) <= _SHORT_STRIP else ()})
+        rows.append({"query": query, "picks": picks if alike else ()})
     return rows
 
 
@@ -244,7 +247,7 @@ def _script_json(value: object) -> Any:
     """JSON that is safe inside a script element."""
     from markupsafe import Markup
 
-    text = json.dumps(value, separators=(",", ":"), sort_keys=True)
+    text = json.dumps(value, separators=(",", ":"), sort_keys=True, allow_nan=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704  escaped above
