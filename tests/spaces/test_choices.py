@@ -92,10 +92,20 @@ def test_a_builder_that_raises_is_reported_with_its_choices():
 
 def test_a_builder_that_returns_no_network():
     space = from_choices({"a": [1]}, lambda a: a, **GIVEN)
-    with pytest.raises(
-        ArchitectureError, match=r'`build` of own must return a torch.nn.Module; it returned a int for {"a":1}'
-    ):
+    with pytest.raises(ArchitectureError, match=r'Building {"a":1} of own must make a torch.nn.Module; it made a int'):
         space.build(space.at(0))
+
+
+def test_lazy_layers_get_their_sizes():
+    def build(kernel):
+        return nn.Sequential(nn.Conv2d(1, 2, kernel), nn.Flatten(), nn.LazyLinear(10))
+
+    space = from_choices({"kernel": [1, 3, 9]}, build, **GIVEN)
+    assert [space.count_parameters(space.at(place)) for place in (0, 1)] == [4 + 128 * 10 + 10, 20 + 72 * 10 + 10]
+    network = space.build_seeded(space.at(0))
+    assert network.training
+    assert torch.equal(network[2].weight, space.build_seeded(space.at(0))[2].weight)
+    assert "its lazy layers cannot be sized from an input of shape (1, 8, 8)" in space.failure(space.at(2))
 
 
 def test_networks_that_do_not_run_are_reported_not_fatal():
@@ -374,12 +384,12 @@ def test_own_spaces_by_reference(tmp_path, monkeypatch):
     made = make_space("my_space:make", n_classes=3)
     assert make_space("my_space:make", **made.settings).settings == made.settings
     with pytest.raises(
-        ConfigError, match="has n_classes=10, and 3 was asked for. Let 'SPACE' be a function that takes"
-    ):  # noqa: E501, RUF043
+        ConfigError, match=r"has n_classes=10, and 3 was asked for\. Let 'SPACE' be a function that takes"
+    ):
         make_space("my_space:SPACE", n_classes=3)
     with pytest.raises(
         ConfigError, match="'my_space:SPACE' has no setting 'depth'; it has input_shape, n_classes, choi"
-    ):  # noqa: E501
+    ):
         make_space("my_space:SPACE", depth=3)
     with pytest.raises(ConfigError, match=r"has input_shape=\[1, 8, 8\], and \[3, 8, 8\] was asked for"):
         make_space("my_space:SPACE", input_shape=(3, 8, 8))

@@ -165,4 +165,4 @@ def test_a_model_that_cannot_be_made():
     space = from_models([broken, Model("three", lambda: 3, (3, 8, 8))], n_classes=10, input_shape=(3, 8, 8))
     with pytest.raises(ArchitectureError, match="Building 'broken' of models failed: RuntimeError: no weights"):
         space.build(space.at(0))
-    assert space.failure(space.at(1)) == "Model 'three' of models must make a torch.nn.Module; it made a int."
+    assert space.failure(space.at(1)) == "Building 'three' of models must make a torch.nn.Module; it made a int."

@@ -6,11 +6,11 @@ import random
 import numpy as np
 import pytest
 import torch
-from tests.tables import table
 
 from robonas.architecture import Architecture
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.spaces.nasbench201 import EDGE_NAMES, NASBench201
+from tests.tables import table
 
 SPACE = NASBench201()
 ALL_NONE = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"

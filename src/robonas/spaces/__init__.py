@@ -13,6 +13,7 @@ from robonas.catalogue import import_object, lookup
 from robonas.errors import ConfigError
 from robonas.spaces.base import SearchSpace
 from robonas.spaces.choices import ChoiceSpace, from_choices
+from robonas.spaces.limits import Limits, Profile, profile
 from robonas.spaces.models import Model, ModelSpace, from_models
 from robonas.spaces.nasbench201 import NASBench201
 
@@ -96,11 +97,14 @@ def _check_settings(space: SearchSpace, name: str, settings: Mapping[str, Any]) 
 __all__ = [
     "SPACES",
     "ChoiceSpace",
+    "Limits",
     "Model",
     "ModelSpace",
     "NASBench201",
+    "Profile",
     "SearchSpace",
     "from_choices",
     "from_models",
     "make_space",
+    "profile",
 ]

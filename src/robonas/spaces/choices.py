@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robonas.architecture import Architecture, Option
-from robonas.errors import ArchitectureError, ConfigError, NasError
+from robonas.errors import ConfigError
 from robonas.spaces.base import SearchSpace, same_option
+from robonas.spaces.building import call_builder
 from robonas.spaces.choice_tree import ChoiceTree, tree_of_configspace, tree_of_lists, tree_of_trial_function
 
 if TYPE_CHECKING:
@@ -140,24 +141,9 @@ class ChoiceSpace(SearchSpace):
         Raises:
             ArchitectureError: The builder raised, or returned no network; the message has the choices and the reason.
         """
-        from torch import nn
-
         architecture = self.check(architecture)
         arguments = dict(architecture) if self._tree.independent else dict(self._tree.answers(architecture) or {})
-        try:
-            network = self._build(**arguments)
-        except NasError:
-            raise
-        except Exception as error:
-            raise ArchitectureError(
-                f"Building {architecture} of {self.name} failed: {type(error).__name__}: {error}"
-            ) from error
-        if not isinstance(network, nn.Module):
-            raise ArchitectureError(
-                f"`build` of {self.name} must return a torch.nn.Module; "
-                f"it returned a {type(network).__name__} for {architecture}."
-            )
-        return network
+        return call_builder(self._build, arguments, f"{architecture} of {self.name}", self.input_shape)
 
 
 def from_choices(

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robonas.architecture import Architecture, Option
-from robonas.errors import ArchitectureError, ConfigError, MissingExtraError, NasError, UnknownNameError
+from robonas.errors import ArchitectureError, ConfigError, MissingExtraError, UnknownNameError
 from robonas.spaces.base import SearchSpace
+from robonas.spaces.building import call_builder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -91,21 +92,8 @@ class ModelSpace(SearchSpace):
         Raises:
             ArchitectureError: The library or the callable raised, or returned no network.
         """
-        from torch import nn
-
-        name = self.format(architecture)
-        try:
-            network = self.models[name].make()
-        except NasError:
-            raise
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise ArchitectureError(f"Building {name!r} of {self.name} failed: {reason}") from error
-        if not isinstance(network, nn.Module):
-            raise ArchitectureError(
-                f"Model {name!r} of {self.name} must make a torch.nn.Module; it made a {type(network).__name__}."
-            )
-        return network
+        model = self.models[self.format(architecture)]
+        return call_builder(model.make, {}, f"{model.name!r} of {self.name}", model.input_shape)
 
 
 def from_models(

@@ -1,0 +1,50 @@
+"""Calling a builder of the user's, and telling clearly what was wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from robonas.errors import ArchitectureError, NasError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+
+def call_builder(build: Callable[..., Any], arguments: dict[str, Any], what: str, shape: tuple[int, ...]) -> nn.Module:
+    """The network that a builder makes; lazy layers get their sizes by one forward pass of zeros.
+
+    Args:
+        build: The user's function.
+        arguments: Its keyword arguments.
+        what: Which network of which space, for errors.
+        shape: Shape of one sample.
+
+    Raises:
+        ArchitectureError: It raised, or returned no network, or its lazy layers cannot be sized.
+    """
+    import torch
+    from torch import nn
+
+    try:
+        network = build(**arguments)
+    except NasError:
+        raise
+    except Exception as error:
+        raise ArchitectureError(f"Building {what} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise ArchitectureError(f"Building {what} must make a torch.nn.Module; it made a {type(network).__name__}.")
+    lazy = [module for module in network.modules() if isinstance(module, nn.modules.lazy.LazyModuleMixin)]
+    if any(module.has_uninitialized_params() for module in lazy):
+        training = network.training
+        try:
+            with torch.no_grad():
+                network.eval()(torch.zeros(1, *shape))
+        except Exception as error:
+            raise ArchitectureError(
+                f"Building {what} failed: its lazy layers cannot be sized from an input of shape {shape}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        network.train(training)
+    return network
