@@ -1,13 +1,12 @@
 """What a search strategy is: scores and a history in, the next candidate out.
 
-Notation, as in He et al. (ICLR 2024): N candidates, M metrics, T the budget (distinct objective evaluations), f the objective (higher is
-better), w in [-1, 1]^M the weights of the combined metric, T0 the queries spent on finding w.
+Notation, as in He et al. (ICLR 2024): N candidates, M metrics, T the budget (distinct objective evaluations), f the
+objective (higher is better), w in [-1, 1]^M the weights of the combined metric, T0 the queries spent on finding w.
 """
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,12 +15,16 @@ import numpy as np
 from robonas.errors import AskTellError, ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """All that a strategy may know before the first query. Candidates are distinct: isomorphic architectures are one row.
+    """All that a strategy may know before the first query.
+
+    Candidates are distinct: isomorphic architectures are one row.
 
     Raises:
         ConfigError: Shapes that do not agree, no candidates, or a budget below 1.
@@ -48,7 +51,10 @@ class Problem:
         if self.budget < 1:
             raise ConfigError(f"The budget must be at least 1 evaluation; got {self.budget}.")
         if self.higher_is_better and len(self.higher_is_better) != len(self.metrics):
-            raise ConfigError(f"`higher_is_better` must have one entry a metric ({len(self.metrics)}); got {len(self.higher_is_better)}.")
+            raise ConfigError(
+                f"`higher_is_better` must have one entry a metric ({len(self.metrics)}); "
+                f"got {len(self.higher_is_better)}."
+            )
         if self.codes is not None and len(self.codes) != len(self.scores):
             raise ConfigError(f"`codes` must have one row a candidate ({len(self.scores)}); got {len(self.codes)}.")
 
@@ -109,15 +115,23 @@ class Summary:
 class Strategy(abc.ABC):
     """Decides which candidate deserves the next query.
 
-    A deterministic function of the problem and the history in order of asking: a copy in another process that is given the same history proposes the
-    same candidate, so resuming is replaying. What an instance remembers between calls is a cache of that function and nothing else.
+    A deterministic function of the problem and the history in order of asking: a copy in another process that is
+    given the same history proposes the same candidate, so resuming is replaying. What an instance remembers
+    between calls is a cache of that function and nothing else.
 
-    Laws, tested for every entry of the catalogue: never proposes a candidate of the history; every undefined score is survived; stops with `AskTellError` when
-    the budget is spent or nothing is left; several queries may be pending.
+    Laws, tested for every entry of the catalogue: never proposes a candidate of the history; every undefined
+    score is survived; stops with `AskTellError` when the budget is spent or nothing is left; several queries may
+    be pending.
     """
 
     name: ClassVar[str]
     """The name in the catalogue."""
+    uses_scores: ClassVar[bool] = True
+    """Whether it reads `Problem.scores`; without, nothing needs to be scored."""
+    column_order_irrelevant: ClassVar[bool] = False
+    """Claim, tested: permuting the metrics (names, directions and all) changes no proposal."""
+    affine_change_irrelevant: ClassVar[bool] = False
+    """Claim, tested: replacing a metric x by a·x + b with a > 0 changes no proposal."""
 
     @abc.abstractmethod
     def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
@@ -149,7 +163,9 @@ class Strategy(abc.ABC):
             raise AskTellError(f"All {len(problem)} candidates have been evaluated; enlarge the pool to go on.")
         proposal = self.propose(problem, history)
         if any(proposal.row == trial.row for trial in history):
-            raise AskTellError(f"Strategy {self.name!r} proposed candidate {proposal.row} twice. This is a fault of the strategy.")
+            raise AskTellError(
+                f"Strategy {self.name!r} proposed candidate {proposal.row} twice. This is a fault of the strategy."
+            )
         return proposal
 
 
@@ -166,7 +182,9 @@ def check_history(problem: Problem, history: Sequence[Trial]) -> None:
         if trial.row in seen:
             raise AskTellError(f"Trial {number} repeats candidate {trial.row}; a candidate is evaluated once.")
         if trial.value is not None and (trial.failed or not np.isfinite(trial.value)):
-            raise AskTellError(f"Trial {number} must have a finite value or be failed; got {trial.value} and failed={trial.failed}.")
+            raise AskTellError(
+                f"Trial {number} must have a finite value or be failed; got {trial.value} and failed={trial.failed}."
+            )
         seen.add(trial.row)
 
 

@@ -1,0 +1,77 @@
+"""Search strategies: which candidate deserves the next evaluation.
+
+Adding one: a file beside this one with a subclass of `Strategy`, and a line in `STRATEGIES`. The laws in `tests/laws`
+find it there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from robonas.catalogue import import_object, lookup
+from robonas.errors import ConfigError
+from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial, check_history, incumbent
+from robonas.strategies.random_search import RandomSearch
+from robonas.strategies.robot import Robot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STRATEGIES: Mapping[str, type[Strategy]] = {
+    "random": RandomSearch,
+    "robot": Robot,
+}
+"""Every strategy by name."""
+
+
+def make_strategy(name: str | Strategy, **settings: Any) -> Strategy:
+    """The strategy of that name, or the user's own as ``package.module:NAME``.
+
+    Args:
+        name: A name in `STRATEGIES`, a reference to a `Strategy` or to a class or function that makes one, or
+            a strategy, which is returned as it is.
+        settings: Arguments of its constructor.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+        ConfigError: It does not take these settings, or is not a strategy.
+    """
+    found = (
+        name
+        if isinstance(name, Strategy)
+        else import_object("strategy", name)
+        if ":" in name
+        else lookup("strategy", name, STRATEGIES)
+    )
+    if isinstance(found, Strategy):
+        if settings:
+            raise ConfigError(
+                f"Strategy {found.name!r} is made already; it cannot take the settings {', '.join(settings)}."
+            )
+        return found
+    if not callable(found):
+        raise ConfigError(f"Strategy {name!r} must be a Strategy or make one; got a {type(found).__name__}.")
+    try:
+        strategy = found(**settings)
+    except TypeError as error:
+        if "argument" not in str(error):
+            raise
+        raise ConfigError(f"Strategy {name!r} does not take these settings: {error}.") from error
+    if not isinstance(strategy, Strategy):
+        raise ConfigError(f"Strategy {name!r} must make a Strategy; it made a {type(strategy).__name__}.")
+    return strategy
+
+
+__all__ = [
+    "STRATEGIES",
+    "Problem",
+    "Proposal",
+    "RandomSearch",
+    "Robot",
+    "Strategy",
+    "Summary",
+    "Trial",
+    "check_history",
+    "incumbent",
+    "make_strategy",
+]

@@ -1,0 +1,259 @@
+"""RoBoT: Bayesian optimisation of a linear combination of metrics, then a walk down its ranking.
+
+| symbol | meaning | shape |
+|---|---|---|
+| Z | metrics, min-max scaled over the pool | (N, M) |
+| w_t | the t-th proposed weights, in [-1, 1]^M | (M,) |
+| A_t | the candidate that w_t recommends, argmax Z w_t | row |
+| T, T0 | budget; distinct candidates that the T weights recommend | |
+
+Source: He, Shu, Dai, Low, "Robustifying and Boosting Training-Free Neural Architecture Search", ICLR 2024, arXiv
+    2403.07591,
+algorithms 1 and 2. Departures from its reference code, all of them at the edges, are listed at `Robot`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from robonas.errors import ConfigError
+from robonas.randomness import numpy_generator
+from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial
+from robonas.strategies.scaling import column_medians, fill_missing, finite_or_nan, is_dead, min_max
+from robonas.strategies.surrogate import next_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+MISSING_POLICIES = ("exclude", "median", "worst")
+"""What an undefined score means."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One proposed weight vector and what it recommends."""
+
+    weights: NDArray[np.float64]
+    """w_t on the living metrics in alphabetical order."""
+    row: int
+    """A_t."""
+
+
+class Robot(Strategy):
+    """The faithful algorithm of the paper.
+
+    Exploration: T weight vectors in all, the first uniform, each following one the maximiser of the upper
+        confidence bound of a Gaussian
+    process fitted to all (w, f(A(w))) so far. A recommendation that was evaluated before costs no budget but uses
+    up one of the T vectors; so T0 ≤ T candidates are evaluated. Exploitation: the T − T0 evaluations left go down
+    the ranking of the best weights found, skipping what was evaluated.
+
+    Rules at the edges:
+        - A candidate with a missing score (NaN, ±inf) is not recommended while others are left; of such
+          candidates those without any score come last. (The reference code skips missing scores, so that they
+          count as the column's
+          minimum: worst under a positive weight, best under a negative one. That is ``missing="worst"``.)
+        - A metric that is defined for less than half of the pool, or has no two different values, is dead: no weight is
+          learned for it, it is reported with weight 0, and its missing scores exclude nobody.
+        - Candidates of equal combined score stand in pool order. Of weights whose candidates are equally
+          good, the latest wins.
+        - A failed evaluation tells the process the worst value seen before it, a pending one the mean of the
+          values seen.
+        - The T weight vectors are derived afresh from what is known now. When the answer to a pending query
+          changes what follows, evaluated candidates that no weights recommend any more are known: never asked
+          again.
+        - `Problem.higher_is_better` is not used: the sign of a weight is learned.
+
+    Args:
+        missing: What a missing score means: ``"exclude"``, the candidate comes after all complete ones;
+            ``"median"``, the median of the scaled column; ``"worst"``, 0 after scaling.
+
+    Raises:
+        ConfigError: Another `missing`.
+    """
+
+    name: ClassVar[str] = "robot"
+    column_order_irrelevant: ClassVar[bool] = True
+    affine_change_irrelevant: ClassVar[bool] = True
+
+    def __init__(self, missing: str = "exclude") -> None:
+        if missing not in MISSING_POLICIES:
+            raise ConfigError(f"`missing` must be one of {', '.join(MISSING_POLICIES)}; got {missing!r}.")
+        self.missing = missing
+        self._memory: _Memory | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What to pass to the constructor to get this strategy again."""
+        return {"missing": self.missing}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_memory": None}
+
+    def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
+        """The recommendation of the next weights; after T of them, the next candidate in the best weights' ranking."""
+        run = self._replay(problem, history)
+        if run.wanted is not None:
+            step = run.steps[-1]
+            number = len(run.steps)
+            reason = (
+                "Uniformly drawn weights recommend it."
+                if number == 1
+                else f"Weights {number} of {problem.budget}, the most promising by the Gaussian process, recommend it."
+            )
+            return Proposal(run.wanted, "explore", run.memory.expand(step.weights), reason)
+        weights = run.best()
+        known = {trial.row for trial in history}
+        for place, row in enumerate(run.memory.ranking(weights).tolist(), start=1):
+            if row not in known:
+                reason = f"Number {place} in the ranking by the best weights found; all before it are evaluated."
+                return Proposal(row, "exploit", run.memory.expand(weights), reason)
+        raise AssertionError("`ask` leaves a candidate")  # pragma: no cover
+
+    def summarise(self, problem: Problem, history: Sequence[Trial]) -> Summary:
+        """The best weights so far, their ranking, T0, and what was missing or dead.
+
+        `details` has ``weight_proposals`` (weights tried), ``repeats`` (those whose candidate had been
+        recommended before), ``dead_metrics``, ``missing`` (undefined scores by metric) and ``unscored``
+        (candidates without any score).
+        """
+        run = self._replay(problem, history)
+        memory = run.memory
+        steps = run.steps if run.wanted is None else run.steps[:-1]
+        details = {
+            "weight_proposals": len(steps),
+            "repeats": len(steps) - len({step.row for step in steps}),
+            "dead_metrics": [name for name, dead in zip(problem.metrics, memory.dead, strict=True) if dead],
+            "missing": dict(zip(problem.metrics, memory.n_missing.tolist(), strict=True)),
+            "unscored": int(memory.unscored.sum()),
+        }
+        if not steps:
+            return Summary(n_explored=0, details=details)
+        weights = run.best()
+        combined = np.where(memory.unscored, np.nan, memory.scaled @ weights)
+        return Summary(memory.expand(weights), combined, len({step.row for step in steps}), details)
+
+    def _replay(self, problem: Problem, history: Sequence[Trial]) -> _Run:
+        """Walk through the T weight proposals as far as the history knows the answers."""
+        if self._memory is None or self._memory.problem is not problem:
+            self._memory = _Memory(problem, self.missing)
+        memory = self._memory
+        answers = {trial.row: trial for trial in history}
+        told: list[Trial] = []
+        for number in range(problem.budget):
+            step = memory.step(number, told)
+            if step.row not in answers:
+                return _Run(memory, memory.steps[: number + 1], told, step.row)
+            told.append(answers[step.row])
+        return _Run(memory, memory.steps[: problem.budget], told, None)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """The weights proposed so far, what their candidates answered, and the candidate that is to be asked, if one is."""
+
+    memory: _Memory
+    steps: Sequence[Step]
+    told: Sequence[Trial]
+    wanted: int | None
+
+    def best(self) -> NDArray[np.float64]:
+        """The weights with the best answer; the latest of equals; the latest of all where nothing has succeeded."""
+        values = [-np.inf if trial.value is None else trial.value for trial in self.told]
+        return self.steps[len(values) - 1 - int(np.argmax(values[::-1]))].weights
+
+
+class _Memory:
+    """All that can be computed from a problem once, and the steps so far: a cache, never a state."""
+
+    def __init__(self, problem: Problem, missing: str) -> None:
+        clean = finite_or_nan(problem.scores)
+        self.problem = problem
+        self.dead = is_dead(clean)
+        self.n_missing = np.isnan(clean).sum(axis=0)
+        self.unscored: NDArray[np.bool_] = (
+            np.isnan(clean).all(axis=1) if clean.shape[1] else np.zeros(len(clean), dtype=bool)
+        )
+        # As in the reference code, a weight's place goes by its metric's name: the order of columns must not matter.
+        self.columns = [
+            i for i in sorted(range(len(problem.metrics)), key=problem.metrics.__getitem__) if not self.dead[i]
+        ]
+        scaled = min_max(clean[:, self.columns])
+        incomplete = np.isnan(scaled).any(axis=1)
+        fill = np.zeros(len(self.columns)) if missing == "worst" else column_medians(scaled)
+        self.scaled = fill_missing(scaled, fill)
+        self.last: NDArray[np.int64] = np.where(self.unscored, 2, incomplete & (missing == "exclude")).astype(np.int64)
+        self.steps: list[Step] = []
+        self._answers: list[Trial] = []
+        self._ranking: tuple[bytes, NDArray[np.intp]] | None = None
+
+    def expand(self, weights: NDArray[np.float64]) -> tuple[float, ...]:
+        """One weight for each metric of the problem, 0 for the dead ones."""
+        full = np.zeros(len(self.problem.metrics))
+        full[self.columns] = weights
+        return tuple(full.tolist())
+
+    def ranking(self, weights: NDArray[np.float64]) -> NDArray[np.intp]:
+        """All candidates, the best first; of equals, the first in the pool."""
+        key = weights.tobytes()
+        if self._ranking is None or self._ranking[0] != key:
+            self._ranking = key, np.lexsort((-(self.scaled @ weights), self.last))
+        return self._ranking[1]
+
+    def recommended(self, weights: NDArray[np.float64]) -> int:
+        """The first candidate of the ranking."""
+        combined = self.scaled @ weights
+        first = self.last.min()
+        return int(np.argmax(np.where(self.last == first, combined, -np.inf)))
+
+    def step(self, number: int, told: Sequence[Trial]) -> Step:
+        """The weights that follow the answers so far (`number` of them) and their candidate."""
+        if number < len(self.steps) and self._answers[:number] == list(told):
+            return self.steps[number]
+        del self.steps[number:]
+        self._answers = list(told)
+        generator = numpy_generator("robot", self.problem.seed, number)
+        if not self.columns:
+            weights = np.zeros(0)
+        elif number == 0:
+            weights = generator.uniform(-1.0, 1.0, size=len(self.columns))
+        else:
+            tried = np.stack([step.weights for step in self.steps])
+            weights = next_weights(*_distinct(tried, heard(told)), generator)
+        self.steps.append(Step(weights, self.recommended(weights)))
+        return self.steps[-1]
+
+
+def heard(told: Sequence[Trial]) -> NDArray[np.float64]:
+    """What the process is told for each answer, (n,).
+
+    The value; for a failure the worst value before it (of all, where none came before; 0 where there is none);
+    while pending the mean of all values (0 where there is none).
+    """
+    known = [trial.value for trial in told if trial.value is not None]
+    if not known:
+        return np.zeros(len(told))
+    values, worst = [], None
+    for trial in told:
+        if trial.value is not None:
+            worst = trial.value if worst is None else min(worst, trial.value)
+            values.append(trial.value)
+        elif trial.failed:
+            values.append(min(known) if worst is None else worst)
+        else:
+            values.append(float(np.mean(known)))
+    return np.array(values)
+
+
+def _distinct(
+    weights: NDArray[np.float64], values: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Without weights that were proposed before: their answer is known, and the process gains nothing from it."""
+    _, first = np.unique(weights, axis=0, return_index=True)
+    keep = np.sort(first)
+    return weights[keep], values[keep]

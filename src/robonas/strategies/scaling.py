@@ -1,0 +1,86 @@
+"""Putting metrics of different units on one scale: pure functions on (N, M) scores, column by column.
+
+Missing values stay missing.
+A value that is not finite is missing: an infinite score is an overflow of the metric, not a statement about the
+network.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def finite_or_nan(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The scores with ±inf as NaN; a new array, (N, M)."""
+    scores = np.asarray(scores, dtype=np.float64)
+    return np.where(np.isfinite(scores), scores, np.nan)
+
+
+def oriented(scores: NDArray[np.float64], higher_is_better: tuple[bool, ...]) -> NDArray[np.float64]:
+    """The scores with those columns negated where lower is better; ±inf as NaN, (N, M)."""
+    clean = finite_or_nan(scores)
+    return clean * np.where(higher_is_better, 1.0, -1.0) if higher_is_better else clean
+
+
+def is_dead(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each column says nothing: all its defined values are equal, or it has none. (M,)."""
+    clean = finite_or_nan(scores)
+    low, high = column_bounds(clean)
+    return ~(low < high)
+
+
+def column_bounds(clean: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Smallest and largest defined value of each column, (M,) each; +inf and -inf for a column that has none."""
+    known = ~np.isnan(clean)
+    low = np.min(clean, axis=0, initial=np.inf, where=known)
+    high = np.max(clean, axis=0, initial=-np.inf, where=known)
+    return low, high
+
+
+def min_max(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(x − min) / (max − min) over the defined values, (N, M) in [0, 1]; 0 in a dead column; NaN where missing."""
+    clean = finite_or_nan(scores)
+    low, high = column_bounds(clean)
+    alive = low < high
+    # Halved before the difference, since the largest and the smallest float64 are further apart than a float64 can say.
+    span = np.where(alive, high / 2 - np.where(alive, low, 0.0) / 2, 1.0)
+    with np.errstate(under="ignore"):
+        scaled = (clean / 2 - np.where(alive, low, 0.0) / 2) / span
+    return np.where(np.isnan(clean), np.nan, np.where(alive, scaled, 0.0))
+
+
+def uniform_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(rank − ½) / n over the n defined values, (N, M) in (0, 1); ties share their mean; NaN where missing."""
+    clean = finite_or_nan(scores)
+    if clean.size == 0:
+        return clean
+    counts = np.maximum(np.sum(~np.isnan(clean), axis=0), 1)
+    ranks: NDArray[np.float64] = (rankdata(clean, axis=0, nan_policy="omit") - 0.5) / counts
+    return ranks
+
+
+def normal_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard normal quantiles of `uniform_ranks`, (N, M): a bell curve whatever the tails; NaN where missing."""
+    quantiles: NDArray[np.float64] = ndtri(uniform_ranks(scores))
+    return quantiles
+
+
+def fill_missing(scaled: NDArray[np.float64], value: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """The array with its NaN replaced by `value` (one number, or one for each column). (N, M)."""
+    return np.where(np.isnan(scaled), value, scaled)
+
+
+def column_medians(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Median of the defined values of each column, (M,); 0 for a column that has none."""
+    medians = np.zeros(scaled.shape[1])
+    known = ~np.all(np.isnan(scaled), axis=0) if len(scaled) else np.zeros(scaled.shape[1], dtype=bool)
+    if known.any():
+        medians[known] = np.nanmedian(scaled[:, known], axis=0)
+    return medians
