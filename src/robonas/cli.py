@@ -151,6 +151,7 @@ def search(
     from robonas.datasets import load_dataset
     from robonas.objectives import Training
     from robonas.report import write_report
+    from robonas.strategies import make_strategy
 
     _quiet_optuna()
     images = load_dataset(data, root=data_root, size=image_size)
@@ -168,7 +169,9 @@ def search(
         device=device,
     )
     where = _space(space, space_set, images)
-    metrics = _split(metric)
+    metrics, others = _split(metric), _split(compare)
+    for other in others:
+        make_strategy(other)  # an unknown name is told now, not after an hour of trainings
 
     def run(which: str, title: str) -> SearchResult:
         with SearchProgress(which, quiet=as_json) as progress:
@@ -189,7 +192,7 @@ def search(
             )
 
     result = run(strategy, name)
-    baselines = [run(other, f"{name}-{other}") for other in _split(compare)]
+    baselines = [run(other, f"{name}-{other}") for other in others]
     result.write_json(folder / "result.json")
     page = write_report(result, folder / "report.html", baselines=baselines) if report else None
     if as_json:

@@ -1,0 +1,212 @@
+"""The command line, end to end, on small real trainings."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+from sklearn.datasets import load_digits
+from typer.testing import CliRunner
+
+from robonas.cli import app
+from robonas.scores import ScoreTable
+
+RUNNER = CliRunner()
+SMALL = ["--space-set", "channels=2", "--space-set", "depth=1", "--jobs", "1", "--pool", "12", "-m", "snip,synflow"]
+SHORT = [*SMALL, "--budget", "3", "--epochs", "1", "--batch-size", "16"]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> str:
+    """A hundred digits in an .npz file."""
+    digits = load_digits()
+    path = tmp_path_factory.mktemp("data") / "digits.npz"
+    np.savez(path, x=digits.images[:200, :, :, None].astype(np.uint8) * 15, y=digits.target[:200])
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def finished(images, tmp_path_factory) -> str:
+    """The folder of a finished search with a baseline."""
+    folder = str(tmp_path_factory.mktemp("run") / "search")
+    result = RUNNER.invoke(app, ["search", "--data", images, *SHORT, "-o", folder, "--compare", "random"])
+    assert result.exit_code == 0, result.output
+    assert "robot found" in result.stdout
+    assert "random" in result.stdout
+    assert "One seed proves little" in result.stdout
+    return folder
+
+
+def call(*arguments: str, code: int = 0):
+    result = RUNNER.invoke(app, list(arguments))
+    assert result.exit_code == code, result.output
+    if code == 2:
+        assert "Traceback" not in result.output
+    return result
+
+
+def test_search_leaves_everything_in_its_folder(finished) -> None:
+    names = set(os.listdir(finished))
+    assert {"study.db", "search.scores.parquet", "search.safetensors", "result.json", "report.html"} <= names
+    assert ScoreTable.read(f"{finished}/search.scores.parquet").metrics == ("snip", "synflow")
+
+
+def test_show_tells_what_was_found(finished) -> None:
+    shown = call("show", finished)
+    assert "robot found" in shown.stdout
+    assert "Queries" in shown.stdout
+    value = json.loads(call("show", finished, "--json").stdout)
+    assert len(value["queries"]) == 3
+    assert value["best"]["value"] == max(query["value"] for query in value["queries"])
+
+
+def test_search_again_is_instant_and_the_same(finished, images) -> None:
+    before = json.loads(call("show", finished, "--json").stdout)
+    again = json.loads(call("search", "--data", images, *SHORT, "-o", finished, "--json", "--no-report").stdout)
+    again.pop("baselines")
+    assert again == before
+
+
+@pytest.mark.parametrize("suffix", ["json", "csv", "safetensors", "pt2"])
+def test_export(finished, tmp_path, suffix) -> None:
+    path = tmp_path / f"out.{suffix}"
+    call("export", finished, "-o", str(path))
+    if suffix == "json":
+        assert json.loads(path.read_text())["study"] == "search"
+    elif suffix == "csv":
+        assert len(path.read_text().splitlines()) == 4
+    elif suffix == "safetensors":
+        assert "classifier.weight" in load_file(path)
+    else:
+        import torch
+
+        network = torch.export.load(path).module()
+        assert network(torch.zeros(5, 1, 8, 8)).shape == (5, 10)
+
+
+def test_export_to_an_unknown_format_is_told(finished, tmp_path) -> None:
+    assert "must end in one of .json, .csv" in call("export", finished, "-o", str(tmp_path / "x.docx"), code=2).stderr
+
+
+def test_report_is_written_with_another_study_beside_it(finished, tmp_path) -> None:
+    page = tmp_path / "page.html"
+    call("report", finished, "-o", str(page), "--compare", "search-random")
+    assert "random" in page.read_text(encoding="utf-8")
+
+
+def test_score_writes_a_table_and_goes_on_with_it(images, tmp_path) -> None:
+    path = str(tmp_path / "s.parquet")
+    first = call("score", "--data", images, *SMALL, "-o", path)
+    assert "snip" in first.stdout
+    assert len(ScoreTable.read(path)) == 12
+    rows = json.loads(call("score", "--data", images, *SMALL, "-o", path, "--json").stdout)
+    assert {row["metric"] for row in rows} == {"snip", "synflow"}
+
+
+def test_score_reads_architectures_from_a_file(images, tmp_path) -> None:
+    (tmp_path / "archs.txt").write_text(
+        "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|\n"
+        "|nor_conv_1x1~0|+|none~0|none~1|+|skip_connect~0|nor_conv_3x3~1|none~2|\n"
+    )
+    path = str(tmp_path / "s.parquet")
+    call("score", "--data", images, *SMALL, "-o", path, "--architectures", str(tmp_path / "archs.txt"))
+    assert len(ScoreTable.read(path)) == 2
+
+
+@pytest.mark.parametrize("what", ["metrics", "spaces", "strategies", "datasets"])
+def test_lists(what) -> None:
+    assert call("list", what).stdout.startswith(what)
+    assert json.loads(call("list", what, "--json").stdout)
+
+
+def test_every_default_is_in_the_help() -> None:
+    environment = {"COLUMNS": "200"}
+    shown = RUNNER.invoke(app, ["search", "--help"], env=environment).stdout
+    for default in ("digits", "nasbench201", "robot", "20", "1000", "robonas-run", "0.0005", "12"):
+        assert f"[default: {default}]" in shown, default
+
+
+def test_settings_from_a_file_and_the_command_line_wins(images, tmp_path) -> None:
+    (tmp_path / "run.toml").write_text(
+        f'data = "{images}"\nmetric = ["snip", "synflow"]\npool = 12\nbudget = 2\nepochs = 1\njobs = 1\nseed = 5\n'
+        "batch-size = 16\nreport = false\n[space-set]\nchannels = 2\ndepth = 1\n"
+    )
+    config = ["search", "--config", str(tmp_path / "run.toml"), "-o", str(tmp_path / "run"), "--json"]
+    value = json.loads(call(*config, "--budget", "1").stdout)
+    assert value["seed"] == 5
+    assert value["budget"] == 1
+    assert value["settings"]["space"]["settings"]["channels"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["search", "--data", "digit"], "Did you mean 'digits'"),
+        (["search", "--space", "nasbench20"], "Did you mean 'nasbench201'"),
+        (["search", "--strategy", "robt"], "Did you mean 'robot'"),
+        (["search", "-m", "sinp"], "Did you mean 'snip'"),
+        (["search", "--compare", "randon"], "Did you mean 'random'"),
+        (["search", "--budget", "0"], "at least 1 evaluation; got 0"),
+        (["search", "--pool", "3"], "fewer than the budget"),
+        (["search", "--space-set", "chanels=3"], "chanels"),
+        (["search", "--space-set", "channels"], "must read KEY=VALUE"),
+        (["search", "--space-set", "channels=0"], "must be at least 1"),
+        (["search", "--epochs", "0"], "epochs"),
+        (["search", "--learning-rate", "-1"], "learning_rate"),
+        (["search", "--device", "tpu"], "tpu"),
+        (["search", "--data", "folder:/nowhere"], "/nowhere"),
+        (["search", "--config", "/nowhere.toml"], "Cannot read settings file"),
+        (["search", "--storage", "nonsense://x"], "cannot be used"),
+        (["show", "/nowhere"], "There is no search in"),
+        (["list", "metric"], "Did you mean 'metrics'"),
+        (["score", "--architectures", "/nowhere.txt"], "Cannot read architectures"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(arguments, message, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = call(*arguments, code=2).stderr
+    assert message in told
+    assert len(told.strip().splitlines()) == 1
+
+
+def test_an_unknown_setting_in_a_file_is_told(tmp_path) -> None:
+    (tmp_path / "run.toml").write_text("bugdet = 3\n")
+    told = call("search", "--config", str(tmp_path / "run.toml"), code=2).stderr
+    assert "unknown setting 'bugdet'. Did you mean 'budget'?" in told.replace("\n", " ")
+
+
+def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(images, tmp_path) -> None:
+    arguments = [
+        *("search", "--data", images, *SMALL, "--budget", "4", "--epochs", "30", "--batch-size", "16"),
+        *("-o", str(tmp_path / "run"), "--no-report"),
+    ]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "robonas.cli", *arguments],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert child.stderr is not None
+    for line in child.stderr:
+        if line.startswith("robot") and "  1  " in line:
+            break
+    time.sleep(0.3)
+    child.send_signal(signal.SIGINT)
+    rest = child.stderr.read()
+    assert child.wait() == 130, rest
+    assert "run the same command again to go on" in rest
+    assert "Traceback" not in rest
+    child.stderr.close()
+    done = json.loads(call("show", str(tmp_path / "run"), "--json").stdout)
+    assert done["stop_reason"] == "interrupted"
+    value = json.loads(call(*arguments, "--json").stdout)
+    assert len(value["queries"]) == 4
+    assert value["queries"][0] == done["queries"][0]

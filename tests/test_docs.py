@@ -1,0 +1,69 @@
+"""Every Python block of the documentation runs, page by page, and the README's too."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+    if path.is_file() and "```python" in path.read_text(encoding="utf-8")
+)
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_runs(page, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / page).read_text(encoding="utf-8")
+    prepare = getattr(Prepare, Path(page).stem.replace("-", "_"), None)
+    if prepare:
+        prepare(tmp_path)
+    names: dict = {"__name__": "page"}
+    for match in BLOCK.finditer(text):
+        line = text[: match.start(1)].count("\n")
+        exec(compile("\n" * line + match.group(1), page, "exec"), names)
+
+
+class Prepare:
+    """What a page expects to find in the current folder."""
+
+    @staticmethod
+    def README(folder: Path) -> None:
+        """Forty small photographs of two kinds."""
+        import numpy as np
+        from PIL import Image
+
+        generator = np.random.default_rng(0)
+        for kind, shade in (("cats", 60), ("dogs", 180)):
+            (folder / "photos" / kind).mkdir(parents=True)
+            for number in range(20):
+                pixels = generator.integers(shade - 50, shade + 50, (12, 12, 3)).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / "photos" / kind / f"{number}.png")
+
+
+def test_pages_were_found() -> None:
+    assert "docs/tutorial/first-search.md" in PAGES
+    assert "README.md" in PAGES
+
+
+def test_examples_are_settings_that_the_command_line_takes(tmp_path) -> None:
+    import tomllib
+
+    from robonas.cli import app
+    from typer.main import get_command
+
+    known = {parameter.name for parameter in get_command(app).commands["search"].params}
+    for path in (ROOT / "examples").glob("*.toml"):
+        assert {key.replace("-", "_") for key in tomllib.loads(path.read_text())} <= known, path
+
+
+def test_links_lead_somewhere() -> None:
+    link = re.compile(r"\]\((?!https?://|#|mailto:)([^)#]+)")
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
+        for target in link.findall(path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path.relative_to(ROOT)} links to {target}"
