@@ -74,7 +74,8 @@ def verdict(ours: Standing, other: Standing, direction: str, word: str = "traini
         return f"The baseline {other.label} completed nothing either ({effort}), so nothing can be compared."
     if other.value is None:
         lost = plural(other.n_queries, word)
-        return f"The baseline {other.label} completed none of its {lost}, so there is nothing to compare with."if ours.value is None:
+        return f"The baseline {other.label} completed none of its {lost}, so there is nothing to compare with."
+    if ours.value is None:
         return f"The baseline {other.label} did better: it reached {number(other.value)} ({effort})."
     if ours.value == other.value:
         return f"It ties with {other.label}: both reach {number(ours.value)} ({effort})."
