@@ -173,9 +173,7 @@ class Limits:
                 obstacles.append(f"the limit is {words.format(bound)}, the smallest is {words.format(min(values))}")
         if not obstacles:
             obstacles.append("each breaks one of them, such as: " + str(next(iter(verdicts.values()))))
-        return (
-            f"0 of {n:,} satisfy the limits: {'; '.join(obstacles)}. Loosen them, or take a space of smaller networks."
-        )
+        return f"0 of {n:,} satisfy the limits: {'; '.join(obstacles)}. Loosen them, or take smaller networks."
 
 
 @dataclass(frozen=True)
@@ -213,11 +211,9 @@ class Profile:
 
     def __str__(self) -> str:
         size = self.space.size()
+        whole = "an unknown number of" if size is None else f"{size:,}"
         lines = [
-            (
-        return f"0 of {n:,} satisfy the limits: {'; '.join(obstacles)}. Loosen them, or take smaller networks."
-                f"architectures of {self.space.name}"
-            ),
+            (f"{len(self.frame) + len(self.failures):,} of {whole} architectures of {self.space.name}"),
             f"{'':>10} {'least':>14} {'median':>14} {'most':>14}",
         ]
         for measure in self.frame:
