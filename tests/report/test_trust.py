@@ -33,6 +33,13 @@ def test_everything_of_a_search_that_learns():
     assert found.known is None
 
 
+def test_the_table_goes_on_to_the_hits_that_beat_random_search():
+    table = trust(sample.result(100, n_explored=30)).table
+    assert table.needed > 10
+    assert [row.hits for row in table.rows] == [*range(1, 11), table.needed]
+    assert table.rows[-1].expected < table.random.expected <= theory.expected_best_rank(table.needed - 1, table.depth)
+
+
 def test_a_search_without_weights_has_the_health_of_its_metrics_only():
     found = trust(sample.random_baseline())
     assert found.gain is found.table is found.reach is found.winner_share is found.winner_corner is None

@@ -29,7 +29,7 @@ _SHORT_TEXT = 160
 """Longer architecture texts are folded in the table."""
 _SHORT_STRIP = 16
 """Architectures of more choices get no strip of colours, nor do those whose choices have different options."""
-_BREAKS = re.compile(r"(?<=[|+,;:\]})/])(?=.)")
+_BREAKS = re.compile(r"(?<=[|+,;:\]})/])(?=[^|+])")
 """Where a long architecture text may be broken: after its own separators."""
 
 

@@ -30,7 +30,7 @@ class WhatIfTable:
     depth: int
     """n: candidates taken from the top of the ranking."""
     rows: tuple[theory.WhatIf, ...]
-    """For 1, 2, … hits."""
+    """For 1, 2, … hits, and for as many as it takes to beat random search."""
     random: theory.WhatIf
     """Random search with all queries."""
     needed: int | None
@@ -198,12 +198,9 @@ def _explaining(
 
 
 def _what_if(depth: int, draws: int, candidates: int) -> WhatIfTable:
-    return WhatIfTable(
-        depth=depth,
-        rows=tuple(theory.what_if(k, depth) for k in range(1, min(_MOST_HITS, depth) + 1)),
-        random=theory.what_if(draws, candidates),
-        needed=theory.hits_to_beat_random(depth, draws, candidates),
-    )
+    needed = theory.hits_to_beat_random(depth, draws, candidates)
+    hits = sorted({*range(1, min(_MOST_HITS, depth) + 1), *([] if needed is None else [needed])})
+    return WhatIfTable(depth, tuple(theory.what_if(k, depth) for k in hits), theory.what_if(draws, candidates), needed)
 
 
 def _metrics(
