@@ -150,7 +150,7 @@ def weights_chart(bars: Sequence[Weight]) -> go.Figure:
     )
     reach = max([abs(bar.weight) for bar in drawn] + [1e-9])
     figure.update_xaxes(
-        title_text="weight", range=[-1.28 * reach, 1.28 * reach], zeroline=True, zerolinecolor=light("muted"), nticks=7
+        title_text="weight", range=[-1.42 * reach, 1.42 * reach], zeroline=True, zerolinecolor=light("muted"), nticks=7
     )
     figure.update_yaxes(showgrid=False, ticks="", type="category")
     figure.update_layout(bargap=0.4, showlegend=False, margin={"t": 8})
