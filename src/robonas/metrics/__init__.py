@@ -5,11 +5,12 @@ Adding one: a file beside this one with a `Metric`, and a line in `METRICS`. The
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robonas.catalogue import import_object, lookup
-from robonas.errors import ConfigError
+from robonas.errors import ConfigError, MetricError
 from robonas.metrics.az_nas import AZ_COMPLEXITY, AZ_EXPRESSIVITY, AZ_PROGRESSIVITY, AZ_TRAINABILITY
 from robonas.metrics.base import Metric, Need, Score
 from robonas.metrics.engine import score_network
@@ -192,6 +193,42 @@ def compute(
     return score_network(network, batch, resolve_metrics(metrics), seed=seed, output=output, micro_batch=micro_batch)
 
 
+def left_out(network: nn.Module, batch: Batch, *, output: Callable[[Any], Tensor] | None = None) -> dict[str, str]:
+    """What the scores of a network leave out, and why.
+
+    Args:
+        network: Any module that maps the batch's inputs to (n, n_classes).
+        batch: The samples.
+        output: Picks the logits from what the network returns.
+
+    Returns:
+        Reasons by the names of parameters that are no weights (biases, norms, embeddings, recurrent layers, free ones),
+        of weights that are frozen or unused, and of calls whose samples cannot be told apart.
+
+    Raises:
+        NetworkError: The network fails on the batch or returns something else than logits.
+
+    Example:
+        >>> import torch
+        >>> from robonas.batch import Batch
+        >>> batch = Batch(torch.eye(4), torch.tensor([0, 1, 0, 1]), n_classes=2)
+        >>> left_out(torch.nn.Linear(4, 2), batch)
+        {'bias': 'bias'}
+    """
+    found: dict[str, str] = {}
+
+    def look(passes: Passes) -> float:
+        with contextlib.suppress(MetricError):
+            passes.gradients  # noqa: B018  (makes the passes)
+        found.update(passes.left_out)
+        return 0.0
+
+    needs = frozenset({Need.GRADIENTS, Need.SALIENCIES, Need.CODES, Need.LAYER_CODES})
+    spy = Metric(name="left_out", compute=look, needs=needs, meaning="", formula="", source="")
+    score_network(network, batch, (spy,), output=output)
+    return found
+
+
 __all__ = [
     "METRICS",
     "Metric",
@@ -200,6 +237,7 @@ __all__ = [
     "Passes",
     "Score",
     "compute",
+    "left_out",
     "regularised_swap",
     "resolve_metrics",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from robonas.errors import MetricError, NetworkError
 from robonas.metrics.base import Metric, Need, Score
-from robonas.metrics.networks import scoring_mode
+from robonas.metrics.networks import explain, scoring_mode
 from robonas.metrics.passes import Passes
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _score(metric: Metric, passes: Passes) -> Score:
     except MetricError as error:
         return Score(math.nan, f"{metric.name}: {error}")
     except Exception as error:  # noqa: BLE001  (a user's metric may raise anything, and the run goes on)
-        return Score(math.nan, f"{metric.name} raised {type(error).__name__}: {error}")
+        return Score(math.nan, f"{metric.name} raised {explain(error)}")
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -107,6 +107,14 @@ def logits_of(result: Any, batch: Batch, n: int, output: OutputHook | None) -> T
     return result
 
 
+def explain(error: BaseException) -> str:
+    """An exception of PyTorch or of a user's code in one line, in plain words where we know them."""
+    text = str(error).strip()
+    if "modified by an inplace operation" in text:
+        return "the network overwrites in place, through a view, a value that its gradient needs"
+    return f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"
+
+
 def _describe(result: Any) -> str:
     if isinstance(result, Mapping):
         return f"{type(result).__name__} with keys {', '.join(map(repr, result))}"

@@ -19,13 +19,14 @@ from robonas.metrics.base import Need
 from robonas.metrics.layers import Weights, find_weights
 from robonas.metrics.networks import OutputHook, call, place_of, scoring_mode
 from robonas.metrics.recording import Recorder, own_tensors
-from robonas.metrics.sweep import SHARED, Saliency, Shared, sweep
+from robonas.metrics.sweep import SHARED, Shared, sweep
 from robonas.randomness import torch_generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from robonas.batch import Batch
+    from robonas.metrics.record import Saliency
 
 T = TypeVar("T")
 NO_RECTIFIER = "the network calls no rectifier (ReLU, GELU, SiLU, …)"
@@ -87,13 +88,13 @@ class Passes:
 
     @property
     def left_out(self) -> dict[str, str]:
-        """What no score counts as a weight, and why.
+        """What scores leave out, and why.
 
         Biases, norms, embeddings, frozen and, once gradients are there, unused weights.
         """
         frozen = {name: "frozen" for name, weight in self._found.tensors.items() if not weight.requires_grad}
-        unused = dict.fromkeys(self.__dict__["_shared"].unused, "unused") if "_shared" in self.__dict__ else {}
-        return {**self._found.left_out, **unused, **frozen}
+        seen = self.__dict__["_shared"].left_out if "_shared" in self.__dict__ else {}
+        return {**self._found.left_out, **seen, **frozen}
 
     # ── shared passes ──
 
@@ -212,6 +213,8 @@ class Passes:
         """
         if Need.OWN_PASSES not in self.needs:
             raise MetricError("reads its own pass, which it does not declare: add Need.OWN_PASSES to its `needs`")
+        if not inputs.requires_grad:
+            inputs = inputs.clone()  # a network may write to its input
         with nullcontext() if training else scoring_mode(self.network, training=False):
             return call(self.network, inputs, recorder=recorder, tensors=tensors, seed=("own pass", purpose, self.seed))
 

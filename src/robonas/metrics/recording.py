@@ -82,7 +82,7 @@ class LayerCall:
     fan_in: int
     """Weights behind one output channel."""
     channel_axis: int
-    """Where the output's channels are."""
+    """Where the output's channels are, from the end."""
     batch_axis: int
     """Where the output's samples are."""
     value: Tensor
@@ -221,7 +221,7 @@ class Recorder(TorchFunctionMode):
         else:
             self.macs += positions * weight.numel()
         if self._on_layer is not None:
-            layer = LayerCall(fan_in, axis, self._batch_axis, output.detach())
+            layer = LayerCall(fan_in, axis - output.ndim, self._batch_axis, output.detach())
             self.layers.append(layer)
             self._on_layer(layer, output)
 

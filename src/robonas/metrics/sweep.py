@@ -6,9 +6,7 @@ Notation: see `robonas.metrics.passes`. Graphs and activations die with the micr
 
 from __future__ import annotations
 
-import functools
 import time
-import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,8 +15,9 @@ from torch import Tensor, nn
 
 from robonas.errors import MetricError, NetworkError
 from robonas.metrics.base import Need
-from robonas.metrics.networks import OutputHook, call, logits_of, loss_of, place_of
-from robonas.metrics.recording import LayerCall, Recorder, own_tensors
+from robonas.metrics.networks import OutputHook, call, explain, logits_of, loss_of, place_of
+from robonas.metrics.record import Record, Saliency
+from robonas.metrics.recording import Recorder, own_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,16 +33,6 @@ COUPLED = (
     "batch norm ties the samples of a batch together, so that micro-batches would change the value; leave "
     "`micro_batch` out or set it to the batch size"
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Saliency:
-    """What a layer's output meant to the loss, in one call of the layer."""
-
-    fan_in: int
-    """Weights behind one output channel."""
-    products: Tensor
-    """Sum over positions of a · ∂L/∂a, one number a sample and channel: (n, channels)."""
 
 
 @dataclass(eq=False)
@@ -62,7 +51,8 @@ class Shared:
     jacobian: Tensor | None = None
     operations: int = 0
     macs: int = 0
-    unused: tuple[str, ...] = ()
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Weights that the loss does not use, and calls whose samples cannot be told apart."""
     couples_samples: bool = False
     seconds: dict[Need, float] = field(default_factory=dict)
     """CPU seconds of each pass."""
@@ -117,7 +107,7 @@ class _Sweep:
         self.parts = [slice(start, min(start + size, n)) for start in range(0, n, size)]
         self.shared = Shared()
         self.logits: list[Tensor] = []
-        self.records: list[_Record] = []
+        self.records: list[Record] = []
         self.jacobian: list[Tensor] = []
         self.used: set[str] = set()
 
@@ -139,7 +129,9 @@ class _Sweep:
         if Need.SALIENCIES in self.needs and Need.SALIENCIES not in shared.errors:
             shared.saliencies = self._saliencies()
         if self.needs & BACKWARD:
-            shared.unused = tuple(name for name in self.trainable if name not in self.used)
+            shared.left_out.update({name: "unused" for name in self.trainable if name not in self.used})
+        for record in self.records:
+            shared.left_out.update(record.left_out)
         self._judge()
 
     def _judge(self) -> None:
@@ -161,7 +153,7 @@ class _Sweep:
     def _first(self, part: slice) -> None:
         """All passes over some of the samples; the second backward too where they are all samples."""
         needs, shared = self.needs, self.shared
-        record = _Record(needs)
+        record = Record(needs, part.stop - part.start)
         watches_layers = needs & {Need.SALIENCIES, Need.LAYER_CODES, Need.MAPS}
         recorder = Recorder(
             protected=own_tensors(self.network),
@@ -176,6 +168,8 @@ class _Sweep:
             shared.macs += recorder.macs
             shared.operations += recorder.operations
             self.logits.append(logits.detach())
+            if Need.ACTIVATIONS in needs:
+                shared.loss += float(self._loss(part, logits.detach()))
             self.records.append(record)
             differentiates = bool(needs & BACKWARD and self.trainable)
             if Need.JACOBIAN in needs:
@@ -185,10 +179,9 @@ class _Sweep:
         finally:
             record.close()
 
-    def _backward(self, part: slice, logits: Tensor, record: _Record) -> None:
+    def _backward(self, part: slice, logits: Tensor, record: Record) -> None:
         second = len(self.parts) == 1 and Need.HESSIAN in self.needs
         loss = self._loss(part, logits)
-        self.shared.loss += float(loss.detach())
         gradients: dict[str, Tensor] = {}
         record.listening = True
         self._attempt(
@@ -239,11 +232,7 @@ class _Sweep:
             reason = f"{needs[0].value} does not fit in memory; set a smaller `micro_batch` ({error})"
             self.shared.errors.update(dict.fromkeys(needs, reason))
         except Exception as error:  # noqa: BLE001  (a user's layer may raise anything in its backward)
-            reason = (
-                str(error)
-                if str(error) == INPUT_IGNORED
-                else f"{needs[0].value} failed: {type(error).__name__}: {error}"
-            )
+            reason = str(error) if str(error) == INPUT_IGNORED else f"{needs[0].value} failed: {explain(error)}"
             self.shared.errors.update(dict.fromkeys(needs, reason))
         self._spend(needs[0], clock)
 
@@ -307,60 +296,3 @@ def _join(parts: list[list[Tensor]]) -> list[Tensor]:
     Of a single one the very same, so that equal ones can be told by identity.
     """
     return parts[0] if len(parts) == 1 else [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
-
-
-class _Record:
-    """What one forward and backward pass showed. Holds no graph, so that none outlives its pass."""
-
-    def __init__(self, needs: frozenset[Need]) -> None:
-        self.needs = needs
-        self.listening = False  # whether the backward pass under way is that of the loss
-        self.fan_ins: list[int] = []
-        self.products: list[Tensor | None] = []
-        self.codes: list[Tensor] = []
-        self.preactivations: list[Tensor] = []
-        self.layer_codes: list[Tensor] = []
-        self.maps: list[Tensor] = []
-        self._known: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}
-        self._handles: list[torch.utils.hooks.RemovableHandle] = []
-
-    def on_layer(self, layer: LayerCall, output: Tensor) -> None:
-        if Need.LAYER_CODES in self.needs:
-            self.layer_codes.append((layer.value > 0).movedim(layer.batch_axis, 0).flatten(1))
-        if Need.MAPS in self.needs and layer.channel_axis == 1 and layer.value.ndim > 2 and layer.batch_axis == 0:
-            self.maps.append(layer.value[0].clone())
-        if Need.SALIENCIES not in self.needs:
-            return
-        place = len(self.fan_ins)
-        self.fan_ins.append(layer.fan_in)
-        self.products.append(None)
-        if output.requires_grad:
-            hook = functools.partial(self._meet, place, layer)
-            self._handles.append(output.register_hook(hook))  # type: ignore[no-untyped-call]
-
-    def _meet(self, place: int, layer: LayerCall, gradient: Tensor) -> None:
-        if not self.listening:
-            return
-        products = layer.value * gradient.detach()
-        others = [axis for axis in range(products.ndim) if axis not in {layer.batch_axis, layer.channel_axis}]
-        products = products.sum(others) if others else products
-        self.products[place] = products if layer.batch_axis < layer.channel_axis else products.T
-
-    def on_rectifier(self, source: Tensor) -> None:
-        if Need.PREACTIVATIONS in self.needs:
-            self.preactivations.append(source.detach().flatten(1))
-        if Need.CODES not in self.needs:
-            return
-        known = self._known.get(id(source))
-        if known is not None and known[0]() is source:
-            self.codes.append(known[1])
-            return
-        code = (source.detach() > 0).flatten(1)
-        self._known[id(source)] = (weakref.ref(source), code)
-        self.codes.append(code)
-
-    def close(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
-        self._known.clear()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn import functional
 
 from robonas.errors import MetricError
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.networks import place_of
+from robonas.metrics.recording import Recorder, own_tensors
+from robonas.metrics.scaled import ScaledRecorder
 from robonas.metrics.sweep import INPUT_IGNORED
 
 if TYPE_CHECKING:
@@ -18,38 +22,57 @@ if TYPE_CHECKING:
     from robonas.metrics.passes import Passes
 
 
-def absolute_gradients(passes: Passes, *, skip_norms: bool) -> list[tuple[Tensor, Tensor]]:
-    """For every weight |w| and ∂R/∂|w|, R the sum of the logits of one input of ones.
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """What one input of ones sends through the absolute network."""
 
-    All parameters and buffers are absolute, in float64.
+    pairs: list[tuple[Tensor, Tensor]]
+    """For every weight |w| and ∂R/∂|w| · 2^−scale."""
+    scale: int
+    """0, unless the gradients are beyond float64."""
+
+
+def flow(passes: Passes, *, skip_norms: bool) -> Flow:
+    """The gradients of R, the sum of the logits of one input of ones, in all weights.
+
+    All parameters and buffers are absolute, in float64. What overflows is run again with scaled activations.
     """
 
-    def make() -> list[tuple[Tensor, Tensor]]:
-        network = passes.network
-        tensors: dict[str, Tensor] = {
-            name: tensor.detach().abs().double() if tensor.is_floating_point() else tensor.detach().clone()
-            for name, tensor in (*network.named_parameters(), *network.named_buffers())
-        }
-        sources = [tensors[name].requires_grad_() for name, weight in passes.weights.items() if weight.requires_grad]
-        if not sources:
-            raise MetricError("every weight is frozen")
-        device, _ = place_of(network, passes.batch.inputs)
-        ones = torch.ones((1, *passes.batch.input_shape), dtype=torch.float64, device=device)
+    def make() -> Flow:
         recorder = passes.recorder(skip_norms=skip_norms)
-        total = passes.pick(passes.run(ones, tensors=tensors, recorder=recorder, purpose="synflow")).sum()
-        if not total.requires_grad:
-            raise MetricError(INPUT_IGNORED)
-        gradients = torch.autograd.grad(total, sources, allow_unused=True)
-        return [(s.detach(), g) for s, g in zip(sources, gradients, strict=True) if g is not None]
+        found = _flow(passes, recorder)
+        if skip_norms and not all(bool(torch.isfinite(gradient).all()) for _, gradient in found.pairs):
+            found = _flow(passes, ScaledRecorder(protected=own_tensors(passes.network)))
+        return found
 
     return passes.memo(f"synflow {skip_norms}", make)
 
 
+def _flow(passes: Passes, recorder: Recorder) -> Flow:
+    network = passes.network
+    tensors: dict[str, Tensor] = {
+        name: tensor.detach().abs().double() if tensor.is_floating_point() else tensor.detach().clone()
+        for name, tensor in (*network.named_parameters(), *network.named_buffers())
+    }
+    sources = [tensors[name].requires_grad_() for name, weight in passes.weights.items() if weight.requires_grad]
+    if not sources:
+        raise MetricError("every weight is frozen")
+    device, _ = place_of(network, passes.batch.inputs)
+    ones = torch.ones((1, *passes.batch.input_shape), dtype=torch.float64, device=device)
+    logits = passes.pick(passes.run(ones, tensors=tensors, recorder=recorder, purpose="synflow"))
+    if not logits.requires_grad:
+        raise MetricError(INPUT_IGNORED)
+    gradients = torch.autograd.grad(logits.sum(), sources, allow_unused=True)
+    pairs = [(w.detach(), g) for w, g in zip(sources, gradients, strict=True) if g is not None]
+    return Flow(pairs, recorder.scale_of(logits) if isinstance(recorder, ScaledRecorder) else 0)
+
+
 def _log_total(passes: Passes, *, skip_norms: bool) -> float:
-    total = sum(float((w * g).abs().sum()) for w, g in absolute_gradients(passes, skip_norms=skip_norms))
+    found = flow(passes, skip_norms=skip_norms)
+    total = sum(float((w * g).abs().sum()) for w, g in found.pairs)
     if total == 0.0:
         raise MetricError(INPUT_IGNORED)
-    return math.log(total)
+    return math.log(total) + found.scale * math.log(2.0)
 
 
 def synflow(passes: Passes) -> float:
@@ -67,7 +90,16 @@ def synflow_bn(passes: Passes) -> float:
 
 def log_synflow(passes: Passes) -> float:
     """Flow with a logarithm on every gradient."""
-    total = sum(float((w * torch.log1p(g)).abs().sum()) for w, g in absolute_gradients(passes, skip_norms=True))
+    found = flow(passes, skip_norms=True)
+    if any(bool((g <= -1.0).any()) for _, g in found.pairs):
+        raise MetricError(
+            "a gradient is below -1, where its logarithm ends: the network is not monotone in its weights"
+        )
+    total = 0.0
+    for w, g in found.pairs:
+        # log(1 + g 2^s) = softplus(log g + s log 2), which does not overflow
+        logs = functional.softplus(torch.log(g) + found.scale * math.log(2.0)) if found.scale else torch.log1p(g)
+        total += float((w * logs).abs().sum())
     if total == 0.0:
         raise MetricError(INPUT_IGNORED)
     return total
