@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 import zipfile
 
@@ -125,6 +126,8 @@ def test_a_large_folder_is_read_lazily_with_the_same_values(folder):
     assert torch.equal(lazy.inputs, eager.inputs)
     assert lazy.split()[0].mean == eager.split()[0].mean
     assert torch.equal(lazy.batch(2).inputs, eager.batch(2).inputs)
+    sent = pickle.loads(pickle.dumps(lazy))  # as to another process
+    assert sent.fingerprint() == lazy.fingerprint()
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", None])

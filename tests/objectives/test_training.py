@@ -487,6 +487,16 @@ def test_devices_and_precision(monkeypatch):
     assert choose_precision("auto", torch.device("cpu")) == torch.float32
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_half_precision_learns_with_parameters_kept_in_full(precision):
+    objective = training(epochs=8)
+    objective.precision = precision  # as on a GPU; here to run the same lines
+    answer = objective.evaluate(ToySpace(), FIRST, seed=0)
+    assert answer.value > 0.8
+    assert answer.parameters["1.weight"].dtype == torch.float32
+    assert not same(answer, training(epochs=8).evaluate(ToySpace(), FIRST, seed=0))
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize("mixed", [True, False])

@@ -56,8 +56,6 @@ class LabelledData:
     """Standard deviation of each channel over the training part, 1 where it is 0; None before a split."""
 
     def __post_init__(self) -> None:
-        if len(self.labels) == 0:
-            raise DataError(f"Data set {self.name!r} must hold samples; it is empty.")
         check_labels(self.labels, self.n_classes)
         present = torch.unique(self.labels)
         if len(present) < 2:

@@ -48,7 +48,7 @@ def load_folder(
         functools.partial(_open, files, labels),
         len(files),
         labels=labels,
-        describe=lambda row: name_of(files[row], root),
+        describe=functools.partial(_describe, files, root),
         mode=mode,
         size=check_size(size),
     )
@@ -59,6 +59,10 @@ def _open(files: list[Path], labels: list[int], row: int) -> tuple[Image, int]:
     from PIL import Image as Images
 
     return Images.open(files[row]), labels[row]
+
+
+def _describe(files: list[Path], root: Path, row: int) -> str:
+    return name_of(files[row], root)
 
 
 def _list_images(root: Path) -> tuple[list[Path], list[int], list[str]]:

@@ -86,7 +86,7 @@ def load_torchvision(
         functools.partial(_open, dataset),
         len(dataset),
         labels=None,
-        describe=lambda row: f"{row} of 'torchvision:{name}'",
+        describe=functools.partial(_describe, name),
         mode=mode,
         size=check_size(size),
     )
@@ -111,6 +111,10 @@ def _find(name: str, classes: dict[str, Any]) -> Any:
         name=name,
         known=known,
     )
+
+
+def _describe(name: str, row: int) -> str:
+    return f"{row} of 'torchvision:{name}'"
 
 
 def _open(dataset: Any, row: int) -> tuple[Any, Any]:
