@@ -47,17 +47,16 @@ class Step:
 class Robot(Strategy):
     """The faithful algorithm of the paper.
 
-    Exploration: T weight vectors in all, the first uniform, each following one the maximiser of the upper
-        confidence bound of a Gaussian
-    process fitted to all (w, f(A(w))) so far. A recommendation that was evaluated before costs no budget but uses
-    up one of the T vectors; so T0 ≤ T candidates are evaluated. Exploitation: the T − T0 evaluations left go down
-    the ranking of the best weights found, skipping what was evaluated.
+    Exploration: T weight vectors in all, the first uniform, each following one the maximiser of the upper confidence
+    bound of a Gaussian process fitted to all (w, f(A(w))) so far. A recommendation that was evaluated before costs no
+    budget but uses up one of the T vectors; so T0 ≤ T candidates are evaluated. Exploitation: the T − T0 evaluations
+    left go down the ranking of the best weights found, skipping what was evaluated.
 
     Rules at the edges:
         - A candidate with a missing score (NaN, ±inf) is not recommended while others are left; of such
           candidates those without any score come last. (The reference code skips missing scores, so that they
-          count as the column's
-          minimum: worst under a positive weight, best under a negative one. That is ``missing="worst"``.)
+          count as the column's minimum: worst under a positive weight, best under a negative one. That is
+          ``missing="worst"``.)
         - A metric that is defined for less than half of the pool, or has no two different values, is dead: no weight is
           learned for it, it is reported with weight 0, and its missing scores exclude nobody.
         - Candidates of equal combined score stand in pool order. Of weights whose candidates are equally
@@ -174,15 +173,13 @@ class _Memory:
     def __init__(self, problem: Problem, missing: str) -> None:
         clean = finite_or_nan(problem.scores)
         self.problem = problem
-        self.dead = is_dead(clean)
-        self.n_missing = np.isnan(clean).sum(axis=0)
-        self.unscored: NDArray[np.bool_] = (
-            np.isnan(clean).all(axis=1) if clean.shape[1] else np.zeros(len(clean), dtype=bool)
-        )
+        absent = np.isnan(clean)
+        self.n_missing = absent.sum(axis=0)
+        self.dead = is_dead(clean) | (2 * self.n_missing > len(clean))
+        self.unscored = np.logical_and.reduce(absent, axis=1) & (absent.shape[1] > 0)
         # As in the reference code, a weight's place goes by its metric's name: the order of columns must not matter.
-        self.columns = [
-            i for i in sorted(range(len(problem.metrics)), key=problem.metrics.__getitem__) if not self.dead[i]
-        ]
+        by_name = sorted(range(len(problem.metrics)), key=problem.metrics.__getitem__)
+        self.columns = [column for column in by_name if not self.dead[column]]
         scaled = min_max(clean[:, self.columns])
         incomplete = np.isnan(scaled).any(axis=1)
         fill = np.zeros(len(self.columns)) if missing == "worst" else column_medians(scaled)

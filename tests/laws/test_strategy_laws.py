@@ -1,0 +1,270 @@
+"""What every strategy of the catalogue promises, on drawn problems with missing, infinite, constant and tied scores."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from robonas.errors import AskTellError
+from robonas.strategies import STRATEGIES, Problem, Strategy, Trial, incumbent, make_strategy
+
+NAMES = sorted(STRATEGIES)
+ALL = pytest.mark.parametrize("name", NAMES)
+FEW = settings(max_examples=8, deadline=None, derandomize=True)
+LEVELS = (np.nan, np.inf, -np.inf, -1e8, 0.0, 0.25, 0.5, 1.0, 3.0, 1e30)
+ANSWERS = (None, 0.1, 0.5, 0.5, 0.9)
+"""What an evaluation may give; None is a failure."""
+
+
+@st.composite
+def problems(draw: st.DrawFn, *, levels: tuple[float, ...] = LEVELS, min_metrics: int = 0) -> Problem:
+    """Small pools, so that budgets end in all ways."""
+    n, m = draw(st.integers(1, 8)), draw(st.integers(min_metrics, 4))
+    values = draw(st.lists(st.sampled_from(levels), min_size=n * m, max_size=n * m))
+    codes = np.array([[i // 3, i % 3, 0] for i in range(n)]) if draw(st.booleans()) else None
+    return Problem(
+        scores=np.array(values, dtype=np.float64).reshape(n, m),
+        metrics=tuple("dbca"[:m]),
+        budget=draw(st.integers(1, 7)),
+        seed=draw(st.integers(0, 3)),
+        higher_is_better=tuple(draw(st.booleans()) for _ in range(m)) if draw(st.booleans()) else (),
+        codes=codes,
+    )
+
+
+def answers(problem: Problem) -> st.SearchStrategy[list[float | None]]:
+    return st.lists(st.sampled_from(ANSWERS), min_size=len(problem), max_size=len(problem))
+
+
+def told(row: int, answer: float | None) -> Trial:
+    return Trial(row, failed=True) if answer is None else Trial(row, answer)
+
+
+def search(
+    strategy: Strategy, problem: Problem, answer: list[float | None], history: list[Trial] | None = None
+) -> list[Trial]:
+    history = list(history or [])
+    while len(history) < problem.limit:
+        row = strategy.ask(problem, history).row
+        history.append(told(row, answer[row]))
+    return history
+
+
+@ALL
+@FEW
+@given(data=st.data())
+def test_asks_for_the_budget_exactly_and_never_twice(name: str, data: st.DataObject) -> None:
+    problem = data.draw(problems())
+    strategy = make_strategy(name)
+    before = problem.scores.copy()
+    history = search(strategy, problem, data.draw(answers(problem)))
+    assert len({trial.row for trial in history}) == problem.limit
+    with pytest.raises(AskTellError, match=r"budget|evaluated"):
+        strategy.ask(problem, history)
+    np.testing.assert_array_equal(problem.scores, before)
+
+
+@ALL
+@FEW
+@given(data=st.data())
+def test_a_search_cut_anywhere_goes_on_as_if_uncut(name: str, data: st.DataObject) -> None:
+    problem = data.draw(problems())
+    answer = data.draw(answers(problem))
+    strategy = make_strategy(name)
+    whole = search(strategy, problem, answer)
+    cut = data.draw(st.integers(0, len(whole)))
+    assert whole == search(make_strategy(name), problem, answer, whole[:cut])
+    assert whole == search(strategy, problem, answer, whole[:cut])
+    copy, copied_problem, part = pickle.loads(pickle.dumps((strategy, problem, whole[:cut])))
+    assert whole == search(copy, copied_problem, answer, part)
+    assert whole == search(make_strategy(name, **strategy.settings), problem, answer, whole[:cut])
+
+
+@ALL
+@FEW
+@given(data=st.data())
+def test_an_instance_may_serve_several_searches_by_turns(name: str, data: st.DataObject) -> None:
+    first, second = data.draw(problems()), data.draw(problems())
+    answer = [0.1 * (row % 4) for row in range(9)]
+    expected = [search(make_strategy(name), problem, answer) for problem in (first, second)]
+    shared = make_strategy(name)
+    histories: list[list[Trial]] = [[], []]
+    for _ in range(7):
+        for problem, history in zip((first, second), histories, strict=True):
+            if len(history) < problem.limit:
+                row = shared.ask(problem, history).row
+                history.append(told(row, answer[row]))
+    assert expected == histories
+
+
+@ALL
+@FEW
+@given(data=st.data())
+def test_several_queries_may_be_pending_and_answered_in_any_order(name: str, data: st.DataObject) -> None:
+    problem = data.draw(problems())
+    answer = data.draw(answers(problem))
+    order = data.draw(st.randoms(use_true_random=False))
+    workers = data.draw(st.integers(2, 4))
+    strategy = make_strategy(name)
+    history: list[Trial] = []
+    while len(history) < problem.limit or any(trial.pending for trial in history):
+        pending = [place for place, trial in enumerate(history) if trial.pending]
+        if len(pending) == workers or len(history) == problem.limit:
+            place = order.choice(pending)
+            history[place] = told(history[place].row, answer[history[place].row])
+        else:
+            proposal = strategy.ask(problem, history)
+            assert proposal == make_strategy(name).ask(problem, history), "the state is the history alone"
+            history.append(Trial(proposal.row))
+    assert len({trial.row for trial in history}) == problem.limit
+
+
+@ALL
+@FEW
+@given(data=st.data())
+def test_everything_may_fail_or_stay_pending(name: str, data: st.DataObject) -> None:
+    problem = data.draw(problems())
+    for failed in (True, False):
+        strategy, history = make_strategy(name), []
+        while len(history) < problem.limit:
+            history.append(Trial(strategy.ask(problem, history).row, failed=failed))
+        assert incumbent(history) is None
+        strategy.summarise(problem, history)
+
+
+@ALL
+@FEW
+@given(data=st.data())
+def test_undefined_scores_everywhere_are_survived(name: str, data: st.DataObject) -> None:
+    problem = data.draw(problems(levels=(np.nan, np.inf, -np.inf), min_metrics=1))
+    assert len(search(make_strategy(name), problem, [0.5] * len(problem))) == problem.limit
+
+
+@ALL
+@FEW
+@given(data=st.data())
+def test_the_summary_fits_the_problem(name: str, data: st.DataObject) -> None:
+    problem = data.draw(problems())
+    strategy = make_strategy(name)
+    history = search(strategy, problem, data.draw(answers(problem)))
+    for end in (0, 1, len(history)):
+        summary = strategy.summarise(problem, history[:end])
+        if summary.weights is not None:
+            assert len(summary.weights) == len(problem.metrics)
+            assert np.isfinite(summary.weights).all()
+        if summary.combined is not None:
+            assert summary.combined.shape == (len(problem),)
+            assert not np.isinf(summary.combined).any()
+        if summary.n_explored is not None:
+            assert 0 <= summary.n_explored <= end
+        json.dumps(dict(summary.details), allow_nan=False)
+
+
+@ALL
+@FEW
+@given(data=st.data())
+def test_proposals_explain_themselves(name: str, data: st.DataObject) -> None:
+    problem = data.draw(problems())
+    strategy, history = make_strategy(name), []
+    while len(history) < problem.limit:
+        proposal = strategy.ask(problem, history)
+        assert proposal.phase
+        assert proposal.reason.endswith(".")
+        assert proposal.weights is None or len(proposal.weights) == len(problem.metrics)
+        history.append(Trial(proposal.row, 0.1 * (proposal.row % 3)))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if STRATEGIES[name].column_order_irrelevant])
+@FEW
+@given(data=st.data())
+def test_the_order_of_metrics_is_irrelevant_where_claimed(name: str, data: st.DataObject) -> None:
+    problem = data.draw(problems(min_metrics=2))
+    answer = data.draw(answers(problem))
+    order = data.draw(st.permutations(range(len(problem.metrics))))
+    other = replace(
+        problem,
+        scores=problem.scores[:, order],
+        metrics=tuple(problem.metrics[i] for i in order),
+        higher_is_better=tuple(problem.higher_is_better[i] for i in order) if problem.higher_is_better else (),
+    )
+    assert search(make_strategy(name), problem, answer) == search(make_strategy(name), other, answer)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if STRATEGIES[name].affine_change_irrelevant])
+@FEW
+@given(data=st.data())
+def test_units_of_metrics_are_irrelevant_where_claimed(name: str, data: st.DataObject) -> None:
+    # Powers of two and small integers, so that the change itself is free of rounding.
+    problem = data.draw(problems(levels=(np.nan, np.inf, -4.0, 0.0, 1.0, 2.0, 2.0, 7.0), min_metrics=1))
+    answer = data.draw(answers(problem))
+    scale = np.array([data.draw(st.sampled_from([0.25, 1.0, 8.0, 1024.0])) for _ in problem.metrics])
+    shift = np.array([data.draw(st.sampled_from([-16.0, 0.0, 3.0])) for _ in problem.metrics])
+    other = Problem(
+        problem.scores * scale + shift,
+        problem.metrics,
+        problem.budget,
+        problem.seed,
+        problem.higher_is_better,
+        problem.codes,
+    )
+    assert search(make_strategy(name), problem, answer) == search(make_strategy(name), other, answer)
+
+
+SCRIPT = """
+import sys
+import numpy as np
+from robonas.strategies import Problem, Trial, make_strategy
+rng = np.random.default_rng(5)
+scores = rng.normal(size=(60, 3))
+scores[rng.random(scores.shape) < 0.05] = np.nan
+codes = np.array([[i // 16, i // 4 % 4, i % 4] for i in range(60)])
+for name in sys.argv[1:]:
+    problem, history = Problem(scores, ("b", "a", "c"), 9, 1, codes=codes), []
+    strategy = make_strategy(name)
+    for _ in range(9):
+        row = strategy.ask(problem, history).row
+        value = float(np.nan_to_num(scores[row, 0])) + row % 3
+        history.append(Trial(row, failed=True) if row % 11 == 0 else Trial(row, value))
+    print(name, [trial.row for trial in history])
+"""
+
+
+def test_another_process_asks_for_the_same() -> None:
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT, *NAMES], capture_output=True, text=True, check=True, env=env
+        ).stdout
+        for env in ({**_environment(), "PYTHONHASHSEED": "1"}, {**_environment(), "PYTHONHASHSEED": "2"})
+    ]
+    assert runs[0] == runs[1]
+    assert len(runs[0].splitlines()) == len(NAMES)
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
+@ALL
+def test_an_impossible_history_is_refused(name: str) -> None:
+    problem = Problem(np.eye(3), ("a", "b", "c"), 3)
+    for history, message in (
+        ([Trial(3, 0.1)], "names candidate 3"),
+        ([Trial(0, 0.1), Trial(0, 0.1)], "repeats candidate 0"),
+        ([Trial(0, float("nan"))], "finite"),
+    ):
+        with pytest.raises(AskTellError, match=message):
+            make_strategy(name).ask(problem, history)
+
+
+def test_names_are_those_of_the_classes() -> None:
+    assert list(STRATEGIES) == sorted(STRATEGIES)
+    assert {name: name for name in STRATEGIES} == {name: entry.name for name, entry in STRATEGIES.items()}
