@@ -22,6 +22,10 @@ from tests.spaces.own import OWN
 
 SMALL: dict[str, dict[str, object]] = {
     "nasbench201": {"input_shape": (3, 8, 8), "channels": 4, "depth": 1},
+    "nasbenchmacro": {"input_shape": (3, 8, 8)},
+    "nats_size": {"input_shape": (3, 8, 8)},
+    "transnas_macro": {"input_shape": (3, 32, 32), "channels": 4},
+    "transnas_micro": {"input_shape": (3, 32, 32), "channels": 4},
 }
 """Settings that make networks small enough for tests; a space that is not here runs with its defaults."""
 LISTED = 20_000

@@ -16,12 +16,20 @@ from robonas.spaces.choices import ChoiceSpace, from_choices
 from robonas.spaces.limits import Limits, Profile, profile
 from robonas.spaces.models import Model, ModelSpace, from_models
 from robonas.spaces.nasbench201 import NASBench201
+from robonas.spaces.nasbenchmacro import NASBenchMacro
+from robonas.spaces.nats_size import NATSSize
+from robonas.spaces.transnas_macro import TransNASMacro
+from robonas.spaces.transnas_micro import TransNASMicro
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SPACES: Mapping[str, type[SearchSpace]] = {
     "nasbench201": NASBench201,
+    "nasbenchmacro": NASBenchMacro,
+    "nats_size": NATSSize,
+    "transnas_macro": TransNASMacro,
+    "transnas_micro": TransNASMicro,
 }
 """Every space by name."""
 
@@ -101,8 +109,12 @@ __all__ = [
     "Model",
     "ModelSpace",
     "NASBench201",
+    "NASBenchMacro",
+    "NATSSize",
     "Profile",
     "SearchSpace",
+    "TransNASMacro",
+    "TransNASMicro",
     "from_choices",
     "from_models",
     "make_space",

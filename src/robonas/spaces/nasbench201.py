@@ -20,16 +20,12 @@ from torch import Tensor, nn
 from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.spaces.base import SearchSpace
+from robonas.spaces.blocks import EDGE_NAMES, EDGES, Cell, Reduction, ReLUConvBN, live_edges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-"""(source, target) in the order of the official text: node 0 is the cell's input, node 3 its output."""
-EDGE_NAMES = tuple(f"edge_{source}_{target}" for source, target in EDGES)
-PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
-"""All ways from input to output, as places in `EDGES`: 0→3, 0→1→3, 0→2→3, 0→1→2→3."""
 _TEXT = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
 
 
@@ -129,7 +125,7 @@ class NASBench201(SearchSpace):
     def canonical(self, architecture: Architecture) -> Architecture:
         """The cell with every dead edge set to ``none``."""
         architecture = self.check(architecture)
-        live = _live_edges(architecture)
+        live = live_edges(architecture)
         return Architecture({name: architecture[name] if name in live else "none" for name in EDGE_NAMES})
 
     def build(self, architecture: Architecture) -> nn.Module:
@@ -138,7 +134,7 @@ class NASBench201(SearchSpace):
         operations = {
             edge: str(architecture[name])
             for edge, name in zip(EDGES, EDGE_NAMES, strict=True)
-            if name in _live_edges(architecture)
+            if name in live_edges(architecture)
         }
         return _Network(operations, self.input_shape[0], self.n_classes, self.channels, self.depth)
 
@@ -152,7 +148,7 @@ class NASBench201(SearchSpace):
         }
         cells: int = sum(
             self.depth * edge_size[architecture[name]](width)
-            for name in _live_edges(architecture)
+            for name in live_edges(architecture)
             if architecture[name] in edge_size
             for width in widths
         )
@@ -166,49 +162,9 @@ class NASBench201(SearchSpace):
 _CHOICES: Mapping[str, tuple[Option, ...]] = MappingProxyType(dict.fromkeys(EDGE_NAMES, OPERATIONS))
 
 
-def _live_edges(architecture: Architecture) -> frozenset[str]:
-    """Names of the edges on at least one path from input to output without ``none``."""
-    return frozenset(
-        EDGE_NAMES[place]
-        for path in PATHS
-        if all(architecture[EDGE_NAMES[step]] != "none" for step in path)
-        for place in path
-    )
-
-
-class _ConvBlock(nn.Sequential):
-    """ReLU, convolution without bias, batch norm."""
-
-    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int = 1) -> None:
-        super().__init__(
-            nn.ReLU(),
-            nn.Conv2d(c_in, c_out, kernel, stride=stride, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(c_out),
-        )
-
-
-class _Cell(nn.Module):
-    """The live edges of a cell; a node sums what its edges bring."""
-
-    def __init__(self, operations: Mapping[tuple[int, int], str], channels: int) -> None:
-        super().__init__()
-        self.edges = nn.ModuleDict(
-            {f"{source}_{target}": _operation(name, channels) for (source, target), name in operations.items()}
-        )
-        self.incoming = tuple(
-            tuple((source, f"{source}_{target}") for source, end in operations if end == target) for target in (1, 2, 3)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        nodes: list[Tensor | None] = [x]
-        for incoming in self.incoming:
-            total: Tensor | None = None
-            for source, name in incoming:
-                value = self.edges[name](nodes[source])
-                total = value if total is None else total + value
-            nodes.append(total)
-        # No path to the output: zeros, as the official `none` gives, still connected so that gradients are zero.
-        return x * 0.0 if nodes[-1] is None else nodes[-1]
+def _cell(operations: Mapping[tuple[int, int], str], channels: int) -> Cell:
+    """A cell of this width."""
+    return Cell({edge: _operation(name, channels) for edge, name in operations.items()}, channels)
 
 
 def _operation(name: str, channels: int) -> nn.Module:
@@ -216,25 +172,7 @@ def _operation(name: str, channels: int) -> nn.Module:
         return nn.Identity()
     if name == "avg_pool_3x3":
         return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
-    return _ConvBlock(channels, channels, 1 if name == "nor_conv_1x1" else 3)
-
-
-class _Reduction(nn.Module):
-    """Residual block that halves the size and doubles the channels."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            _ConvBlock(channels, 2 * channels, 3, stride=2), _ConvBlock(2 * channels, 2 * channels, 3)
-        )
-        self.shortcut = nn.Sequential(
-            nn.AvgPool2d(2, stride=2, ceil_mode=True),  # as the strided convolution, an odd size is rounded up
-            nn.Conv2d(channels, 2 * channels, 1, bias=False),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        residual: Tensor = self.shortcut(x) + self.body(x)
-        return residual
+    return ReLUConvBN(channels, channels, 1 if name == "nor_conv_1x1" else 3)
 
 
 class _Network(nn.Module):
@@ -248,9 +186,9 @@ class _Network(nn.Module):
         blocks: list[nn.Module] = []
         for stage in range(3):
             if stage > 0:
-                blocks.append(_Reduction(channels))
+                blocks.append(Reduction(channels, 2 * channels))
                 channels *= 2
-            blocks += [_Cell(operations, channels) for _ in range(depth)]
+            blocks += [_cell(operations, channels) for _ in range(depth)]
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.classifier = nn.Linear(channels, n_classes)

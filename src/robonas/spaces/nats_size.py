@@ -1,0 +1,105 @@
+"""NATS-Bench's size space: five widths of one topology.
+
+Source: Dong et al., "NATS-Bench: Benchmarking NAS Algorithms for Architecture Topology and Size", TPAMI 2021, arXiv
+2009.00437 (MIT licence). No published numbers of this space were at hand to check parameter counts against.
+"""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from robonas.architecture import Architecture, Option
+from robonas.errors import ArchitectureError, ConfigError
+from robonas.spaces.base import SearchSpace
+from robonas.spaces.blocks import Cell, Classifier, ConvBNAct, Reduction, ReLUConvBN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+WIDTHS = (8, 16, 24, 32, 40, 48, 56, 64)
+LAYER_NAMES = tuple(f"width_{place}" for place in range(1, 6))
+_CHOICES: Mapping[str, tuple[Option, ...]] = MappingProxyType(dict.fromkeys(LAYER_NAMES, WIDTHS))
+_CONVOLUTIONS = ((0, 1), (0, 2), (1, 2), (1, 3), (2, 3))
+"""Edges of the one cell that are 3×3 convolutions; the edge 0→3 is a skip."""
+
+
+class NATSSize(SearchSpace):
+    """The 32,768 widths of NATS-Bench's size space.
+
+    The network is NAS-Bench-201's with one cell a stage: stem, cell, residual block, cell, residual block, cell, head.
+    All cells have 3×3 convolutions on all edges but the one from input to output, which is a skip (a 1×1 convolution
+    with batch norm where the width changes). What is chosen is how many channels each of the five parts returns; the
+    stem has as many as the first cell. No two of these networks are the same.
+
+    Args:
+        input_shape: (channels, height, width).
+        n_classes: Width of the last layer.
+
+    Raises:
+        ConfigError: A size that the network cannot have.
+
+    Example:
+        >>> space = NATSSize()
+        >>> space.format(space.at(0)), space.size()
+        ('8:8:8:8:8', 32768)
+    """
+
+    name = "nats_size"
+
+    def __init__(self, *, input_shape: Sequence[int] = (3, 32, 32), n_classes: int = 10) -> None:
+        super().__init__(input_shape=input_shape, n_classes=n_classes)
+        if len(self.input_shape) != 3 or min(self.input_shape[1:]) < 4:
+            raise ConfigError(
+                f"`input_shape` of {self.name} must be (channels, height, width) with sides of at least 4; "
+                f"got {self.input_shape}."
+            )
+
+    @property
+    def choices(self) -> Mapping[str, tuple[Option, ...]]:
+        """The width of each of the five parts."""
+        return _CHOICES
+
+    def format(self, architecture: Architecture) -> str:
+        """The official text, such as ``8:64:32:16:64``."""
+        return ":".join(str(width) for width in self.check(architecture).values())
+
+    def parse(self, text: str) -> Architecture:
+        """The architecture of an official text.
+
+        Raises:
+            ArchitectureError: The text has another form, or a width that is not a choice.
+        """
+        if re.fullmatch(r"\d+(:\d+){4}", text.strip()) is None:
+            raise ArchitectureError(
+                f"An architecture of {self.name} must read like '8:64:32:16:64', five widths; got {text!r}."
+            )
+        widths = [int(width) for width in text.strip().split(":")]
+        return self.check(Architecture(dict(zip(LAYER_NAMES, widths, strict=True))))
+
+    def build(self, architecture: Architecture) -> nn.Module:
+        """The network of these widths; see the class."""
+        one, two, three, four, five = (int(str(width)) for width in self.check(architecture).values())
+        return nn.Sequential(
+            ConvBNAct(self.input_shape[0], one, 3),
+            _cell(one, one),
+            Reduction(one, two),
+            _cell(two, three),
+            Reduction(three, four),
+            _cell(four, five),
+            nn.BatchNorm2d(five),
+            nn.ReLU(),
+            *Classifier(five, self.n_classes),
+        )
+
+
+def _cell(c_in: int, c_out: int) -> Cell:
+    """The one cell; edges from its input change the width."""
+    edges: dict[tuple[int, int], nn.Module] = {
+        (source, target): ReLUConvBN(c_in if source == 0 else c_out, c_out, 3) for source, target in _CONVOLUTIONS
+    }
+    edges[0, 3] = nn.Identity() if c_in == c_out else ConvBNAct(c_in, c_out, 1)
+    return Cell(edges, c_out)

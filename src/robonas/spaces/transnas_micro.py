@@ -1,0 +1,175 @@
+"""TransNAS-Bench-101, micro: 4,096 cells in one network.
+
+Source: Duan et al., CVPR 2021, arXiv 2105.11871; see `transnas`. Parameter counts of all 4,096 cells agree with those
+that NAS-Bench-Suite-Zero published.
+"""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from robonas.architecture import Architecture, Option
+from robonas.errors import ArchitectureError, ConfigError
+from robonas.spaces.base import SearchSpace
+from robonas.spaces.blocks import EDGE_NAMES, EDGES, Cell, ReLUConvBN, live_edges
+from robonas.spaces.transnas import Stem, TransNASNetwork, check_input, output_shape, task_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
+STAGES = (4, 1, 4, 1, 4)
+"""Modules of two cells: 4 halves the size and doubles the channels, 1 changes nothing."""
+_CHOICES: Mapping[str, tuple[Option, ...]] = MappingProxyType(dict.fromkeys(EDGE_NAMES, OPERATIONS))
+_OFFICIAL = re.compile(r"(?:\d+-41414-)?([0-3])_([0-3])([0-3])_([0-3])([0-3])([0-3])")
+_KEY = re.compile(r"\(?([0-3]), ?([0-3]), ?([0-3]), ?([0-3]), ?([0-3]), ?([0-3])\)?")
+
+
+class TransNASMicro(SearchSpace):
+    """The 4,096 cells of TransNAS-Bench-101's micro space, on any of its seven tasks.
+
+    A cell sums, at each of three nodes, the results of the operations on its incoming edges: nothing, skip, 1×1 or 3×3
+    convolution. The first cell of a shrinking module applies stride 2 on all edges from its input, where a skip becomes
+    a strided 1×1 convolution. The network is a stem that quarters the size and five modules of two cells.
+
+    Edges on no path from input to output that is free of ``none`` are dead, and ``none`` in the canonical form. That
+    leaves 2,128 classes.
+
+    Texts are the official ones, ``64-41414-3_33_123``: operations by number, of edges 0→1, then 0→2 and 1→2, then 0→3,
+    1→3 and 2→3. `parse` also reads them without the network, ``3_33_123``, and as the keys of NAS-Bench-Suite-Zero's
+    tables, ``(3, 3, 3, 1, 2, 3)``.
+
+    Args:
+        input_shape: (channels, height, width), for jigsaw with the number of patches before; None for the benchmark's.
+        n_classes: Classes, numbers or channels of the answer; None for the task's.
+        task: One of seven, such as ``"class_scene"``.
+        channels: Width of the first module's input; 64 in the benchmark, even.
+
+    Raises:
+        UnknownNameError: There is no such task.
+        ConfigError: A size that the network cannot have.
+
+    Example:
+        >>> space = TransNASMicro()
+        >>> space.count_parameters(space.parse("64-41414-3_33_123"))
+        9421151
+    """
+
+    name = "transnas_micro"
+
+    def __init__(
+        self,
+        *,
+        input_shape: Sequence[int] | None = None,
+        n_classes: int | None = None,
+        task: str = "class_scene",
+        channels: int = 64,
+    ) -> None:
+        card = task_of(task)
+        super().__init__(
+            input_shape=card.input_shape if input_shape is None else input_shape,
+            n_classes=card.n_outputs if n_classes is None else n_classes,
+        )
+        check_input(self.name, task, self.input_shape, 5)
+        if channels < 2 or channels % 2:
+            raise ConfigError(f"`channels` of {self.name} must be even and at least 2; got {channels}.")
+        self.task = task
+        self.channels = channels
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What to pass to the constructor to get this space again; JSON values."""
+        return {**super().settings, "task": self.task, "channels": self.channels}
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of one answer: numbers, or maps of the input's size."""
+        return output_shape(task_of(self.task), self.n_classes, self.input_shape)
+
+    @property
+    def choices(self) -> Mapping[str, tuple[Option, ...]]:
+        """An operation for each of the six edges."""
+        return _CHOICES
+
+    def format(self, architecture: Architecture) -> str:
+        """The official text."""
+        architecture = self.check(architecture)
+        n = [OPERATIONS.index(str(architecture[name])) for name in EDGE_NAMES]
+        return f"{self.channels}-41414-{n[0]}_{n[1]}{n[2]}_{n[3]}{n[4]}{n[5]}"
+
+    def parse(self, text: str) -> Architecture:
+        """The cell of an official text, or of a table's key.
+
+        Raises:
+            ArchitectureError: The text has another form.
+        """
+        match = _OFFICIAL.fullmatch(text.strip()) or _KEY.fullmatch(text.strip())
+        if match is None:
+            raise ArchitectureError(
+                f"An architecture of {self.name} must read like '64-41414-3_33_123' or '(3, 3, 3, 1, 2, 3)', "
+                f"with digits from 0 to 3; got {text!r}."
+            )
+        return Architecture(
+            {name: OPERATIONS[int(digit)] for name, digit in zip(EDGE_NAMES, match.groups(), strict=True)}
+        )
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """The cell with every dead edge set to ``none``."""
+        architecture = self.check(architecture)
+        live = live_edges(architecture)
+        return Architecture({name: architecture[name] if name in live else "none" for name in EDGE_NAMES})
+
+    def build(self, architecture: Architecture) -> nn.Module:
+        """The network with this cell; see the class."""
+        architecture = self.check(architecture)
+        live = live_edges(architecture)
+        operations = {
+            edge: str(architecture[name]) for edge, name in zip(EDGES, EDGE_NAMES, strict=True) if name in live
+        }
+        patches = self.input_shape[0] if len(self.input_shape) == 4 else 1
+        width = self.channels
+        modules: list[nn.Module] = [Stem(self.input_shape[-3], width)]
+        for stage in STAGES:
+            c_out, stride = (2 * width, 2) if stage == 4 else (width, 1)
+            modules += [_cell(operations, width, c_out, stride), _cell(operations, c_out, c_out, 1)]
+            width = c_out
+        return TransNASNetwork(nn.Sequential(*modules), width, 5, task_of(self.task), self.n_classes, patches)
+
+
+def _cell(operations: Mapping[tuple[int, int], str], c_in: int, c_out: int, stride: int) -> Cell:
+    """One cell; edges from its input change the shape."""
+    edges = {
+        (source, target): _operation(name, c_in if source == 0 else c_out, c_out, stride if source == 0 else 1)
+        for (source, target), name in operations.items()
+    }
+    return Cell(edges, c_out, stride)
+
+
+def _operation(name: str, c_in: int, c_out: int, stride: int) -> nn.Module:
+    if name != "skip_connect":
+        return ReLUConvBN(c_in, c_out, 1 if name == "nor_conv_1x1" else 3, stride)
+    if c_in == c_out and stride == 1:
+        return nn.Identity()
+    return _FactorizedReduction(c_in, c_out)
+
+
+class _FactorizedReduction(nn.Module):
+    """A skip with stride 2: ReLU, two 1×1 convolutions on grids that are shifted by one pixel, batch norm."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.relu = nn.ReLU()
+        self.even = nn.Conv2d(c_in, c_out // 2, 1, stride=2, bias=False)
+        self.odd = nn.Conv2d(c_in, c_out - c_out // 2, 1, stride=2, bias=False)
+        self.norm = nn.BatchNorm2d(c_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.relu(x)
+        shifted = nn.functional.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
+        y: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
+        return y
