@@ -11,15 +11,24 @@ from typing import TYPE_CHECKING, Any
 from robonas.catalogue import import_object, lookup
 from robonas.errors import ConfigError
 from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial, check_history, incumbent
+from robonas.strategies.evolution import Evolution
+from robonas.strategies.local_search import LocalSearch
 from robonas.strategies.random_search import RandomSearch
+from robonas.strategies.rankings import AverageRank, SingleMetric
+from robonas.strategies.reinforce import Reinforce
 from robonas.strategies.robot import Robot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 STRATEGIES: Mapping[str, type[Strategy]] = {
+    "average_rank": AverageRank,
+    "evolution": Evolution,
+    "local_search": LocalSearch,
     "random": RandomSearch,
+    "reinforce": Reinforce,
     "robot": Robot,
+    "single_metric": SingleMetric,
 }
 """Every strategy by name."""
 
@@ -64,10 +73,15 @@ def make_strategy(name: str | Strategy, **settings: Any) -> Strategy:
 
 __all__ = [
     "STRATEGIES",
+    "AverageRank",
+    "Evolution",
+    "LocalSearch",
     "Problem",
     "Proposal",
     "RandomSearch",
+    "Reinforce",
     "Robot",
+    "SingleMetric",
     "Strategy",
     "Summary",
     "Trial",

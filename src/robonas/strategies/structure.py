@@ -1,0 +1,68 @@
+"""Moving about a pool by the architectures' own choices: pure functions on option indices, (N, n_choices)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from numpy.typing import NDArray
+
+    from robonas.strategies.base import Problem, Trial
+
+
+def codes_of(problem: Problem) -> NDArray[np.int64]:
+    """The problem's codes, (N, n_choices); without any, one choice with the candidates as options."""
+    return np.arange(len(problem))[:, None] if problem.codes is None else np.asarray(problem.codes)
+
+
+def n_options(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many options each choice has, as far as the pool shows, (n_choices,)."""
+    options: NDArray[np.int64] = codes.max(axis=0, initial=0) + 1
+    return options
+
+
+def free_rows(problem: Problem, history: Sequence[Trial]) -> NDArray[np.bool_]:
+    """Whether each candidate has not been asked for, (N,)."""
+    free = np.ones(len(problem), dtype=bool)
+    free[[trial.row for trial in history]] = False
+    return free
+
+
+def hamming(codes: NDArray[np.int64], code: NDArray[np.int64]) -> NDArray[np.int64]:
+    """In how many choices each row differs from `code`, (N,)."""
+    distance: NDArray[np.int64] = np.count_nonzero(codes != code, axis=1)
+    return distance
+
+
+def nearest(
+    codes: NDArray[np.int64], code: NDArray[np.int64], among: NDArray[np.bool_], generator: np.random.Generator
+) -> int:
+    """The row among those allowed that differs from `code` in the fewest choices; a random one of equals."""
+    rows = np.flatnonzero(among)
+    distance = hamming(codes[rows], code)
+    return int(generator.choice(rows[distance == distance.min()]))
+
+
+def mutated(code: NDArray[np.int64], options: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+    """The code with one choice, of those that have a choice, set to another option."""
+    places = np.flatnonzero(options > 1)
+    child = code.copy()
+    if len(places):
+        place = int(generator.choice(places))
+        # One of the others: skip over the present option.
+        option = int(generator.integers(options[place] - 1))
+        child[place] = option + (option >= child[place])
+    return child
+
+
+def known_values(history: Collection[Trial]) -> dict[int, float]:
+    """Value by row, the worst of all for a failure, none for a pending one; empty where nothing has succeeded."""
+    values = [trial.value for trial in history if trial.value is not None]
+    if not values:
+        return {}
+    worst = min(values)
+    return {trial.row: worst if trial.value is None else trial.value for trial in history if not trial.pending}
