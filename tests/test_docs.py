@@ -33,7 +33,7 @@ class Prepare:
     """What a page expects to find in the current folder."""
 
     @staticmethod
-    def README(folder: Path) -> None:
+    def README(folder: Path) -> None:  # noqa: N802
         """Forty small photographs of two kinds."""
         import numpy as np
         from PIL import Image
@@ -54,8 +54,9 @@ def test_pages_were_found() -> None:
 def test_examples_are_settings_that_the_command_line_takes(tmp_path) -> None:
     import tomllib
 
-    from robonas.cli import app
     from typer.main import get_command
+
+    from robonas.cli import app
 
     known = {parameter.name for parameter in get_command(app).commands["search"].params}
     for path in (ROOT / "examples").glob("*.toml"):

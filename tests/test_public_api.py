@@ -27,7 +27,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_importing_robonas_loads_nothing_heavy() -> None:
     code = (
         "import sys, robonas, robonas.errors, robonas.architecture\n"
-        "heavy = {'torch', 'numpy', 'pandas', 'optuna', 'ray', 'plotly', 'matplotlib', 'botorch', 'sklearn', 'typer', 'rich'}\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'optuna', 'ray', 'plotly', 'matplotlib', 'botorch', 'sklearn', 'rich'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import functools
 import json
 import math
 import os
@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from robonas.errors import ConfigError, NasError, NetworkError, ScoreTableError
 from robonas.metrics import Metric, Score, compute, resolve_metrics
+from robonas.parallel import spread
 from robonas.scores import ScoreTable, check_provenance, provenance
 
 if TYPE_CHECKING:
@@ -153,50 +154,35 @@ def _run(
     output: Callable[[Any], Tensor] | None,
     n_jobs: int,
 ) -> Iterator[dict[str, Scores]]:
-    """Scores of all classes, chunk by chunk as they come; a worker that dies costs a retry of the chunks in flight."""
-    from joblib import Parallel, delayed
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
+    """Scores of all classes, chunk by chunk as they come."""
 
-    def map_chunks(chunks: Iterable[list[tuple[str, list[Metric]]]], jobs: int) -> Iterator[dict[str, Scores]]:
-        tasks = (delayed(_score_chunk)(space, chunk, batch, seed, output) for chunk in chunks)
-        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+    def dead(text: str) -> Scores:
+        reason = "the process that scored it died; it may need more memory than there is"
+        return {metric.name: Score(math.nan, reason) for metric in todo[text]}
 
-    left = dict(todo)
-    try:
-        for results in map_chunks(_chunks(todo), n_jobs):
-            for text in results:
-                del left[text]
-            yield results
-    except TerminatedWorkerError:
-        # Some architecture kills its process, by memory as a rule. One at a time finds out which; the others lose
-        # nothing.
-        for text, metrics in list(left.items()):
-            try:
-                yield from map_chunks([[(text, metrics)]], 2)
-            except TerminatedWorkerError:
-                reason = "the process that scored it died; it may need more memory than there is"
-                yield {text: {metric.name: Score(math.nan, reason) for metric in metrics}}
-
-
-def _chunks(todo: Mapping[str, list[Metric]]) -> Iterator[list[tuple[str, list[Metric]]]]:
-    entries = iter(todo.items())
-    while chunk := list(itertools.islice(entries, CHUNK)):
-        yield chunk
+    # Most classes miss the same metrics; a worker needs to be sent each set only once.
+    sets: dict[tuple[str, ...], list[str]] = {}
+    for text, metrics in todo.items():
+        sets.setdefault(tuple(metric.name for metric in metrics), []).append(text)
+    for found in sets.values():
+        work = functools.partial(_score_chunk, space, todo[found[0]], batch, seed, output)
+        yield from spread(work, found, n_jobs=n_jobs, chunk=CHUNK, dead=dead)
 
 
 def _score_chunk(
     space: SearchSpace,
-    chunk: Sequence[tuple[str, list[Metric]]],
+    metrics: Sequence[Metric],
     batch: Batch,
     seed: int,
     output: Callable[[Any], Tensor] | None,
+    chunk: list[str],
 ) -> dict[str, Scores]:
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return {text: _score_one(space, text, metrics, batch, seed, output) for text, metrics in chunk}
+        return {text: _score_one(space, text, metrics, batch, seed, output) for text in chunk}
     finally:
         torch.set_num_threads(threads)
 

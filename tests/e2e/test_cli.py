@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def call(*arguments: str, code: int = 0):
 
 
 def test_search_leaves_everything_in_its_folder(finished) -> None:
-    names = set(os.listdir(finished))
+    names = {path.name for path in Path(finished).iterdir()}
     assert {"study.db", "search.scores.parquet", "search.safetensors", "result.json", "report.html"} <= names
     assert ScoreTable.read(f"{finished}/search.scores.parquet").metrics == ("snip", "synflow")
 
