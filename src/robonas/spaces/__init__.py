@@ -15,6 +15,7 @@ from robonas.spaces.base import SearchSpace
 from robonas.spaces.choices import ChoiceSpace, from_choices
 from robonas.spaces.limits import Limits, Profile, profile
 from robonas.spaces.models import Model, ModelSpace, from_models
+from robonas.spaces.nasbench101 import NASBench101
 from robonas.spaces.nasbench201 import NASBench201
 from robonas.spaces.nasbenchmacro import NASBenchMacro
 from robonas.spaces.nats_size import NATSSize
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SPACES: Mapping[str, type[SearchSpace]] = {
+    "nasbench101": NASBench101,
     "nasbench201": NASBench201,
     "nasbenchmacro": NASBenchMacro,
     "nats_size": NATSSize,
@@ -108,6 +110,7 @@ __all__ = [
     "Limits",
     "Model",
     "ModelSpace",
+    "NASBench101",
     "NASBench201",
     "NASBenchMacro",
     "NATSSize",
