@@ -21,6 +21,7 @@ from robonas.spaces import SPACES, make_space
 from tests.spaces.own import OWN
 
 SMALL: dict[str, dict[str, object]] = {
+    "darts": {"input_shape": (3, 8, 8), "channels": 4, "layers": 3},
     "nasbench101": {"input_shape": (3, 8, 8), "channels": 8, "depth": 1},
     "nasbench201": {"input_shape": (3, 8, 8), "channels": 4, "depth": 1},
     "nasbenchmacro": {"input_shape": (3, 8, 8)},

@@ -13,6 +13,7 @@ from robonas.catalogue import import_object, lookup
 from robonas.errors import ConfigError
 from robonas.spaces.base import SearchSpace
 from robonas.spaces.choices import ChoiceSpace, from_choices
+from robonas.spaces.darts import DARTS
 from robonas.spaces.limits import Limits, Profile, profile
 from robonas.spaces.models import Model, ModelSpace, from_models
 from robonas.spaces.nasbench101 import NASBench101
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SPACES: Mapping[str, type[SearchSpace]] = {
+    "darts": DARTS,
     "nasbench101": NASBench101,
     "nasbench201": NASBench201,
     "nasbenchmacro": NASBenchMacro,
@@ -105,6 +107,7 @@ def _check_settings(space: SearchSpace, name: str, settings: Mapping[str, Any]) 
 
 
 __all__ = [
+    "DARTS",
     "SPACES",
     "ChoiceSpace",
     "Limits",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -60,6 +61,24 @@ class ConvBNAct(nn.Sequential):
             nn.BatchNorm2d(c_out),
         ]
         super().__init__(*layers, *([] if activation is None else [activation()]))
+
+
+class FactorizedReduction(nn.Module):
+    """A skip with stride 2: ReLU, two 1×1 convolutions on grids that are shifted by one pixel, batch norm."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.relu = nn.ReLU()
+        self.even = nn.Conv2d(c_in, c_out // 2, 1, stride=2, bias=False)
+        self.odd = nn.Conv2d(c_in, c_out - c_out // 2, 1, stride=2, bias=False)
+        self.norm = nn.BatchNorm2d(c_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Half the size, rounded up, `c_out` channels."""
+        x = self.relu(x)
+        shifted = nn.functional.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
+        y: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
+        return y
 
 
 class InvertedResidual(nn.Module):

@@ -52,9 +52,9 @@ class Limits:
     Example:
         >>> from robonas.spaces import NASBench201
         >>> space = NASBench201(channels=4, depth=1, input_shape=(3, 8, 8))
-        >>> limits = Limits(max_params=4000)
+        >>> limits = Limits(max_params=10_000)
         >>> limits.violation(space, space.at(0)) is None, limits.violation(space, space.at(1))
-        (True, 'It has 7,846 parameters; the limit is 4,000 parameters.')
+        (True, 'It has 14,134 parameters; the limit is 10,000 parameters.')
     """
 
     max_params: int | None = None

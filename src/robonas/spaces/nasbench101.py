@@ -1,8 +1,8 @@
 """NAS-Bench-101: cells of up to seven vertices and nine edges.
 
 Source: Ying et al., "NAS-Bench-101: Towards Reproducible Neural Architecture Search", ICML 2019, arXiv 1902.09635
-(Apache 2.0). Our count of classes is the published 423,624, and the fewest and most parameters are the published 227,274
-and 49,979,274. No table of this space was at hand to check the parameters of every cell.
+(Apache 2.0). Our count of classes is the published 423,624, and the fewest and most parameters are the published
+227,274 and 49,979,274. No table of this space was at hand to check the parameters of every cell.
 """
 
 from __future__ import annotations

@@ -10,13 +10,12 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.spaces.base import SearchSpace
-from robonas.spaces.blocks import EDGE_NAMES, EDGES, Cell, ReLUConvBN, live_edges
+from robonas.spaces.blocks import EDGE_NAMES, EDGES, Cell, FactorizedReduction, ReLUConvBN, live_edges
 from robonas.spaces.transnas import Stem, TransNASNetwork, check_input, output_shape, task_of
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class TransNASMicro(SearchSpace):
     Example:
         >>> space = TransNASMicro()
         >>> space.count_parameters(space.parse("64-41414-3_33_123"))
-        9421151
+        28677471
     """
 
     name = "transnas_micro"
@@ -155,21 +154,4 @@ def _operation(name: str, c_in: int, c_out: int, stride: int) -> nn.Module:
         return ReLUConvBN(c_in, c_out, 1 if name == "nor_conv_1x1" else 3, stride)
     if c_in == c_out and stride == 1:
         return nn.Identity()
-    return _FactorizedReduction(c_in, c_out)
-
-
-class _FactorizedReduction(nn.Module):
-    """A skip with stride 2: ReLU, two 1×1 convolutions on grids that are shifted by one pixel, batch norm."""
-
-    def __init__(self, c_in: int, c_out: int) -> None:
-        super().__init__()
-        self.relu = nn.ReLU()
-        self.even = nn.Conv2d(c_in, c_out // 2, 1, stride=2, bias=False)
-        self.odd = nn.Conv2d(c_in, c_out - c_out // 2, 1, stride=2, bias=False)
-        self.norm = nn.BatchNorm2d(c_out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.relu(x)
-        shifted = nn.functional.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
-        y: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
-        return y
+    return FactorizedReduction(c_in, c_out)

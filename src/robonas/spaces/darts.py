@@ -1,0 +1,343 @@
+"""DARTS: a normal and a reduction cell, about 10¹⁸ pairs.
+
+Source: Liu et al., "DARTS: Differentiable Architecture Search", ICLR 2019, arXiv 1806.09055 (Apache 2.0). The networks
+of the authors' DARTS_V2 genotype have the published 3.35 million (CIFAR-10) and 4.7 million (ImageNet) parameters.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from robonas.architecture import Architecture, Option
+from robonas.errors import ArchitectureError, ConfigError
+from robonas.spaces.base import SearchSpace
+from robonas.spaces.blocks import Classifier, ConvBNAct, FactorizedReduction, ReLUConvBN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+OPERATIONS = (
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
+CELLS = ("normal", "reduce")
+NODES = (2, 3, 4, 5)
+"""Nodes 0 and 1 are the results of the two cells before."""
+StemName = Literal["cifar", "imagenet"]
+_CHOICES: Mapping[str, tuple[Option, ...]] = MappingProxyType(
+    {
+        f"{cell}_{node}_{part}": options
+        for cell in CELLS
+        for node in NODES
+        for part, options in (
+            ("inputs", tuple(f"{one}+{other}" for one, other in itertools.combinations(range(node), 2))),
+            ("first", OPERATIONS),
+            ("second", OPERATIONS),
+        )
+    }
+)
+Edges = tuple[tuple[str, int], tuple[str, int]]
+"""The two (operation, source) of a node, the lower source first."""
+
+
+class DARTS(SearchSpace):
+    """Pairs of cells of DARTS, in a network of any width, depth and input size.
+
+    A cell has four nodes; each sums two operations on two of the nodes before it, and the cell returns all four side by
+    side. The network stacks normal cells, with reduction cells at a third and at two thirds of the depth that halve the
+    size and double the channels. There are (180 · 7⁸)² ≈ 1.08 · 10¹⁸ pairs of cells. Cells that differ in the numbers
+    of their nodes only are one class, and `build` makes the network of the class.
+
+    RoBoT draws its pools of 60,000 by random architecture weights: uniform numbers for every edge and operation, the
+    two strongest edges of each node, the strongest operation of each edge. Since these numbers are exchangeable, that
+    is the uniform distribution, which is what `sample` draws from, without repeats.
+
+    Texts are the authors' genotypes, ``Genotype(normal=[('sep_conv_3x3', 0), …], normal_concat=range(2, 6), reduce=…,
+    reduce_concat=range(2, 6))``.
+
+    Args:
+        input_shape: (channels, height, width).
+        n_classes: Width of the last layer.
+        channels: Width of a node before the first reduction; 16 in searches, 36 and 48 in the final networks.
+        layers: How many cells; 8 in searches (RoBoT's metrics: 5), 20 and 14 in the final networks.
+        stem: ``"cifar"`` keeps the size, ``"imagenet"`` divides it by 8.
+        drop_path: Probability of dropping an operation's result in training; the network's attribute `drop_path` can
+            be raised from epoch to epoch.
+        auxiliary: Whether networks in training also return the logits of a second head at two thirds of the depth: a
+            tuple of both. The head averages its input to 2 × 2 whatever its size, as the authors' does from 8 × 8.
+
+    Raises:
+        ConfigError: A size that the network cannot have.
+
+    Example:
+        >>> f"{DARTS().size():.3g}"
+        '1.08e+18'
+    """
+
+    name = "darts"
+
+    def __init__(
+        self,
+        *,
+        input_shape: Sequence[int] = (3, 32, 32),
+        n_classes: int = 10,
+        channels: int = 16,
+        layers: int = 8,
+        stem: StemName = "cifar",
+        drop_path: float = 0.0,
+        auxiliary: bool = False,
+    ) -> None:
+        super().__init__(input_shape=input_shape, n_classes=n_classes)
+        if len(self.input_shape) != 3:
+            raise ConfigError(
+                f"`input_shape` of {self.name} must be (channels, height, width); got {self.input_shape}."
+            )
+        if channels < 2 or channels % 2 or layers < 3:
+            raise ConfigError(
+                f"`channels` of {self.name} must be even, and `layers` at least 3; got {channels} and {layers}."
+            )
+        if stem not in get_args(StemName):
+            raise ConfigError(f"`stem` of {self.name} must be one of {', '.join(get_args(StemName))}; got {stem!r}.")
+        if not 0 <= drop_path < 1:
+            raise ConfigError(f"`drop_path` of {self.name} must be in [0, 1); got {drop_path}.")
+        self.channels, self.layers, self.stem = channels, layers, stem
+        self.drop_path, self.auxiliary = drop_path, auxiliary
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What to pass to the constructor to get this space again; JSON values."""
+        return {
+            **super().settings,
+            "channels": self.channels,
+            "layers": self.layers,
+            "stem": self.stem,
+            "drop_path": self.drop_path,
+            "auxiliary": self.auxiliary,
+        }
+
+    @property
+    def choices(self) -> Mapping[str, tuple[Option, ...]]:
+        """For both cells and each of four nodes: its two inputs, and an operation on either."""
+        return _CHOICES
+
+    def format(self, architecture: Architecture) -> str:
+        """The genotype, the lower input of every node first."""
+        architecture = self.check(architecture)
+        parts = []
+        for cell in CELLS:
+            edges = [edge for node in _nodes(architecture, cell) for edge in node]
+            parts += [f"{cell}={edges}", f"{cell}_concat=range(2, 6)"]
+        return f"Genotype({', '.join(parts)})"
+
+    def parse(self, text: str) -> Architecture:
+        """The architecture of a genotype; the two inputs of a node may come in either order.
+
+        Raises:
+            ArchitectureError: The text is no genotype, or has an edge or an operation that does not exist.
+        """
+        try:
+            given = _keywords(text)
+            cells = {cell: [(str(op), int(source)) for op, source in ast.literal_eval(given[cell])] for cell in CELLS}
+            concats = [_concat(given[f"{cell}_concat"]) for cell in CELLS]
+        except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError) as error:
+            raise ArchitectureError(
+                f"An architecture of {self.name} must read like \"Genotype(normal=[('skip_connect', 0), …], "
+                f'normal_concat=range(2, 6), reduce=[…], reduce_concat=range(2, 6))"; got {text!r}.'
+            ) from error
+        if any(concat != list(NODES) for concat in concats):
+            raise ArchitectureError(f"Cells of {self.name} must return nodes 2 to 5; got {concats}.")
+        options: dict[str, Option] = {}
+        for cell, edges in cells.items():
+            if len(edges) != 2 * len(NODES):
+                raise ArchitectureError(f"The {cell} cell of {self.name} must have 8 edges; got {len(edges)}.")
+            for node, pair in zip(NODES, _pairs(edges), strict=True):
+                (first, one), (second, other) = sorted(pair, key=lambda edge: edge[1])
+                options |= {
+                    f"{cell}_{node}_inputs": f"{one}+{other}",
+                    f"{cell}_{node}_first": first,
+                    f"{cell}_{node}_second": second,
+                }
+        return self.check(Architecture(options))
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Of all numberings of the nodes, the first in the order of the options."""
+        architecture = self.check(architecture)
+        options: dict[str, Option] = {}
+        for cell in CELLS:
+            nodes = _nodes(architecture, cell)
+            best = min(filter(None, (_renumber(nodes, order) for order in itertools.permutations(range(4)))))
+            for node, ((first, one), (second, other)) in zip(NODES, best, strict=True):
+                options |= {
+                    f"{cell}_{node}_inputs": f"{one}+{other}",
+                    f"{cell}_{node}_first": first,
+                    f"{cell}_{node}_second": second,
+                }
+        return Architecture(options)
+
+    def build(self, architecture: Architecture) -> nn.Module:
+        """The network of the architecture's class; see the class."""
+        architecture = self.canonical(architecture)
+        cells = {cell: _nodes(architecture, cell) for cell in CELLS}
+        return _Network(self, cells["normal"], cells["reduce"])
+
+
+def _keywords(text: str) -> dict[str | None, ast.expr]:
+    """The arguments of a text like ``Genotype(normal=…)``; nothing is evaluated."""
+    call = ast.parse(text.strip(), mode="eval").body
+    if not isinstance(call, ast.Call) or ast.unparse(call.func).rpartition(".")[2] != "Genotype":
+        raise ValueError("not a genotype")
+    return {word.arg: word.value for word in call.keywords}
+
+
+def _pairs(edges: Sequence[tuple[str, int]]) -> list[Edges]:
+    """Two edges a node."""
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def _concat(node: ast.expr) -> list[int]:
+    """Numbers of the nodes that a genotype's ``range(2, 6)`` or list names."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
+        return list(range(*(int(ast.literal_eval(argument)) for argument in node.args)))
+    return [int(place) for place in ast.literal_eval(node)]
+
+
+def _nodes(architecture: Architecture, cell: str) -> list[Edges]:
+    """The edges of the four nodes of a cell."""
+    nodes: list[Edges] = []
+    for node in NODES:
+        one, other = str(architecture[f"{cell}_{node}_inputs"]).split("+")
+        first, second = (str(architecture[f"{cell}_{node}_{part}"]) for part in ("first", "second"))
+        nodes.append(((first, int(one)), (second, int(other))))
+    return nodes
+
+
+def _renumber(nodes: Sequence[Edges], order: Sequence[int]) -> list[Edges] | None:
+    """The cell with its nodes in another order; None where a node would come before one of its inputs."""
+    place = {0: 0, 1: 1, **{node + 2: number + 2 for number, node in enumerate(order)}}
+    moved: list[Edges] = []
+    for number, node in enumerate(order):
+        edges = sorted(((name, place[source]) for name, source in nodes[node]), key=lambda edge: edge[1])
+        if edges[1][1] >= number + 2:
+            return None
+        moved.append((edges[0], edges[1]))
+    return moved
+
+
+class _Network(nn.Module):
+    """Stem, cells, head."""
+
+    def __init__(self, space: DARTS, normal: Sequence[Edges], reduction: Sequence[Edges]) -> None:
+        super().__init__()
+        c = space.channels
+        self.drop_path = space.drop_path
+        self.stem: nn.Module
+        self.second_stem: nn.Module | None = None
+        if space.stem == "cifar":
+            width = 3 * c
+            self.stem = ConvBNAct(space.input_shape[0], width, 3)
+        else:
+            width = c
+            self.stem = nn.Sequential(
+                ConvBNAct(space.input_shape[0], c // 2, 3, 2, activation=nn.ReLU), ConvBNAct(c // 2, c, 3, 2)
+            )
+            self.second_stem = ReLUConvBN(c, c, 3, 2)
+        before, last, halved = width, width, space.stem == "imagenet"
+        self.cells = nn.ModuleList()
+        self.branch = 2 * space.layers // 3
+        self.auxiliary: nn.Module | None = None
+        for layer in range(space.layers):
+            reduces = layer in {space.layers // 3, self.branch}
+            c = 2 * c if reduces else c
+            self.cells.append(_Cell(reduction if reduces else normal, before, last, c, reduces, halved))
+            before, last, halved = last, 4 * c, reduces
+            if space.auxiliary and layer == self.branch:
+                self.auxiliary = _auxiliary_head(last, space.n_classes)
+        self.head = Classifier(last, space.n_classes)
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Logits; in training with an auxiliary head, both logits."""
+        before = self.stem(x)
+        last = before if self.second_stem is None else self.second_stem(before)
+        side: Tensor | None = None
+        for layer, cell in enumerate(self.cells):
+            before, last = last, cell(before, last, self.drop_path if self.training else 0.0)
+            if layer == self.branch and self.auxiliary is not None and self.training:
+                side = self.auxiliary(last)
+        logits: Tensor = self.head(last)
+        return logits if side is None else (logits, side)
+
+
+class _Cell(nn.Module):
+    """Four nodes, side by side."""
+
+    def __init__(self, nodes: Sequence[Edges], before: int, last: int, c: int, reduces: bool, halved: bool) -> None:
+        super().__init__()
+        self.before = FactorizedReduction(before, c) if halved else ReLUConvBN(before, c, 1)
+        self.last = ReLUConvBN(last, c, 1)
+        self.sources = [source for node in nodes for _, source in node]
+        self.operations = nn.ModuleList(
+            _operation(name, c, 2 if reduces and source < 2 else 1) for node in nodes for name, source in node
+        )
+
+    def forward(self, before: Tensor, last: Tensor, drop_path: float) -> Tensor:
+        """Maps of 4·c channels from those of the two cells before."""
+        states = [self.before(before), self.last(last)]
+        results: list[Tensor] = []
+        for source, operation in zip(self.sources, self.operations, strict=True):
+            result = operation(states[source])
+            if drop_path > 0 and not isinstance(operation, nn.Identity):
+                kept = torch.rand(len(result), 1, 1, 1, device=result.device, dtype=result.dtype) >= drop_path
+                result = result / (1 - drop_path) * kept
+            results.append(result)
+            if len(results) % 2 == 0:
+                states.append(results[-2] + results[-1])
+        return torch.cat(states[2:], dim=1)
+
+
+def _operation(name: str, c: int, stride: int) -> nn.Module:
+    if name == "max_pool_3x3":
+        return nn.MaxPool2d(3, stride=stride, padding=1)
+    if name == "avg_pool_3x3":
+        return nn.AvgPool2d(3, stride=stride, padding=1, count_include_pad=False)
+    if name == "skip_connect":
+        return nn.Identity() if stride == 1 else FactorizedReduction(c, c)
+    kernel = int(name[-1])
+    if name.startswith("dil_conv"):
+        return _depthwise(c, kernel, stride, dilation=2)
+    return nn.Sequential(*_depthwise(c, kernel, stride), *_depthwise(c, kernel, 1))
+
+
+def _depthwise(c: int, kernel: int, stride: int, dilation: int = 1) -> nn.Sequential:
+    """ReLU, depthwise and pointwise convolution, batch norm."""
+    padding = dilation * (kernel // 2)
+    return nn.Sequential(
+        nn.ReLU(),
+        nn.Conv2d(c, c, kernel, stride, padding, dilation=dilation, groups=c, bias=False),
+        nn.Conv2d(c, c, 1, bias=False),
+        nn.BatchNorm2d(c),
+    )
+
+
+def _auxiliary_head(c: int, n_classes: int) -> nn.Sequential:
+    """A second classifier, whose loss helps the lower cells to learn."""
+    return nn.Sequential(
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        ConvBNAct(c, 128, 1, activation=nn.ReLU),
+        nn.Conv2d(128, 768, 2, bias=False),
+        nn.BatchNorm2d(768),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(768, n_classes),
+    )
