@@ -21,6 +21,8 @@ from robonas.spaces import SPACES, make_space
 from tests.spaces.own import OWN
 
 SMALL: dict[str, dict[str, object]] = {
+    "autoformer": {"input_shape": (3, 8, 8)},
+    "mobilenetv3": {"input_shape": (3, 32, 32), "width": 0.5},
     "darts": {"input_shape": (3, 8, 8), "channels": 4, "layers": 3},
     "nasbench101": {"input_shape": (3, 8, 8), "channels": 8, "depth": 1},
     "nasbench201": {"input_shape": (3, 8, 8), "channels": 4, "depth": 1},

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from robonas.catalogue import import_object, lookup
 from robonas.errors import ConfigError
+from robonas.spaces.autoformer import AutoFormer
 from robonas.spaces.base import SearchSpace
 from robonas.spaces.choices import ChoiceSpace, from_choices
+from robonas.spaces.conv1d import Conv1d
 from robonas.spaces.darts import DARTS
 from robonas.spaces.limits import Limits, Profile, profile
+from robonas.spaces.mlp import MLP
+from robonas.spaces.mobilenetv3 import MobileNetV3
 from robonas.spaces.models import Model, ModelSpace, from_models
 from robonas.spaces.nasbench101 import NASBench101
 from robonas.spaces.nasbench201 import NASBench201
@@ -27,7 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SPACES: Mapping[str, type[SearchSpace]] = {
+    "autoformer": AutoFormer,
+    "conv1d": Conv1d,
     "darts": DARTS,
+    "mlp": MLP,
+    "mobilenetv3": MobileNetV3,
     "nasbench101": NASBench101,
     "nasbench201": NASBench201,
     "nasbenchmacro": NASBenchMacro,
@@ -108,9 +116,13 @@ def _check_settings(space: SearchSpace, name: str, settings: Mapping[str, Any]) 
 
 __all__ = [
     "DARTS",
+    "MLP",
     "SPACES",
+    "AutoFormer",
     "ChoiceSpace",
+    "Conv1d",
     "Limits",
+    "MobileNetV3",
     "Model",
     "ModelSpace",
     "NASBench101",

@@ -33,6 +33,12 @@ def live_edges(architecture: Architecture) -> frozenset[str]:
     )
 
 
+def make_divisible(channels: float, divisor: int = 8) -> int:
+    """The multiple of the divisor nearest to a width, at least one, and not below nine tenths of it (MobileNet)."""
+    nearest = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return nearest + divisor if nearest < 0.9 * channels else nearest
+
+
 class ReLUConvBN(nn.Sequential):
     """ReLU, convolution without bias, batch norm."""
 
@@ -91,7 +97,7 @@ class InvertedResidual(nn.Module):
         stride: Of the depthwise convolution.
         expansion: Width inside, in widths of the input.
         activation: After the first two convolutions.
-        squeeze: Whether channels are weighted by squeeze-and-excitation, at a quarter of the inner width.
+        squeeze: Whether channels are weighted by squeeze-and-excitation, at about a quarter of the inner width.
     """
 
     def __init__(
@@ -110,7 +116,7 @@ class InvertedResidual(nn.Module):
         layers: list[nn.Module] = [ConvBNAct(c_in, inner, 1, activation=activation)] if expansion > 1 else []
         layers.append(ConvBNAct(inner, inner, kernel, stride, groups=inner, activation=activation))
         if squeeze:
-            layers.append(SqueezeExcitation(inner, max(8, inner // 4)))
+            layers.append(SqueezeExcitation(inner, make_divisible(inner // 4)))
         self.body = nn.Sequential(*layers, ConvBNAct(inner, c_out, 1))
         self.residual = stride == 1 and c_in == c_out
 
