@@ -6,7 +6,9 @@ import hashlib
 import json
 import math
 import platform
+import sys
 import warnings
+from array import array
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -249,16 +251,85 @@ class ScoreTable:
             metrics: The columns.
             origin: The provenance.
         """
+        columns = ScoreColumns()
+        for canonical, found in scores.items():
+            columns.add(canonical, found)
+        return cls.from_columns(architectures, columns, metrics, origin)
+
+    @classmethod
+    def from_columns(
+        cls,
+        architectures: Iterable[tuple[str, str]],
+        columns: ScoreColumns,
+        metrics: Sequence[str],
+        origin: Mapping[str, Any],
+        *,
+        absent: str = "not scored",
+    ) -> Self:
+        """Assemble a table from columns.
+
+        Args:
+            architectures: Texts of each architecture and of its canonical form.
+            columns: The scores.
+            metrics: Which of them.
+            origin: The provenance.
+            absent: Reason of a score that the columns do not have.
+        """
         pairs = list(architectures)
-        columns: dict[str, list[Any]] = {
+        content: dict[str, Any] = {
             "architecture": [text for text, _ in pairs],
             "canonical": [text for _, text in pairs],
         }
         for name in metrics:
-            found = [scores[canonical][name] for _, canonical in pairs]
-            columns[name] = [score.value for score in found]
-            columns[_REASON + name] = [score.reason if math.isnan(score.value) else None for score in found]
-            columns[_SECONDS + name] = [score.seconds for score in found]
-        types = dict.fromkeys(metrics, np.float64) | {_SECONDS + name: np.float64 for name in metrics}
-        frame = pd.DataFrame(columns).astype(types | {_REASON + name: object for name in metrics})
-        return cls(frame, tuple(metrics), origin)
+            values, seconds, reasons = columns.take([text for _, text in pairs], name, absent)
+            content |= {name: values, _REASON + name: reasons, _SECONDS + name: seconds}
+        return cls(pd.DataFrame(content), tuple(metrics), origin)
+
+
+class ScoreColumns:
+    """Scores by canonical text, a column a metric: what a run of any length can hold in memory.
+
+    Sixteen bytes a score, and its reason where it has none.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self._values: dict[str, array[float]] = {}
+        self._seconds: dict[str, array[float]] = {}  # negative: never scored
+        self._reasons: dict[tuple[int, str], str] = {}
+
+    def __contains__(self, canonical: object) -> bool:
+        return canonical in self._places
+
+    def add(self, canonical: str, found: Mapping[str, Score]) -> None:
+        """Take the scores of one class, beside those that it has."""
+        place = self._places.setdefault(canonical, len(self._places))
+        for name, score in found.items():
+            values, seconds = self._values.setdefault(name, array("d")), self._seconds.setdefault(name, array("d"))
+            while len(values) <= place:
+                values.append(math.nan)
+                seconds.append(-1.0)
+            values[place], seconds[place] = score.value, score.seconds
+            if score.reason is not None:
+                self._reasons[place, name] = sys.intern(score.reason)
+
+    def has(self, canonical: str, metric: str) -> bool:
+        """Whether the class has been scored by the metric, with a value or with a reason."""
+        place = self._places.get(canonical)
+        seconds = self._seconds.get(metric, ())
+        return place is not None and place < len(seconds) and seconds[place] >= 0
+
+    def take(
+        self, canonical: Sequence[str], metric: str, absent: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.object_]]:
+        """Values, seconds and reasons of one metric for these classes."""
+        n = len(canonical)
+        values, seconds, reasons = np.full(n, np.nan), np.zeros(n), np.full(n, None, dtype=object)
+        for row, text in enumerate(canonical):
+            if self.has(text, metric):
+                place = self._places[text]
+                values[row], seconds[row] = self._values[metric][place], self._seconds[metric][place]
+                reasons[row] = self._reasons.get((place, metric))
+            else:
+                reasons[row] = absent
+        return values, seconds, reasons

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from robonas.errors import ConfigError, NasError, NetworkError, ScoreTableError
 from robonas.metrics import Metric, Score, compute, resolve_metrics
 from robonas.parallel import spread
-from robonas.scores import ScoreTable, check_provenance, provenance
+from robonas.scores import ScoreColumns, ScoreTable, check_provenance, provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -89,15 +89,15 @@ def score(
         )
     origin = provenance(space.name, space.settings, batch.fingerprint(), seed)
     with _Journal(cache, origin) as journal:
-        wanted: dict[str, list[Metric]] = {}
-        for _, canonical in pairs:
-            if canonical not in wanted:
-                have = journal.scores.get(canonical, {})
-                wanted[canonical] = [metric for metric in resolved if metric.name not in have]
-        todo = {text: missing for text, missing in wanted.items() if missing}
-        done = len(wanted) - len(todo)
+        classes = dict.fromkeys(canonical for _, canonical in pairs)
+        todo: dict[str, tuple[Metric, ...]] = {}
+        for canonical in classes:
+            missing = tuple(metric for metric in resolved if not journal.scores.has(canonical, metric.name))
+            if missing:
+                todo[canonical] = resolved if len(missing) == len(resolved) else missing
+        done = len(classes) - len(todo)
         if progress:
-            progress(done, len(wanted))
+            progress(done, len(classes))
         if todo:
             _probe(space, list(todo)[:PROBES], batch, seed, output)
         for results in _run(space, todo, batch, seed, output, n_jobs):
@@ -106,8 +106,8 @@ def score(
             journal.flush()
             done += len(results)
             if progress:
-                progress(done, len(wanted))
-        table = ScoreTable.from_scores(pairs, journal.scores, names, origin)
+                progress(done, len(classes))
+        table = ScoreTable.from_columns(pairs, journal.scores, names, origin)
         journal.finish(table)
     return table
 
@@ -148,7 +148,7 @@ def _probe(
 
 def _run(
     space: SearchSpace,
-    todo: Mapping[str, list[Metric]],
+    todo: Mapping[str, tuple[Metric, ...]],
     batch: Batch,
     seed: int,
     output: Callable[[Any], Tensor] | None,
@@ -213,7 +213,7 @@ class _Journal:
     """Scores on disk: a Parquet file that is complete, and beside it the lines that came since."""
 
     def __init__(self, path: str | os.PathLike[str] | None, origin: Mapping[str, Any]) -> None:
-        self.scores: dict[str, Scores] = {}
+        self.scores = ScoreColumns()
         self._path = Path(path) if path is not None else None
         self._origin = origin
         self._stream: IO[str] | None = None
@@ -256,11 +256,12 @@ class _Journal:
 
     def _take(self, table: ScoreTable) -> None:
         for row in table.frame.to_dict("records"):
-            found = self.scores.setdefault(row["canonical"], {})
+            found = {}
             for name in table.metrics:
                 reason = row[f"reason:{name}"]
                 if reason != NOT_SCORED:
                     found[name] = Score(row[name], reason if isinstance(reason, str) else None, row[f"seconds:{name}"])
+            self.scores.add(row["canonical"], found)
 
     def _replay(self, partial: Path) -> int | None:
         """Take the lines of a journal; returns how many bytes of it are whole, or None where no line is."""
@@ -274,9 +275,11 @@ class _Journal:
                     if number == 1:
                         check_provenance(entry["provenance"], self._origin, partial)
                     else:
-                        found = self.scores.setdefault(entry["canonical"], {})
-                        for name, (value, reason, seconds) in entry["scores"].items():
-                            found[name] = Score(math.nan if value is None else value, reason, seconds)
+                        found = {
+                            name: Score(math.nan if value is None else value, reason, seconds)
+                            for name, (value, reason, seconds) in entry["scores"].items()
+                        }
+                        self.scores.add(entry["canonical"], found)
                 except (KeyError, TypeError, json.JSONDecodeError) as error:
                     raise ScoreTableError(
                         f"Line {number} of '{partial}' is damaged ({error}). "
@@ -290,7 +293,7 @@ class _Journal:
 
     def add(self, canonical: str, found: Scores) -> None:
         """Remember the scores of one class, and write them."""
-        self.scores.setdefault(canonical, {}).update(found)
+        self.scores.add(canonical, found)
         if self._stream is not None:
             values = {
                 name: (None if math.isnan(entry.value) else entry.value, entry.reason, round(entry.seconds, 6))
@@ -329,8 +332,4 @@ class _Journal:
         names = list(dict.fromkeys((*old.metrics, *table.metrics)))
         pairs = dict.fromkeys(zip(old.frame["architecture"], old.frame["canonical"], strict=True))
         pairs |= dict.fromkeys(zip(table.frame["architecture"], table.frame["canonical"], strict=True))
-        missing = Score(math.nan, NOT_SCORED)
-        scores = {
-            canonical: {name: self.scores[canonical].get(name, missing) for name in names} for _, canonical in pairs
-        }
-        return ScoreTable.from_scores(pairs, scores, names, self._origin)
+        return ScoreTable.from_columns(pairs, self.scores, names, self._origin, absent=NOT_SCORED)
