@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from robonas.catalogue import import_object, lookup
 from robonas.errors import ConfigError
+from robonas.strategies.auto import Auto
 from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial, check_history, incumbent
 from robonas.strategies.evolution import Evolution
 from robonas.strategies.local_search import LocalSearch
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 STRATEGIES: Mapping[str, type[Strategy]] = {
+    "auto": Auto,
     "average_rank": AverageRank,
     "evolution": Evolution,
     "local_search": LocalSearch,
@@ -73,6 +75,7 @@ def make_strategy(name: str | Strategy, **settings: Any) -> Strategy:
 
 __all__ = [
     "STRATEGIES",
+    "Auto",
     "AverageRank",
     "Evolution",
     "LocalSearch",

@@ -61,8 +61,10 @@ def uniform_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     clean = finite_or_nan(scores)
     if clean.size == 0:
         return clean
-    counts = np.maximum(np.sum(~np.isnan(clean), axis=0), 1)
-    ranks: NDArray[np.float64] = (rankdata(clean, axis=0, nan_policy="omit") - 0.5) / counts
+    ranks = np.full(clean.shape, np.nan)
+    for column in range(clean.shape[1]):
+        known = ~np.isnan(clean[:, column])
+        ranks[known, column] = (rankdata(clean[known, column]) - 0.5) / max(1, int(known.sum()))
     return ranks
 
 

@@ -1,0 +1,225 @@
+"""`auto`: the default. A Bayesian model of the candidates themselves, with the metrics as features.
+
+RoBoT hears of each answer one number about one weight vector. Here each answer speaks about every candidate: through
+the linear combination of metrics that RoBoT assumes too, through a smooth correction of it, and, with architectures
+that resemble each other, directly. Developed on published tables; what was tried, failures too, is in
+docs/explanation/search-strategies.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from robonas.errors import ConfigError
+from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial
+from robonas.strategies.candidates import (
+    Belief,
+    covariance,
+    dual_weights,
+    features,
+    linear_weights,
+    prior_mean,
+    targets,
+)
+from robonas.strategies.scaling import is_dead, oriented
+from robonas.strategies.structure import free_rows, known_values
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+BELIEFS = (Belief("min_max", slope=0.7, linear=0.5, smooth=0.5, length=2.5, structure=0.0, decay=3.0, noise=0.03),)
+"""The processes whose rankings are fused; the first one's linear weights are reported."""
+RANK_OFFSET = 10.0
+"""In the fusion, the sum of log(rank + offset): how much more a first place is worth than a second."""
+WHOLE_POOL = 40_000
+"""Pools up to this size are modelled as a whole; of larger ones, the candidates that the linear weights like best."""
+SHORTLIST = 8_000
+"""How many of a larger pool are modelled."""
+
+
+class Auto(Strategy):
+    """Ask for the candidate that a Gaussian process over candidates expects most of.
+
+    Rules:
+        - Scores are scaled by the range of their metric, directions respected, then standardised. An
+          undefined score takes the lowest value; a candidate without any comes after all others. A metric
+          without two different values does not count.
+        - The process knows the answers by their ranks, as normal scores; so a diverged training is a last
+          place and no outlier, and any monotone change of the objective changes nothing. A failure shares the
+          last place. A pending query counts as a middling answer, which keeps the next one away from it.
+        - Of candidates that are expected to be equal, the first in the pool is taken. There is no draw: the
+          seed is not used.
+        - With `Problem.codes`, architectures that differ in few choices are expected to be similar.
+
+    Args:
+        optimism: How strongly metrics are expected to point upwards before the first answer; 0 for not at all.
+
+    Raises:
+        ConfigError: `optimism` is negative or not finite.
+    """
+
+    name: ClassVar[str] = "auto"
+    column_order_irrelevant: ClassVar[bool] = True
+    affine_change_irrelevant: ClassVar[bool] = True
+
+    def __init__(self, optimism: float = 1.0) -> None:
+        if not 0 <= optimism < np.inf:
+            raise ConfigError(f"`optimism` must be a number from 0 up; got {optimism}.")
+        self.optimism = optimism
+        self._pool: _Pool | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What to pass to the constructor to get this strategy again."""
+        return {"optimism": self.optimism}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_pool": None}
+
+    def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
+        """The free candidate with the best fused rank."""
+        pool = self._prepared(problem)
+        view = pool.learn(history)
+        free = free_rows(problem, history)[view.rows]
+        if not free.any():
+            row = int(np.flatnonzero(free_rows(problem, history))[0])
+            return Proposal(row, "exploit", reason="The first that is left; all others have been evaluated.")
+        row = int(view.rows[np.argmax(np.where(free, view.fused, -np.inf))])
+        weights = pool.full_weights(view.weights)
+        phase = "explore" if len(history) == 0 else "exploit"
+        return Proposal(row, phase, weights, pool.reason(row, view.weights, len(history)))
+
+    def summarise(self, problem: Problem, history: Sequence[Trial]) -> Summary:
+        """The linear weights and the expectation of each candidate.
+
+        `details` has ``trust`` (share of each metric in the linear weights, signed, sum of sizes 1),
+        ``dead_metrics`` and ``missing``.
+        """
+        pool = self._prepared(problem)
+        view = pool.learn(history)
+        combined = np.full(len(problem), np.nan)
+        combined[view.rows] = view.mean
+        weights = pool.full_weights(view.weights)
+        size = sum(abs(weight) for weight in weights) or 1.0
+        details = {
+            "trust": {name: weight / size for name, weight in zip(problem.metrics, weights, strict=True)},
+            "dead_metrics": [name for name, dead in zip(problem.metrics, pool.dead, strict=True) if dead],
+            "missing": dict(zip(problem.metrics, pool.n_missing.tolist(), strict=True)),
+        }
+        return Summary(weights, np.where(pool.unscored, np.nan, combined), None, details)
+
+    def _prepared(self, problem: Problem) -> _Pool:
+        if self._pool is None or self._pool.problem is not problem:
+            self._pool = _Pool(problem, self.optimism)
+        return self._pool
+
+
+class _View:
+    """What the processes expect of some candidates."""
+
+    def __init__(self, rows: NDArray[np.intp]) -> None:
+        self.rows = rows
+        self.fused = np.zeros(len(rows))
+        self.mean = np.zeros(len(rows))
+        self.weights = np.zeros(0)
+
+
+class _Pool:
+    """All that can be computed from a problem once: features, and covariances with the candidates asked for."""
+
+    def __init__(self, problem: Problem, optimism: float) -> None:
+        self.problem = problem
+        scores = oriented(problem.scores, problem.higher_is_better)
+        absent = np.isnan(scores)
+        self.n_missing = absent.sum(axis=0)
+        self.unscored = np.logical_and.reduce(absent, axis=1) & (absent.shape[1] > 0)
+        self.dead = is_dead(scores)
+        # In alphabetical order, so that the order of columns has no influence, not even by rounding.
+        by_name = sorted(range(len(problem.metrics)), key=problem.metrics.__getitem__)
+        self.columns = [column for column in by_name if not self.dead[column]]
+        living = scores[:, self.columns]
+        self.beliefs = [replace(belief, slope=optimism * belief.slope) for belief in BELIEFS]
+        self.features = {belief.feature: features(living, belief.feature) for belief in BELIEFS}
+        self.priors = [prior_mean(belief, self.features[belief.feature]) for belief in self.beliefs]
+        self.covariances: list[dict[int, NDArray[np.float64]]] = [{} for _ in BELIEFS]
+
+    def learn(self, history: Sequence[Trial]) -> _View:
+        """The processes' expectations after the history, of the whole pool or of its shortlist."""
+        values = known_values(history)
+        asked = [trial.row for trial in history]
+        answered = [row for row in asked if row in values]
+        scored = dict(zip(answered, targets([values[row] for row in answered]).tolist(), strict=True))
+        r = np.array([scored.get(row, 0.0) for row in asked])
+        duals = []
+        for number, belief in enumerate(self.beliefs):
+            K = self._covariance(number, np.array(asked, dtype=np.intp), asked)
+            duals.append(dual_weights(belief, K, r - self.priors[number][asked]))
+        weights = [self._weights(number, asked, dual) for number, dual in enumerate(duals)]
+        view = _View(self._modelled(weights[0]))
+        view.weights = weights[0]
+        for number, dual in enumerate(duals):
+            mean: NDArray[np.float64] = (
+                self.priors[number][view.rows] + self._covariance(number, view.rows, asked) @ dual
+            )
+            mean[self.unscored[view.rows]] = -1e6
+            # Rounded, since candidates with the same scores must tie whatever rounding does to them.
+            mean = np.round(mean, 9)
+            view.fused -= np.log(_ranks(mean) + RANK_OFFSET)
+            if number == 0:
+                view.mean = mean
+        return view
+
+    def _weights(self, number: int, asked: list[int], duals: NDArray[np.float64]) -> NDArray[np.float64]:
+        belief = self.beliefs[number]
+        return linear_weights(belief, self.features[belief.feature][asked], duals)
+
+    def _modelled(self, weights: NDArray[np.float64]) -> NDArray[np.intp]:
+        """The rows to look at: all, or those that the linear weights like best, in pool order."""
+        if len(self.problem) <= WHOLE_POOL:
+            return np.arange(len(self.problem))
+        liking = np.where(self.unscored, -np.inf, self.features[self.beliefs[0].feature] @ weights)
+        return np.sort(np.argpartition(-liking, SHORTLIST)[:SHORTLIST])
+
+    def _covariance(self, number: int, rows: NDArray[np.intp], asked: list[int]) -> NDArray[np.float64]:
+        """Covariance of the rows with the candidates asked for, (n, t); for whole pools from a store that grows."""
+        belief, codes = self.beliefs[number], self.problem.codes
+        F = self.features[belief.feature]
+        if len(self.problem) > WHOLE_POOL:
+            part, others = (None, None) if codes is None else (codes[rows], codes[asked])
+            return covariance(belief, (F[rows], part), (F[asked], others))
+        store = self.covariances[number]
+        new = [row for row in asked if row not in store]
+        if new:
+            columns = covariance(belief, (F, codes), (F[new], None if codes is None else codes[new]))
+            store.update(zip(new, columns.T, strict=True))
+        return np.stack([store[row][rows] for row in asked], axis=1) if asked else np.zeros((len(rows), 0))
+
+    def full_weights(self, weights: NDArray[np.float64]) -> tuple[float, ...]:
+        """The linear weights on the metrics as they were given: 0 for dead ones, negated where lower is better."""
+        full = np.zeros(len(self.problem.metrics))
+        full[self.columns] = weights
+        if self.problem.higher_is_better:
+            full = full * np.where(self.problem.higher_is_better, 1.0, -1.0)
+        return tuple(full.tolist())
+
+    def reason(self, row: int, weights: NDArray[np.float64], n_asked: int) -> str:
+        """One sentence: which metrics speak most for the candidate."""
+        if not self.columns or self.unscored[row]:
+            return "The next in the pool, since no metric speaks for or against it."
+        parts = weights * self.features[self.beliefs[0].feature][row]
+        best = [place for place in np.argsort(-parts, kind="stable")[:2] if parts[place] > 0]
+        names = " and ".join(self.problem.metrics[self.columns[place]] for place in best)
+        basis = f"After {n_asked} queries" if n_asked else "Before any answer"
+        return f"{basis}, it is expected to be the best" + (f"; mostly {names} speak for it." if names else ".")
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 for the largest; of equals, the first in the pool before the others. (n,)."""
+    ranks = np.empty(len(values))
+    ranks[np.argsort(-values, kind="stable")] = np.arange(1, len(values) + 1)
+    return ranks
