@@ -38,8 +38,8 @@ LISTED = 20_000
 catalogued = pytest.mark.parametrize("name", sorted(SPACES))
 every_space = pytest.mark.parametrize("name", [*sorted(SPACES), *sorted(OWN)])
 seeds = st.integers(0, 2**32)
-few = settings(max_examples=25, deadline=None, derandomize=True)
-fewer = settings(max_examples=5, deadline=None, derandomize=True)
+few = settings(max_examples=20, deadline=None, derandomize=True)
+fewer = settings(max_examples=4, deadline=None, derandomize=True)
 
 
 @functools.cache
@@ -125,7 +125,7 @@ def test_canonical_is_idempotent_and_a_member(name, seed):
 
 
 @every_space
-@few
+@fewer
 @given(seeds)
 def test_canonical_keeps_the_parameters(name, seed):
     space = space_of(name)

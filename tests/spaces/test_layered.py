@@ -244,3 +244,16 @@ def test_mlp_flattens():
 def test_impossible_settings(cls, settings, message):
     with pytest.raises(ConfigError, match=message):
         cls(**settings)
+
+
+def test_mobilenetv3_can_be_derived_twice():
+    space = MobileNetV3(input_shape=(3, 32, 32), width=0.25)
+    network = space.build_seeded(space.at(0)).eval()
+    gate = next(module for module in network.modules() if type(module).__name__ == "_HardSigmoid")
+    x = torch.linspace(-5, 5, 21)
+    assert torch.allclose(gate(x), torch.nn.functional.hardsigmoid(x))
+    parameters = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    loss = network(torch.randn(2, 3, 32, 32)).square().sum()
+    first = torch.autograd.grad(loss, parameters, create_graph=True)
+    second = torch.autograd.grad(sum(gradient.square().sum() for gradient in first), parameters)
+    assert all(torch.isfinite(gradient).all() for gradient in second)

@@ -128,7 +128,9 @@ class SearchSpace(abc.ABC):
             ArchitectureError: It does not belong to this space; the message names the first choice that is wrong.
         """
         if self.contains(architecture):
-            return Architecture({name: architecture[name] for name in self.choices if name in architecture})
+            names = [name for name in self.choices if name in architecture]
+            in_order = names == list(architecture)
+            return architecture if in_order else Architecture({name: architecture[name] for name in names})
         for name, option in architecture.items():
             if name in self.choices and not has_option(self.choices[name], option):
                 known = ", ".join(map(repr, self.choices[name]))

@@ -136,13 +136,20 @@ class SqueezeExcitation(nn.Module):
             nn.Conv2d(channels, squeezed, 1),
             nn.ReLU(),
             nn.Conv2d(squeezed, channels, 1),
-            nn.Hardsigmoid(),
+            _HardSigmoid(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape."""
         weighted: Tensor = x * self.weigh(x)
         return weighted
+
+
+class _HardSigmoid(nn.Module):
+    """PyTorch's `Hardsigmoid`, in operations that can be derived twice."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x / 6 + 0.5).clamp(0, 1)
 
 
 class BasicBlock(nn.Module):
