@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := robonas-demo
 
-.PHONY: demo test test-slow lint format clean help
+.PHONY: demo test test-slow lint format docs clean help
 
 help:
 	@echo "make demo       find a good network for handwritten digits, by real trainings"
@@ -49,6 +49,9 @@ lint: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/make_reference.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -46,6 +46,18 @@ class Prepare:
                 Image.fromarray(pixels).save(folder / "photos" / kind / f"{number}.png")
 
 
+def test_reference_is_current() -> None:
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name, text in module.pages().items():
+        assert (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8") == text, f"run `make docs`: {name}"
+
+
 def test_pages_were_found() -> None:
     assert "docs/tutorial/first-search.md" in PAGES
     assert "README.md" in PAGES

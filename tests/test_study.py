@@ -11,8 +11,9 @@ import torch
 
 import robonas
 from robonas.errors import ConfigError, NetworkError, ObjectiveError, StudyError
+from robonas.events import QueryFinished, QueryStarted, QueryStep, ScoringProgress
 from robonas.objectives.base import Evaluation
-from robonas.study import QueryFinished, QueryStarted, QueryStep, ScoringProgress, load_result, search
+from robonas.study import load_result, search
 from tests.fakes import CHEAP, CountParameters, small_space
 
 SPACE = small_space()
@@ -215,6 +216,31 @@ def test_two_searches_on_one_study_share_the_budget(tmp_path) -> None:
     assert len({q.architecture for q in outer.queries}) == 7
     assert inner[0].stop_reason == "interrupted"  # one was still with the other worker
     assert outer.stop_reason == "budget spent"
+
+
+# ── limits ──
+
+
+def test_what_breaks_a_limit_is_never_scored_nor_trained(tmp_path) -> None:
+    limit = int(np.median([SPACE.count_parameters(arch) for arch in SPACE.sample(30, 0)]))
+    result = run(tmp_path, limits=robonas.Limits(max_params=limit))
+    assert 7 <= len(result.scores) < 30
+    assert all(SPACE.count_parameters(SPACE.parse(text)) <= limit for text in result.scores.architectures)
+    assert all(SPACE.count_parameters(SPACE.parse(q.architecture)) <= limit for q in result.queries)
+    with pytest.raises(StudyError, match="limits"):
+        run(tmp_path)
+
+
+def test_limits_that_nothing_meets_are_told_with_the_smallest(tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"0 of 30 satisfy the limits: .*the smallest is"):
+        run(tmp_path / "new", limits=robonas.Limits(max_params=1))
+    assert not (tmp_path / "new").exists()
+
+
+def test_candidates_allowed_by_a_measured_latency_are_remembered(tmp_path, monkeypatch) -> None:
+    first = run(tmp_path, limits=robonas.Limits(max_latency_ms=1e6), strategy="random")
+    monkeypatch.setattr("robonas.spaces.limits.measure_latency", lambda *_, **__: float("inf"))
+    assert told(run(tmp_path, limits=robonas.Limits(max_latency_ms=1e6), strategy="random")) == told(first)
 
 
 # ── what is refused ──

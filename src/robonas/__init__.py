@@ -22,22 +22,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from robonas.architecture import Architecture as Architecture
     from robonas.batch import Batch as Batch
-    from robonas.datasets import from_dataset as from_dataset
-    from robonas.datasets import load_dataset as load_dataset
+    from robonas.datasets import from_dataset as from_dataset, load_dataset as load_dataset
     from robonas.errors import NasError as NasError
-    from robonas.metrics import METRICS as METRICS
-    from robonas.metrics import Metric as Metric
-    from robonas.metrics import compute as compute
+    from robonas.metrics import METRICS as METRICS, Metric as Metric, compute as compute
     from robonas.objectives import (
         FunctionObjective as FunctionObjective,
-    )
-    from robonas.objectives import (
         Objective as Objective,
-    )
-    from robonas.objectives import (
         TableObjective as TableObjective,
-    )
-    from robonas.objectives import (
         Training as Training,
     )
     from robonas.report import write_report as write_report
@@ -46,26 +37,21 @@ if TYPE_CHECKING:
     from robonas.scoring import score as score
     from robonas.spaces import (
         SPACES as SPACES,
-    )
-    from robonas.spaces import (
+        Limits as Limits,
         NASBench201 as NASBench201,
-    )
-    from robonas.spaces import (
         SearchSpace as SearchSpace,
-    )
-    from robonas.spaces import (
+        from_choices as from_choices,
+        from_models as from_models,
         make_space as make_space,
     )
-    from robonas.strategies import STRATEGIES as STRATEGIES
-    from robonas.strategies import Strategy as Strategy
-    from robonas.strategies import make_strategy as make_strategy
-    from robonas.study import load_result as load_result
-    from robonas.study import search as search
+    from robonas.strategies import STRATEGIES as STRATEGIES, Strategy as Strategy, make_strategy as make_strategy
+    from robonas.study import load_result as load_result, search as search
 
 _HOMES = {
     "Architecture": "architecture",
     "Batch": "batch",
     "FunctionObjective": "objectives",
+    "Limits": "spaces",
     "METRICS": "metrics",
     "Metric": "metrics",
     "NASBench201": "spaces",
@@ -80,7 +66,9 @@ _HOMES = {
     "TableObjective": "objectives",
     "Training": "objectives",
     "compute": "metrics",
+    "from_choices": "spaces",
     "from_dataset": "datasets",
+    "from_models": "spaces",
     "load_dataset": "datasets",
     "load_result": "study",
     "make_space": "spaces",

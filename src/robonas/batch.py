@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
@@ -83,6 +84,12 @@ class Batch:
         """Shape of one sample, such as (3, 32, 32)."""
         return tuple(self.inputs.shape[1:])
 
+    def resized(self, shape: tuple[int, ...]) -> Batch:
+        """The same samples at another size; see `resize`. Itself where the shape is its own."""
+        if shape == self.input_shape:
+            return self
+        return dataclasses.replace(self, inputs=resize(self.inputs, shape))
+
     def fingerprint(self) -> str:
         """A short hash of all values, shapes and types: the same on every machine."""
         import torch
@@ -94,6 +101,29 @@ class Batch:
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         digest.update(f"{self.n_classes}{self.task}".encode())
         return digest.hexdigest()
+
+
+def resize(inputs: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Samples of another size, by interpolation: linear or bilinear, smoothed where it shrinks images.
+
+    Args:
+        inputs: (n, channels, …).
+        shape: Wanted of one sample, with as many channels.
+
+    Raises:
+        DataError: Another number of channels or of dimensions.
+    """
+    from torch.nn.functional import interpolate
+
+    if tuple(inputs.shape[1:]) == shape:
+        return inputs
+    if len(shape) != inputs.ndim - 1 or shape[0] != inputs.shape[1] or len(shape) not in {2, 3}:
+        raise DataError(
+            f"Samples of shape {tuple(inputs.shape[1:])} cannot be resized to {shape}; only their size can change."
+        )
+    if len(shape) == 2:
+        return interpolate(inputs, size=shape[1:], mode="linear")
+    return interpolate(inputs, size=shape[1:], mode="bilinear", antialias=True)
 
 
 def check_labels(labels: Tensor, n_classes: int) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import sys
-import tomllib
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,12 +11,39 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from robonas.errors import ConfigError, NasError
+from robonas import cli_spaces
+from robonas.cli_options import (
+    PAPER,
+    BatchSize,
+    Config,
+    Data,
+    DataRoot,
+    Folder,
+    ImageSize,
+    Jobs,
+    Json,
+    MaxLatency,
+    MaxMacs,
+    MaxMemory,
+    MaxParams,
+    Metrics,
+    Name,
+    Pool,
+    Seed,
+    Space,
+    SpaceSetting,
+    read_limits,
+    read_lines,
+    read_space,
+    read_strategy,
+    split,
+)
+from robonas.errors import NasError
 
 if TYPE_CHECKING:
     from robonas.objectives import Training
     from robonas.results import SearchResult
-    from robonas.spaces import SearchSpace
+    from robonas.strategies import Strategy
 
 
 class _Group(TyperGroup):
@@ -49,60 +74,7 @@ app = typer.Typer(
 )
 
 
-def _from_toml(ctx: typer.Context, path: Path | None) -> Path | None:
-    """Let a TOML file set the defaults of a command's options; the command line wins."""
-    if path is None:
-        return None
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"Cannot read settings file '{path}': {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Settings file '{path}' is not TOML: {error}.") from error
-    known = {parameter.name: parameter for parameter in ctx.command.params if parameter.name not in {"config", "help"}}
-    defaults: dict[str, Any] = {}
-    for key, value in settings.items():
-        name = key.replace("-", "_")
-        if name not in known:
-            near = difflib.get_close_matches(name, [str(entry) for entry in known], n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(map(str, known)))}."
-            raise ConfigError(f"Settings file '{path}' has an unknown setting {key!r}.{hint}")
-        defaults[name] = [f"{k}={json.dumps(v)}" for k, v in value.items()] if isinstance(value, dict) else value
-    ctx.default_map = {**(ctx.default_map or {}), **defaults}
-    return path
-
-
-Config = Annotated[
-    Path | None, typer.Option(help="TOML file with any of these settings.", is_eager=True, callback=_from_toml)
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and no progress.")]
-Folder = Annotated[Path, typer.Argument(help="Folder of a search.")]
-Name = Annotated[str, typer.Option(help="Name of the study in the folder.")]
-Data = Annotated[
-    str,
-    typer.Option(
-        help="digits, folder:PATH, npz:FILE, torchvision:NAME, or package.module:NAME; see 'robonas list datasets'."
-    ),
-]
-DataRoot = Annotated[Path | None, typer.Option(help="Where torchvision keeps its data sets.")]
-ImageSize = Annotated[int | None, typer.Option(help="Side to which images of a folder are resized.")]
-Space = Annotated[str, typer.Option(help="Name, or package.module:NAME; see 'robonas list spaces'.")]
-SpaceSetting = Annotated[
-    list[str],
-    typer.Option(
-        "--space-set", metavar="KEY=VALUE", help="Setting of the space, such as channels=16. May be repeated."
-    ),
-]
-Metrics = Annotated[
-    list[str],
-    typer.Option("--metric", "-m", help="Metric, or several with commas; see 'robonas list metrics'. May be repeated."),
-]
-Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
-Pool = Annotated[int, typer.Option(help="How many architectures to sample from the space.")]
-BatchSize = Annotated[int, typer.Option(help="Samples in the batch that the metrics see.")]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes for scoring; -1 is one a core.")]
-
-PAPER = ["grad_norm", "snip", "grasp", "fisher", "synflow", "jacov"]
+app.add_typer(cli_spaces.app, name="space")
 
 
 @app.command()
@@ -115,13 +87,20 @@ def search(
     space_set: SpaceSetting = [],  # noqa: B006
     metric: Metrics = PAPER,
     strategy: Annotated[str, typer.Option(help="See 'robonas list strategies'.")] = "robot",
+    strategy_set: Annotated[
+        list[str], typer.Option(metavar="KEY=VALUE", help="Setting of the strategy. May be repeated.")
+    ] = [],  # noqa: B006
     budget: Annotated[int, typer.Option("--budget", "-T", help="How many networks to train.")] = 20,
     pool: Pool = 1000,
+    max_params: MaxParams = None,
+    max_macs: MaxMacs = None,
+    max_latency_ms: MaxLatency = None,
+    max_memory: MaxMemory = None,
     seed: Seed = 0,
     batch_size: BatchSize = 64,
     jobs: Jobs = -1,
-    epochs: Annotated[int, typer.Option(help="Of each training.")] = 12,
-    train_batch_size: Annotated[int, typer.Option(help="Samples in a training step.")] = 128,
+    epochs: Annotated[int, typer.Option(help="Of each training.")] = 10,
+    train_batch_size: Annotated[int, typer.Option(help="Samples in a training step.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="At the start of the cosine schedule.")] = 0.1,
     momentum: Annotated[float, typer.Option(help="Of the gradient descent.")] = 0.9,
     weight_decay: Annotated[float, typer.Option(help="On weights of convolutions and linear layers.")] = 5e-4,
@@ -130,6 +109,9 @@ def search(
     crop: Annotated[int, typer.Option(help="Shift training images at random by up to so many pixels.")] = 0,
     validation_fraction: Annotated[float, typer.Option(help="Part of the data held out to judge networks.")] = 0.25,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="PyTorch's threads in a training; None leaves them as they are.")
+    ] = None,
     folder: Annotated[
         Path, typer.Option("--folder", "-o", help="Where to keep the study, scores, network and report.")
     ] = Path("robonas-run"),
@@ -151,7 +133,6 @@ def search(
     from robonas.datasets import load_dataset
     from robonas.objectives import Training
     from robonas.report import write_report
-    from robonas.strategies import make_strategy
 
     _quiet_optuna()
     images = load_dataset(data, root=data_root, size=image_size)
@@ -167,19 +148,22 @@ def search(
         crop=crop,
         validation_fraction=validation_fraction,
         device=device,
+        threads=threads,
     )
-    where = _space(space, space_set, images)
-    metrics, others = _split(metric), _split(compare)
-    for other in others:
-        make_strategy(other)  # an unknown name is told now, not after an hour of trainings
+    where = read_space(space, space_set, images.input_shape, images.n_classes)
+    limits = read_limits(max_params, max_macs, max_latency_ms, max_memory)
+    metrics, others = split(metric), split(compare)
+    chosen = read_strategy(strategy, strategy_set)
+    rivals = [read_strategy(other, []) for other in others]  # an unknown name is told now, not after the trainings
 
-    def run(which: str, title: str) -> SearchResult:
-        with SearchProgress(which, quiet=as_json) as progress:
+    def run(which: Strategy, title: str) -> SearchResult:
+        with SearchProgress(which.name, quiet=as_json) as progress:
             return study.search(
                 where,
                 objective,
                 metrics=metrics,
                 pool=pool,
+                limits=limits,
                 strategy=which,
                 budget=budget,
                 seed=seed,
@@ -191,8 +175,8 @@ def search(
                 on_event=progress,
             )
 
-    result = run(strategy, name)
-    baselines = [run(other, f"{name}-{other}") for other in others]
+    result = run(chosen, name)
+    baselines = [run(rival, f"{name}-{rival.name}") for rival in rivals]
     result.write_json(folder / "result.json")
     page = write_report(result, folder / "report.html", baselines=baselines) if report else None
     if as_json:
@@ -232,18 +216,18 @@ def score(
     from robonas.scoring import score as score_pool
 
     images = load_dataset(data, root=data_root, size=image_size)
-    where = _space(space, space_set, images)
+    where = read_space(space, space_set, images.input_shape, images.n_classes)
     size = where.size()
     chosen = (
         where.sample(pool if size is None else min(pool, size), seed)
         if architectures is None
-        else _lines(architectures)
+        else read_lines(architectures)
     )
     with SearchProgress("scoring", quiet=as_json) as progress:
         table = score_pool(
             where,
             chosen,
-            _split(metric),
+            split(metric),
             images.batch(batch_size, seed),
             seed=seed,
             n_jobs=jobs,
@@ -282,7 +266,7 @@ def report(
     from robonas.console import err
     from robonas.report import write_report
 
-    baselines = [_result(folder, other) for other in _split(compare)]
+    baselines = [_result(folder, other) for other in split(compare)]
     page = write_report(_result(folder, name), output or folder / "report.html", baselines=baselines)
     err.print(f"Report: {page}", soft_wrap=True)
 
@@ -323,35 +307,6 @@ def list_entries(
         print_json(rows)
         return
     print_table(what, rows)
-
-
-# ── from texts to objects ──
-
-
-def _split(names: list[str]) -> list[str]:
-    return [name.strip() for entry in names for name in entry.split(",") if name.strip()]
-
-
-def _space(name: str, settings: list[str], images: Any) -> SearchSpace:
-    from robonas.spaces import make_space
-
-    values: dict[str, Any] = {"input_shape": images.input_shape, "n_classes": images.n_classes}
-    for entry in settings:
-        key, equals, text = entry.partition("=")
-        if not equals:
-            raise ConfigError(f"A setting of the space must read KEY=VALUE; got {entry!r}.")
-        try:
-            values[key.strip().replace("-", "_")] = json.loads(text)
-        except json.JSONDecodeError:
-            values[key.strip().replace("-", "_")] = text
-    return make_space(name, **values)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Cannot read architectures from '{path}': {error}.") from error
 
 
 def _result(folder: Path, name: str) -> SearchResult:

@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from robonas.study import Event, QueryFinished, QueryStarted, QueryStep, ScoringProgress
+from robonas.events import Event, QueryFinished, QueryStarted, QueryStep, ScoringProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -118,7 +118,8 @@ class SearchProgress:
         if not self._quiet:
             head = f"{self._title:<8} {query.number:>3}  {query.phase:<8} {told}{star}"
             line = f"{head}  {query.seconds:5.1f} s  {query.architecture}"
-            self._bars.console.print(Text(line), soft_wrap=not err.is_terminal, overflow="ellipsis", no_wrap=True)
+            cut = {"no_wrap": True, "overflow": "ellipsis"} if err.is_terminal else {"soft_wrap": True}
+            self._bars.console.print(Text(line), **cut)  # a line a query, whole in a log
 
 
 def print_json(value: Any) -> None:
@@ -141,7 +142,9 @@ def print_table(title: str, rows: Sequence[Mapping[Any, Any]], *, columns: Itera
 def _cell(value: object) -> str:
     if value is None:
         return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return str(value)
 
 
 def print_scores(table: ScoreTable) -> None:

@@ -8,6 +8,7 @@
     ├── MetricError(RuntimeError)        a metric has no value here; becomes NaN with this reason
     ├── ObjectiveError(RuntimeError)     a training diverged or crashed; becomes a failed trial
     ├── ScoreTableError(ValueError)      a score file that is damaged, or of another run
+    ├── TableError(ValueError)           a benchmark file that is damaged, unsafe, or lacks what is asked of it
     ├── AskTellError(RuntimeError)       told twice, never asked, budget spent
     ├── StudyError(ValueError)           a study that is damaged, locked, or of other settings
     ├── ConfigError(ValueError)          a setting out of range, or settings that contradict
@@ -62,6 +63,10 @@ class ObjectiveError(NasError, RuntimeError):
 
 class ScoreTableError(NasError, ValueError):
     """A score file that is damaged, or that belongs to another run."""
+
+
+class TableError(NasError, ValueError):
+    """A benchmark file that is damaged or unsafe, or that lacks the column that is asked for."""
 
 
 class AskTellError(NasError, RuntimeError):

@@ -206,7 +206,9 @@ class SearchResult:
 
     def size(self) -> dict[str, float]:
         """The winner's ``parameters`` and ``macs`` (multiply-accumulates of one sample, counted by PyTorch)."""
-        return network_size(lambda: self.space.build_seeded(self.architecture, self.seed), self.space.input_shape)
+        return network_size(
+            lambda: self.space.build_seeded(self.architecture, self.seed), self.space.input_shape_of(self.architecture)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the tables and the curves, as JSON values."""

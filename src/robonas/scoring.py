@@ -132,7 +132,9 @@ def _probe(
     fault: NetworkError | None = None
     for text in some:
         try:
-            compute(space.build_seeded(space.parse(text), seed), batch, ("grad_norm",), seed=seed, output=output)
+            architecture = space.parse(text)
+            seen = batch.resized(space.input_shape_of(architecture))
+            compute(space.build_seeded(architecture, seed), seen, ("grad_norm",), seed=seed, output=output)
         except NetworkError as error:
             fault = error
         except Exception:  # noqa: BLE001  # a builder or network that fails is a NaN with a reason, told by its scores
@@ -196,12 +198,14 @@ def _score_one(
     output: Callable[[Any], Tensor] | None,
 ) -> Scores:
     try:
-        network = space.build_seeded(space.parse(text), seed)
+        architecture = space.parse(text)
+        network = space.build_seeded(architecture, seed)
+        seen = batch.resized(space.input_shape_of(architecture))
     except Exception as error:  # noqa: BLE001  # a user's builder can raise anything, and one network must not end a run
         reason = f"the network cannot be built: {type(error).__name__}: {error}"
         return {metric.name: Score(math.nan, reason) for metric in metrics}
     try:
-        return compute(network, batch, metrics, seed=seed, output=output)
+        return compute(network, seen, metrics, seed=seed, output=output)
     except NasError as error:
         return {metric.name: Score(math.nan, str(error)) for metric in metrics}
 

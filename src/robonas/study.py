@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from robonas.errors import ArchitectureError, ConfigError, MetricError, NasError, ObjectiveError, StudyError
+from robonas.events import Event, QueryFinished, QueryStarted, QueryStep, ScoringProgress
+from robonas.files import write_text
 from robonas.ledger import Candidate, Ledger, Ticket
 from robonas.metrics import Metric, resolve_metrics
 from robonas.results import Query, SearchResult, StopReason
 from robonas.scores import ScoreTable
 from robonas.scoring import score, texts
-from robonas.spaces import SearchSpace, make_space
+from robonas.spaces import Limits, SearchSpace, make_space
 from robonas.storage import DATABASE, open_storage, storage_url
 from robonas.strategies import Strategy, make_strategy
 from robonas.strategies.base import Problem
@@ -41,56 +43,13 @@ CACHE = "cache.parquet"
 """Name of the file with all scores that were computed in a search's folder, for any of its studies."""
 
 
-@dataclass(frozen=True)
-class ScoringProgress:
-    """Some networks have been scored."""
-
-    done: int
-    """Isomorphism classes scored so far."""
-    total: int
-    """In all."""
-
-
-@dataclass(frozen=True)
-class QueryStarted:
-    """An evaluation begins."""
-
-    query: Query
-    """Its state is running."""
-    budget: int
-    """Evaluations in all."""
-
-
-@dataclass(frozen=True)
-class QueryStep:
-    """An evaluation has finished a step, such as an epoch."""
-
-    query: Query
-    """The evaluation."""
-    point: CurvePoint
-    """Where it stands."""
-
-
-@dataclass(frozen=True)
-class QueryFinished:
-    """An evaluation has ended."""
-
-    query: Query
-    """Complete or failed."""
-    best: float | None
-    """The best value so far, this one included; None while none has completed."""
-
-
-Event: TypeAlias = ScoringProgress | QueryStarted | QueryStep | QueryFinished
-"""What a search tells while it runs."""
-
-
 def search(
     space: SearchSpace,
     objective: Objective,
     *,
     metrics: Sequence[str | Metric | Callable[..., float]] = PAPER_METRICS,
     pool: int | Iterable[Architecture | str] = 1000,
+    limits: Limits | None = None,
     strategy: str | Strategy = "robot",
     budget: int = 20,
     seed: int = 0,
@@ -116,6 +75,7 @@ def search(
         objective: What a query evaluates, such as `Training`.
         metrics: What to score by; see `score`. Not used by strategies that read no scores.
         pool: How many architectures to sample from the space (all of it, where it has fewer), or the architectures.
+        limits: Bounds on size, work, time or memory; what breaks one is left out before anything is scored.
         strategy: A name, or a `Strategy`.
         budget: How many different networks may be evaluated. A study can be gone on with under a larger one.
         seed: Of the sample, the batch, the networks' parameters, the strategy and the trainings.
@@ -145,7 +105,8 @@ def search(
     if budget < 1:
         raise ConfigError(f"`budget` must be at least 1 evaluation; got {budget}.")
     resolved = resolve_metrics(metrics) if chosen.uses_scores else ()
-    pairs, whole = _pool(space, pool, seed)
+    place = Path(folder) if folder is not None else None
+    pairs, whole = _pool(space, pool, limits, seed, place / f"{name}.pool.txt" if place else None)
     if not pairs:
         raise ConfigError("The pool must have at least one architecture; got none.")
     n_classes = len({canonical for _, canonical in pairs})
@@ -154,9 +115,8 @@ def search(
             f"The pool holds {n_classes} different networks ({len(pairs)} architectures), "
             f"fewer than the budget of {budget}. Enlarge the pool or lower the budget."
         )
-    place = Path(folder) if folder is not None else None
     backing = open_storage(storage or (storage_url(place) if place else None))
-    settings = _settings(space, objective, chosen, resolved, pairs, seed)
+    settings = _settings(space, objective, chosen, resolved, limits, pairs, seed)
     ledger = Ledger(backing, name, objective.direction, settings, folder=place)
     if resolved:
         seen = _batch(batch, objective, batch_size, seed)
@@ -230,9 +190,12 @@ def scores_file(name: str) -> str:
 
 
 def _pool(
-    space: SearchSpace, pool: int | Iterable[Architecture | str], seed: int
+    space: SearchSpace, pool: int | Iterable[Architecture | str], limits: Limits | None, seed: int, memory: Path | None
 ) -> tuple[list[tuple[str, str]], bool]:
-    """Texts of the candidates and of their canonical forms, and whether these are all that the space has."""
+    """Texts of the candidates and of their canonical forms, and whether these are all that the space has.
+
+    A measured latency is never the same twice, so candidates that were allowed by one are remembered in a file.
+    """
     size = space.size()
     if isinstance(pool, int):
         if pool < 1:
@@ -241,7 +204,17 @@ def _pool(
     else:
         architectures = pool
     pairs = texts(space, architectures)
-    return pairs, len({text for text, _ in pairs}) == size
+    whole = len({text for text, _ in pairs}) == size
+    if limits is not None and limits.bounds:
+        measured = memory is not None and limits.max_latency_ms is not None
+        if memory is not None and measured and memory.exists():
+            return texts(space, memory.read_text(encoding="utf-8").splitlines()), whole
+        allowed = limits.filter(space, dict.fromkeys(space.parse(text) for text, _ in pairs))
+        kept = {space.format(architecture) for architecture in allowed}
+        pairs = [pair for pair in pairs if pair[0] in kept]
+        if memory is not None and measured:
+            write_text(memory, "".join(f"{text}\n" for text, _ in pairs))
+    return pairs, whole
 
 
 def _batch(batch: Batch | None, objective: Objective, size: int, seed: int) -> Batch:
@@ -308,6 +281,7 @@ def _settings(
     objective: Objective,
     strategy: Strategy,
     metrics: Sequence[Metric],
+    limits: Limits | None,
     pairs: Sequence[tuple[str, str]],
     seed: int,
 ) -> dict[str, Any]:
@@ -324,6 +298,7 @@ def _settings(
         "strategy": {"name": strategy.name, "settings": strategy.settings},
         "metrics": [metric.name for metric in metrics],
         "higher_is_better": [metric.higher_is_better for metric in metrics],
+        "limits": {} if limits is None else limits.bounds,
         "pool": {"size": len(pairs), "fingerprint": fingerprint},
         "seed": seed,
     }

@@ -130,7 +130,7 @@ def test_lists(what) -> None:
 def test_every_default_is_in_the_help() -> None:
     environment = {"COLUMNS": "200"}
     shown = RUNNER.invoke(app, ["search", "--help"], env=environment).stdout
-    for default in ("digits", "nasbench201", "robot", "20", "1000", "robonas-run", "0.0005", "12"):
+    for default in ("digits", "nasbench201", "robot", "20", "1000", "robonas-run", "0.0005", "10"):
         assert f"[default: {default}]" in shown, default
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.fakes import CHEAP, small_batch, small_space
 
 from robonas.scoring import score
-from tests.fakes import CHEAP, small_batch, small_space
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = """

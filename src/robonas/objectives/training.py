@@ -9,9 +9,10 @@ import traceback
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from robonas.batch import resize
 from robonas.errors import ConfigError, NasError, NetworkError, ObjectiveError
 from robonas.objectives.augment import crop_some, flip_some
 from robonas.objectives.base import CurvePoint, Evaluation, Objective, Report
@@ -176,7 +177,7 @@ class Training(Objective):
         text = space.format(space.canonical(architecture))
         started = time.perf_counter()
         with training_settings(self.threads):
-            run = self._guard(lambda: _Run(self, space.build_seeded(architecture, seed), seed, text), "building")
+            run = self._guard(lambda: _Run(self, space, architecture, seed), "building")
         curve: list[CurvePoint] = []
         for epoch in range(1, self.epochs + 1):
             with training_settings(self.threads), seeded("training", seed, text, epoch):
@@ -213,10 +214,11 @@ class Training(Objective):
 class _Run:
     """One training: a network, its optimiser, and where the schedule stands."""
 
-    def __init__(self, objective: Training, network: nn.Module, seed: int, text: str) -> None:
+    def __init__(self, objective: Training, space: SearchSpace, architecture: Architecture, seed: int) -> None:
         self.objective = objective
-        self.network = network.to(objective.device)
-        self.seed, self.text = seed, text
+        self.network = network = space.build_seeded(architecture, seed).to(objective.device)
+        self.input_shape = space.input_shape_of(architecture)
+        self.seed, self.text = seed, space.format(space.canonical(architecture))
         n = len(objective.training_part)
         self.steps_an_epoch = max(1, min(math.ceil(n / objective.batch_size), n // 2))
         self.step = 0
@@ -277,7 +279,7 @@ class _Run:
         """Logits in single precision, whatever the network computes in."""
         precision = self.objective.precision
         with torch.autocast(inputs.device.type, dtype=precision, enabled=precision != torch.float32):
-            returned = self.network(inputs)
+            returned = self.network(resize(inputs, self.input_shape))
         return check_logits(returned, len(inputs), self.objective.data.n_classes, self.objective.output).float()
 
     def _validate(self, epoch: int) -> float:

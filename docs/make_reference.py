@@ -1,0 +1,64 @@
+"""Writes the pages of docs/reference from the catalogues; `make docs` runs it, and a test insists that they are current."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from robonas.listing import LISTINGS
+from robonas.metrics import METRICS
+
+FOLDER = Path(__file__).parent / "reference"
+NOTE = "<!-- Written by docs/make_reference.py from the code; run `make docs` after a change. -->\n\n"
+
+
+def metrics_page() -> str:
+    """A card a metric."""
+    parts = [
+        NOTE,
+        "# Metrics\n\nEvery training-free metric: what it measures, how it is defined, which way it points, and when not to trust it. ",
+        "A score is the metric's own value; where it has none it is NaN, with the reason beside it.\n\n",
+        "| metric | better | labels | cost |\n|---|---|---|---|\n",
+    ]
+    parts += [
+        f"| [`{name}`](#{name}) | {'higher' if metric.higher_is_better else 'lower'} "
+        f"| {'yes' if metric.needs_labels else 'no'} | {metric.cost} |\n"
+        for name, metric in METRICS.items()
+    ]
+    for name, metric in METRICS.items():
+        low, high = metric.bounds
+        needs = ", ".join(sorted(need.value for need in metric.needs)) or "nothing"
+        parts += [
+            f"\n## {name}\n\n{metric.meaning}\n\n",
+            f"- **Formula:** `{metric.formula}`\n" if "`" not in metric.formula else f"- **Formula:** {metric.formula}\n",
+            f"- **Better:** {'higher' if metric.higher_is_better else 'lower'}; range {low:g} to {high:g}\n",
+            f"- **Reads:** {needs}\n",
+            f"- **Source:** {metric.source}\n",
+        ]
+        if metric.weaknesses:
+            parts.append(f"- **Weaknesses:** {metric.weaknesses}\n")
+    return "".join(parts)
+
+
+def listing_page(kind: str, title: str) -> str:
+    """A table of one catalogue."""
+    rows = LISTINGS[kind]()
+    names = list(rows[0])
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    lines += ["| " + " | ".join(str(row[name]).replace("|", "\\|") for name in names) + " |" for row in rows]
+    return f"{NOTE}# {title}\n\n" + "\n".join(lines) + "\n"
+
+
+def pages() -> dict[str, str]:
+    """Every page by its file's name."""
+    return {
+        "metrics.md": metrics_page(),
+        "spaces.md": listing_page("spaces", "Search spaces"),
+        "strategies.md": listing_page("strategies", "Strategies"),
+        "datasets.md": listing_page("datasets", "Data sets"),
+    }
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,141 @@
+"""Options that several commands share, and what turns their texts into objects."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from robonas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from robonas.spaces import Limits, SearchSpace
+    from robonas.strategies import Strategy
+
+
+def from_toml(ctx: typer.Context, path: Path | None) -> Path | None:
+    """Let a TOML file set the defaults of a command's options; the command line wins."""
+    if path is None:
+        return None
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"Cannot read settings file '{path}': {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Settings file '{path}' is not TOML: {error}.") from error
+    known = {parameter.name: parameter for parameter in ctx.command.params if parameter.name not in {"config", "help"}}
+    defaults: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            near = difflib.get_close_matches(name, [str(entry) for entry in known], n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(map(str, known)))}."
+            raise ConfigError(f"Settings file '{path}' has an unknown setting {key!r}.{hint}")
+        defaults[name] = [f"{k}={json.dumps(v)}" for k, v in value.items()] if isinstance(value, dict) else value
+    ctx.default_map = {**(ctx.default_map or {}), **defaults}
+    return path
+
+
+Config = Annotated[
+    Path | None, typer.Option(help="TOML file with any of these settings.", is_eager=True, callback=from_toml)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and no progress.")]
+Folder = Annotated[Path, typer.Argument(help="Folder of a search.")]
+Name = Annotated[str, typer.Option(help="Name of the study in the folder.")]
+Data = Annotated[
+    str,
+    typer.Option(
+        help="digits, folder:PATH, npz:FILE, torchvision:NAME, or package.module:NAME; see 'robonas list datasets'."
+    ),
+]
+DataRoot = Annotated[Path | None, typer.Option(help="Where torchvision keeps its data sets.")]
+ImageSize = Annotated[int | None, typer.Option(help="Side to which images of a folder are resized.")]
+Space = Annotated[str, typer.Option(help="Name, or package.module:NAME; see 'robonas list spaces'.")]
+SpaceSetting = Annotated[
+    list[str],
+    typer.Option(
+        "--space-set", metavar="KEY=VALUE", help="Setting of the space, such as channels=16. May be repeated."
+    ),
+]
+Metrics = Annotated[
+    list[str],
+    typer.Option("--metric", "-m", help="Metric, or several with commas; see 'robonas list metrics'. May be repeated."),
+]
+Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
+Pool = Annotated[int, typer.Option(help="How many architectures to sample from the space.")]
+BatchSize = Annotated[int, typer.Option(help="Samples in the batch that the metrics see.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes for scoring; -1 is one a core.")]
+
+MaxParams = Annotated[int | None, typer.Option(help="Most parameters a candidate may have.")]
+MaxMacs = Annotated[float | None, typer.Option(help="Most multiply-accumulates for one sample.")]
+MaxLatency = Annotated[float | None, typer.Option(help="Most milliseconds a forward pass may take on this device.")]
+MaxMemory = Annotated[float | None, typer.Option(help="Most bytes a training step may keep.")]
+
+PAPER = ["grad_norm", "snip", "grasp", "fisher", "synflow", "jacov"]
+
+
+# ── from texts to objects ──
+
+
+def split(names: list[str]) -> list[str]:
+    """Names that were given apart or with commas."""
+    return [name.strip() for entry in names for name in entry.split(",") if name.strip()]
+
+
+def read_settings(what: str, settings: list[str]) -> dict[str, Any]:
+    """Settings that were given as KEY=VALUE; a value is JSON where it reads like it, else a text.
+
+    Raises:
+        ConfigError: One does not read KEY=VALUE.
+    """
+    values: dict[str, Any] = {}
+    for entry in settings:
+        key, equals, text = entry.partition("=")
+        if not equals:
+            raise ConfigError(f"A setting of the {what} must read KEY=VALUE; got {entry!r}.")
+        try:
+            values[key.strip().replace("-", "_")] = json.loads(text)
+        except json.JSONDecodeError:
+            values[key.strip().replace("-", "_")] = text
+    return values
+
+
+def read_space(name: str, settings: list[str], input_shape: tuple[int, ...], n_classes: int) -> SearchSpace:
+    """The space of that name, for data of that shape."""
+    from robonas.spaces import make_space
+
+    shape = {"input_shape": input_shape, "n_classes": n_classes}
+    return make_space(name, **{**shape, **read_settings("space", settings)})
+
+
+def read_strategy(name: str, settings: list[str]) -> Strategy:
+    """The strategy of that name."""
+    from robonas.strategies import make_strategy
+
+    return make_strategy(name, **read_settings("strategy", settings))
+
+
+def read_limits(
+    max_params: int | None, max_macs: float | None, max_latency_ms: float | None, max_memory: float | None
+) -> Limits | None:
+    """The bounds that were given; None where there is none."""
+    from robonas.spaces import Limits
+
+    limits = Limits(max_params=max_params, max_macs=max_macs, max_latency_ms=max_latency_ms, max_memory=max_memory)
+    return limits if limits.bounds else None
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file that are not empty.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Cannot read architectures from '{path}': {error}.") from error

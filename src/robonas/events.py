@@ -1,0 +1,54 @@
+"""What a search tells while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from robonas.objectives.base import CurvePoint
+    from robonas.results import Query
+
+
+@dataclass(frozen=True)
+class ScoringProgress:
+    """Some networks have been scored."""
+
+    done: int
+    """Isomorphism classes scored so far."""
+    total: int
+    """In all."""
+
+
+@dataclass(frozen=True)
+class QueryStarted:
+    """An evaluation begins."""
+
+    query: Query
+    """Its state is running."""
+    budget: int
+    """Evaluations in all."""
+
+
+@dataclass(frozen=True)
+class QueryStep:
+    """An evaluation has finished a step, such as an epoch."""
+
+    query: Query
+    """The evaluation."""
+    point: CurvePoint
+    """Where it stands."""
+
+
+@dataclass(frozen=True)
+class QueryFinished:
+    """An evaluation has ended."""
+
+    query: Query
+    """Complete or failed."""
+    best: float | None
+    """The best value so far, this one included; None while none has completed."""
+
+
+Event: TypeAlias = ScoringProgress | QueryStarted | QueryStep | QueryFinished
+"""What a search tells while it runs."""
