@@ -72,6 +72,33 @@ def test_wrong_genotypes(text, message):
         SPACE.parse(text)
 
 
+def test_nasbench301():
+    configuration = SPACE.to_nasbench301(SPACE.parse(DARTS_V2))
+    prefix = "NetworkSelectorDatasetInfo:darts:"
+    normal = {name.removeprefix(prefix): value for name, value in configuration.items() if "normal" in name}
+    assert normal == {
+        "edge_normal_0": "sep_conv_3x3",
+        "edge_normal_1": "sep_conv_3x3",
+        "edge_normal_2": "sep_conv_3x3",
+        "edge_normal_3": "sep_conv_3x3",
+        "inputs_node_normal_3": "0_1",
+        "edge_normal_5": "skip_connect",
+        "edge_normal_6": "sep_conv_3x3",
+        "inputs_node_normal_4": "0_1",
+        "edge_normal_9": "skip_connect",
+        "edge_normal_11": "dil_conv_3x3",
+        "inputs_node_normal_5": "0_2",
+    }
+    for architecture in SPACE.sample(30, seed=3):
+        assert SPACE.from_nasbench301(SPACE.to_nasbench301(architecture)) == architecture
+    with pytest.raises(ArchitectureError, match=r"needs .*edge_normal_0"):
+        SPACE.from_nasbench301({})
+    with pytest.raises(ArchitectureError, match=r"cannot have .*edge_normal_4' beside these inputs"):
+        SPACE.from_nasbench301({**configuration, f"{prefix}edge_normal_4": "skip_connect"})
+    with pytest.raises(ArchitectureError, match=r"'normal_2_first' .* got 'none'"):
+        SPACE.from_nasbench301({**configuration, f"{prefix}edge_normal_0": "none"})
+
+
 def test_renumbered_cells_are_one_class():
     def genotype(cell):
         edges = [edge for node in cell for edge in node]

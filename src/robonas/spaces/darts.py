@@ -34,6 +34,9 @@ OPERATIONS = (
 CELLS = ("normal", "reduce")
 NODES = (2, 3, 4, 5)
 """Nodes 0 and 1 are the results of the two cells before."""
+_FIRST_EDGE = {2: 0, 3: 2, 4: 5, 5: 9}
+"""Numbers of the edges from node 0, in NAS-Bench-301's count of all edges."""
+_PREFIX = "NetworkSelectorDatasetInfo:darts:"
 StemName = Literal["cifar", "imagenet"]
 _CHOICES: Mapping[str, tuple[Option, ...]] = MappingProxyType(
     {
@@ -64,7 +67,8 @@ class DARTS(SearchSpace):
     is the uniform distribution, which is what `sample` draws from, without repeats.
 
     Texts are the authors' genotypes, ``Genotype(normal=[('sep_conv_3x3', 0), …], normal_concat=range(2, 6), reduce=…,
-    reduce_concat=range(2, 6))``.
+    reduce_concat=range(2, 6))``; `to_nasbench301` and `from_nasbench301` speak the language of that benchmark (Zela et
+    al., ICLR 2022, arXiv 2008.09777).
 
     Args:
         input_shape: (channels, height, width).
@@ -169,6 +173,45 @@ class DARTS(SearchSpace):
                     f"{cell}_{node}_second": second,
                 }
         return self.check(Architecture(options))
+
+    def to_nasbench301(self, architecture: Architecture) -> dict[str, str]:
+        """The configuration that NAS-Bench-301's surrogates read: operations by edge, inputs of the later nodes."""
+        architecture = self.check(architecture)
+        configuration: dict[str, str] = {}
+        for cell in CELLS:
+            for node, edges in zip(NODES, _nodes(architecture, cell), strict=True):
+                for operation, source in edges:
+                    configuration[f"{_PREFIX}edge_{cell}_{_FIRST_EDGE[node] + source}"] = operation
+                if node > 2:  # the first node has no other inputs to choose
+                    configuration[f"{_PREFIX}inputs_node_{cell}_{node}"] = f"{edges[0][1]}_{edges[1][1]}"
+        return configuration
+
+    def from_nasbench301(self, configuration: Mapping[str, str]) -> Architecture:
+        """The architecture of such a configuration.
+
+        Raises:
+            ArchitectureError: An edge or an input is missing, too many, or does not exist.
+        """
+        options: dict[str, Option] = {}
+        try:
+            for cell in CELLS:
+                for node in NODES:
+                    inputs = "0_1" if node == 2 else configuration[f"{_PREFIX}inputs_node_{cell}_{node}"]
+                    options[f"{cell}_{node}_inputs"] = inputs.replace("_", "+")
+                    for part, source in zip(("first", "second"), inputs.split("_"), strict=True):
+                        name = f"{_PREFIX}edge_{cell}_{_FIRST_EDGE[node] + int(source)}"
+                        options[f"{cell}_{node}_{part}"] = configuration[name]
+        except (KeyError, ValueError) as error:
+            raise ArchitectureError(
+                f"A configuration of NAS-Bench-301 must have {error}; got {configuration}."
+            ) from error
+        architecture = self.check(Architecture(options))
+        extra = configuration.keys() - self.to_nasbench301(architecture).keys()
+        if extra:
+            raise ArchitectureError(
+                f"A configuration of NAS-Bench-301 must not have {min(extra)!r} beside these inputs."
+            )
+        return architecture
 
     def canonical(self, architecture: Architecture) -> Architecture:
         """Of all numberings of the nodes, the first in the order of the options."""
