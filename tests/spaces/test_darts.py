@@ -91,9 +91,9 @@ def test_nasbench301():
     }
     for architecture in SPACE.sample(30, seed=3):
         assert SPACE.from_nasbench301(SPACE.to_nasbench301(architecture)) == architecture
-    with pytest.raises(ArchitectureError, match=r"needs .*edge_normal_0"):
+    with pytest.raises(ArchitectureError, match=r"must have .*edge_normal_0"):
         SPACE.from_nasbench301({})
-    with pytest.raises(ArchitectureError, match=r"cannot have .*edge_normal_4' beside these inputs"):
+    with pytest.raises(ArchitectureError, match=r"must not have .*edge_normal_4' beside these inputs"):
         SPACE.from_nasbench301({**configuration, f"{prefix}edge_normal_4": "skip_connect"})
     with pytest.raises(ArchitectureError, match=r"'normal_2_first' .* got 'none'"):
         SPACE.from_nasbench301({**configuration, f"{prefix}edge_normal_0": "none"})
