@@ -12,8 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from robonas.batch import Batch
-from robonas.metrics import METRICS, Need, Passes, compute, left_out
-from robonas.metrics import synflow as synflow_module
+from robonas.metrics import METRICS, Need, Passes, compute, left_out, synflow as synflow_module
 from robonas.metrics.layers import find_weights
 from robonas.metrics.scaled import ScaledRecorder
 from tests.metrics.networks import Residual, convnet, images, seeded
@@ -52,7 +51,7 @@ def test_gradients_are_those_of_autograd(name) -> None:
         from robonas.randomness import seeded as draw
 
         with draw("forward", 0, 0):
-            logits = twin(inputs)
+            logits = twin(inputs.contiguous(memory_format=torch.channels_last))  # in which order it is drawn
     else:
         logits = twin(inputs + 0.0)
     (jacobian,) = torch.autograd.grad(logits.sum(), inputs, retain_graph=True)
@@ -282,3 +281,43 @@ def test_networks_of_timm(name) -> None:
     weights = Passes(network, batch, []).weights
     assert not missing.keys() & weights.keys()
     assert missing.keys() | weights.keys() == {key for key, _ in network.named_parameters()}
+
+
+def test_a_sum_of_logits_that_batch_norm_cancels_has_no_jacobian() -> None:
+    """Without an activation after it, a batch norm makes the sum over the batch a constant."""
+    batch = images()
+    cancelled = seeded(lambda: convnet(nn.Identity))
+    for name in ("jacov", "epe_nas"):
+        reason = compute(cancelled, batch, [name])[name].reason
+        assert reason == f"{name}: batch norm cancels the gradient of the summed logits: only rounding is left of it"
+    beside = seeded(lambda: Beside(cancelled))
+    assert compute(beside, batch, ["jacov"])["jacov"].reason is None
+
+
+class Beside(nn.Module):
+    """A cancelled branch beside one that is not."""
+
+    def __init__(self, branch: nn.Module) -> None:
+        super().__init__()
+        self.branch, self.other = branch, nn.Sequential(nn.Flatten(), nn.Linear(192, 4))
+
+    def forward(self, x):
+        return self.branch(x) + torch.tanh(self.other(x))
+
+
+def test_a_network_that_needs_its_maps_contiguous_gets_them_so() -> None:
+    class Views(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = nn.Conv2d(3, 6, 3), nn.Linear(216, 4)
+
+        def forward(self, x):
+            return self.head(torch.relu(self.body(x)).view(len(x), -1))
+
+    batch = images()
+    scores = compute(seeded(Views), batch, ALL)
+    assert {name for name, score in scores.items() if score.reason} == {"az_progressivity", "az_trainability"}
+    twin = seeded(Views)
+    F.cross_entropy(twin(batch.inputs), batch.targets).backward()
+    expected = sum(w.grad.norm().item() for w in (twin.body.weight, twin.head.weight))
+    assert scores["grad_norm"].value == pytest.approx(expected, rel=1e-5)

@@ -8,6 +8,7 @@ overwritten.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from types import FunctionType
@@ -18,6 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
+
+from robonas.metrics.batchnorm import TrainingBatchNorm, Watch
+from robonas.metrics.convolution import convolve
+from robonas.metrics.linear_parts import average, rectify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -96,6 +101,9 @@ class Recorder(TorchFunctionMode):
         protected: Tensors on which in-place operations really work, since they are the network's own: parameters and
             buffers.
         skip_norms: Whether every normalisation returns its input unchanged.
+        fast_norms: Whether batch norms in training mode leave running statistics alone, and are differentiated twice
+            by a closed form.
+        fast_second: Whether convolutions, average pools and ReLUs are differentiated twice by one kernel for each part.
         transform: Gets each layer call's function, arguments and output, and returns the output that goes on.
         on_layer: Called with each layer call and its output, as autograd sees it, before the network gets it.
         on_rectifier: Called with the input of each rectifier call.
@@ -107,6 +115,8 @@ class Recorder(TorchFunctionMode):
         *,
         protected: Iterable[Tensor] = (),
         skip_norms: bool = False,
+        fast_norms: bool = False,
+        fast_second: bool = False,
         transform: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any], Tensor], Tensor] | None = None,
         on_layer: Callable[[LayerCall, Tensor], None] | None = None,
         on_rectifier: Callable[[Tensor], None] | None = None,
@@ -119,6 +129,9 @@ class Recorder(TorchFunctionMode):
         self.macs = 0
         self._protected = {id(tensor) for tensor in protected}
         self._skip_norms = skip_norms
+        self._fast_norms = fast_norms
+        self._fast_second = fast_second
+        self.watch = Watch()
         self._transform = transform
         self._on_layer = on_layer
         self._on_pool = on_pool
@@ -148,17 +161,22 @@ class Recorder(TorchFunctionMode):
         elif func is functional.multi_head_attention_forward:
             return self._attention(args, kwargs)
         else:
-            result = func(*args, **kwargs)
+            result = self._fast(func, args, kwargs) if self._fast_second else None
+            if result is None:
+                result = func(*args, **kwargs)
         if isinstance(result, Tensor) and (base := _base(result)) is not None:
             self._viewed.add(id(base))
         if func in CONVOLUTIONS or func in TRANSPOSED or func is functional.linear:
             if self._transform is not None:
                 result = self._transform(func, args, kwargs, result)
             self._layer(func, result, args, kwargs)
-        if self._on_pool is not None and func in _POOLS and isinstance(result, Tensor):
+        if func in _POOLS and isinstance(result, Tensor):
             source = args[0] if args else kwargs["input"]
             if _is_global(source, result):
-                self._on_pool(source)
+                if self._on_pool is not None:
+                    self._on_pool(source)
+                if self._fast_norms and source.requires_grad and source.ndim == 4:
+                    source.register_hook(functools.partial(_laid_out, _layout(source)))
         self._count(func, result, args, kwargs)
         return result
 
@@ -187,14 +205,28 @@ class Recorder(TorchFunctionMode):
     def _norm(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._skip_norms:
             return args[0] if args else kwargs["input"]
-        if func is functional.batch_norm or func is torch.batch_norm:
-            place = 5
-            training = kwargs["training"] if "training" in kwargs else len(args) > place and args[place]
-            source = args[0] if args else kwargs["input"]
-            self.couples_samples |= bool(training) and source.shape[0] > 1  # a standardised weight comes as one sample
-        result = func(*args, **kwargs)
+        call = dict(zip(_BATCH_NORM, args, strict=False)) | kwargs
+        samples = func is functional.batch_norm and call.get("training") and len(call["input"]) > 1
+        if samples:  # and not a standardised weight, which comes as one sample
+            self.couples_samples = True
+        whole = (call.get("weight") is None) == (call.get("bias") is None)
+        if samples and whole and self._fast_norms and call["input"].requires_grad:
+            arguments = (call["input"], call.get("weight"), call.get("bias"), call.get("eps", 1e-5), self.watch)
+            result = TrainingBatchNorm.apply(*arguments)
+        else:
+            result = func(*args, **kwargs)
         self._count(func, result, args, kwargs)
         return result
+
+    def _fast(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        """The result by a function with a cheap second derivative, if there is one."""
+        if func in CONVOLUTIONS:
+            return convolve(func, args, kwargs, self.watch)
+        if func is functional.relu or func is torch.relu or func is Tensor.relu:
+            return rectify(args[0] if args else kwargs["input"])
+        if func is functional.avg_pool2d:
+            return average(args, kwargs)
+        return None
 
     def _attention(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run attention with its inner calls recorded; its inputs are (tokens, samples, channels)."""
@@ -249,6 +281,7 @@ class Recorder(TorchFunctionMode):
             self.operations += result.numel() * math.prod(sides)
 
 
+_BATCH_NORM = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
 _AVERAGE_POOLS: dict[Callable[..., Any], int] = {
     functional.avg_pool1d: 1,
     functional.avg_pool2d: 2,
@@ -297,6 +330,16 @@ def _clamps_at_zero(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
         return False
     low = args[1] if len(args) > 1 else kwargs.get("min", kwargs.get("min_val"))
     return isinstance(low, int | float) and low == 0
+
+
+def _layout(tensor: Tensor) -> torch.memory_format:
+    """Channels last, or not."""
+    return torch.channels_last if tensor.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+
+
+def _laid_out(layout: torch.memory_format, gradient: Tensor) -> Tensor:
+    """A gradient in the layout of its tensor; that of pooling has lost it, and every sum with it would again."""
+    return gradient.contiguous(memory_format=layout)
 
 
 def _is_global(source: Tensor, result: Tensor) -> bool:

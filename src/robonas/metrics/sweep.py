@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from robonas.batch import Batch
+    from robonas.metrics.batchnorm import Watch
     from robonas.metrics.layers import Weights
 
 INPUT_IGNORED = "the logits do not depend on the input"
 BACKWARD = frozenset({Need.GRADIENTS, Need.SALIENCIES, Need.HESSIAN})
 WATCHED = frozenset({Need.CODES, Need.PREACTIVATIONS, Need.LAYER_CODES, Need.MAPS})
 SHARED = BACKWARD | WATCHED | {Need.ACTIVATIONS, Need.JACOBIAN}
+SCALE = 1.1
+ROUNDING = 0.01
+"""A gradient that differs by more when all is scaled by `SCALE` is rounding."""
 COUPLED = (
     "batch norm ties the samples of a batch together, so that micro-batches would change the value; leave "
     "`micro_batch` out or set it to the batch size"
@@ -105,6 +109,8 @@ class _Sweep:
         n = len(batch) if needs & SHARED else 2  # operations alone do not ask for more
         self.n = n
         self.parts = [slice(start, min(start + size, n)) for start in range(0, n, size)]
+        images = self.inputs.ndim == 4 and device.type == "cpu"
+        self.layout = torch.channels_last if images else torch.contiguous_format  # what a CPU is fastest with
         self.shared = Shared()
         self.logits: list[Tensor] = []
         self.records: list[Record] = []
@@ -114,7 +120,13 @@ class _Sweep:
     def run(self) -> None:
         shared = self.shared
         for part in self.parts:
-            self._first(part)
+            try:
+                self._first(part)
+            except NetworkError:
+                if self.layout is torch.contiguous_format:
+                    raise
+                self.layout = torch.contiguous_format  # `view` needs it, and some networks use that on maps
+                self._first(part)
         if len(self.parts) > 1 and Need.HESSIAN in self.needs and not shared.errors:
             for part in self.parts:
                 self._second(part)
@@ -157,6 +169,8 @@ class _Sweep:
         watches_layers = needs & {Need.SALIENCIES, Need.LAYER_CODES, Need.MAPS}
         recorder = Recorder(
             protected=own_tensors(self.network),
+            fast_norms=True,
+            fast_second=len(self.parts) == 1 and Need.HESSIAN in needs,
             on_layer=record.on_layer if watches_layers else None,
             on_rectifier=record.on_rectifier if needs & {Need.CODES, Need.PREACTIVATIONS} else None,
         )
@@ -171,10 +185,9 @@ class _Sweep:
             if Need.ACTIVATIONS in needs:
                 shared.loss += float(self._loss(part, logits.detach()))
             self.records.append(record)
-            differentiates = bool(needs & BACKWARD and self.trainable)
             if Need.JACOBIAN in needs:
-                self._attempt([Need.JACOBIAN], lambda: self._add_jacobian(inputs, logits, retain=differentiates))
-            if differentiates:
+                self._attempt([Need.JACOBIAN], lambda: self._add_jacobian(inputs, logits, recorder.watch))
+            if needs & BACKWARD and self.trainable:
                 self._backward(part, logits, record)
         finally:
             record.close()
@@ -197,13 +210,15 @@ class _Sweep:
         """The second backward over some of the samples, once the gradient over all is known."""
 
         def make() -> None:
-            _, logits = self._forward(part, Recorder(protected=own_tensors(self.network)))
+            _, logits = self._forward(
+                part, Recorder(protected=own_tensors(self.network), fast_norms=True, fast_second=True)
+            )
             self._add_products(self._differentiate(self._loss(part, logits), create_graph=True))
 
         self._attempt([Need.HESSIAN], make)
 
     def _forward(self, part: slice, recorder: Recorder) -> tuple[Tensor, Tensor]:
-        inputs = self.inputs[part].clone().requires_grad_(Need.JACOBIAN in self.needs)
+        inputs = self.inputs[part].clone(memory_format=self.layout).requires_grad_(Need.JACOBIAN in self.needs)
         n = len(inputs)
         try:
             with torch.set_grad_enabled(bool(self.needs & (BACKWARD | {Need.JACOBIAN}))):
@@ -232,19 +247,24 @@ class _Sweep:
             reason = f"{needs[0].value} does not fit in memory; set a smaller `micro_batch` ({error})"
             self.shared.errors.update(dict.fromkeys(needs, reason))
         except Exception as error:  # noqa: BLE001  (a user's layer may raise anything in its backward)
-            reason = str(error) if str(error) == INPUT_IGNORED else f"{needs[0].value} failed: {explain(error)}"
+            reason = str(error) if isinstance(error, MetricError) else f"{needs[0].value} failed: {explain(error)}"
             self.shared.errors.update(dict.fromkeys(needs, reason))
         self._spend(needs[0], clock)
 
     def _spend(self, need: Need, since: float) -> None:
         self.shared.seconds[need] = self.shared.seconds.get(need, 0.0) + time.process_time() - since
 
-    def _add_jacobian(self, inputs: Tensor, logits: Tensor, *, retain: bool) -> None:
-        rows = None
-        if logits.requires_grad:
-            (rows,) = torch.autograd.grad(logits.sum(), inputs, retain_graph=retain, allow_unused=True)
-        if rows is None:
-            raise MetricError(INPUT_IGNORED)
+    def _add_jacobian(self, inputs: Tensor, logits: Tensor, watch: Watch) -> None:
+        watch.awake = True
+        try:
+            rows = _gradient(logits.sum(), inputs)
+            # If a batch norm cancelled a gradient, perhaps all of it is rounding. Rounding changes with the scale.
+            if watch.cancelled and bool(
+                (rows - _gradient(SCALE * logits.sum(), inputs) / SCALE).norm() >= ROUNDING * rows.norm()
+            ):
+                raise MetricError("batch norm cancels the gradient of the summed logits: only rounding is left of it")
+        finally:
+            watch.awake = False
         self.jacobian.append(rows.flatten(1))
 
     def _differentiate(self, loss: Tensor, *, create_graph: bool) -> dict[str, Tensor]:
@@ -296,3 +316,13 @@ def _join(parts: list[list[Tensor]]) -> list[Tensor]:
     Of a single one the very same, so that equal ones can be told by identity.
     """
     return parts[0] if len(parts) == 1 else [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
+
+
+def _gradient(scalar: Tensor, inputs: Tensor) -> Tensor:
+    """Gradient in the inputs; the graph stays."""
+    rows = None
+    if scalar.requires_grad:
+        (rows,) = torch.autograd.grad(scalar, inputs, retain_graph=True, allow_unused=True)
+    if rows is None:
+        raise MetricError(INPUT_IGNORED)
+    return rows
