@@ -1,0 +1,168 @@
+"""TransNAS-Bench-101's ``.pth``: seven tasks of two spaces, one of which must be named.
+
+Source: Duan et al., "TransNAS-Bench-101: Improving Transferability and Generalizability of Cross-Task Neural
+Architecture Search", CVPR 2021, arXiv 2105.11871; ``transnas-bench_v10141024.pth``. Not checked against the file: read
+is any nesting of dictionaries with a level whose keys are architectures, then tasks, then measures (numbers, or lists
+by epoch).
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from robonas.errors import TableError
+from robonas.tables.base import BenchmarkTable, Column, Role
+from robonas.tables.building import Builder, Raw, number, provenance
+from robonas.tables.reader import TableReader
+from robonas.tables.unpickling import UnsafePickleError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from robonas.tables.reader import Progress
+
+MAX_FILE = 2**30
+"""Bytes of the largest file that is read; it is mapped into memory where its format allows, else loaded."""
+_DEEPEST = 4
+_TASKS = ["class_object", "class_scene", "room_layout", "jigsaw", "segmentsemantic", "normal", "autoencoder"]
+_MARKS = (b"41414-", b"-basic", b"search_spaces", b"class_scene")
+
+
+class _TransNAS(TableReader):
+    """Every measure at the last epoch, and as ``_best`` at its best epoch, for each task.
+
+    ``valid_*`` are objectives, ``test_*`` final measures, ``train_*`` information; losses say that lower is better.
+    """
+
+    verified: ClassVar[str] = "documented layout only"
+    text: ClassVar[re.Pattern[str]]
+    """What the architectures of the space look like."""
+
+    def recognises(self, path: Path) -> bool:
+        """A ``.pth`` with its words near the start."""
+        if path.suffix != ".pth" or not path.is_file():
+            return False
+        with path.open("rb") as file:
+            start = file.read(2**22)
+        return b"arch2infos" not in start[:65_536] and any(mark in start for mark in _MARKS)
+
+    def read(self, path: Path, progress: Progress | None = None) -> BenchmarkTable:
+        """See `TableReader.read`."""
+        found = list(self._find(_load(path), 0))
+        builder = Builder()
+        total = sum(map(len, found))
+        for records in found:
+            for text, record in records.items():
+                if self.text.fullmatch(str(text)):
+                    for task, measures in record.items():
+                        if isinstance(measures, Mapping):
+                            builder.add(str(text), _values(str(task), measures))
+                if progress is not None:
+                    progress(len(builder), total)
+        if not len(builder):
+            raise TableError(f"'{path}' holds no architecture of {self.name}, such as {self.text.pattern!r}.")
+        return builder.build(provenance(self.name, path))
+
+    def _find(self, node: object, depth: int) -> Iterator[Mapping[Any, Any]]:
+        """The dictionaries whose keys are architectures."""
+        if not isinstance(node, Mapping) or depth > _DEEPEST:
+            return
+        first = next(iter(node.items()), None)
+        if first is not None and self.text.fullmatch(str(first[0])) and isinstance(first[1], Mapping):
+            yield node
+            return
+        for entry in node.values():
+            yield from self._find(entry, depth + 1)
+
+
+class TransNASMicro(_TransNAS):
+    """The 4,096 cells."""
+
+    name: ClassVar[str] = "transnas_micro"
+    description: ClassVar[str] = "TransNAS-Bench-101 .pth, its micro space"
+    text: ClassVar[re.Pattern[str]] = re.compile(r"\d+-[1-4]+-\d_\d{2}_\d{3}")
+
+
+class TransNASMacro(_TransNAS):
+    """The 3,256 skeletons."""
+
+    name: ClassVar[str] = "transnas_macro"
+    description: ClassVar[str] = "TransNAS-Bench-101 .pth, its macro space"
+    text: ClassVar[re.Pattern[str]] = re.compile(r"\d+-[1-4]{4,6}-basic")
+
+
+def _load(path: Path) -> object:
+    """What the file holds: `torch.load` that admits containers, tensors and NumPy's numbers, nothing else."""
+    import zipfile
+
+    import numpy as np
+    import torch
+
+    if path.stat().st_size > MAX_FILE:
+        raise TableError(
+            f"'{path}' has {path.stat().st_size:,} bytes; files of this format are read up to {MAX_FILE:,}."
+        )
+    multiarray = np._core.multiarray if hasattr(np, "_core") else np.core.multiarray  # type: ignore[attr-defined]  # noqa: SLF001
+    kinds = [np.dtype(kind) for kind in ("f2", "f4", "f8", "i4", "i8", "?")]
+    allowed: list[Any] = [
+        np.dtype,
+        np.ndarray,
+        *(
+            (getattr(multiarray, name), f"{core}.multiarray.{name}")
+            for core in ("numpy.core", "numpy._core")
+            for name in ("scalar", "_reconstruct")
+        ),
+        *{type(kind) for kind in kinds},
+    ]
+    try:
+        with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # of its doubts about a protocol; what it cannot read it raises
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path) or None)
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        if wanted:
+            raise UnsafePickleError(
+                f"'{path}' is refused. It asks for '{wanted[1]}', which is not plain data; it was not run.", wanted[1]
+            ) from error
+        raise TableError(f"'{path}' is not a readable file of torch.save ({str(error)[:200]}).") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise TableError(f"'{path}' is not a readable file of torch.save ({str(error)[:200]}).") from error
+
+
+def _values(task: str, measures: Mapping[Any, Any]) -> Iterator[Raw]:
+    for key, entry in measures.items():
+        name = str(key)
+        if isinstance(entry, Mapping):
+            yield from _values(task, entry)
+        elif isinstance(entry, Sequence) and not isinstance(entry, (str, bytes)):
+            curve = [value for value, reason in map(number, entry) if reason is None]
+            column = _column(name, task)
+            yield Raw(column, entry[-1] if len(entry) else None)
+            best = max if column.higher_is_better else min
+            if column.role != "cost":
+                yield Raw(_column(f"{name}_best", task), best(curve) if curve else None)
+        elif isinstance(entry, (int, float)) or hasattr(entry, "item"):
+            yield Raw(_column(name, task), entry)
+
+
+def _column(name: str, task: str) -> Column:
+    role: Role = (
+        "objective"
+        if name.startswith("valid")
+        else "final"
+        if name.startswith("test")
+        else "cost"
+        if "time" in name
+        else "metric"
+        if "params" in name.lower() or "flops" in name.lower()
+        else "info"
+    )
+    lower_is_better = role == "cost" or ("loss" in name and "neg" not in name)
+    return Column(name, role, base=name, task=task, higher_is_better=not lower_is_better)
