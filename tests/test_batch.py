@@ -109,3 +109,21 @@ def test_fingerprint_in_another_process():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout.decode().strip() == Batch(INPUTS, LABELS, 3).fingerprint()
+
+
+def test_resized_batches():
+    batch = Batch(INPUTS, LABELS, 3)
+    assert batch.resized((3, 2, 2)) is batch
+    larger = batch.resized((3, 4, 6))
+    assert larger.input_shape == (3, 4, 6)
+    assert torch.equal(larger.targets, batch.targets)
+    flat = Batch(torch.full((2, 1, 4, 4), 3.0) + torch.arange(2.0)[:, None, None, None], LABELS[:2], 3)
+    assert torch.allclose(flat.resized((1, 2, 2)).inputs, flat.inputs[:, :, :2, :2]), "a constant stays a constant"
+    signal = Batch(torch.arange(8.0).reshape(2, 1, 4), LABELS[:2], 3).resized((1, 8))
+    assert signal.input_shape == (1, 8)
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 2), (3, 2), (3, 2, 2, 2)])
+def test_only_the_size_of_samples_can_change(shape):
+    with pytest.raises(DataError, match="cannot be resized to"):
+        Batch(INPUTS, LABELS, 3).resized(shape)

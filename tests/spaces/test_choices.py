@@ -362,6 +362,37 @@ def test_uniform_over_architectures_not_over_branches():
     assert all(60 < count < 145 for count in counts.values())
 
 
+def ask_in_vain(trial):
+    """Large, and nearly everything is pruned, but only at the end."""
+    digits = [trial.suggest_int(f"digit_{place}", 0, 9) for place in range(8)]
+    if digits[:5] != [7] * 5:
+        raise optuna.TrialPruned
+
+
+def test_draws_that_never_fit_stop():
+    space = from_choices(ask_in_vain, nothing, **GIVEN)
+    assert space.size() is None
+    assert space.contains(Architecture({f"digit_{place}": 7 for place in range(8)}))
+    with pytest.raises(ConfigError, match="A thousand random draws in a row"):
+        space.sample(1)
+
+
+def test_large_configspace_with_forbidden_clauses():
+    given = ConfigSpace.ConfigurationSpace({f"digit_{place}": (0, 9) for place in range(6)})
+    given.add(
+        ConfigSpace.ForbiddenAndConjunction(
+            ConfigSpace.ForbiddenEqualsClause(given["digit_0"], 1),
+            ConfigSpace.ForbiddenEqualsClause(given["digit_1"], 1),
+        )
+    )
+    space = from_choices(given, nothing, **GIVEN)
+    assert space.size() is None
+    sample = space.sample(500, seed=0)
+    assert len(set(sample)) == 500
+    assert not any(arch["digit_0"] == arch["digit_1"] == 1 for arch in sample)
+    assert next(iter(space)) == Architecture({f"digit_{place}": 0 for place in range(6)})
+
+
 # ── by reference ──
 
 
@@ -376,6 +407,9 @@ def test_own_spaces_by_reference(tmp_path, monkeypatch):
         "SPACE = make()\n"
         "NOTHING = 3\n"
         "def nothing(): return 3\n"
+        "def demanding(must): return make()\n"
+        "def broken(): raise TypeError('inside')\n"
+        "def anything(**given): return make(**given)\n"
     )
     space = make_space("my_space:SPACE")
     assert space.reference == "my_space:SPACE"
@@ -401,3 +435,8 @@ def test_own_spaces_by_reference(tmp_path, monkeypatch):
         make_space("my_space:nothing")
     with pytest.raises(ConfigError, match="has no setting 'depth'"):
         make_space("my_space:make", depth=3)
+    with pytest.raises(ConfigError, match=r"does not take these settings: .*positional argument"):
+        make_space("my_space:demanding")
+    with pytest.raises(TypeError, match="inside"):
+        make_space("my_space:broken")
+    assert make_space("my_space:anything", n_classes=4).n_classes == 4

@@ -128,8 +128,20 @@ def test_bounds_that_only_together_admit_nothing():
     deep, wide = ((space.count_parameters(arch), count_macs(space, arch)) for arch in space)
     assert deep[0] < wide[0]
     limits = Limits(max_params=(deep[0] + wide[0]) // 2, max_macs=deep[1] - 1)
-    with pytest.raises(ConfigError, match="0 of 2 satisfy the limits"):
+    with pytest.raises(ConfigError) as caught:
         limits.filter(space, space)
+    macs = "multiply–accumulates"
+    assert str(caught.value) == (
+        f"0 of 2 satisfy the limits: 1 break the limit of {limits.max_params:,} parameters, from {wide[0]:,} "
+        f"parameters up; 1 more break the limit of {limits.max_macs:,} {macs}, from {deep[1]:,} {macs} up. "
+        "Loosen them, or take smaller networks."
+    )
+
+
+def test_no_candidate_runs():
+    space = convs((9,), conv_only)
+    with pytest.raises(ConfigError, match=r"0 of 1 satisfy the limits: none makes a network that runs: .*Kernel size"):
+        Limits(max_macs=1e9).filter(space, space)
 
 
 def test_no_candidates_is_no_error():

@@ -7,7 +7,6 @@ the space; answering it at random draws from it.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -142,6 +141,10 @@ class ChoiceTree:
 
     def walk(self) -> Iterator[Architecture]:
         """All architectures, lazily: the last question changes fastest."""
+        return (architecture for architecture in self._walk() if architecture is not None)
+
+    def _walk(self) -> Iterator[Architecture | None]:
+        """The same, with None for each beginning that is rejected."""
         prefix: list[int] = []
         while True:
             path: list[int] = []
@@ -159,8 +162,11 @@ class ChoiceTree:
                 counts.append(len(options))
                 return options[place]
 
-            with contextlib.suppress(RejectedError):  # a rejection holds for all that begins like this
-                yield Architecture(self.run(choose)[0])
+            try:
+                found: Architecture | None = Architecture(self.run(choose)[0])
+            except RejectedError:
+                found = None  # and so is all that begins like this
+            yield found
             while path and path[-1] + 1 == counts[-1]:
                 path.pop()
                 counts.pop()
@@ -172,10 +178,11 @@ class ChoiceTree:
     def _list(self) -> tuple[Architecture, ...] | None:
         """All architectures, or None where they are too many."""
         found: list[Architecture] = []
-        for architecture in self.walk():
-            if len(found) == MOST_LISTED:
+        for number, architecture in enumerate(self._walk()):
+            if len(found) == MOST_LISTED or number == 2 * MOST_LISTED:
                 return None
-            found.append(architecture)
+            if architecture is not None:
+                found.append(architecture)
         return tuple(found)
 
     def _discover(self) -> None:

@@ -164,15 +164,22 @@ class Limits:
     def _nobody(
         self, n: int, measured: Sequence[Mapping[str, float]], verdicts: Mapping[Architecture, str | None]
     ) -> str:
-        """The sentence for bounds that nothing meets."""
+        """The sentence for bounds that nothing meets; dearer measures are known only of what kept the cheaper ones."""
         obstacles = []
         for measure, bound in self.bounds.items():
+            words = _WORDS[measure]
             values = [entry[measure] for entry in measured if measure in entry]
-            if values and min(values) > bound:
-                words = _WORDS[measure]
+            n_over = sum(value > bound for value in values)
+            if n_over and n_over == len(values) == len(measured):
                 obstacles.append(f"the limit is {words.format(bound)}, the smallest is {words.format(min(values))}")
+            elif n_over:
+                least = min(value for value in values if value > bound)
+                more = "more " if obstacles else ""
+                obstacles.append(
+                    f"{n_over:,} {more}break the limit of {words.format(bound)}, from {words.format(least)} up"
+                )
         if not obstacles:
-            obstacles.append("each breaks one of them, such as: " + str(next(iter(verdicts.values()))))
+            obstacles.append(f"none makes a network that runs: {next(iter(verdicts.values()))}".rstrip("."))
         return f"0 of {n:,} satisfy the limits: {'; '.join(obstacles)}. Loosen them, or take smaller networks."
 
 
