@@ -295,18 +295,23 @@ def export(
 
 @app.command("list")
 def list_entries(
-    what: Annotated[str, typer.Argument(help="metrics, spaces, strategies or datasets.")], as_json: Json = False
+    what: Annotated[str, typer.Argument(help="metrics, spaces, strategies or datasets.")],
+    name: Annotated[str | None, typer.Argument(help="One of them, to see its whole card.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """List what there is, with what to know about each."""
+    """List what there is, or all that is to know about one of them."""
     from robonas.catalogue import lookup
-    from robonas.console import print_json, print_table
-    from robonas.listing import LISTINGS
+    from robonas.console import print_card, print_json, print_table
+    from robonas.listing import BRIEF, LISTINGS
 
     rows = lookup("listing", what, LISTINGS)()
-    if as_json:
+    if name is not None:
+        row = lookup(what.removesuffix("s"), name, {row["name"].partition(":")[0]: row for row in rows})
+        print_json(row) if as_json else print_card(row)
+    elif as_json:
         print_json(rows)
-        return
-    print_table(what, rows)
+    else:
+        print_table(what, rows, columns=[column for column in rows[0] if column in BRIEF])
 
 
 def _result(folder: Path, name: str) -> SearchResult:

@@ -139,6 +139,17 @@ def print_table(title: str, rows: Sequence[Mapping[Any, Any]], *, columns: Itera
     out.print(table)
 
 
+def print_card(row: Mapping[str, Any]) -> None:
+    """All that is to know about one entry of a catalogue."""
+    body = Table.grid(padding=(0, 2))
+    body.add_column(style="dim")
+    body.add_column(overflow="fold")
+    for key, value in row.items():
+        if key != "name" and value not in {None, ""}:
+            body.add_row(key, Text(str(value)))
+    out.print(Panel(body, title=row["name"], title_align="left"))
+
+
 def _cell(value: object) -> str:
     if value is None:
         return "–"

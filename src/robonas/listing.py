@@ -19,11 +19,14 @@ def metrics() -> list[Row]:
         {
             "name": name,
             "meaning": metric.meaning,
-            "formula": metric.formula,
             "better": "higher" if metric.higher_is_better else "lower",
             "labels": "yes" if metric.needs_labels else "no",
             "cost": metric.cost,
+            "formula": metric.formula,
+            "range": f"{metric.bounds[0]:g} to {metric.bounds[1]:g}",
+            "reads": ", ".join(sorted(need.value for need in metric.needs)) or "nothing",
             "source": metric.source,
+            "weaknesses": metric.weaknesses,
         }
         for name, metric in METRICS.items()
     ]
@@ -77,6 +80,8 @@ def _parameters(entry: Callable[..., object]) -> str:
     return ", ".join(told)
 
 
+BRIEF = ("name", "meaning", "about", "better", "labels", "cost", "reads scores", "settings")
+"""Columns of a table of many entries; a card of one has all."""
 LISTINGS: Mapping[str, Callable[[], list[Row]]] = {
     "datasets": datasets,
     "metrics": metrics,

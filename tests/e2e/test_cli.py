@@ -127,6 +127,20 @@ def test_lists(what) -> None:
     assert json.loads(call("list", what, "--json").stdout)
 
 
+def test_one_entry_has_its_whole_card() -> None:
+    shown = call("list", "metrics", "snip").stdout
+    for key in ("meaning", "formula", "range", "reads", "source", "better"):
+        assert key in shown
+    assert "Did you mean 'snip'" in call("list", "metrics", "snp", code=2).stderr
+
+
+def test_profile_of_a_space_counts_what_keeps_the_limits() -> None:
+    value = json.loads(call("space", "profile", "nasbench201", "--sample", "10", "--max-params", "1", "--json").stdout)
+    assert value["share_within_limits"] == 0
+    assert {row["measure"] for row in value["measures"]} == {"params", "macs", "memory"}
+    assert "Within the limits" in call("space", "profile", "nasbench201", "--sample", "5", "--max-macs", "1e9").stdout
+
+
 def test_every_default_is_in_the_help() -> None:
     environment = {"COLUMNS": "200"}
     shown = RUNNER.invoke(app, ["search", "--help"], env=environment).stdout
