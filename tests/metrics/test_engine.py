@@ -293,3 +293,118 @@ def test_seconds_are_shared() -> None:
 def test_metric_names_are_checked() -> None:
     with pytest.raises(ConfigError, match="without commas"):
         Metric("a,b", lambda _: 0.0, frozenset(), "", "", "")
+
+
+def test_a_metric_that_changes_what_it_shares_spoils_only_itself() -> None:
+    def writes_gradients(passes) -> float:
+        return float(sum(gradient.abs_().sum() for gradient in passes.gradients.values()))
+
+    def writes_weights(passes) -> float:
+        with torch.no_grad():
+            for weight in passes.weights.values():
+                weight.zero_()
+        return 1.0
+
+    def goes_to_eval(passes) -> float:
+        passes.network.eval()
+        return 1.0
+
+    def backward(passes) -> float:
+        passes.network(passes.inputs()).sum().backward()
+        return 1.0
+
+    def draws(passes) -> float:
+        return float(torch.rand(()))
+
+    network, batch = seeded(convnet), images()
+    expected = compute(network, batch, ["plain", "snip", "jacov"])
+    before = torch.get_rng_state()
+    culprits = [writes_gradients, writes_weights, goes_to_eval, backward]
+    for order in (culprits, culprits[::-1]):
+        scores = compute(network, batch, [order[0], "plain", order[1], order[2], "snip", draws, order[3], "jacov"])
+        for name in ("plain", "snip", "jacov"):
+            assert scores[name].value == expected[name].value
+        assert "changed tensors of the shared passes" in scores["writes_gradients"].reason
+        assert "changed the network's parameters or buffers" in scores["writes_weights"].reason
+        assert "changed the mode of modules" in scores["goes_to_eval"].reason
+        assert "the gradients of parameters" in scores["backward"].reason
+        assert scores["draws"].value == compute(network, batch, [draws])["draws"].value
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_a_private_copy_is_put_back_for_the_next_metric() -> None:
+    copies = []
+
+    def first(passes) -> float:
+        twin = passes.copy()
+        with torch.no_grad():
+            for parameter in twin.parameters():
+                parameter.zero_()
+        copies.append(twin)
+        return float(twin(passes.inputs()).detach().abs().sum())
+
+    def second(passes) -> float:
+        twin = passes.copy()
+        copies.append(twin)
+        return float(twin(passes.inputs()).detach().abs().sum())
+
+    network, batch = seeded(convnet), images()
+    scores = compute(network, batch, [first, second])
+    assert scores["first"].value == 0.0
+    assert scores["second"].value == pytest.approx(float(seeded(convnet)(batch.inputs).detach().abs().sum()))
+    assert copies[0] is copies[1]
+    assert copies[0] is not network
+
+
+class Hungry(nn.Module):
+    """Runs out of memory above some number of samples, as a GPU does."""
+
+    def __init__(self, most: int, norm=nn.Identity) -> None:
+        super().__init__()
+        self.body, self.most, self.seen = seeded(lambda: convnet(norm=lambda _: norm())), most, []
+
+    def forward(self, x):
+        self.seen.append(len(x))
+        if len(x) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return self.body(x)
+
+
+@pytest.mark.parametrize("n", [2, 5, 7, 8])
+def test_out_of_memory_splits_the_batch_and_keeps_the_value(n) -> None:
+    batch = images(n)
+    names = ["snip", "grasp", "fisher", "jacov", "naswot_gram"]
+    expected = compute(Hungry(99).double(), batch, names)
+    for most in (1, 2, 3):
+        scores = compute(Hungry(most).double(), batch, names)
+        for name in names:
+            assert scores[name].value == pytest.approx(expected[name].value, rel=1e-9), (name, most)
+
+
+def test_out_of_memory_for_good_ends_with_a_reason() -> None:
+    network = Hungry(0)
+    scores = compute(network, images(7), ["snip", "jacov"])
+    assert network.seen == [7, 4, 2, 1]
+    assert "a forward pass of 1 samples does not fit in memory" in scores["snip"].reason
+    tied = Hungry(4)
+    tied.body = seeded(convnet)
+    assert "batch norm ties the samples" in compute(tied, images(8), ["snip"])["snip"].reason
+
+
+def test_what_a_batch_cannot_give_is_known_before_any_network() -> None:
+    regression = Batch(images(2).inputs, torch.rand(2, 4), n_classes=4, task="regression")
+    assert METRICS["epe_nas"].unsuited(regression) == (
+        "epe_nas is defined for classification, and the batch's task is regression"
+    )
+    assert METRICS["zico"].unsuited(images(3)) == "zico needs at least 4 samples, and the batch has 3"
+    assert METRICS["snip"].unsuited(regression) is None
+
+
+def test_cards_say_it_in_words() -> None:
+    card = METRICS["ntk_cond"].card()
+    assert card["direction"] == "lower is better"
+    assert card["range"] == "1 to ∞"
+    assert card["cost"] == "several passes"
+    assert METRICS["snip"].card()["needs"] == "a backward pass of the loss; labels"
+    assert all(all(card.values()) for card in (metric.card() for metric in METRICS.values()))

@@ -12,6 +12,7 @@ from robonas.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from robonas.batch import Batch, Task
     from robonas.metrics.passes import Passes
 
 
@@ -60,6 +61,10 @@ class Metric:
     """Range of the value."""
     weaknesses: str = ""
     """When not to trust it."""
+    tasks: tuple[Task, ...] = ("classification", "multilabel", "regression")
+    """Kinds of targets for which it is defined."""
+    least_samples: int = 2
+    """How large a batch it needs."""
     measures_the_machine: bool = False
     """Whether the value is a measurement of this machine, which differs from run to run."""
 
@@ -68,6 +73,31 @@ class Metric:
             raise ConfigError(
                 f"A metric's name must be a word without commas or surrounding spaces; got {self.name!r}."
             )
+
+    def unsuited(self, batch: Batch) -> str | None:
+        """Why this batch gives the metric no value whatever the network, or None."""
+        if batch.task not in self.tasks:
+            return f"{self.name} is defined for {' and '.join(self.tasks)}, and the batch's task is {batch.task}"
+        if len(batch) < self.least_samples:
+            return f"{self.name} needs at least {self.least_samples} samples, and the batch has {len(batch)}"
+        return None
+
+    def card(self) -> dict[str, str]:
+        """All that there is to know about the metric, in words, by heading."""
+        low, high = self.bounds
+        needs = sorted(need.value for need in self.needs)
+        return {
+            "name": self.name,
+            "meaning": self.meaning,
+            "formula": self.formula,
+            "direction": "higher is better" if self.higher_is_better else "lower is better",
+            "range": f"{low:g} to {high:g}".replace("-inf", "−∞").replace("inf", "∞"),
+            "needs": "; ".join([*needs, *(["labels"] if self.needs_labels else [])]),
+            "tasks": ", ".join(self.tasks),
+            "cost": self.cost,
+            "source": self.source,
+            "weaknesses": self.weaknesses or "none known",
+        }
 
     @property
     def cost(self) -> Literal["free", "forward", "backward", "double backward", "several passes"]:

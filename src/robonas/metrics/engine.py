@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from robonas.errors import MetricError, NetworkError
 from robonas.metrics.base import Metric, Need, Score
+from robonas.metrics.guard import Guard, is_foreign
 from robonas.metrics.networks import explain, scoring_mode
 from robonas.metrics.passes import Passes
+from robonas.randomness import seeded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,10 +37,11 @@ def score_network(
     scores: dict[str, Score] = {}
     own: dict[str, float] = {}
     reads: dict[str, dict[Need, float]] = {}
+    guard = Guard(network) if any(map(is_foreign, metrics)) else None
     with scoring_mode(network):
         for metric in metrics:
             clock, before = time.process_time(), passes.spent
-            scores[metric.name] = _score(metric, passes)
+            scores[metric.name] = _score(metric, passes) if guard is None else _guarded(metric, passes, guard)
             own[metric.name] = time.process_time() - clock - (passes.spent - before)
             reads[metric.name] = passes.take_reads()
     readers: dict[Need, int] = {}
@@ -55,8 +58,21 @@ def score_network(
     }
 
 
+def _guarded(metric: Metric, passes: Passes, guard: Guard) -> Score:
+    """The score of a metric that may draw from global generators, or change what it must not."""
+    with seeded("metric", metric.name, passes.seed):
+        score = _score(metric, passes)
+    changed = guard.restore(passes)
+    if changed is None:
+        return score
+    return Score(math.nan, f"{metric.name} changed {changed}; they were put back. Work on `passes.copy()` instead")
+
+
 def _score(metric: Metric, passes: Passes) -> Score:
     """The metric's value, or NaN and why."""
+    unsuited = metric.unsuited(passes.batch)
+    if unsuited is not None:
+        return Score(math.nan, unsuited)
     try:
         value = metric.compute(passes)
     except NetworkError:

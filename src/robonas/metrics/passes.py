@@ -6,6 +6,7 @@ output of a layer, z the logits.
 
 from __future__ import annotations
 
+import copy
 import functools
 import time
 from contextlib import nullcontext
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from robonas.errors import ConfigError, MetricError
 from robonas.metrics.base import Need
 from robonas.metrics.layers import Weights, find_weights
-from robonas.metrics.networks import OutputHook, call, place_of, scoring_mode
+from robonas.metrics.networks import OutputHook, call, explain, place_of, scoring_mode
 from robonas.metrics.recording import Recorder, own_tensors
 from robonas.metrics.sweep import SHARED, Shared, sweep
 from robonas.randomness import torch_generator
@@ -67,6 +68,8 @@ class Passes:
         self._found: Weights = find_weights(network)
         self._output = output
         self._micro_batch = len(batch) if micro_batch is None else min(micro_batch, len(batch))
+        self._copy: nn.Module | None = None
+        self._versions: list[int] = []
         self._memo: dict[str, Any] = {}
         self.spent = 0.0
         """CPU seconds of the shared passes so far."""
@@ -218,6 +221,40 @@ class Passes:
         with nullcontext() if training else scoring_mode(self.network, training=False):
             return call(self.network, inputs, recorder=recorder, tensors=tensors, seed=("own pass", purpose, self.seed))
 
+    def copy(self) -> nn.Module:
+        """A private copy of the network, in training mode and as it was at the start, to do with as one likes.
+
+        There is one for all metrics of a network, made when first asked for and put back at every call.
+
+        Raises:
+            MetricError: The network cannot be copied.
+        """
+        if self._copy is None:
+            try:
+                self._copy = copy.deepcopy(self.network)
+            except Exception as error:
+                raise MetricError(f"the network cannot be copied: {explain(error)}") from error
+        ours, theirs = (
+            dict((*network.named_parameters(), *network.named_buffers())) for network in (self.network, self._copy)
+        )
+        with torch.no_grad():
+            for name, tensor in theirs.items():
+                tensor.copy_(ours[name])
+        for name, parameter in self._copy.named_parameters():
+            parameter.requires_grad_(ours[name].requires_grad)
+            parameter.grad = None
+        return self._copy.train()
+
+    def was_changed(self) -> bool:
+        """Whether a metric wrote to a tensor that it shares with others."""
+        shared = self.__dict__.get("_shared")
+        return shared is not None and shared.versions() != self._versions
+
+    def forget(self) -> None:
+        """Make the shared passes again for the next metric that reads them."""
+        self.__dict__.pop("_shared", None)
+        self._memo.clear()
+
     def memo(self, key: str, make: Callable[[], T]) -> T:
         """What `make` returned when it was first called with this key; for metrics that share a pass of their own.
 
@@ -279,17 +316,24 @@ class Passes:
     def _shared(self) -> Shared:
         clock = time.process_time()
         try:
-            return self._sweep()
+            shared = self._sweep()
+            self._versions = shared.versions()
+            return shared
         finally:
             self.spent += time.process_time() - clock
 
     def _sweep(self) -> Shared:
-        return sweep(
-            self.network,
-            self.batch,
-            self.needs,
-            self._found,
-            seed=self.seed,
-            output=self._output,
-            size=self._micro_batch,
-        )
+        """All shared passes; out of memory, again with half as many samples at a time, down to one."""
+        while True:
+            shared = sweep(
+                self.network,
+                self.batch,
+                self.needs,
+                self._found,
+                seed=self.seed,
+                output=self._output,
+                size=self._micro_batch,
+            )
+            if not shared.out_of_memory or self._micro_batch == 1:
+                return shared
+            self._micro_batch = (self._micro_batch + 1) // 2

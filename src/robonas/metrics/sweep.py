@@ -58,10 +58,23 @@ class Shared:
     left_out: dict[str, str] = field(default_factory=dict)
     """Weights that the loss does not use, and calls whose samples cannot be told apart."""
     couples_samples: bool = False
+    out_of_memory: bool = False
     seconds: dict[Need, float] = field(default_factory=dict)
     """CPU seconds of each pass."""
     errors: dict[Need, str] = field(default_factory=dict)
     """Why a pass has no result."""
+
+    def versions(self) -> list[int]:
+        """How often each tensor was written to."""
+        lists = (self.codes, self.preactivations, self.layer_codes, self.maps)
+        mappings = (self.gradients or {}, self.products or {})
+        tensors = [
+            *(tensor for tensor in (self.logits, self.jacobian) if tensor is not None),
+            *(tensor for found in lists for tensor in found),
+            *(tensor for found in mappings for tensor in found.values()),
+            *(saliency.products for saliency in self.saliencies or ()),
+        ]
+        return [tensor._version for tensor in tensors]  # noqa: SLF001  (there is no other way to ask)
 
 
 def sweep(
@@ -158,7 +171,7 @@ class _Sweep:
             reasons.update(dict.fromkeys(SHARED - WATCHED - {Need.ACTIVATIONS}, "the logits are not finite"))
         if bool((logits == logits[:1]).all()):
             reasons.update(dict.fromkeys(SHARED, INPUT_IGNORED))
-        if len(self.parts) > 1 and shared.couples_samples:
+        if len(self.parts) > 1 and shared.couples_samples and not shared.out_of_memory:
             reasons.update(dict.fromkeys(SHARED, COUPLED))
         shared.errors.update(reasons)
 
@@ -224,6 +237,7 @@ class _Sweep:
             with torch.set_grad_enabled(bool(self.needs & (BACKWARD | {Need.JACOBIAN}))):
                 result = call(self.network, inputs, recorder=recorder, seed=("forward", self.seed, part.start))
         except torch.OutOfMemoryError as error:
+            self.shared.out_of_memory = True
             raise MetricError(
                 f"a forward pass of {n} samples does not fit in memory; set a smaller `micro_batch` ({error})"
             ) from error
@@ -244,6 +258,7 @@ class _Sweep:
         try:
             make()
         except torch.OutOfMemoryError as error:
+            self.shared.out_of_memory = True
             reason = f"{needs[0].value} does not fit in memory; set a smaller `micro_batch` ({error})"
             self.shared.errors.update(dict.fromkeys(needs, reason))
         except Exception as error:  # noqa: BLE001  (a user's layer may raise anything in its backward)

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 def zico(passes: Passes) -> float:
     """Sum over layers of the log of the summed inverse coefficients of variation of the gradient, over two halves."""
     n = len(passes.batch)
-    if n < 4:
-        raise MetricError(f"needs two batches of at least 2 samples, and the batch has {n}")
     tensors = {
         name: tensor.detach().double() if tensor.is_floating_point() else tensor.detach().clone()
         for name, tensor in (*passes.network.named_parameters(), *passes.network.named_buffers())
@@ -73,5 +71,6 @@ ZICO = Metric(
     "deviation of the signed gradient, gradients cleared between batches. In float64, since near-equal gradients "
     "cancel; the halves of one batch instead of two batches.",
     needs_labels=True,
+    least_samples=4,
     weaknesses="A sum of heavy-tailed ratios: few weights decide each layer. Grows with the number of layers.",
 )
