@@ -121,6 +121,44 @@ def test_renumbered_cells_are_one_class():
     assert SPACE.canonical(SPACE.parse(genotype(nodes))) not in classes
 
 
+def test_classes_are_the_isomorphic_graphs():
+    # Cells of one operation and two pairs of inputs a node, so that many are alike; networkx is the judge.
+    import networkx as nx
+
+    def graph(architecture):
+        found = nx.DiGraph()
+        for node in range(6):
+            found.add_node(node, kind=min(node, 2))  # the two inputs are not alike
+        for node in range(2, 6):
+            sources = architecture[f"normal_{node}_inputs"].split("+")
+            for part, source in zip(("first", "second"), sources, strict=True):
+                found.add_edge(int(source), node, operation=architecture[f"normal_{node}_{part}"])
+        return found
+
+    base = SPACE.parse(DARTS_V2)
+    generator = np.random.default_rng(1)
+    cells = []
+    for _ in range(60):
+        options = {}
+        for node in range(2, 6):
+            pairs = SPACE.choices[f"normal_{node}_inputs"]
+            options[f"normal_{node}_inputs"] = pairs[int(generator.integers(min(3, len(pairs))))]
+            options[f"normal_{node}_first"] = "skip_connect"
+            options[f"normal_{node}_second"] = ("skip_connect", "max_pool_3x3")[int(generator.random() < 0.2)]
+        cells.append(base.replace(**options))
+    alike = 0
+    for one, other in itertools.combinations(cells, 2):
+        isomorphic = nx.is_isomorphic(
+            graph(one),
+            graph(other),
+            node_match=lambda a, b: a == b,
+            edge_match=lambda a, b: a == b,
+        )
+        assert (SPACE.canonical(one) == SPACE.canonical(other)) == isomorphic
+        alike += isomorphic and one != other
+    assert alike > 10
+
+
 def test_the_papers_sampling_is_uniform():
     # Weights for every edge and operation; the strongest two edges of a node, the strongest operation of each.
     generator = np.random.default_rng(0)
