@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from robonas import cli_spaces
+from robonas import cli_spaces, cli_tables
 from robonas.cli_options import (
     PAPER,
     BatchSize,
@@ -75,6 +75,8 @@ app = typer.Typer(
 
 
 app.add_typer(cli_spaces.app, name="space")
+app.add_typer(cli_tables.app, name="tables")
+app.command()(cli_tables.experiment)
 
 
 @app.command()

@@ -1,0 +1,29 @@
+"""Experiments: strategies × tasks × seeds on recorded benchmarks, and the tables and figures that come of them.
+
+A search is given metrics and the objective and nothing else: `runs.search` has no way to see a final measure, which is
+looked up for the candidates that it has chosen after it is over.
+"""
+
+from __future__ import annotations
+
+from robonas.experiments.ranking import metric_quality
+from robonas.experiments.results import Results
+from robonas.experiments.runs import Contender, run_experiment
+from robonas.experiments.statistics import compare, critical_difference
+from robonas.experiments.suite import load_suite
+from robonas.experiments.summary import across_tasks, paper_table, summarise
+from robonas.experiments.tasks import Task
+
+__all__ = [
+    "Contender",
+    "Results",
+    "Task",
+    "across_tasks",
+    "compare",
+    "critical_difference",
+    "load_suite",
+    "metric_quality",
+    "paper_table",
+    "run_experiment",
+    "summarise",
+]

@@ -1,0 +1,341 @@
+"""Runs: each a strategy, a task and a seed, by itself, kept in a file of its own once it is over."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from robonas.errors import ConfigError, NasError, StudyError
+from robonas.experiments.ranking import ndcg_at, precision_at, spearman
+from robonas.experiments.results import Results, rows_of
+from robonas.files import write_text
+from robonas.parallel import spread
+from robonas.strategies import Problem, Strategy, Trial, make_strategy
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from robonas.experiments.tasks import Task
+
+Kind = Literal["strategy", "single", "baseline"]
+ALL = "all"
+"""Instead of names: every metric of the task."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A strategy with its settings and the metrics that it is given."""
+
+    strategy: str
+    """A name, or ``package.module:NAME``."""
+    label: str = ""
+    """What tables call it; else the strategy."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of its constructor; JSON values."""
+    metrics: tuple[str, ...] | Literal["all"] | None = None
+    """What it is given: names, ``"all"``, or None for the task's own choice."""
+    kind: Kind = "strategy"
+    """``single`` is one metric alone, ``baseline`` another that is always shown."""
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", self.strategy)
+
+    def make(self) -> Strategy:
+        """A new instance.
+
+        Raises:
+            UnknownNameError: There is no such strategy.
+            ConfigError: It does not take these settings.
+        """
+        return make_strategy(self.strategy, **self.settings)
+
+    def metrics_on(self, task: Task) -> tuple[str, ...]:
+        """Names of the metrics that it is given on a task."""
+        if self.metrics == ALL:
+            return task.metrics
+        return tuple(self.metrics) if self.metrics is not None else task.default_metrics or task.metrics
+
+
+@dataclass(frozen=True)
+class Run:
+    """One search: rows of its pool in the order of asking, and what it had learned in the end."""
+
+    rows: tuple[int, ...]
+    """Candidates."""
+    phases: tuple[str, ...]
+    """What each query was for."""
+    n_explored: int | None = None
+    """T0."""
+    weights: dict[str, float] | None = None
+    """Of the combined metric, by metric."""
+    precision: float | None = None
+    """Precision@T of the combined metric over the pool."""
+    ndcg: float | None = None
+    """nDCG@T of it."""
+    spearman: float | None = None
+    """Its rank correlation with the objective."""
+
+
+def search(problem: Problem, utility: NDArray[np.float64], strategy: Strategy) -> Run:
+    """One search: ask, look the answer up, tell; until the budget is spent or all candidates are asked for.
+
+    Args:
+        problem: Scores, budget and seed.
+        utility: The objective of every candidate, higher is better, (N,). Nothing else is known here.
+        strategy: A new instance.
+    """
+    history: list[Trial] = []
+    phases: list[str] = []
+    for _ in range(problem.limit):
+        proposal = strategy.ask(problem, history)
+        history.append(Trial(proposal.row, float(utility[proposal.row])))
+        phases.append(proposal.phase)
+    summary = strategy.summarise(problem, history)
+    learned = summary.combined
+    told: dict[str, Any] = {}
+    if learned is not None:
+        scores = np.asarray(learned, dtype=np.float64)
+        told = {
+            "precision": precision_at(scores, utility, problem.limit),
+            "ndcg": ndcg_at(scores, utility, problem.limit),
+            "spearman": spearman(scores, utility),
+        }
+    weights = None if summary.weights is None else dict(zip(problem.metrics, map(float, summary.weights), strict=True))
+    return Run(tuple(trial.row for trial in history), tuple(phases), summary.n_explored, weights, **told)
+
+
+def run_experiment(
+    tasks: Sequence[Task],
+    contenders: Sequence[Contender | str],
+    *,
+    budget: int = 20,
+    seeds: int | Sequence[int] = 10,
+    half_pools: bool = False,
+    baselines: bool = True,
+    folder: str | os.PathLike[str] | None = None,
+    n_jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Results:
+    """Run every contender on every task with every seed.
+
+    Each run depends on its own settings only, with one thread, so that results are the same for any `n_jobs` and in any
+    order. A metric alone, for each metric of the task, and random search are always run beside the contenders.
+
+    Args:
+        tasks: With different names.
+        contenders: Strategies, or their names.
+        budget: Queries a run; a task's own budget wins.
+        seeds: How many, counted from 0, or which.
+        half_pools: Each seed draws a random half of the table, the same for all contenders, so that strategies which
+            draw nothing at random show a spread too.
+        baselines: Whether to add each metric alone and random search.
+        folder: Where to keep finished runs; the same experiment, stopped at any moment, goes on from there. A run is
+            made again when the table, its settings, or the code of strategies has changed.
+        n_jobs: Processes; -1 is one a core. joblib's backends for clusters work too.
+        progress: Called with how many runs are done, and how many there are.
+
+    Returns:
+        All runs, by task, contender and seed.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+        ConfigError: Names that repeat, a metric that a task does not have, or a budget or seeds below 1.
+        StudyError: A worker died in a run.
+    """
+    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    plans = [Contender(entry) if isinstance(entry, str) else entry for entry in contenders]
+    _check(tasks, plans, budget, seeds)
+    every = {task.name: [*plans, *(_baselines(task, plans) if baselines else ())] for task in tasks}
+    for task in tasks:
+        for contender in every[task.name]:
+            task.metric_columns(contender.metrics_on(task))
+    runner = _Runner(tasks, every, budget, half_pools, None if folder is None else Path(folder) / "runs", _imports())
+    units = [
+        (place, number, seed)
+        for place, task in enumerate(tasks)
+        for number in range(len(every[task.name]))
+        for seed in seeds
+    ]
+    runs: dict[tuple[int, int, int], Run] = {unit: run for unit in units if (run := runner.kept(unit)) is not None}
+    left = [unit for unit in units if unit not in runs]
+    if progress is not None:
+        progress(len(runs), len(units))
+    for found in spread(runner, left, n_jobs=n_jobs, chunk=1, dead=runner.died):
+        runs.update(found)
+        if progress is not None:
+            progress(len(runs), len(units))
+    frames = [
+        rows_of(tasks[place], every[tasks[place].name][number], seed, runs[place, number, seed], half=half_pools)
+        for place, number, seed in units
+    ]
+    return Results(
+        pd.concat(frames, ignore_index=True),
+        {
+            "tasks": [_about(task, budget) for task in tasks],
+            "strategies": [asdict(plan) | {"settings": dict(plan.settings)} for plan in plans],
+            "budget": budget,
+            "seeds": seeds,
+            "half_pools": half_pools,
+        },
+    )
+
+
+class _Runner:
+    """Does runs, in this process or another."""
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        contenders: Mapping[str, Sequence[Contender]],
+        budget: int,
+        half: bool,
+        folder: Path | None,
+        paths: list[str],
+    ) -> None:
+        self.tasks, self.contenders, self.budget, self.half, self.folder = list(tasks), contenders, budget, half, folder
+        self.paths = paths
+        self.files: dict[tuple[int, int, int], Path] = {}
+
+    def __call__(self, units: list[tuple[int, int, int]]) -> dict[tuple[int, int, int], Run]:
+        """Do some runs, each kept as soon as it is over."""
+        sys.path.extend(path for path in self.paths if path not in sys.path)  # where the user's own strategies are
+        return {unit: self._do(unit) for unit in units}
+
+    def _do(self, unit: tuple[int, int, int]) -> Run:
+        task, contender, seed = self.tasks[unit[0]], self._contender(unit), unit[2]
+        pool = task.pool(seed, half=self.half)
+        metrics = contender.metrics_on(task)
+        codes = None if task.codes is None else task.codes[pool]
+        scores = task.scores[pool][:, task.metric_columns(metrics)]
+        problem = Problem(scores, metrics, task.budget or self.budget, seed, codes=codes)
+        try:
+            with _one_thread():
+                run = search(problem, task.utility[pool], contender.make())
+        except NasError as error:
+            raise StudyError(f"{contender.label} on {task.name} with seed {seed} failed. {error}") from error
+        if self.folder is not None:
+            write_text(self._file(unit), json.dumps(asdict(run)))
+        return run
+
+    def died(self, unit: tuple[int, int, int]) -> Run:
+        """A run that takes its worker with it."""
+        raise StudyError(
+            f"{self._contender(unit).label} on {self.tasks[unit[0]].name} with seed {unit[2]} killed its worker, "
+            "most likely for want of memory. Finished runs are kept; use fewer jobs."
+        )
+
+    def kept(self, unit: tuple[int, int, int]) -> Run | None:
+        """The run, if it was finished before; a damaged file counts as none."""
+        if self.folder is None or not self._file(unit).is_file():
+            return None
+        try:
+            kept = json.loads(self._file(unit).read_text(encoding="utf-8"))
+            return Run(**{**kept, "rows": tuple(kept["rows"]), "phases": tuple(kept["phases"])})
+        except (ValueError, TypeError, KeyError, OSError):
+            return None
+
+    def _contender(self, unit: tuple[int, int, int]) -> Contender:
+        return self.contenders[self.tasks[unit[0]].name][unit[1]]
+
+    def _file(self, unit: tuple[int, int, int]) -> Path:
+        """Where the run is kept: named by a hash of all that it depends on."""
+        if unit not in self.files:
+            task, contender = self.tasks[unit[0]], self._contender(unit)
+            metrics = contender.metrics_on(task)
+            key = hashlib.blake2b(task.fingerprint.encode(), digest_size=16)
+            key.update(task.scores[:, task.metric_columns(metrics)].tobytes())
+            said = [contender.strategy, dict(contender.settings), metrics, unit[2], task.budget or self.budget]
+            key.update(json.dumps([*said, self.half, _code_of(contender)], sort_keys=True).encode())
+            assert self.folder is not None
+            self.files[unit] = self.folder / f"{key.hexdigest()}.json"
+        return self.files[unit]
+
+
+_SOURCES: dict[str, str] = {}
+
+
+def _code_of(contender: Contender) -> str:
+    """A hash of the code that a strategy is made of: this package's strategies, and the user's file."""
+    package = Path(inspect.getfile(make_strategy)).parent
+    found = inspect.getsourcefile(type(contender.make()))
+    files = {*package.glob("*.py"), *([Path(found)] if found else [])}
+    key = found or ""
+    if key not in _SOURCES:
+        digest = hashlib.blake2b(digest_size=16)
+        for file in sorted(files):
+            digest.update(file.read_bytes())
+        _SOURCES[key] = digest.hexdigest()
+    return _SOURCES[key]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Numbers do not depend on how many threads add them up."""
+    import torch
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _baselines(task: Task, plans: Sequence[Contender]) -> list[Contender]:
+    """Each metric of the task alone, and random search unless it contends."""
+    shown = task.default_metrics or task.metrics
+    alone = [Contender("single_metric", f"{name} alone", {"metric": name}, (name,), "single") for name in shown]
+    chance = [] if any(plan.strategy == "random" for plan in plans) else [Contender("random", kind="baseline")]
+    taken = {plan.label for plan in plans}
+    return [contender for contender in (*alone, *chance) if contender.label not in taken]
+
+
+def _check(tasks: Sequence[Task], plans: Sequence[Contender], budget: int, seeds: Sequence[int]) -> None:
+    if not tasks or not plans:
+        raise ConfigError(f"There must be at least one task and one strategy; got {len(tasks)} and {len(plans)}.")
+    if budget < 1 or not seeds:
+        raise ConfigError(f"`budget` and `seeds` must be at least 1; got {budget} and {len(seeds)}.")
+    for what, names in (("task", [task.name for task in tasks]), ("strategy", [plan.label for plan in plans])):
+        repeated = next((name for place, name in enumerate(names) if name in names[:place]), None)
+        if repeated is not None:
+            raise ConfigError(f"Each {what} must have a name of its own; {repeated!r} occurs twice. Give it a label.")
+    if len(set(seeds)) != len(seeds):
+        raise ConfigError("Each seed must be named once.")
+    for plan in plans:
+        plan.make()  # an unknown name or setting is told now, not after an hour
+
+
+def _about(task: Task, budget: int) -> dict[str, Any]:
+    return {
+        "name": task.name,
+        "candidates": len(task),
+        "left_out": task.left_out,
+        "objective": task.objective_name,
+        "higher_is_better": task.higher_is_better,
+        "final": task.final_name,
+        "final_higher_is_better": task.final_higher_is_better,
+        "cost": task.cost_name,
+        "budget": task.budget or budget,
+        "metrics": list(task.metrics),
+        "fingerprint": task.fingerprint,
+    }
+
+
+def _imports() -> list[str]:
+    """Folders of this process's own, where workers look for the user's modules too."""
+    return [str(Path.cwd()), *(path for path in sys.path if path and Path(path).is_dir())]

@@ -1,0 +1,214 @@
+"""Whether differences between strategies are more than chance: paired by seed, and over tasks.
+
+Source: Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7, 2006, for ranks over tasks,
+the critical difference and Holm's correction against a reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from robonas.errors import ConfigError
+from robonas.experiments.summary import means
+from robonas.randomness import numpy_generator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from robonas.experiments.results import Results
+
+LOWER_IS_BETTER = ("rank", "regret", "final_rank")
+"""Measures that strategies are compared by."""
+_RESAMPLES = 2000
+_EXACT = 12
+"""Up to so many seeds every assignment of signs is counted."""
+
+
+def compare(
+    results: Results, reference: str, *, measure: str = "rank", queries: int | None = None, confidence: float = 0.95
+) -> pd.DataFrame:
+    """The reference against each other strategy on each task, seed by seed.
+
+    ``advantage`` is the mean over seeds of the other's measure minus the reference's: above 0 the reference is better.
+    ``low`` and ``high`` bound it by the percentile bootstrap over seeds; ``wins``, ``ties`` and ``losses`` count seeds;
+    ``p`` is of Wilcoxon's signed-rank test, two-sided, zeros by Pratt's rule, and ``p_holm`` corrects it for the
+    number of others on the task. None where undefined: fewer than two seeds, or no difference in any.
+
+    Args:
+        results: The runs.
+        reference: Label of a strategy.
+        measure: ``rank``, ``regret`` or ``final_rank``.
+        queries: After how many; None for the end.
+        confidence: Of the interval.
+
+    Raises:
+        ConfigError: No such strategy or measure, or a confidence outside (0, 1).
+    """
+    _check(results, reference, measure)
+    if not 0 < confidence < 1:
+        raise ConfigError(f"`confidence` must be between 0 and 1; got {confidence}.")
+    state = results.at(queries or int(results.frame["query"].max()))
+    rows: list[dict[str, Any]] = []
+    for task in results.tasks:
+        runs = state[state["task"] == task].pivot_table(index="seed", columns="strategy", values=measure)
+        others = [name for name in results.strategies if name in runs.columns and name != reference]
+        found = [
+            _pair(task, name, (runs[name] - runs[reference]).dropna().to_numpy(np.float64), confidence)
+            for name in others
+            if reference in runs.columns
+        ]
+        for row, corrected in zip(found, holm([row["p"] for row in found]), strict=True):
+            rows.append({**row, "p_holm": corrected})
+    names = ("task", "other", "seeds", "advantage", "low", "high", "wins", "ties", "losses", "p", "p_holm")
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in names})
+
+
+def _pair(task: str, other: str, gaps: NDArray[np.float64], confidence: float) -> dict[str, Any]:
+    low = high = p = None
+    if len(gaps) > 1:
+        interval = stats.bootstrap(
+            (gaps,),
+            np.mean,
+            n_resamples=_RESAMPLES,
+            confidence_level=confidence,
+            method="percentile",
+            random_state=numpy_generator("bootstrap", task, other, len(gaps)),
+        ).confidence_interval
+        low, high = float(interval.low), float(interval.high)
+        if np.any(gaps != 0):
+            few = len(gaps) <= _EXACT
+            method = stats.PermutationMethod(n_resamples=2**_EXACT) if few else "asymptotic"
+            p = float(stats.wilcoxon(gaps, zero_method="pratt", method=method).pvalue)
+    return {
+        "task": task,
+        "other": other,
+        "seeds": len(gaps),
+        "advantage": float(gaps.mean()) if len(gaps) else None,
+        "low": low,
+        "high": high,
+        "wins": int((gaps > 0).sum()),
+        "ties": int((gaps == 0).sum()),
+        "losses": int((gaps < 0).sum()),
+        "p": p,
+    }
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's step-down correction; None stays None and counts for nothing."""
+    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    corrected: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for number, (p, place) in enumerate(known):
+        largest = max(largest, min(1.0, p * (len(known) - number)))
+        corrected[place] = largest
+    return corrected
+
+
+@dataclass(frozen=True, eq=False)
+class CriticalDifference:
+    """Strategies compared over tasks."""
+
+    average_ranks: pd.Series[float]
+    """Of each strategy, among the strategies, over tasks; the best first, 1 would be best on all."""
+    n_tasks: int
+    """Tasks that count."""
+    friedman_p: float | None
+    """Of Friedman's test that all are equal; None for fewer than three strategies or two tasks, or all ties."""
+    difference: float
+    """Nemenyi's critical difference of average ranks."""
+    pairs: pd.DataFrame
+    """Two-sided p of Nemenyi's test, strategies × strategies."""
+    groups: tuple[tuple[str, ...], ...]
+    """Largest sets of strategies whose average ranks lie within the critical difference; what the bars join."""
+    against: pd.DataFrame | None
+    """With a reference: ``strategy``, ``z``, ``p`` and ``p_holm``."""
+
+
+def critical_difference(
+    results: Results,
+    *,
+    measure: str = "rank",
+    queries: int | None = None,
+    alpha: float = 0.05,
+    reference: str | None = None,
+    strategies: Sequence[str] | None = None,
+) -> CriticalDifference:
+    """Average ranks over tasks with Friedman's test and Nemenyi's critical difference.
+
+    With k strategies and N tasks CD = q_α √(k(k + 1) / 6N), q_α the studentized range's quantile divided by √2.
+    Few tasks prove little: with ten strategies and seven tasks, average ranks must differ by more than five.
+
+    Args:
+        results: The runs.
+        measure: ``rank``, ``regret`` or ``final_rank``, its mean over seeds.
+        queries: After how many; None for the end.
+        alpha: Level of the tests.
+        reference: A strategy to compare all others with, by Holm's correction.
+        strategies: Which; None for all but metrics alone.
+
+    Raises:
+        ConfigError: No such strategy or measure, fewer than two strategies that ran on all tasks, or a level outside
+            (0, 1).
+    """
+    chosen = (
+        [name for name in results.strategies if results.kind(name) != "single"] if strategies is None else strategies
+    )
+    for name in (*chosen, *([reference] if reference else [])):
+        _check(results, name, measure)
+    if not 0 < alpha < 1:
+        raise ConfigError(f"`alpha` must be between 0 and 1; got {alpha}.")
+    table = means(results, measure, queries or int(results.frame["query"].max()))
+    table = table[table.index.isin(chosen)]
+    k, n = table.shape
+    if k < 2:
+        raise ConfigError(f"At least two strategies must have run on all tasks; {k} have.")
+    ranks = (
+        pd.DataFrame(stats.rankdata(table.to_numpy(), axis=0), index=table.index)
+        .mean(axis=1)
+        .sort_values(kind="stable")
+    )
+    error = float(np.sqrt(k * (k + 1) / (6 * n)))
+    gaps = np.abs(ranks.to_numpy()[:, None] - ranks.to_numpy()[None, :]) / error
+    p_pairs = stats.studentized_range.sf(gaps * np.sqrt(2), k, np.inf).clip(0, 1)
+    np.fill_diagonal(p_pairs, 1.0)
+    pairs = pd.DataFrame(p_pairs, index=ranks.index, columns=ranks.index)
+    difference = float(stats.studentized_range.ppf(1 - alpha, k, np.inf) / np.sqrt(2)) * error
+    friedman = None
+    if k >= 3 and n >= 2 and (table != table.iloc[0]).any(axis=None):
+        friedman = float(stats.friedmanchisquare(*table.to_numpy()).pvalue)
+    against = None
+    if reference is not None and reference in ranks.index:
+        others = [name for name in ranks.index if name != reference]
+        z = (ranks[others] - ranks[reference]) / error
+        p = [float(value) for value in 2 * stats.norm.sf(np.abs(z))]
+        against = pd.DataFrame({"strategy": others, "z": z.to_numpy(), "p": p, "p_holm": holm(p)})
+    return CriticalDifference(ranks, n, friedman, difference, pairs, _groups(ranks, difference), against)
+
+
+def _groups(ranks: pd.Series[float], difference: float) -> tuple[tuple[str, ...], ...]:
+    names, values = [str(name) for name in ranks.index], ranks.to_numpy()
+    spans = [
+        (first, int(np.searchsorted(values, values[first] + difference, side="right"))) for first in range(len(values))
+    ]
+    kept = [
+        (first, last)
+        for place, (first, last) in enumerate(spans)
+        if last - first > 1 and (place == 0 or last > spans[place - 1][1])
+    ]
+    return tuple(tuple(names[first:last]) for first, last in kept)
+
+
+def _check(results: Results, strategy: str, measure: str) -> None:
+    if measure not in LOWER_IS_BETTER:
+        raise ConfigError(f"Strategies are compared by one of {', '.join(LOWER_IS_BETTER)}; got {measure!r}.")
+    if strategy not in results.strategies:
+        raise ConfigError(
+            f"There is no strategy {strategy!r} in the results; they have {', '.join(results.strategies)}."
+        )

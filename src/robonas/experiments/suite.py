@@ -1,0 +1,143 @@
+"""Suites: an experiment written down in TOML.
+
+::
+
+    budget = 20
+    seeds = 10
+    half_pools = true
+
+    [[task]]
+    table = "nb201-cifar10.parquet"        # beside the suite, in any known format
+    objective = "val_acc_cifar10_12ep"
+    final = "test_acc"
+    cost = "train_seconds_12ep"
+    metrics = ["synflow", "jacov"]         # for strategies that name none; left out: all
+
+    [[strategy]]
+    name = "robot"
+
+    [[strategy]]
+    name = "auto"
+    metrics = "all"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robonas.errors import ConfigError
+from robonas.experiments.runs import ALL, Contender
+from robonas.experiments.tasks import Task
+from robonas.tables import read_table
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+_TOP: Mapping[str, type | tuple[type, ...]] = {
+    "name": str,
+    "budget": int,
+    "seeds": (int, list),
+    "half_pools": bool,
+    "baselines": bool,
+    "task": list,
+    "strategy": list,
+}
+_TASK: Mapping[str, type | tuple[type, ...]] = {
+    "table": str,
+    "objective": str,
+    "final": str,
+    "cost": str,
+    "metrics": list,
+    "name": str,
+    "budget": int,
+    "format": str,
+    "task": str,
+    "higher_is_better": bool,
+    "allow_test": bool,
+}
+_STRATEGY: Mapping[str, type | tuple[type, ...]] = {
+    "name": str,
+    "label": str,
+    "settings": dict,
+    "metrics": (list, str),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Suite:
+    """What `run_experiment` needs."""
+
+    name: str
+    """Of the suite; else of its file."""
+    tasks: tuple[Task, ...]
+    """On their tables."""
+    contenders: tuple[Contender, ...]
+    """Strategies."""
+    settings: Mapping[str, Any]
+    """``budget``, ``seeds``, ``half_pools`` and ``baselines``, as far as they are given."""
+
+
+def load_suite(path: str | os.PathLike[str]) -> Suite:
+    """Read a suite and its tables, which are found relative to it.
+
+    Raises:
+        ConfigError: The file cannot be read, or has an unknown or missing setting, or one of another type.
+        TableError: A table cannot be read, or lacks a column.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"Cannot read suite '{path}': {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Suite '{path}' is not TOML: {error}.") from error
+    _check(content, _TOP, ("task", "strategy"), f"Suite '{path}'")
+    tasks = []
+    for number, entry in enumerate(content["task"], start=1):
+        where = f"Task {number} of suite '{path}'"
+        _check(entry, _TASK, ("table", "objective"), where)
+        rest = dict(entry)
+        table = read_table(
+            path.parent / rest.pop("table"), format=rest.pop("format", None), task=rest.pop("task", None)
+        )
+        tasks.append(Task.from_table(table, **rest))
+    contenders = []
+    for number, entry in enumerate(content["strategy"], start=1):
+        where = f"Strategy {number} of suite '{path}'"
+        _check(entry, _STRATEGY, ("name",), where)
+        metrics = entry.get("metrics")
+        if isinstance(metrics, str) and metrics != ALL:
+            raise ConfigError(f"{where} must have a list of metrics, or 'all'; got {metrics!r}.")
+        contenders.append(
+            Contender(
+                entry["name"],
+                entry.get("label", ""),
+                entry.get("settings", {}),
+                tuple(metrics) if isinstance(metrics, list) else metrics,
+            )
+        )
+    settings: dict[str, Any] = {
+        key: content[key] for key in ("budget", "seeds", "half_pools", "baselines") if key in content
+    }
+    return Suite(content.get("name", path.stem), tuple(tasks), tuple(contenders), settings)
+
+
+def _check(entry: object, known: Mapping[str, type | tuple[type, ...]], needed: tuple[str, ...], where: str) -> None:
+    """Raise unless these are settings of the right names and types."""
+    if not isinstance(entry, dict):
+        raise ConfigError(f"{where} must be a table of settings; got {entry!r}.")
+    for key, value in entry.items():
+        if key not in known:
+            raise ConfigError(f"{where} has an unknown setting {key!r}. Known: {', '.join(sorted(known))}.")
+        kinds = known[key]
+        wrong_bool = isinstance(value, bool) and kinds is not bool
+        if wrong_bool or not isinstance(value, kinds):
+            names = " or ".join(kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
+            raise ConfigError(f"{where} must have {key} of type {names}; got {value!r}.")
+    for key in needed:
+        if not entry.get(key):
+            raise ConfigError(f"{where} must have {key!r}; it has {', '.join(entry) or 'nothing'}.")

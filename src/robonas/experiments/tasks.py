@@ -1,0 +1,185 @@
+"""A task: a table's metrics, its objective, and what judges a search after it is over."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from robonas.errors import ConfigError
+from robonas.experiments.codes import codes_of_texts
+from robonas.randomness import numpy_generator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from robonas.tables import BenchmarkTable
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Candidates with recorded scores and answers. All of them have an objective.
+
+    Raises:
+        ConfigError: Arrays of other lengths, no candidate, or an objective that is not finite.
+    """
+
+    name: str
+    """Of the task."""
+    architectures: tuple[str, ...]
+    """Texts of the N candidates."""
+    scores: NDArray[np.float64]
+    """Raw metric values, (N, M); NaN where undefined."""
+    metrics: tuple[str, ...]
+    """Names of the columns of `scores`."""
+    objective: NDArray[np.float64]
+    """What a query answers, (N,), in its own direction."""
+    objective_name: str = "objective"
+    """Its column."""
+    higher_is_better: bool = True
+    """Direction of the objective."""
+    final: NDArray[np.float64] | None = None
+    """What judges the winner, (N,), NaN where unknown; never seen by a search."""
+    final_name: str | None = None
+    """Its column."""
+    final_higher_is_better: bool = True
+    """Direction of the final measure."""
+    cost: NDArray[np.float64] | None = None
+    """Recorded seconds of a query, (N,)."""
+    cost_name: str | None = None
+    """Its column."""
+    budget: int | None = None
+    """Queries of a search on this task; None leaves it to the experiment."""
+    default_metrics: tuple[str, ...] = ()
+    """Metrics for contenders that name none; empty for all."""
+    left_out: int = field(default=0)
+    """Rows of the table that have no objective, which no search can evaluate."""
+
+    def __post_init__(self) -> None:
+        n = len(self.architectures)
+        if n == 0:
+            raise ConfigError(f"Task {self.name!r} must have at least one candidate with an objective; it has none.")
+        if self.scores.shape != (n, len(self.metrics)):
+            raise ConfigError(
+                f"Scores of task {self.name!r} must be ({n}, {len(self.metrics)}); got {self.scores.shape}."
+            )
+        for what, values in (("objective", self.objective), ("final", self.final), ("cost", self.cost)):
+            if values is not None and values.shape != (n,):
+                raise ConfigError(f"`{what}` of task {self.name!r} must be ({n},); got {values.shape}.")
+        if not np.isfinite(self.objective).all():
+            raise ConfigError(f"The objective of task {self.name!r} must be finite for every candidate.")
+        for name in self.default_metrics:
+            self.metric_columns([name])
+
+    def __len__(self) -> int:
+        return len(self.architectures)
+
+    @classmethod
+    def from_table(
+        cls,
+        table: BenchmarkTable,
+        *,
+        objective: str,
+        final: str | None = None,
+        metrics: Sequence[str] | None = None,
+        cost: str | None = None,
+        higher_is_better: bool | None = None,
+        name: str | None = None,
+        budget: int | None = None,
+        allow_test: bool = False,
+    ) -> Self:
+        """A task on a table. Rows without an objective are left out, and counted.
+
+        Args:
+            table: The table.
+            objective: The column that a query answers with.
+            final: The column that judges the winner.
+            metrics: Metric columns for contenders that name none; None for all metrics that have a value.
+            cost: The column of a query's recorded seconds.
+            higher_is_better: Direction of the objective; None as the column says.
+            name: Of the task; None for the table's source.
+            budget: Queries of a search; None leaves it to the experiment.
+            allow_test: Whether the objective may be a test or final measure.
+
+        Raises:
+            TableError: A column that does not exist or is undefined throughout.
+            ConfigError: The objective is a final measure, or serves as a metric or cost as well.
+        """
+        column = table.column(objective)
+        if column.role == "final" and not allow_test:
+            known = ", ".join(table.names("objective")) or "none"
+            raise ConfigError(
+                f"Objective {objective!r} is a test or final measure; a search that looks at it is not judged by it "
+                f"any more. Take a validation measure ({known}), or allow it by allow_test (--allow-test)."
+            )
+        named = tuple(dict.fromkeys(metrics)) if metrics else ()
+        if metrics is not None and len(named) != len(metrics):
+            raise ConfigError(f"Each metric must be named once; got {', '.join(metrics)}.")
+        every = (*named, *(known for known in table.metrics if known not in named and known != objective))
+        if objective in named:
+            raise ConfigError(f"Column {objective!r} is the objective, so it cannot be a metric as well.")
+        if final is not None and final in every:
+            raise ConfigError(f"Column {final!r} is the final measure, so it cannot be a metric as well.")
+        scores = table.scores(every) if every else np.empty((len(table), 0))
+        values = table.values(objective)
+        has = np.isfinite(values)
+        last = None if final is None else table.values(final)[has]
+        return cls(
+            name or str(table.provenance.get("source", "table")).rsplit(".", 1)[0],
+            tuple(np.array(table.architectures, dtype=object)[has]),
+            scores[has],
+            every,
+            values[has],
+            objective,
+            column.higher_is_better if higher_is_better is None else higher_is_better,
+            last,
+            final,
+            True if final is None else table.column(final).higher_is_better,
+            None if cost is None else table.values(cost)[has],
+            cost,
+            budget,
+            named,
+            int((~has).sum()),
+        )
+
+    @property
+    def utility(self) -> NDArray[np.float64]:
+        """The objective with higher is better, (N,)."""
+        return self.objective if self.higher_is_better else -self.objective
+
+    @cached_property
+    def codes(self) -> NDArray[np.int64] | None:
+        """Option indices read from the texts; None where they cannot be read."""
+        return codes_of_texts(self.architectures)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short hash of all that a search is given."""
+        digest = hashlib.blake2b("\n".join(self.architectures).encode(), digest_size=16)
+        digest.update(self.utility.tobytes())
+        return digest.hexdigest()
+
+    def metric_columns(self, names: Sequence[str]) -> list[int]:
+        """Columns of these metrics.
+
+        Raises:
+            ConfigError: A metric that the task does not have.
+        """
+        for name in names:
+            if name not in self.metrics:
+                raise ConfigError(
+                    f"Task {self.name!r} has no metric {name!r}; it has {', '.join(self.metrics) or 'none'}."
+                )
+        return [self.metrics.index(name) for name in names]
+
+    def pool(self, seed: int, *, half: bool) -> NDArray[np.int64]:
+        """Rows that a search with this seed chooses from: all, or a random half that is the same for all strategies."""
+        if not half:
+            return np.arange(len(self))
+        drawn = numpy_generator("half pool", seed, len(self)).permutation(len(self))[: max(1, len(self) // 2)]
+        return np.sort(drawn)
