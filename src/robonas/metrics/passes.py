@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from robonas.metrics.record import Saliency
 
 T = TypeVar("T")
+WORTHWHILE = 8
+"""Samples from which on the layout matters more than finding out which one the network takes."""
 NO_RECTIFIER = "the network calls no rectifier (ReLU, GELU, SiLU, …)"
 
 
@@ -203,6 +205,7 @@ class Passes:
         tensors: Mapping[str, Tensor] | None = None,
         recorder: Recorder | None = None,
         training: bool = True,
+        as_given: bool = False,
         purpose: str,
     ) -> Any:
         """What the network returns for other inputs, or with other tensors for its own; it stays as it is.
@@ -212,14 +215,33 @@ class Passes:
             tensors: Stand for the parameters and buffers of these names.
             recorder: Watches the pass.
             training: The mode of all modules.
+            as_given: Whether the inputs keep their memory layout; else images go in channels last, which is faster.
             purpose: Names the pass; with `seed`, the seed of dropout.
         """
         if Need.OWN_PASSES not in self.needs:
             raise MetricError("reads its own pass, which it does not declare: add Need.OWN_PASSES to its `needs`")
+        # A network may write to its input, so it gets its own.
+        layout = torch.preserve_format if as_given or len(inputs) < WORTHWHILE or inputs.ndim != 4 else self._layout
         if not inputs.requires_grad:
-            inputs = inputs.clone()  # a network may write to its input
+            inputs = inputs.clone(memory_format=layout)
+        elif layout is not torch.preserve_format:
+            inputs = inputs.contiguous(memory_format=layout)
         with nullcontext() if training else scoring_mode(self.network, training=False):
             return call(self.network, inputs, recorder=recorder, tensors=tensors, seed=("own pass", purpose, self.seed))
+
+    @functools.cached_property
+    def _layout(self) -> torch.memory_format:
+        """The fastest layout of images that the network takes: some `view` their maps, which channels last forbids."""
+        inputs = self._placed()[:2]
+        if inputs.ndim != 4 or inputs.device.type != "cpu":
+            return torch.preserve_format
+        try:
+            with torch.no_grad():
+                probe = inputs.contiguous(memory_format=torch.channels_last)
+                call(self.network, probe, recorder=self.recorder(), seed=("layout", self.seed))
+        except Exception:  # noqa: BLE001  (whatever it is, the pass itself will tell)
+            return torch.preserve_format
+        return torch.channels_last
 
     def copy(self) -> nn.Module:
         """A private copy of the network, in training mode and as it was at the start, to do with as one likes.
@@ -273,6 +295,7 @@ class Passes:
 
     def noise(self, purpose: str, *, n: int | None = None) -> Tensor:
         """Standard normal inputs of the batch's shape, where the network computes; `purpose` and the seed draw them."""
+        self._find_layout()
         device, dtype = place_of(self.network, self.batch.inputs)
         generator = torch_generator("noise", purpose, self.seed)
         shape = (len(self.batch) if n is None else n, *self.batch.input_shape)
@@ -280,6 +303,15 @@ class Passes:
 
     def inputs(self) -> Tensor:
         """The batch's inputs, where the network computes."""
+        self._find_layout()
+        return self._placed()
+
+    def _find_layout(self) -> None:
+        """Before the metric hangs hooks on modules, which must not see the probe."""
+        if Need.OWN_PASSES in self.needs and len(self.batch) >= WORTHWHILE:
+            _ = self._layout
+
+    def _placed(self) -> Tensor:
         device, dtype = place_of(self.network, self.batch.inputs)
         return self.batch.inputs.detach().to(device, dtype)
 
