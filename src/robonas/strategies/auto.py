@@ -32,10 +32,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-BELIEFS = (Belief("min_max", slope=0.7, linear=0.5, smooth=0.5, length=2.5, structure=0.0, decay=3.0, noise=0.03),)
+BELIEFS = (
+    Belief("min_max", slope=1.0, linear=0.5, smooth=0.5, length=2.5, structure=0.0, decay=2.0, noise=0.03),
+    Belief("root", slope=0.4, linear=1.0, smooth=1.0, length=4.0, structure=0.1, decay=2.0, noise=0.1),
+    Belief("inverse_root", slope=0.4, linear=1.0, smooth=1.0, length=4.0, structure=0.1, decay=2.0, noise=0.1),
+)
 """The processes whose rankings are fused; the first one's linear weights are reported."""
 RANK_OFFSET = 10.0
-"""In the fusion, the sum of log(rank + offset): how much more a first place is worth than a second."""
+"""In the fusion, the sum of log(rank + offset): the larger, the less a first place is worth above a second."""
 WHOLE_POOL = 40_000
 """Pools up to this size are modelled as a whole; of larger ones, the candidates that the linear weights like best."""
 SHORTLIST = 8_000
@@ -43,13 +47,17 @@ SHORTLIST = 8_000
 
 
 class Auto(Strategy):
-    """Ask for the candidate that a Gaussian process over candidates expects most of.
+    """Ask for the candidate that three Gaussian processes over candidates agree to expect most of.
+
+    The processes differ in how metrics are put on one scale; each ranks the candidates, and the smallest product of
+    (rank + 10) is asked for. The first query is the best by the metrics alone, the second a middling candidate: without
+    the contrast, metrics that point downwards could not be told from metrics that point upwards.
 
     Rules:
         - Scores are scaled by the range of their metric, directions respected, then standardised. An
           undefined score takes the lowest value; a candidate without any comes after all others. A metric
           without two different values does not count.
-        - The process knows the answers by their ranks, as normal scores; so a diverged training is a last
+        - The processes know the answers by their ranks, as normal scores; so a diverged training is a last
           place and no outlier, and any monotone change of the objective changes nothing. A failure shares the
           last place. A pending query counts as a middling answer, which keeps the next one away from it.
         - Of candidates that are expected to be equal, the first in the pool is taken. There is no draw: the
@@ -85,6 +93,10 @@ class Auto(Strategy):
         """The free candidate with the best fused rank."""
         pool = self._prepared(problem)
         view = pool.learn(history)
+        if len(history) == 1:
+            row = pool.middling(history[0].row)
+            reason = "A middling candidate, to learn whether metrics point upwards at all."
+            return Proposal(row, "explore", pool.full_weights(view.weights), reason)
         free = free_rows(problem, history)[view.rows]
         if not free.any():
             row = int(np.flatnonzero(free_rows(problem, history))[0])
@@ -177,6 +189,13 @@ class _Pool:
     def _weights(self, number: int, asked: list[int], duals: NDArray[np.float64]) -> NDArray[np.float64]:
         belief = self.beliefs[number]
         return linear_weights(belief, self.features[belief.feature][asked], duals)
+
+    def middling(self, other_than: int) -> int:
+        """The candidate whose prior mean is nearest to the pool's median; the first in the pool of equals."""
+        prior = np.round(self.priors[0], 9)
+        distance = np.abs(prior - np.median(prior)) + np.where(self.unscored, 1e6, 0.0)
+        distance[other_than] = np.inf
+        return int(np.argmin(distance))
 
     def _modelled(self, weights: NDArray[np.float64]) -> NDArray[np.intp]:
         """The rows to look at: all, or those that the linear weights like best, in pool order."""

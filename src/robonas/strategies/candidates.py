@@ -27,7 +27,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from robonas.strategies.scaling import fill_missing, min_max, uniform_ranks
+from robonas.strategies.scaling import fill_missing, min_max
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,12 +65,16 @@ def _by_root(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.sqrt(_by_min_max(scores))
 
 
-def _by_rank(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    return fill_missing(uniform_ranks(scores), 0.0)
+def _by_inverse_root(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1.0 - np.sqrt(1.0 - _by_min_max(scores))
 
 
-FEATURES = {"min_max": _by_min_max, "root": _by_root, "rank": _by_rank}
-"""Ways to put metrics on one scale; an undefined score takes the lowest value."""
+FEATURES = {"min_max": _by_min_max, "root": _by_root, "inverse_root": _by_inverse_root}
+"""Ways to put metrics on one scale; an undefined score takes the lowest value.
+
+With x in [0, 1] after min-max scaling: x; √x, which draws in a tail of large values and spreads the small ones;
+1 − √(1 − x), which does the same at the other end, as if the metric's sign were changed.
+"""
 
 
 def features(scores: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
