@@ -38,7 +38,7 @@ BELIEFS = (
     Belief("inverse_root", slope=0.4, linear=1.0, smooth=1.0, length=4.0, structure=0.1, decay=2.0, noise=0.1),
 )
 """The processes whose rankings are fused; the first one's linear weights are reported."""
-RANK_OFFSET = 10.0
+RANK_OFFSET = 3.0
 """In the fusion, the sum of log(rank + offset): the larger, the less a first place is worth above a second."""
 WHOLE_POOL = 40_000
 """Pools up to this size are modelled as a whole; of larger ones, the candidates that the linear weights like best."""
@@ -50,7 +50,7 @@ class Auto(Strategy):
     """Ask for the candidate that three Gaussian processes over candidates agree to expect most of.
 
     The processes differ in how metrics are put on one scale; each ranks the candidates, and the smallest product of
-    (rank + 10) is asked for. The first query is the best by the metrics alone, the second a middling candidate: without
+    (rank + 3) is asked for. The first query is the best by the metrics alone, the second a middling candidate: without
     the contrast, metrics that point downwards could not be told from metrics that point upwards.
 
     Rules:

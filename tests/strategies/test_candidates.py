@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.gaussian_process.kernels import Matern
+
+from robonas.strategies.candidates import (
+    FEATURES,
+    Belief,
+    covariance,
+    dual_weights,
+    features,
+    linear_weights,
+    prior_mean,
+    targets,
+)
+
+BELIEF = Belief("min_max", slope=0.7, linear=0.5, smooth=2.0, length=1.5, structure=0.3, decay=2.0, noise=0.1)
+
+
+def test_covariance_is_the_sum_that_is_stated() -> None:
+    rng = np.random.default_rng(0)
+    F, codes = rng.normal(size=(6, 4)), rng.integers(3, size=(6, 5))
+    smooth = Matern(length_scale=1.5 * np.sqrt(4), nu=2.5)(F)
+    differing = (codes[:, None] != codes[None]).mean(axis=2)
+    expected = 0.5 * F @ F.T / 4 + 2.0 * smooth + 0.3 * np.exp(-2.0 * differing)
+    np.testing.assert_allclose(covariance(BELIEF, (F, codes), (F, codes)), expected, atol=1e-12)
+    without = expected - 0.3 * np.exp(-2.0 * differing)
+    np.testing.assert_allclose(covariance(BELIEF, (F, None), (F, None)), without, atol=1e-12)
+
+
+def test_linear_weights_are_those_of_bayesian_regression() -> None:
+    """Without its other parts: prior weights slope / sqrt(M) of variance linear / M."""
+    rng = np.random.default_rng(1)
+    F, r = rng.normal(size=(9, 3)), rng.normal(size=9)
+    belief = Belief("min_max", slope=0.7, linear=0.5, smooth=0.0, length=1.0, structure=0.0, decay=1.0, noise=0.1)
+    duals = dual_weights(belief, covariance(belief, (F, None), (F, None)), r - prior_mean(belief, F))
+    precision = F.T @ F / 0.1 + np.eye(3) * 3 / 0.5
+    expected = np.linalg.solve(precision, F.T @ r / 0.1 + 3 / 0.5 * 0.7 / np.sqrt(3))
+    np.testing.assert_allclose(linear_weights(belief, F, duals), expected)
+    mean = prior_mean(belief, F) + covariance(belief, (F, None), (F, None)) @ duals
+    np.testing.assert_allclose(mean, F @ expected)
+
+
+def test_targets_are_normal_scores_of_ranks() -> None:
+    np.testing.assert_allclose(targets([5.0, -1e9, 7.0]), [0.0, -0.967422, 0.967422], atol=1e-6)
+    np.testing.assert_allclose(targets([2.0, 2.0]), [0.0, 0.0])
+    assert targets([]).shape == (0,)
+
+
+@pytest.mark.parametrize("kind", FEATURES)
+def test_features_are_standardised_and_monotone(kind: str) -> None:
+    scores = np.array([[1.0, 5.0], [2.0, 5.0], [4.0, 5.0], [np.nan, np.inf]])
+    F = features(scores, kind)
+    np.testing.assert_allclose(F.mean(axis=0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(F[:, 0].std(), 1.0)
+    assert (np.diff(F[:3, 0]) > 0).all()
+    assert F[3, 0] == F[0, 0], "an undefined score takes the lowest value"
+    np.testing.assert_array_equal(F[:, 1], 0.0)
+
+
+def test_root_and_inverse_root_mirror_each_other() -> None:
+    scores = np.random.default_rng(0).exponential(size=(20, 2))
+    np.testing.assert_allclose(features(-scores, "inverse_root"), -features(scores, "root"), atol=1e-9)
+
+
+def test_no_answers_leave_the_prior() -> None:
+    assert dual_weights(BELIEF, np.zeros((0, 0)), np.zeros(0)).shape == (0,)
+    np.testing.assert_allclose(linear_weights(BELIEF, np.zeros((0, 4)), np.zeros(0)), 0.35)
