@@ -60,7 +60,7 @@ def connected(n: int, seed: int) -> list[int]:
 
 
 def test_size_and_operations_equal_the_published_ones() -> None:
-    indices = connected(60, 1)
+    indices = connected(25, 1)
     found = scores(indices, ["params", "flops"], noise(2))
     published = table("nb201-cifar10").set_index("index").loc[indices]
     np.testing.assert_allclose(found["params"], published["params"], rtol=1e-12)
@@ -68,7 +68,7 @@ def test_size_and_operations_equal_the_published_ones() -> None:
 
 
 def test_data_free_scores_rank_as_published() -> None:
-    indices = connected(60, 2)
+    indices = connected(40, 2)
     for name, correlation in agreement(scores(indices, ["synflow", "l2_norm"], noise(2)), indices).items():
         assert correlation >= FULL[name] - 0.02, name
 
@@ -84,6 +84,6 @@ def test_scores_rank_as_published_on_few_cells() -> None:
 @pytest.mark.slow
 def test_scores_rank_as_published() -> None:
     indices = connected(150, 0)
-    for name, correlation in agreement(scores(indices, list(FULL), noise()), indices).items():
-        print(name, round(correlation, 4))  # noqa: T201  (the figures of a release)
-        assert correlation >= FULL[name], (name, correlation)
+    found = agreement(scores(indices, list(FULL), noise()), indices)
+    print({name: round(correlation, 4) for name, correlation in found.items()})  # noqa: T201  (the figures of a release)
+    assert {name: value for name, value in found.items() if value < FULL[name]} == {}

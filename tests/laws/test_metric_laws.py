@@ -39,8 +39,13 @@ def case(name: str, seed: int) -> tuple[nn.Module, Batch]:
     return space.build_seeded(architecture, seed), batch_of(space.input_shape, space.n_classes)
 
 
+LARGE = {"autoformer", "mobilenetv3"}
+"""Spaces whose smallest networks take seconds; of their kind, tests/metrics/test_any_network.py has smaller ones."""
+every_space = pytest.mark.parametrize(
+    "space", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in sorted(SPACES)]
+)
 REPEATABLE = [name for name, metric in METRICS.items() if not metric.measures_the_machine]
-names = st.lists(st.sampled_from(REPEATABLE), min_size=1, max_size=3, unique=True)
+names = st.lists(st.sampled_from(REPEATABLE), min_size=1, max_size=2, unique=True)
 seeds = st.integers(0, 40)
 few = settings(max_examples=2, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 
@@ -82,7 +87,7 @@ def same(one, other) -> bool:
     return one == other
 
 
-@pytest.mark.parametrize("space", SPACES)
+@every_space
 @few
 @given(seed=seeds)
 def test_finite_or_nan_with_a_reason_and_nothing_is_touched(space: str, seed: int) -> None:
@@ -110,7 +115,7 @@ def test_finite_or_nan_with_a_reason_and_nothing_is_touched(space: str, seed: in
             assert score.reason.startswith(name), name
 
 
-@pytest.mark.parametrize("space", SPACES)
+@every_space
 @few
 @given(seed=seeds, chosen=names, shuffle=st.randoms(use_true_random=False))
 def test_the_same_alone_or_together_in_any_order_twice_and_in_either_mode(
