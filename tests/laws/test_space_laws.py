@@ -11,8 +11,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from robonas.architecture import Architecture
 from robonas.errors import ArchitectureError, ConfigError

@@ -56,8 +56,7 @@ def to_bytes(image: Image, mode: Mode, size: tuple[int, int] | None) -> Tensor:
     Turned upright as its EXIF data say; 16-bit grey is cut to its upper 8; transparency is dropped. With a size: the
     largest part in the middle with the size's aspect ratio, resized bilinearly.
     """
-    from PIL import Image as Images
-    from PIL import ImageOps
+    from PIL import Image as Images, ImageOps
 
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
