@@ -187,6 +187,32 @@ def test_nasbench201_is_streamed(tmp_path) -> None:
     assert peaks[1] < 1.5 * peaks[0]
 
 
+def test_the_memo_of_the_stream(monkeypatch) -> None:
+    from robonas.tables import nasbench201
+
+    monkeypatch.setattr(nasbench201, "_BLOCK", 7)
+    memo, record = nasbench201._Memo(), {}
+    for place in range(10):
+        memo[place] = f"text {place}"
+    memo[10] = record
+    memo[11] = [1]
+    memo[12] = "text 3"
+    memo[13] = len
+    assert [memo[place] for place in (0, 9, 12)] == ["text 0", "text 9", "text 3"]
+    assert memo[11] == [1]
+    memo.forget_since(record)
+    assert (memo[12], memo[13], len(memo)) == ("text 3", len, 14)
+    with pytest.raises(TableError, match="read and forgotten"):
+        memo[11]
+    with pytest.raises(KeyError):
+        memo[14]
+    with pytest.raises(TableError, match="in no order"):
+        memo[99] = "x"
+    for place in range(14, 2**16 + 40):  # more different texts than two bytes can number
+        memo[place] = f"more {place}"
+    assert (memo[9], memo[14], memo[2**16 + 39]) == ("text 9", "more 14", f"more {2**16 + 39}")
+
+
 def test_nasbench201_hostile_or_damaged(tmp_path) -> None:
     import torch
 

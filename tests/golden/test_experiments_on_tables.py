@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from robonas.experiments import Task, metric_quality, run_experiment, summarise
+from robonas.experiments import Task, load_suite, metric_quality, run_experiment, summarise
 from robonas.tables import read_table
 from tests.tables import table, tables_folder
 
@@ -39,3 +41,15 @@ def test_single_metrics_of_the_design_study() -> None:
     assert found.loc["grad_norm", "first_rank"] == 14805
     assert found.loc["jacov", "spearman"] == pytest.approx(0.74, abs=0.005)
     assert found.loc["plain", "spearman"] == pytest.approx(-0.24, abs=0.005)
+
+
+def test_the_suite_of_the_paper_is_read() -> None:
+    suite_file = Path(__file__).resolve().parents[2] / "benchmarks" / "paper.toml"
+    if not (suite_file.parent / "../../shared/data/nb201-cifar10.parquet").is_file():
+        pytest.skip("needs the benchmark tables in shared/data beside the checkout")
+    suite = load_suite(suite_file)
+    assert [(task.name, len(task), task.budget) for task in suite.tasks] == [
+        ("CIFAR-10", 15_625, None),
+        ("ImageNet16-120", 15_625, None),
+        ("micro Scene", 4_096, 100),
+    ]

@@ -38,6 +38,8 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 _SHORT = 200
 """Texts up to this length are kept once each, however often they occur."""
 _N_CELLS = 15_625
+_BLOCK = 2**20
+"""Entries of the memo that are set aside at once."""
 
 
 class NASBench201(TableReader):
@@ -100,20 +102,21 @@ class _Memo:
     """What a pickle may refer back to: texts for ever, types for ever, containers until they are forgotten."""
 
     def __init__(self) -> None:
-        self._codes = array("H")  # for each entry the number of its text, or 0
+        self._codes: list[array[int]] = []  # for each entry the number of its text, or 0; in blocks, never copied
+        self._size = 0
         self._texts: list[str] = [""]
         self._numbers: dict[str, int] = {}
         self._kept: dict[int, object] = {}
         self._passing: dict[int, object] = {}
 
     def __len__(self) -> int:
-        return len(self._codes)
+        return self._size
 
     def __setitem__(self, place: int, value: object) -> None:
-        if place < len(self._codes):  # a type that has learned its byte order
+        if place < self._size:  # a type that has learned its byte order
             (self._kept if place in self._kept else self._passing)[place] = value
             return
-        if place > len(self._codes):
+        if place > self._size:
             raise TableError("The pickle numbers its objects in no order. The file is damaged or hostile.")
         code = 0
         if type(value) is str and len(value) <= _SHORT:
@@ -121,17 +124,20 @@ class _Memo:
             if code == len(self._texts):
                 self._texts.append(value)
                 if code == 2**16:
-                    self._codes = array("I", self._codes)
+                    self._codes = [array("I", block) for block in self._codes]
         elif callable(value) or isinstance(value, np.dtype):
             self._kept[place] = value
         else:
             self._passing[place] = value
-        self._codes.append(code)
+        if self._size % _BLOCK == 0:
+            self._codes.append(array("H" if len(self._texts) <= 2**16 else "I"))
+        self._codes[-1].append(code)
+        self._size += 1
 
     def __getitem__(self, place: int) -> object:
-        if place >= len(self._codes):
+        if place >= self._size:
             raise KeyError(place)
-        code = self._codes[place]
+        code = self._codes[place // _BLOCK][place % _BLOCK]
         if code:
             return self._texts[code]
         if place in self._kept:
