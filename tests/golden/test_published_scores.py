@@ -23,13 +23,14 @@ FULL = {
     "zen": 0.999 - 0.02,
     "grad_norm": 0.967 - 0.02,
     "snip": 0.965 - 0.02,
-    "fisher": 0.904 - 0.02,
     "grasp": 0.774 - 0.02,
     "jacov": 0.868 - 0.02,
     "nwot": 0.955 - 0.02,
     "epe_nas": 0.816 - 0.02,
 }
-"""Spearman correlation with the published column over 150 cells, at least."""
+"""Spearman correlation with the published column over 150 cells, at least, on white noise."""
+SMOOTH = {"fisher": 0.972 - 0.02}
+"""The same on noise as smooth as images are: white noise says little about `fisher` (.84 to .90 from sample to sample)."""
 
 
 def noise(n: int = 64, seed: int = 0) -> Batch:
@@ -37,6 +38,13 @@ def noise(n: int = 64, seed: int = 0) -> Batch:
     return Batch(
         torch.randn(n, 3, 32, 32, generator=generator), torch.randint(0, 10, (n,), generator=generator), n_classes=10
     )
+
+
+def smooth(n: int = 64) -> Batch:
+    """Noise whose neighbouring pixels are alike, as those of real images are."""
+    white = noise(n)
+    inputs = torch.nn.functional.interpolate(white.inputs[:, :, ::4, ::4], size=32, mode="bilinear")
+    return Batch(inputs, white.targets, n_classes=10)
 
 
 def scores(indices: list[int], names: list[str], batch: Batch) -> dict[str, list[float]]:
@@ -75,15 +83,15 @@ def test_data_free_scores_rank_as_published() -> None:
 
 def test_scores_rank_as_published_on_few_cells() -> None:
     """24 cells and 16 samples: the ranks of fewer cells scatter more, so the bounds are looser by a tenth."""
-    names = ["grad_norm", "snip", "fisher", "jacov", "nwot"]
     indices = connected(24, 3)
-    for name, correlation in agreement(scores(indices, names, noise(16)), indices).items():
-        assert correlation >= FULL[name] - 0.1, (name, correlation)
+    found = scores(indices, ["grad_norm", "snip", "jacov", "nwot"], noise(16)) | scores(indices, ["fisher"], smooth(16))
+    for name, correlation in agreement(found, indices).items():
+        assert correlation >= (FULL | SMOOTH)[name] - 0.1, (name, correlation)
 
 
 @pytest.mark.slow
 def test_scores_rank_as_published() -> None:
     indices = connected(150, 0)
-    found = agreement(scores(indices, list(FULL), noise()), indices)
+    found = agreement(scores(indices, list(FULL), noise()) | scores(indices, list(SMOOTH), smooth()), indices)
     print({name: round(correlation, 4) for name, correlation in found.items()})  # noqa: T201  (the figures of a release)
-    assert {name: value for name, value in found.items() if value < FULL[name]} == {}
+    assert {name: value for name, value in found.items() if value < (FULL | SMOOTH)[name]} == {}
