@@ -30,7 +30,7 @@ FULL = {
 }
 """Spearman correlation with the published column over 150 cells, at least, on white noise."""
 SMOOTH = {"fisher": 0.972 - 0.02}
-"""The same on noise as smooth as images are: white noise says little about `fisher` (.84 to .90 from sample to sample)."""
+"""The same on noise as smooth as images are: on white noise `fisher` is at .84 to .90, from sample to sample."""
 
 
 def noise(n: int = 64, seed: int = 0) -> Batch:
