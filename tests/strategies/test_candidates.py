@@ -13,6 +13,7 @@ from robonas.strategies.candidates import (
     linear_weights,
     prior_mean,
     targets,
+    unit_scores,
 )
 
 BELIEF = Belief("min_max", slope=0.7, linear=0.5, smooth=2.0, length=1.5, structure=0.3, decay=2.0, noise=0.1)
@@ -51,7 +52,7 @@ def test_targets_are_normal_scores_of_ranks() -> None:
 @pytest.mark.parametrize("kind", FEATURES)
 def test_features_are_standardised_and_monotone(kind: str) -> None:
     scores = np.array([[1.0, 5.0], [2.0, 5.0], [4.0, 5.0], [np.nan, np.inf]])
-    F = features(scores, kind)
+    F = features(unit_scores(scores), kind)
     np.testing.assert_allclose(F.mean(axis=0), 0.0, atol=1e-12)
     np.testing.assert_allclose(F[:, 0].std(), 1.0)
     assert (np.diff(F[:3, 0]) > 0).all()
@@ -60,8 +61,8 @@ def test_features_are_standardised_and_monotone(kind: str) -> None:
 
 
 def test_root_and_inverse_root_mirror_each_other() -> None:
-    scores = np.random.default_rng(0).exponential(size=(20, 2))
-    np.testing.assert_allclose(features(-scores, "inverse_root"), -features(scores, "root"), atol=1e-9)
+    unit = unit_scores(np.random.default_rng(0).exponential(size=(20, 2)))
+    np.testing.assert_allclose(features(1 - unit, "inverse_root"), -features(unit, "root"), atol=1e-9)
 
 
 def test_no_answers_leave_the_prior() -> None:

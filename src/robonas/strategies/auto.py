@@ -23,6 +23,7 @@ from robonas.strategies.candidates import (
     linear_weights,
     prior_mean,
     targets,
+    unit_scores,
 )
 from robonas.strategies.scaling import is_dead, oriented
 from robonas.strategies.structure import free_rows, known_values
@@ -156,7 +157,8 @@ class _Pool:
         self.columns = [column for column in by_name if not self.dead[column]]
         living = scores[:, self.columns]
         self.beliefs = [replace(belief, slope=optimism * belief.slope) for belief in BELIEFS]
-        self.features = {belief.feature: features(living, belief.feature) for belief in BELIEFS}
+        unit = unit_scores(living)
+        self.features = {belief.feature: features(unit, belief.feature) for belief in BELIEFS}
         self.priors = [prior_mean(belief, self.features[belief.feature]) for belief in self.beliefs]
         self.covariances: list[dict[int, NDArray[np.float64]]] = [{} for _ in BELIEFS]
 

@@ -30,7 +30,7 @@ from scipy.stats import rankdata
 from robonas.strategies.scaling import fill_missing, min_max
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,7 +40,7 @@ class Belief:
     """The settings of one process."""
 
     feature: str
-    """How the metrics are put on one scale; a name in `FEATURES`."""
+    """How the scaled metrics are bent; a name in `FEATURES`."""
     slope: float
     """Of the prior mean."""
     linear: float
@@ -57,30 +57,46 @@ class Belief:
     """Noise variance of a target."""
 
 
-def _by_min_max(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    return fill_missing(min_max(scores), 0.0)
+def _same(unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    return unit
 
 
-def _by_root(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.sqrt(_by_min_max(scores))
+def _root(unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    bent: NDArray[np.float64] = np.sqrt(unit)
+    return bent
 
 
-def _by_inverse_root(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1.0 - np.sqrt(1.0 - _by_min_max(scores))
+def _inverse_root(unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    bent: NDArray[np.float64] = 1.0 - np.sqrt(1.0 - unit)
+    return bent
 
 
-FEATURES = {"min_max": _by_min_max, "root": _by_root, "inverse_root": _by_inverse_root}
-"""Ways to put metrics on one scale; an undefined score takes the lowest value.
+FEATURES: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    "min_max": _same,
+    "root": _root,
+    "inverse_root": _inverse_root,
+}
+"""Ways to bend a min-max scaled metric x.
 
-With x in [0, 1] after min-max scaling: x; √x, which draws in a tail of large values and spreads the small ones;
-1 − √(1 − x), which does the same at the other end, as if the metric's sign were changed.
+x as it is; √x, which draws in a tail of large values and spreads the small ones; 1 − √(1 − x), which does the same at
+the other end, as if the metric's sign were changed.
 """
 
 
-def features(scores: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
-    """F, (N, M): scaled and then standardised by column; zeros in a column without two different values."""
-    scaled = FEATURES[kind](scores)
-    centred = scaled - scaled.mean(axis=0)
+def unit_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The metrics min-max scaled, (N, M) in [0, 1]; 0 where undefined."""
+    return np.clip(fill_missing(min_max(scores), 0.0), 0.0, 1.0)
+
+
+def features(unit: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
+    """F, (N, M): `unit_scores`, bent and then standardised by column; zeros in a column without two different values.
+
+    Args:
+        unit: From `unit_scores`, (N, M).
+        kind: A name in `FEATURES`.
+    """
+    bent = FEATURES[kind](unit)
+    centred = bent - bent.mean(axis=0)
     deviation = centred.std(axis=0)
     standard: NDArray[np.float64] = centred / np.where(deviation > 0, deviation, 1.0)
     return standard
