@@ -25,17 +25,9 @@ def metrics_page() -> str:
         for name, metric in METRICS.items()
     ]
     for name, metric in METRICS.items():
-        low, high = metric.bounds
-        needs = ", ".join(sorted(need.value for need in metric.needs)) or "nothing"
-        parts += [
-            f"\n## {name}\n\n{metric.meaning}\n\n",
-            f"- **Formula:** `{metric.formula}`\n" if "`" not in metric.formula else f"- **Formula:** {metric.formula}\n",
-            f"- **Better:** {'higher' if metric.higher_is_better else 'lower'}; range {low:g} to {high:g}\n",
-            f"- **Reads:** {needs}\n",
-            f"- **Source:** {metric.source}\n",
-        ]
-        if metric.weaknesses:
-            parts.append(f"- **Weaknesses:** {metric.weaknesses}\n")
+        card = metric.card()
+        parts.append(f"\n## {name}\n\n{card.pop('meaning')}\n\n")
+        parts += [f"- **{heading}:** {value}\n" for heading, value in card.items() if heading != "name"]
     return "".join(parts)
 
 

@@ -133,6 +133,16 @@ def test_bad_input_is_told_before_anything_is_built() -> None:
         score(SPACE, POOL, CHEAP, type(small_batch())(torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3]), 10))
 
 
+def test_a_metric_that_the_batch_does_not_suit_is_told_before_the_first_network() -> None:
+    class Untouchable(type(SPACE)):
+        def build(self, architecture):
+            raise AssertionError("built")
+
+    batch = type(small_batch())(torch.randn(4, 1, 8, 8), torch.rand(4, 10), 10, "regression")
+    with pytest.raises(ConfigError, match=r"'epe_nas' has no value for this batch: .*regression"):
+        score(Untouchable(**{**SPACE.settings, "input_shape": (1, 8, 8)}), POOL, ["epe_nas"], batch)
+
+
 # ── the cache ──
 
 

@@ -6,33 +6,19 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-Row = dict[str, Any]
+    Row = Mapping[str, Any]
 
 
-def metrics() -> list[Row]:
+def metrics() -> Sequence[Row]:
     """Every metric's card."""
     from robonas.metrics import METRICS
 
-    return [
-        {
-            "name": name,
-            "meaning": metric.meaning,
-            "better": "higher" if metric.higher_is_better else "lower",
-            "labels": "yes" if metric.needs_labels else "no",
-            "cost": metric.cost,
-            "formula": metric.formula,
-            "range": f"{metric.bounds[0]:g} to {metric.bounds[1]:g}",
-            "reads": ", ".join(sorted(need.value for need in metric.needs)) or "nothing",
-            "source": metric.source,
-            "weaknesses": metric.weaknesses,
-        }
-        for name, metric in METRICS.items()
-    ]
+    return [metric.card() for metric in METRICS.values()]
 
 
-def spaces() -> list[Row]:
+def spaces() -> Sequence[Row]:
     """Every search space."""
     from robonas.spaces import SPACES
 
@@ -41,7 +27,7 @@ def spaces() -> list[Row]:
     ]
 
 
-def strategies() -> list[Row]:
+def strategies() -> Sequence[Row]:
     """Every strategy."""
     from robonas.strategies import STRATEGIES
 
@@ -56,7 +42,7 @@ def strategies() -> list[Row]:
     ]
 
 
-def datasets() -> list[Row]:
+def datasets() -> Sequence[Row]:
     """Every kind of data."""
     from robonas.datasets import DATASETS
 
@@ -80,9 +66,9 @@ def _parameters(entry: Callable[..., object]) -> str:
     return ", ".join(told)
 
 
-BRIEF = ("name", "meaning", "about", "better", "labels", "cost", "reads scores", "settings")
+BRIEF = ("name", "meaning", "about", "direction", "cost", "reads scores", "settings")
 """Columns of a table of many entries; a card of one has all."""
-LISTINGS: Mapping[str, Callable[[], list[Row]]] = {
+LISTINGS: Mapping[str, Callable[[], Sequence[Row]]] = {
     "datasets": datasets,
     "metrics": metrics,
     "spaces": spaces,

@@ -88,6 +88,11 @@ def score(
             f"got {batch.input_shape} and {batch.n_classes}."
         )
     origin = provenance(space.name, space.settings, batch.fingerprint(), seed)
+    for metric in resolved:
+        if reason := metric.unsuited(batch):
+            raise ConfigError(
+                f"Metric {metric.name!r} has no value for this batch: {reason}. Leave it out, or change the batch."
+            )
     with _Journal(cache, origin) as journal:
         classes = dict.fromkeys(canonical for _, canonical in pairs)
         todo: dict[str, tuple[Metric, ...]] = {}

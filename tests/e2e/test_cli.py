@@ -129,7 +129,7 @@ def test_lists(what) -> None:
 
 def test_one_entry_has_its_whole_card() -> None:
     shown = call("list", "metrics", "snip").stdout
-    for key in ("meaning", "formula", "range", "reads", "source", "better"):
+    for key in ("meaning", "formula", "direction", "range", "needs", "source", "weaknesses"):
         assert key in shown
     assert "Did you mean 'snip'" in call("list", "metrics", "snp", code=2).stderr
 
