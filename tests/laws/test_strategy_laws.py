@@ -11,8 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from robonas.errors import AskTellError
 from robonas.strategies import STRATEGIES, Problem, Strategy, Trial, incumbent, make_strategy
