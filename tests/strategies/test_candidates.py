@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.gaussian_process.kernels import Matern
@@ -60,9 +62,24 @@ def test_features_are_standardised_and_monotone(kind: str) -> None:
     np.testing.assert_array_equal(F[:, 1], 0.0)
 
 
-def test_root_and_inverse_root_mirror_each_other() -> None:
+@pytest.mark.parametrize("kind", FEATURES)
+def test_a_metric_with_its_sign_changed_is_the_same_feature_with_its_sign_changed(kind: str) -> None:
     unit = unit_scores(np.random.default_rng(0).exponential(size=(20, 2)))
-    np.testing.assert_allclose(features(1 - unit, "inverse_root"), -features(unit, "root"), atol=1e-9)
+    np.testing.assert_allclose(features(1 - unit, kind), -features(unit, kind), atol=1e-9)
+
+
+def test_asinh_draws_in_a_tail_and_normal_scores_keep_the_order_only() -> None:
+    unit = unit_scores(np.array([[0.0], [1.0], [2.0], [3.0], [1e6]]))
+    gaps = {kind: np.diff(features(unit, kind)[:, 0]) for kind in FEATURES}
+    assert gaps["min_max"][0] < 1e-4 < gaps["asinh"][0] < gaps["normal"][0]
+    np.testing.assert_allclose(gaps["normal"][0], gaps["normal"][-1])
+
+
+def test_a_belief_speaks_between_its_first_and_last_query() -> None:
+    belief = dataclasses.replace(BELIEF, first=2, last=4)
+    assert [belief.speaks(n) for n in range(6)] == [False, False, True, True, False, False]
+    assert BELIEF.speaks(0)
+    assert BELIEF.speaks(1000)
 
 
 def test_no_answers_leave_the_prior() -> None:

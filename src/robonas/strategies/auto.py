@@ -33,13 +33,23 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-BELIEFS = (
-    Belief("min_max", slope=1.0, linear=0.5, smooth=0.5, length=2.5, structure=0.0, decay=2.0, noise=0.03),
-    Belief("root", slope=0.4, linear=1.0, smooth=1.0, length=4.0, structure=0.1, decay=2.0, noise=0.1),
-    Belief("inverse_root", slope=0.4, linear=1.0, smooth=1.0, length=4.0, structure=0.1, decay=2.0, noise=0.1),
-)
-"""The processes whose rankings are fused; the first one's linear weights are reported."""
-RANK_OFFSET = 3.0
+
+def _smooth(feature: str) -> Belief:
+    return Belief(feature, slope=0.4, linear=1.0, smooth=1.0, length=2.5, structure=0.1, decay=2.0, noise=0.05, first=5)
+
+
+def _linear(feature: str) -> Belief:
+    return Belief(feature, slope=0.3, linear=1.0, smooth=0.0, length=1.0, structure=0.0, decay=1.0, noise=0.3, last=10)
+
+
+BELIEFS = (_smooth("min_max"), _smooth("asinh"), _smooth("normal"), _linear("asinh"), _linear("min_max"))
+"""The processes whose rankings are fused; the first one's linear weights are reported.
+
+Linear ones alone up to five queries, which is all that so few answers can tell; smooth ones alone from ten on.
+"""
+CONTRAST_AFTER = 5
+"""Queries before the one that asks for a middling candidate."""
+RANK_OFFSET = 30.0
 """In the fusion, the sum of log(rank + offset): the larger, the less a first place is worth above a second."""
 WHOLE_POOL = 40_000
 """Pools up to this size are modelled as a whole; of larger ones, the candidates that the linear weights like best."""
@@ -48,11 +58,12 @@ SHORTLIST = 8_000
 
 
 class Auto(Strategy):
-    """Ask for the candidate that three Gaussian processes over candidates agree to expect most of.
+    """Ask for the candidate that Gaussian processes over candidates agree to expect most of.
 
-    The processes differ in how metrics are put on one scale; each ranks the candidates, and the smallest product of
-    (rank + 3) is asked for. The first query is the best by the metrics alone, the second a middling candidate: without
-    the contrast, metrics that point downwards could not be told from metrics that point upwards.
+    The processes differ in how metrics are put on one scale, and in whether they see more than a linear combination;
+    each ranks the candidates, and the smallest product of (rank + 30) is asked for. The first query is the best by the
+    metrics alone. The sixth is a middling candidate: without the contrast, metrics that point downwards could hardly be
+    told from metrics that point upwards.
 
     Rules:
         - Scores are scaled by the range of their metric, directions respected, then standardised. An
@@ -94,8 +105,8 @@ class Auto(Strategy):
         """The free candidate with the best fused rank."""
         pool = self._prepared(problem)
         view = pool.learn(history)
-        if len(history) == 1:
-            row = pool.middling(history[0].row)
+        if len(history) == CONTRAST_AFTER:
+            row = pool.middling([trial.row for trial in history])
             reason = "A middling candidate, to learn whether metrics point upwards at all."
             return Proposal(row, "explore", pool.full_weights(view.weights), reason)
         free = free_rows(problem, history)[view.rows]
@@ -104,7 +115,7 @@ class Auto(Strategy):
             return Proposal(row, "exploit", reason="The first that is left; all others have been evaluated.")
         row = int(view.rows[np.argmax(np.where(free, view.fused, -np.inf))])
         weights = pool.full_weights(view.weights)
-        phase = "explore" if len(history) == 0 else "exploit"
+        phase = "explore" if len(history) <= CONTRAST_AFTER else "exploit"
         return Proposal(row, phase, weights, pool.reason(row, view.weights, len(history)))
 
     def summarise(self, problem: Problem, history: Sequence[Trial]) -> Summary:
@@ -183,7 +194,8 @@ class _Pool:
             mean[self.unscored[view.rows]] = -1e6
             # Rounded, since candidates with the same scores must tie whatever rounding does to them.
             mean = np.round(mean, 9)
-            view.fused -= np.log(_ranks(mean) + RANK_OFFSET)
+            if self.beliefs[number].speaks(len(history)):
+                view.fused -= np.log(_ranks(mean) + RANK_OFFSET)
             if number == 0:
                 view.mean = mean
         return view
@@ -192,7 +204,7 @@ class _Pool:
         belief = self.beliefs[number]
         return linear_weights(belief, self.features[belief.feature][asked], duals)
 
-    def middling(self, other_than: int) -> int:
+    def middling(self, other_than: list[int]) -> int:
         """The candidate whose prior mean is nearest to the pool's median; the first in the pool of equals."""
         prior = np.round(self.priors[0], 9)
         distance = np.abs(prior - np.median(prior)) + np.where(self.unscored, 1e6, 0.0)

@@ -55,31 +55,41 @@ class Belief:
     """How fast the covariance falls with the share of choices that differ."""
     noise: float
     """Noise variance of a target."""
+    first: int = 0
+    """How many queries there must have been before it has a voice."""
+    last: int | None = None
+    """From how many queries on it is silent; None for never."""
+
+    def speaks(self, n_queries: int) -> bool:
+        """Whether it has a voice after so many queries."""
+        return self.first <= n_queries and (self.last is None or n_queries < self.last)
 
 
 def _same(unit: NDArray[np.float64]) -> NDArray[np.float64]:
     return unit
 
 
-def _root(unit: NDArray[np.float64]) -> NDArray[np.float64]:
-    bent: NDArray[np.float64] = np.sqrt(unit)
+def _asinh(unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    low, middle, high = np.percentile(unit, (25, 50, 75), axis=0)
+    spread = high - low
+    bent: NDArray[np.float64] = np.arcsinh((unit - middle) / np.where(spread > 0, spread, 1.0))
     return bent
 
 
-def _inverse_root(unit: NDArray[np.float64]) -> NDArray[np.float64]:
-    bent: NDArray[np.float64] = 1.0 - np.sqrt(1.0 - unit)
+def _normal(unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    bent: NDArray[np.float64] = ndtri((rankdata(unit, axis=0) - 0.5) / len(unit))
     return bent
 
 
 FEATURES: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    "asinh": _asinh,
     "min_max": _same,
-    "root": _root,
-    "inverse_root": _inverse_root,
+    "normal": _normal,
 }
 """Ways to bend a min-max scaled metric x.
 
-x as it is; √x, which draws in a tail of large values and spreads the small ones; 1 − √(1 − x), which does the same at
-the other end, as if the metric's sign were changed.
+x as it is; asinh((x − median) / interquartile range), which leaves the middle and draws in both tails; the normal
+score of the rank of x, which keeps its order only.
 """
 
 
