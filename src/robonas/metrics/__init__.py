@@ -18,7 +18,7 @@ from robonas.metrics.epe_nas import EPE_NAS
 from robonas.metrics.fisher import FISHER
 from robonas.metrics.flops import FLOPS
 from robonas.metrics.grad_norm import GRAD_NORM
-from robonas.metrics.grasp import GRASP
+from robonas.metrics.grasp import GRASP, GRASP_BN
 from robonas.metrics.jacob_cov import JACOB_COV
 from robonas.metrics.jacov import JACOV
 from robonas.metrics.l2_norm import L2_NORM
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 MetricLike: TypeAlias = str | Metric | Callable[[Passes], float]
 """A name in `METRICS`, ``package.module:NAME``, a `Metric`, or a function from `Passes` to a number."""
 
+LABELLED = frozenset({Need.GRADIENTS, Need.SALIENCIES, Need.HESSIAN, Need.CURVATURE, Need.NORMED_CURVATURE})
+"""What reads the targets."""
+
 METRICS: Mapping[str, Metric] = {
     "az_complexity": AZ_COMPLEXITY,
     "az_expressivity": AZ_EXPRESSIVITY,
@@ -57,6 +60,7 @@ METRICS: Mapping[str, Metric] = {
     "grad_norm": GRAD_NORM,
     "gradsign": GRADSIGN,
     "grasp": GRASP,
+    "grasp_bn": GRASP_BN,
     "jacob_cov": JACOB_COV,
     "jacov": JACOV,
     "l2_norm": L2_NORM,
@@ -148,7 +152,7 @@ def _from_function(function: Any, label: str) -> Metric:
         formula="see its code",
         source=f"{getattr(function, '__module__', '?')}",
         higher_is_better=bool(getattr(function, "higher_is_better", True)),
-        needs_labels=bool(needs & {Need.GRADIENTS, Need.SALIENCIES, Need.HESSIAN}),
+        needs_labels=bool(needs & LABELLED),
     )
 
 

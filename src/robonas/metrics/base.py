@@ -29,6 +29,8 @@ class Need(enum.Enum):
     GRADIENTS = "a backward pass of the loss"
     SALIENCIES = "gradients of the loss with respect to the outputs of layers"
     HESSIAN = "a second backward pass, through the gradients"
+    CURVATURE = "a second backward pass, for the sum of weight × Hessian-gradient product alone"
+    NORMED_CURVATURE = "the same, with a closed form for convolutions that batch norms follow"
     JACOBIAN = "gradients of the logits with respect to the inputs"
     OWN_PASSES = "its own input or parameters, on a private copy of the network"
 
@@ -104,7 +106,7 @@ class Metric:
         """How dear it is when computed alone."""
         if Need.OWN_PASSES in self.needs:
             return "several passes"
-        if Need.HESSIAN in self.needs:
+        if self.needs & {Need.HESSIAN, Need.CURVATURE, Need.NORMED_CURVATURE}:
             return "double backward"
         if self.needs & {Need.GRADIENTS, Need.SALIENCIES, Need.JACOBIAN}:
             return "backward"

@@ -12,27 +12,41 @@ mean over the values. The gradient is dx = w r (g − ⟨g⟩ − x̂ ⟨g x̂�
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 CANCELLED = 1e-5
 """A gradient that this much smaller than what came is what rounding left of it."""
 
 
 class Watch:
-    """Awake during a backward pass for the input.
+    """Tells functions of ours which backward pass is under way, since PyTorch does not.
 
-    Then no gradient in weights is made, and it is noted whether some batch norm cancelled all of a gradient, so that
-    from there on it is rounding.
+    Awake during a backward pass for the input: then no gradient in weights is made, and it is noted whether some batch
+    norm cancelled all of a gradient, so that from there on it is rounding.
+
+    Args:
+        weights: Parameters that convolutions multiply by one common scale of 1.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Iterable[Tensor] = ()) -> None:
         self.awake = False
         self.cancelled = False
+        self.second = False
+        """Whether the pass under way is the second one, for the derivative in the scale."""
+        self.scaled = frozenset(map(id, weights))
+        self.scale: Tensor | None = None
+        """The scale, if there are such parameters."""
+        if self.scaled:
+            device = next(iter(weights)).device
+            self.scale = torch.ones((), dtype=torch.float64, device=device, requires_grad=True)
 
     def look(self, dx: Tensor, g: Tensor, weight: Tensor | None, scale: Tensor) -> None:
         """Compare what came with what goes on, in a few samples."""

@@ -20,7 +20,7 @@ from robonas.metrics.base import Need
 from robonas.metrics.layers import Weights, find_weights
 from robonas.metrics.networks import OutputHook, call, explain, place_of, scoring_mode
 from robonas.metrics.recording import Recorder, own_tensors
-from robonas.metrics.sweep import SHARED, Shared, sweep
+from robonas.metrics.sweep import BACKWARD, SHARED, Shared, sweep
 from robonas.randomness import torch_generator
 
 if TYPE_CHECKING:
@@ -172,6 +172,16 @@ class Passes:
     def hessian_gradient_products(self) -> dict[str, Tensor]:
         """H g by the weight's name, g held fixed; exact."""
         return self._read(Need.HESSIAN, lambda shared: shared.products)
+
+    @property
+    def curvature(self) -> float:
+        """Sum over weights of w · (H g), exact; cheaper than the products one by one."""
+        return self._read(Need.CURVATURE, lambda shared: shared.curvature)
+
+    @property
+    def normed_curvature(self) -> float:
+        """The same, but −‖g‖² for weights of convolutions that a batch norm follows, which is so up to its ε."""
+        return self._read(Need.NORMED_CURVATURE, lambda shared: shared.normed_curvature)
 
     @property
     def saliencies(self) -> list[Saliency]:
@@ -335,7 +345,7 @@ class Passes:
         self._reads[need] = shared.seconds.get(need, 0.0)
         if need in SHARED:
             self._reads[Need.ACTIVATIONS] = shared.seconds.get(Need.ACTIVATIONS, 0.0)
-        if need is Need.HESSIAN or need is Need.SALIENCIES:
+        if need in BACKWARD - {Need.GRADIENTS}:
             self._reads[Need.GRADIENTS] = shared.seconds.get(Need.GRADIENTS, 0.0)
         if need in shared.errors:
             raise MetricError(shared.errors[need])

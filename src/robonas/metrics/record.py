@@ -136,3 +136,11 @@ class Record:
             handle.remove()
         self._handles.clear()
         self._known.clear()
+
+
+def join(parts: list[list[Tensor]]) -> list[Tensor]:
+    """The calls' tensors over all micro-batches.
+
+    Of a single one the very same, so that equal ones can be told by identity.
+    """
+    return parts[0] if len(parts) == 1 else [torch.cat(tensors) for tensors in zip(*parts, strict=True)]

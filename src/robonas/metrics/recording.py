@@ -104,6 +104,7 @@ class Recorder(TorchFunctionMode):
         fast_norms: Whether batch norms in training mode leave running statistics alone, and are differentiated twice
             by a closed form.
         fast_second: Whether convolutions, average pools and ReLUs are differentiated twice by one kernel for each part.
+        watch: Tells the functions behind the two settings above which pass is under way.
         transform: Gets each layer call's function, arguments and output, and returns the output that goes on.
         on_layer: Called with each layer call and its output, as autograd sees it, before the network gets it.
         on_rectifier: Called with the input of each rectifier call.
@@ -117,6 +118,7 @@ class Recorder(TorchFunctionMode):
         skip_norms: bool = False,
         fast_norms: bool = False,
         fast_second: bool = False,
+        watch: Watch | None = None,
         transform: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any], Tensor], Tensor] | None = None,
         on_layer: Callable[[LayerCall, Tensor], None] | None = None,
         on_rectifier: Callable[[Tensor], None] | None = None,
@@ -131,7 +133,7 @@ class Recorder(TorchFunctionMode):
         self._skip_norms = skip_norms
         self._fast_norms = fast_norms
         self._fast_second = fast_second
-        self.watch = Watch()
+        self.watch = Watch() if watch is None else watch
         self._transform = transform
         self._on_layer = on_layer
         self._on_pool = on_pool

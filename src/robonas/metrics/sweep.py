@@ -6,6 +6,7 @@ Notation: see `robonas.metrics.passes`. Graphs and activations die with the micr
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,19 +16,21 @@ from torch import Tensor, nn
 
 from robonas.errors import MetricError, NetworkError
 from robonas.metrics.base import Need
+from robonas.metrics.batchnorm import Watch
+from robonas.metrics.invariance import mark
 from robonas.metrics.networks import OutputHook, call, explain, logits_of, loss_of, place_of
-from robonas.metrics.record import Record, Saliency
+from robonas.metrics.record import Record, Saliency, join
 from robonas.metrics.recording import Recorder, own_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from robonas.batch import Batch
-    from robonas.metrics.batchnorm import Watch
     from robonas.metrics.layers import Weights
 
 INPUT_IGNORED = "the logits do not depend on the input"
-BACKWARD = frozenset({Need.GRADIENTS, Need.SALIENCIES, Need.HESSIAN})
+SECOND = frozenset({Need.HESSIAN, Need.CURVATURE, Need.NORMED_CURVATURE})
+BACKWARD = SECOND | {Need.GRADIENTS, Need.SALIENCIES}
 WATCHED = frozenset({Need.CODES, Need.PREACTIVATIONS, Need.LAYER_CODES, Need.MAPS})
 SHARED = BACKWARD | WATCHED | {Need.ACTIVATIONS, Need.JACOBIAN}
 SCALE = 1.1
@@ -51,6 +54,8 @@ class Shared:
     maps: list[Tensor] = field(default_factory=list)
     gradients: dict[str, Tensor] | None = None
     products: dict[str, Tensor] | None = None
+    curvature: float | None = None
+    normed_curvature: float | None = None
     saliencies: list[Saliency] | None = None
     jacobian: Tensor | None = None
     operations: int = 0
@@ -140,16 +145,16 @@ class _Sweep:
                     raise
                 self.layout = torch.contiguous_format  # `view` needs it, and some networks use that on maps
                 self._first(part)
-        if len(self.parts) > 1 and Need.HESSIAN in self.needs and not shared.errors:
+        if len(self.parts) > 1 and self.needs & SECOND and not shared.errors:
             for part in self.parts:
                 self._second(part)
         shared.logits = torch.cat(self.logits)
         shared.macs, shared.operations = shared.macs // self.n, shared.operations // self.n
         if self.jacobian:
             shared.jacobian = torch.cat(self.jacobian)
-        shared.codes = _join([record.codes for record in self.records])
-        shared.preactivations = _join([record.preactivations for record in self.records])
-        shared.layer_codes = _join([record.layer_codes for record in self.records])
+        shared.codes = join([record.codes for record in self.records])
+        shared.preactivations = join([record.preactivations for record in self.records])
+        shared.layer_codes = join([record.layer_codes for record in self.records])
         shared.maps = self.records[0].maps
         if Need.SALIENCIES in self.needs and Need.SALIENCIES not in shared.errors:
             shared.saliencies = self._saliencies()
@@ -183,7 +188,8 @@ class _Sweep:
         recorder = Recorder(
             protected=own_tensors(self.network),
             fast_norms=True,
-            fast_second=len(self.parts) == 1 and Need.HESSIAN in needs,
+            fast_second=len(self.parts) == 1 and bool(needs & SECOND),
+            watch=self._watch(),
             on_layer=record.on_layer if watches_layers else None,
             on_rectifier=record.on_rectifier if needs & {Need.CODES, Need.PREACTIVATIONS} else None,
         )
@@ -201,34 +207,50 @@ class _Sweep:
             if Need.JACOBIAN in needs:
                 self._attempt([Need.JACOBIAN], lambda: self._add_jacobian(inputs, logits, recorder.watch))
             if needs & BACKWARD and self.trainable:
-                self._backward(part, logits, record)
+                self._backward(part, logits, record, recorder.watch)
         finally:
             record.close()
 
-    def _backward(self, part: slice, logits: Tensor, record: Record) -> None:
-        second = len(self.parts) == 1 and Need.HESSIAN in self.needs
+    def _backward(self, part: slice, logits: Tensor, record: Record, watch: Watch) -> None:
+        second = len(self.parts) == 1 and bool(self.needs & SECOND)
         loss = self._loss(part, logits)
         gradients: dict[str, Tensor] = {}
         record.listening = True
         self._attempt(
-            [Need.GRADIENTS, Need.SALIENCIES, Need.HESSIAN],
+            [Need.GRADIENTS, Need.SALIENCIES, *SECOND],
             lambda: gradients.update(self._differentiate(loss, create_graph=second)),
         )
         record.listening = False
         self._add_gradients(gradients)
         if second:
-            self._attempt([Need.HESSIAN], lambda: self._add_products(gradients))
+            self._second_backward(logits, gradients, watch)
+
+    def _second_backward(self, logits: Tensor, gradients: Mapping[str, Tensor], watch: Watch) -> None:
+        """Whatever is wanted of H g, the dearest last, which may let go of the graph."""
+        makers: dict[Need, Callable[[bool], None]] = {
+            Need.HESSIAN: lambda keep: self._add_products(gradients, keep=keep),
+            Need.CURVATURE: lambda keep: self._add_curvature(gradients, watch, keep=keep),
+            Need.NORMED_CURVATURE: lambda keep: self._add_normed_curvature(logits, gradients, watch, keep=keep),
+        }
+        wanted = [need for need in makers if need in self.needs]
+        for need in wanted:
+            self._attempt([need], functools.partial(makers[need], need is not wanted[-1]))
+
+    def _watch(self) -> Watch:
+        """Scales the weights where only their sum of products is wanted."""
+        return Watch(self.trainable.values() if self.needs & {Need.CURVATURE, Need.NORMED_CURVATURE} else ())
 
     def _second(self, part: slice) -> None:
         """The second backward over some of the samples, once the gradient over all is known."""
+        watch = self._watch()
+        recorder = Recorder(protected=own_tensors(self.network), fast_norms=True, fast_second=True, watch=watch)
 
         def make() -> None:
-            _, logits = self._forward(
-                part, Recorder(protected=own_tensors(self.network), fast_norms=True, fast_second=True)
-            )
-            self._add_products(self._differentiate(self._loss(part, logits), create_graph=True))
+            _, logits = self._forward(part, recorder)
+            gradients = self._differentiate(self._loss(part, logits), create_graph=True)
+            self._second_backward(logits, gradients, watch)
 
-        self._attempt([Need.HESSIAN], make)
+        self._attempt(list(SECOND), make)
 
     def _forward(self, part: slice, recorder: Recorder) -> tuple[Tensor, Tensor]:
         inputs = self.inputs[part].clone(memory_format=self.layout).requires_grad_(Need.JACOBIAN in self.needs)
@@ -300,20 +322,57 @@ class _Sweep:
             shared.gradients[name] += gradient.detach()
         self.used.update(gradients)
 
-    def _add_products(self, gradients: Mapping[str, Tensor]) -> None:
+    def _add_products(self, gradients: Mapping[str, Tensor], *, keep: bool) -> None:
         """Add H g: the gradient of <∂L/∂w, g> with g held fixed."""
         shared = self.shared
-        assert shared.gradients is not None
         if shared.products is None:
             shared.products = {name: torch.zeros_like(weight) for name, weight in self.weights.items()}
-        outer = [gradient for gradient in gradients.values() if gradient.requires_grad]
-        if not outer:
-            return
-        fixed = [shared.gradients[name] for name, gradient in gradients.items() if gradient.requires_grad]
-        products = torch.autograd.grad(outer, list(self.trainable.values()), grad_outputs=fixed, allow_unused=True)
+        products = self._differentiate_again(gradients, list(self.trainable.values()), keep=keep)
         for name, product in zip(self.trainable, products, strict=True):
             if product is not None:
                 shared.products[name] += product
+
+    def _add_curvature(self, gradients: Mapping[str, Tensor], watch: Watch, *, keep: bool) -> None:
+        self.shared.curvature = (self.shared.curvature or 0.0) + self._curvature(gradients, watch, keep=keep)
+
+    def _add_normed_curvature(
+        self, logits: Tensor, gradients: Mapping[str, Tensor], watch: Watch, *, keep: bool
+    ) -> None:
+        """As the sum of products, with −‖g‖² for weights that a batch norm follows."""
+        shared = self.shared
+        assert shared.gradients is not None
+        normed = mark(logits, self.trainable)
+        norms = sum(
+            float(torch.linalg.vector_norm(shared.gradients[name], dtype=torch.float64)) ** 2 for name in normed
+        )
+        rest = self._curvature(gradients, watch, keep=keep)
+        shared.normed_curvature = (shared.normed_curvature or 0.0) + rest - norms * (len(logits) / self.n)
+
+    def _curvature(self, gradients: Mapping[str, Tensor], watch: Watch, *, keep: bool) -> float:
+        """Σ w · (H g), convolutions by the derivative in their scale."""
+        sources = [*self.trainable.values(), *([] if watch.scale is None else [watch.scale])]
+        watch.second = True
+        try:
+            *products, slope = self._differentiate_again(gradients, sources, keep=keep)
+        finally:
+            watch.second = False
+        return (0.0 if slope is None else float(slope)) + sum(
+            float((weight.detach() * product).sum(dtype=torch.float64))
+            for weight, product in zip(self.trainable.values(), products, strict=True)
+            if product is not None
+        )
+
+    def _differentiate_again(
+        self, gradients: Mapping[str, Tensor], sources: list[Tensor], *, keep: bool
+    ) -> Sequence[Tensor | None]:
+        """The derivatives of <∂L/∂w, g>, g held fixed."""
+        fixed = self.shared.gradients
+        assert fixed is not None
+        outer = {name: gradient for name, gradient in gradients.items() if gradient.requires_grad}
+        if not outer:
+            return [None] * len(sources)
+        seeds = [fixed[name] for name in outer]
+        return torch.autograd.grad(list(outer.values()), sources, seeds, allow_unused=True, retain_graph=keep)
 
     def _saliencies(self) -> list[Saliency]:
         """Join the micro-batches; a call that no gradient reached is left out."""
@@ -323,14 +382,6 @@ class _Sweep:
             for parts in calls
             if all(products is not None for _, products in parts)
         ]
-
-
-def _join(parts: list[list[Tensor]]) -> list[Tensor]:
-    """The calls' tensors over all micro-batches.
-
-    Of a single one the very same, so that equal ones can be told by identity.
-    """
-    return parts[0] if len(parts) == 1 else [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
 
 
 def _gradient(scalar: Tensor, inputs: Tensor) -> Tensor:
