@@ -29,8 +29,10 @@ def agreement(codes: list[Tensor]) -> Tensor:
         calls[id(code)] = calls.get(id(code), 0) + 1
     for code in {id(code): code for code in codes}.values():
         for part in torch.split(code, _COLUMNS, dim=1):
-            signs = part.float().mul_(2.0).sub_(1.0)
-            kernel += calls[id(code)] * 0.5 * ((signs @ signs.T).double() + part.shape[1])
+            active = part.float()
+            both = (active @ active.T).double()
+            each = both.diagonal()  # how many units are active in a sample
+            kernel += calls[id(code)] * (2.0 * both - each - each[:, None] + part.shape[1])
     return kernel
 
 

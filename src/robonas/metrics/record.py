@@ -51,6 +51,13 @@ def by_sample(values: Tensor, n: int, *, batch_axis: int | None = None) -> Tenso
     return torch.unflatten(values, 0, (n, -1)) if len(values) % n == 0 else None
 
 
+def _rows(values: Tensor) -> Tensor:
+    """(n, units), the units in the order of the memory, which takes no copy."""
+    if values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last):
+        values = values.permute(0, 2, 3, 1)
+    return values.flatten(1)
+
+
 class Record:
     """Keeps what a pass shows to the needs at hand, and no graph, so that none outlives its pass.
 
@@ -83,7 +90,7 @@ class Record:
             self._leave_out(f"layer call {self._n_layers}", layer.value)
             return
         if Need.LAYER_CODES in self.needs:
-            self.layer_codes.append((values > 0).flatten(1))
+            self.layer_codes.append(_rows(values) > 0)
         if Need.MAPS in self.needs and layer.channel_axis == 1 - layer.value.ndim and layer.value.ndim > 2:
             self.maps.append(values[0].clone())
         if Need.SALIENCIES not in self.needs:
@@ -114,7 +121,7 @@ class Record:
             if values is None:
                 self._leave_out(f"rectifier call {self._n_rectifiers}", source)
                 return
-            values = values.flatten(1)
+            values = _rows(values)
             known = (
                 weakref.ref(source),
                 values > 0 if Need.CODES in self.needs else None,

@@ -27,6 +27,8 @@ from robonas.metrics.linear_parts import average, rectify
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from robonas.metrics.repeats import Repeats
+
 CONVOLUTIONS: frozenset[Callable[..., Any]] = frozenset({torch.conv1d, torch.conv2d, torch.conv3d})
 TRANSPOSED: frozenset[Callable[..., Any]] = frozenset(
     {torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d}
@@ -105,6 +107,7 @@ class Recorder(TorchFunctionMode):
             by a closed form.
         fast_second: Whether convolutions, average pools and ReLUs are differentiated twice by one kernel for each part.
         watch: Tells the functions behind the two settings above which pass is under way.
+        repeats: Shares the results of equal calls.
         transform: Gets each layer call's function, arguments and output, and returns the output that goes on.
         on_layer: Called with each layer call and its output, as autograd sees it, before the network gets it.
         on_rectifier: Called with the input of each rectifier call.
@@ -119,6 +122,7 @@ class Recorder(TorchFunctionMode):
         fast_norms: bool = False,
         fast_second: bool = False,
         watch: Watch | None = None,
+        repeats: Repeats | None = None,
         transform: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any], Tensor], Tensor] | None = None,
         on_layer: Callable[[LayerCall, Tensor], None] | None = None,
         on_rectifier: Callable[[Tensor], None] | None = None,
@@ -134,6 +138,7 @@ class Recorder(TorchFunctionMode):
         self._fast_norms = fast_norms
         self._fast_second = fast_second
         self.watch = Watch() if watch is None else watch
+        self.repeats = repeats
         self._transform = transform
         self._on_layer = on_layer
         self._on_pool = on_pool
@@ -163,9 +168,7 @@ class Recorder(TorchFunctionMode):
         elif func is functional.multi_head_attention_forward:
             return self._attention(args, kwargs)
         else:
-            result = self._fast(func, args, kwargs) if self._fast_second else None
-            if result is None:
-                result = func(*args, **kwargs)
+            result = self._plainly(func, args, kwargs)
         if isinstance(result, Tensor) and (base := _base(result)) is not None:
             self._viewed.add(id(base))
         if func in CONVOLUTIONS or func in TRANSPOSED or func is functional.linear:
@@ -190,6 +193,8 @@ class Recorder(TorchFunctionMode):
 
     def _in_place(self, func: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         target = args[0] if args else kwargs.get("input")
+        if self.repeats is not None:
+            self.repeats.written(target)
         if not isinstance(target, Tensor) or id(target) in self._protected:
             return func(*args, **kwargs)
         if _base(target) is not None or id(target) in self._viewed:
@@ -218,6 +223,22 @@ class Recorder(TorchFunctionMode):
         else:
             result = func(*args, **kwargs)
         self._count(func, result, args, kwargs)
+        return result
+
+    def _plainly(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The result of a call that writes to nothing, of an equal one before it if there was one."""
+        repeats = self.repeats
+        key = None if repeats is None else repeats.key(func, args, kwargs)
+        if repeats is not None:
+            if key is None:
+                repeats.called(func, args)
+            elif (known := repeats.find(key, args[0])) is not None:
+                return known
+        result = self._fast(func, args, kwargs) if self._fast_second else None
+        if result is None:
+            result = func(*args, **kwargs)
+        if repeats is not None and key is not None:
+            repeats.keep(key, args[0], result)
         return result
 
     def _fast(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:

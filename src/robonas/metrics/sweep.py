@@ -21,6 +21,7 @@ from robonas.metrics.invariance import mark
 from robonas.metrics.networks import OutputHook, call, explain, logits_of, loss_of, place_of
 from robonas.metrics.record import Record, Saliency, join
 from robonas.metrics.recording import Recorder, own_tensors
+from robonas.metrics.repeats import Repeats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -129,6 +130,7 @@ class _Sweep:
         self.parts = [slice(start, min(start + size, n)) for start in range(0, n, size)]
         images = self.inputs.ndim == 4 and device.type == "cpu"
         self.layout = torch.channels_last if images else torch.contiguous_format  # what a CPU is fastest with
+        self.sharing = True  # until somebody writes to what is shared
         self.shared = Shared()
         self.logits: list[Tensor] = []
         self.records: list[Record] = []
@@ -190,12 +192,17 @@ class _Sweep:
             fast_norms=True,
             fast_second=len(self.parts) == 1 and bool(needs & SECOND),
             watch=self._watch(),
+            repeats=Repeats() if self.sharing else None,
             on_layer=record.on_layer if watches_layers else None,
             on_rectifier=record.on_rectifier if needs & {Need.CODES, Need.PREACTIVATIONS} else None,
         )
         try:
             clock = time.process_time()
             inputs, logits = self._forward(part, recorder)
+            if recorder.repeats is not None and recorder.repeats.spoilt:
+                self.sharing = False
+                self._first(part)
+                return
             self._spend(Need.ACTIVATIONS, clock)
             shared.couples_samples |= recorder.couples_samples
             shared.macs += recorder.macs
@@ -216,10 +223,8 @@ class _Sweep:
         loss = self._loss(part, logits)
         gradients: dict[str, Tensor] = {}
         record.listening = True
-        self._attempt(
-            [Need.GRADIENTS, Need.SALIENCIES, *SECOND],
-            lambda: gradients.update(self._differentiate(loss, create_graph=second)),
-        )
+        update = lambda: gradients.update(self._differentiate(loss, create_graph=second))  # noqa: E731
+        self._attempt([Need.GRADIENTS, Need.SALIENCIES, *SECOND], update)
         record.listening = False
         self._add_gradients(gradients)
         if second:
