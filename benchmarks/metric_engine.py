@@ -3,10 +3,14 @@
     OMP_NUM_THREADS=1 python benchmarks/metric_engine.py --cells 16 --json engine.json
 
 Both sides score the same networks on the same batch, turn by turn in one process on one thread, so that other load and
-the state of the machine hit both. The baseline is what `benchmarks/plain_metrics.py` says at its top: each metric copies
-the network and makes its own passes in PyTorch's default layout. Its time for a group is the sum over the group's
-metrics, each alone; with `grasp_bn`, the engine's approximation of `grasp`, it is that of `grasp`. CPU time, not wall time, is counted. The share of the peak compares the engine's
-floating-point operations a second, as PyTorch's own counter counts them, with those of one large convolution.
+the state of the machine hit both. CPU time, not wall time, is counted.
+
+The baseline is described in `benchmarks/plain_metrics.py`: each metric copies the network and makes its own passes in
+PyTorch's default layout. Its time for a group is the sum over the group's metrics, each alone; with `grasp_bn`, the
+engine's approximation of `grasp`, it is that of `grasp`.
+
+The share of the peak compares the engine's floating-point operations a second, as PyTorch's own counter counts them,
+with those of one large convolution.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The metrics of NAS-Bench-Suite-Zero, one plain implementation each, straight from the formulas.
 
-Each function copies the network (`copy.deepcopy`), makes its own forward and backward passes in PyTorch's default layout
-(contiguous, channels first) and shares nothing, as public implementations do; `loss.backward()` fills the gradients of
-all parameters, and `grasp` makes two forward passes, as there. What public code does beside that and is of no use is
-left out: collecting garbage after each metric, mask parameters, and edges of a cell that lead nowhere, since the
-networks are the engine's own. So the baseline is cheaper than public code.
+Each function copies the network (`copy.deepcopy`), makes its own forward and backward passes in PyTorch's default
+layout (contiguous, channels first) and shares nothing, as public implementations do; `loss.backward()` fills the
+gradients of all parameters, and `grasp` makes two forward passes, as there. What public code does beside that and is
+of no use is left out: collecting garbage after each metric, mask parameters, and edges of a cell that lead nowhere,
+since the networks are the engine's own. So the baseline is cheaper than public code.
 
 They are the baseline of `benchmarks/metric_engine.py`, and in float64 the independent oracle of the golden tests. They
 serve networks of convolution, linear, batch norm, `nn.ReLU` and pooling modules only.
