@@ -66,13 +66,14 @@ class TrainingBatchNorm(Function):
         y, mean, scale = torch.ops.aten.native_batch_norm(x, weight, bias, None, None, True, 0.0, eps)
         ctx.save_for_backward(x, weight, mean, scale)
         ctx.eps, ctx.watch = eps, watch
+        ctx.reaches = True  # see `robonas.metrics.invariance`
         return y
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         """Watched in a pass for the input."""
         x, weight, mean, scale = ctx.saved_tensors
-        dx, dw, db = _Gradient.apply(g, x, weight, mean, scale, ctx.eps)
+        dx, dw, db = _Gradient.apply(g, x, weight, mean, scale, ctx)
         if ctx.watch.awake:
             ctx.watch.look(dx.detach(), g.detach(), weight, scale)
         if weight is None:
@@ -85,11 +86,12 @@ class _Gradient(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, g: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, scale: Tensor, eps: float
+        ctx: Any, g: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, scale: Tensor, call: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
+        eps: float = call.eps
         dx, dw, db = _gradient(g, x, weight, mean, scale, eps)
         ctx.save_for_backward(g, x, weight, mean, scale, dw, db)
-        ctx.eps = eps
+        ctx.eps, ctx.call = eps, call
         ctx.set_materialize_grads(False)
         return dx, dw, db
 
@@ -97,6 +99,8 @@ class _Gradient(Function):
     @once_differentiable
     def backward(ctx: Any, v: Tensor | None, u: Tensor | None, s: Tensor | None) -> tuple[Tensor | None, ...]:
         g, x, weight, mean, scale, dw, db = ctx.saved_tensors
+        if ctx.call.watch.second and not ctx.call.reaches and v is not None and u is None and s is None:
+            return _gradient(v, x, weight, mean, scale, ctx.eps)[0], None, None, None, None, None
         count = x.numel() // x.shape[1]
         shape = (1, -1, *([1] * (x.ndim - 2)))
         w = torch.ones_like(scale) if weight is None else weight

@@ -45,8 +45,9 @@ def mark(logits: Tensor, weights: Mapping[str, Tensor]) -> set[str]:
     reaching: dict[Any, bool] = {None: False}
     for node in reversed(order):  # sources first
         below = any(reaching[source] for source, _ in node.next_functions)
-        if node.name() == CONVOLUTION:
+        if node.name() in {CONVOLUTION, BATCH_NORM}:
             node.reaches = _reaches_input(node, reaching)
+        if node.name() == CONVOLUTION:
             node.exact = id(node.weight) not in exempt
             below = below or node.exact
         elif hasattr(node, "variable"):
@@ -56,7 +57,7 @@ def mark(logits: Tensor, weights: Mapping[str, Tensor]) -> set[str]:
 
 
 def _reaches_input(node: Any, reaching: Mapping[Any, bool]) -> bool:
-    """Whether what goes into a convolution depends on a weight that is not exempt."""
+    """Whether what goes into a layer depends on a weight that is not exempt."""
     return reaching[node.next_functions[0][0]]
 
 
