@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from robonas.catalogue import import_object, lookup
+from robonas.catalogue import import_object, lasting_reference, lookup
 from robonas.errors import UnknownNameError
 
 
@@ -111,3 +111,17 @@ def test_errors_inside_the_users_module_are_not_hidden(elsewhere):
         import_object("thing", "breaks.py:x")
     with pytest.raises(ZeroDivisionError):  # and is not half there the second time
         import_object("thing", "breaks.py:x")
+
+
+@pytest.mark.parametrize("start", ["./", "../inner/"])
+def test_files_by_a_path_from_here(elsewhere, start, monkeypatch):
+    (elsewhere / "inner").mkdir()
+    (elsewhere / "inner" / "by_path.py").write_text("answer = 42\n")
+    monkeypatch.chdir(elsewhere / "inner")
+    assert import_object("thing", f"{start}by_path.py:answer") == 42
+
+
+def test_a_lasting_reference_has_the_whole_path_of_its_file(elsewhere):
+    assert lasting_reference("./mine.py:thing") == f"{elsewhere.resolve()}/mine.py:thing"
+    assert lasting_reference("package.module:NAME") == "package.module:NAME"
+    assert lasting_reference("robot") == "robot"

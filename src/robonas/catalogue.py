@@ -54,14 +54,15 @@ def import_object(kind: str, reference: str) -> object:
             inside the module is raised as it is.
     """
     module_name, _, attribute = reference.rpartition(":")
-    if not attribute or not module_name.strip(".") or module_name.startswith("."):
+    is_file = module_name.endswith(".py") and Path(module_name).name != ".py"
+    if not attribute or not (is_file or module_name.strip(".")) or (module_name.startswith(".") and not is_file):
         raise UnknownNameError(
             f"The {kind} of your own must read 'package.module:NAME' or 'path/to/file.py:NAME'; got {reference!r}.",
             kind=kind,
             name=reference,
         )
-    if module_name.endswith(".py"):
-        module = _import_file(kind, reference, Path(module_name).resolve())
+    if is_file:
+        module = _import_file(kind, reference, Path(module_name).expanduser().resolve())
     else:
         module = _import_module(kind, reference, module_name)
     try:
@@ -72,6 +73,14 @@ def import_object(kind: str, reference: str) -> object:
             kind=kind,
             name=reference,
         ) from error
+
+
+def lasting_reference(reference: str) -> str:
+    """The reference with the whole path of its file, so that it holds in every folder; any other text as it is."""
+    place, colon, attribute = reference.rpartition(":")
+    if not colon or not place.endswith(".py"):
+        return reference
+    return f"{Path(place).expanduser().resolve()}:{attribute}"
 
 
 def _import_module(kind: str, reference: str, name: str) -> ModuleType:

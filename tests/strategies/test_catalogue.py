@@ -1,10 +1,22 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 from robonas.errors import ConfigError, UnknownNameError
-from robonas.strategies import STRATEGIES, Problem, Proposal, Robot, Strategy, Trial, incumbent, make_strategy
+from robonas.strategies import (
+    STRATEGIES,
+    Problem,
+    Proposal,
+    RandomSearch,
+    Robot,
+    Strategy,
+    Trial,
+    incumbent,
+    make_strategy,
+)
 
 
 class Mine(Strategy):
@@ -70,3 +82,17 @@ def test_the_incumbent_is_the_earliest_of_the_best() -> None:
 def test_impossible_problems_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Problem(**{"scores": np.zeros((3, 1)), "metrics": ("a",), "budget": 2, **settings})  # type: ignore[arg-type]
+
+
+def test_a_strategy_knows_what_it_is_made_again_from(tmp_path, monkeypatch) -> None:
+    (tmp_path / "own_random.py").write_text(
+        "from robonas.strategies import RandomSearch\n\n\nclass Mine(RandomSearch):\n    pass\n\n\nmade = Mine()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    assert make_strategy("random").reference == "random"
+    assert RandomSearch().reference == "random"
+    for name in ("Mine", "made"):
+        whole = f"{tmp_path.resolve()}/own_random.py:{name}"
+        assert make_strategy(f"./own_random.py:{name}").reference == whole
+        assert make_strategy(whole).reference == whole

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from robonas.catalogue import import_object, lookup
+from robonas.catalogue import import_object, lasting_reference, lookup
 from robonas.errors import ConfigError
 from robonas.spaces.autoformer import AutoFormer
 from robonas.spaces.base import SearchSpace
@@ -64,7 +64,7 @@ def make_space(name: str, **settings: Any) -> SearchSpace:
         found = import_object("search space", name)
         if isinstance(found, SearchSpace):
             _check_settings(found, name, settings)
-            found.reference = name
+            found.reference = lasting_reference(name)
             return found
         if not callable(found):
             raise ConfigError(f"Search space {name!r} must be a SearchSpace or make one; got a {type(found).__name__}.")
@@ -81,7 +81,7 @@ def make_space(name: str, **settings: Any) -> SearchSpace:
     if not isinstance(space, SearchSpace):
         raise ConfigError(f"Search space {name!r} must make a SearchSpace; it made a {type(space).__name__}.")
     _check_settings(space, name, made_already)
-    space.reference = name
+    space.reference = lasting_reference(name)
     return space
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from robonas.catalogue import import_object, lookup
+from robonas.catalogue import import_object, lasting_reference, lookup
 from robonas.errors import ConfigError
 from robonas.strategies.auto import Auto
 from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial, check_history, incumbent
@@ -59,6 +59,8 @@ def make_strategy(name: str | Strategy, **settings: Any) -> Strategy:
             raise ConfigError(
                 f"Strategy {found.name!r} is made already; it cannot take the settings {', '.join(settings)}."
             )
+        if isinstance(name, str):
+            found.reference = lasting_reference(name)
         return found
     if not callable(found):
         raise ConfigError(f"Strategy {name!r} must be a Strategy or make one; got a {type(found).__name__}.")
@@ -70,6 +72,7 @@ def make_strategy(name: str | Strategy, **settings: Any) -> Strategy:
         raise ConfigError(f"Strategy {name!r} does not take these settings: {error}.") from error
     if not isinstance(strategy, Strategy):
         raise ConfigError(f"Strategy {name!r} must make a Strategy; it made a {type(strategy).__name__}.")
+    strategy.reference = lasting_reference(str(name))
     return strategy
 
 

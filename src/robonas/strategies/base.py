@@ -7,6 +7,7 @@ objective (higher is better), w in [-1, 1]^M the weights of the combined metric,
 from __future__ import annotations
 
 import abc
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -145,6 +146,14 @@ class Strategy(abc.ABC):
     def settings(self) -> dict[str, Any]:
         """What to pass to the constructor to get this strategy again; JSON values."""
         return {}
+
+    @functools.cached_property
+    def reference(self) -> str:
+        """What `make_strategy` makes it again from: its name, or the reference that it was made from.
+
+        ``package.module:NAME`` or ``/whole/path/to/file.py:NAME``; its `name` where it is one of the catalogue.
+        """
+        return self.name
 
     def ask(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
         """The next candidate to evaluate.
