@@ -288,7 +288,7 @@ def test_another_program_s_study_of_the_same_name_is_refused(tmp_path) -> None:
 
 def test_scores_that_changed_under_a_study_are_refused(tmp_path) -> None:
     run(tmp_path)
-    (tmp_path / "cache.parquet").unlink()
+    next(tmp_path.glob("cache-*.parquet")).unlink()
     study = optuna.load_study(study_name="search", storage=f"sqlite:///{tmp_path}/study.db")
     study.set_user_attr("scores", "something else")
     with pytest.raises(StudyError, match="begun with other scores"):

@@ -13,20 +13,23 @@ transaction, and whatever state a stop leaves it in tells how to go on:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from filelock import Timeout
 
 from robonas.errors import StudyError
 from robonas.files import replacing
 from robonas.objectives.base import CurvePoint, Evaluation
 from robonas.results import Query, parameters_file
-from robonas.storage import storage_errors, worker_is_gone, worker_token
+from robonas.settings import differences, plain
+from robonas.storage import lock_of, storage_errors, worker_is_gone, worker_token
 from robonas.strategies.base import Proposal, Trial
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     import optuna
     from optuna.trial import FrozenTrial
 
@@ -84,29 +87,51 @@ class Ledger:
         settings: Mapping[str, Any],
         *,
         folder: Path | None = None,
+        file: Path | None = None,
     ) -> None:
         import optuna
-        from filelock import FileLock
 
         self.name = name
-        self.settings = dict(settings)
-        self._folder = folder
-        self._place = str(folder) if folder else f"memory {id(storage)}"
-        self._lock: contextlib.AbstractContextManager[Any] = (
-            FileLock(folder / ".lock") if folder else contextlib.nullcontext()
-        )
+        self.settings = plain(settings)
+        self._folder, self._file = folder, file
+        self._place = str(folder or file or f"memory {id(storage)}")
+        self._lock: contextlib.AbstractContextManager[Any] = lock_of(file) if file else contextlib.nullcontext()
+        self._worker = worker_token()
         self._sign = 1.0 if direction == "maximize" else -1.0
         with self._turn():
             try:
                 self._study = optuna.load_study(study_name=name, storage=storage)
             except KeyError:
                 self._study = optuna.create_study(study_name=name, storage=storage, direction=direction)
-            if not self._study.user_attrs and not self._study.get_trials(deepcopy=False):
+            ours = SETTINGS in self._study.user_attrs or not self._study.user_attrs
+            if ours and not self._study.get_trials(deepcopy=False):
+                # Nothing has been evaluated yet, so nothing binds a later attempt to the settings of an earlier one.
                 self._study.set_user_attr(SETTINGS, self.settings)
+                for key in set(self._study.user_attrs) - {SETTINGS}:
+                    self._study.set_user_attr(key, None)
         self._compare(self._study.user_attrs.get(SETTINGS))
 
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Within: this process works on the study, and others can tell that it is alive.
+
+        A study in a file is worked on by those who hold a lock beside it, which ends with its holder on any host; one
+        on a server by processes of a host, by number and start time.
+        """
+        if self._file is None:
+            yield
+            return
+        self._worker = f"lock-{uuid.uuid4().hex}"
+        with lock_of(self._file, f".{self._worker}") as presence:
+            try:
+                yield
+            finally:
+                Path(presence.lock_file).unlink(missing_ok=True)
+
     @classmethod
-    def load(cls, storage: optuna.storages.BaseStorage, name: str, *, folder: Path | None = None) -> Ledger:
+    def load(
+        cls, storage: optuna.storages.BaseStorage, name: str, *, folder: Path | None = None, file: Path | None = None
+    ) -> Ledger:
         """The record of a study that exists.
 
         Raises:
@@ -122,7 +147,7 @@ class Ledger:
                 settings = summary.user_attrs.get(SETTINGS)
                 if settings is None:
                     raise StudyError(f"Study '{name}' in '{place}' was not made by robonas.")
-                return cls(storage, name, settings["objective"]["direction"], settings, folder=folder)
+                return cls(storage, name, settings["objective"]["direction"], settings, folder=folder, file=file)
         names = ", ".join(repr(summary.study_name) for summary in known) or "none"
         raise StudyError(f"There is no study '{name}' in '{place}'; it has {names}.")
 
@@ -141,7 +166,7 @@ class Ledger:
     @property
     def budget(self) -> int:
         """The budget of the latest search on this study; 0 before the first."""
-        return int(self._study.user_attrs.get("budget", 0))
+        return int(self._study.user_attrs.get("budget") or 0)
 
     @budget.setter
     def budget(self, budget: int) -> None:
@@ -175,11 +200,12 @@ class Ledger:
 
     def _trials(self) -> list[FrozenTrial]:
         with storage_errors(self._place):
-            return [
-                trial
-                for trial in self._study.get_trials(deepcopy=False)
-                if "candidate" in trial.user_attrs and "dropped" not in trial.user_attrs
-            ]
+            first: dict[int, FrozenTrial] = {}
+            for trial in self._study.get_trials(deepcopy=False):
+                if "candidate" in trial.user_attrs and "dropped" not in trial.user_attrs:
+                    # Two workers without a common lock may have asked for the same; the first counts.
+                    first.setdefault(int(trial.user_attrs["candidate"]), trial)
+            return list(first.values())
 
     def history(self) -> list[Trial]:
         """All queries in the order of asking, as a strategy sees them: higher is better."""
@@ -223,22 +249,46 @@ class Ledger:
             candidates: What a proposal's row means.
             limit: How many queries there may be.
         """
-        with self._turn():
-            trials = self._trials()
-            for trial in trials:
-                if trial.state.name == "RUNNING" and self._abandoned(trial):
-                    return self._begin(trial._trial_id, trial)  # noqa: SLF001
-            if not any(trial.state.name == "WAITING" for trial in trials):
-                if len(trials) >= limit:
-                    return None
-                proposal = propose([self._as_trial(trial) for trial in trials])
-                self._enqueue(proposal, candidates[proposal.row])
-            return self._begin(self._study.ask()._trial_id)  # noqa: SLF001
+        while True:
+            with self._turn():
+                trials = self._trials()
+                for trial in trials:
+                    if trial.state.name == "RUNNING" and self._abandoned(trial):
+                        return self._begin(trial._trial_id, trial)  # noqa: SLF001
+                if not any(trial.state.name == "WAITING" for trial in trials):
+                    if len(trials) >= limit:
+                        return None
+                    proposal = propose([self._as_trial(trial) for trial in trials])
+                    self._enqueue(proposal, candidates[proposal.row])
+                ticket = self._begin(self._study.ask()._trial_id)  # noqa: SLF001
+                if self._counts(ticket, limit):
+                    return ticket
+                self._drop(ticket)
+
+    def _counts(self, ticket: Ticket, limit: int) -> bool:
+        """Whether the trial is the first for its candidate, and within the budget; without a lock, others may be."""
+        return ticket.trial.number in [trial.number for trial in self._trials()[:limit]]
+
+    def _drop(self, ticket: Ticket) -> None:
+        import optuna
+
+        ticket.trial.set_user_attr("dropped", True)
+        self._study.tell(ticket.trial, state=optuna.trial.TrialState.FAIL)
+        _ACTIVE.discard(self._key(ticket.trial.number))
 
     def _abandoned(self, trial: FrozenTrial) -> bool:
         token = trial.user_attrs.get("worker")
-        if token == worker_token():
+        if token is not None and token == self._worker:
             return self._key(trial.number) not in _ACTIVE
+        if token is not None and token.startswith("lock-") and self._file is not None:
+            presence = lock_of(self._file, f".{token}")
+            try:
+                presence.acquire(timeout=0)
+            except Timeout:
+                return False
+            presence.release()
+            Path(presence.lock_file).unlink(missing_ok=True)
+            return True
         return worker_is_gone(token)
 
     def _key(self, number: int) -> tuple[str, str, int]:
@@ -262,11 +312,17 @@ class Ledger:
         import optuna
 
         trial = optuna.Trial(self._study, trial_id)
-        _ACTIVE.add(self._key(trial.number))
-        trial.set_user_attr("worker", worker_token())
-        if before is None or len(before.params) < len(trial.user_attrs["options"]):
-            for name, options in trial.user_attrs["options"].items():
-                trial.suggest_categorical(name, options)
+        key = self._key(trial.number)
+        _ACTIVE.add(key)
+        try:
+            trial.set_user_attr("worker", self._worker)
+            options = trial.user_attrs.get("options", {})  # none where another worker took the one that we asked for
+            if before is None or len(before.params) < len(options):
+                for name, known in options.items():
+                    trial.suggest_categorical(name, known)
+        except BaseException:
+            _ACTIVE.discard(key)
+            raise
         return Ticket(trial, frozenset(before.intermediate_values) if before else frozenset())
 
     # ── telling ──
@@ -339,16 +395,3 @@ def _as_query(number: int, trial: FrozenTrial) -> Query:
         weights=None if weights is None else tuple(weights),
         curve=tuple(CurvePoint(*point) for point in attributes.get("curve", ())),
     )
-
-
-def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """What changed between two settings, a short text each."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in dict.fromkeys((*old, *new)):
-            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
-    elif _plain(old) != _plain(new):
-        yield f"{path} was {_plain(old)!r}, is now {_plain(new)!r}"
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value

@@ -194,15 +194,24 @@ class SearchResult:
         Raises:
             StudyError: They were not kept.
         """
-        from safetensors.torch import load_file
+        from safetensors import SafetensorError, safe_open
 
         if self.parameters_file is None:
             raise StudyError(
                 f"Study '{self.study}' kept no trained parameters: it ran in memory or on recorded values. "
                 "Use `build(trained=False)`."
             )
-        parameters: dict[str, Tensor] = load_file(self.parameters_file)
-        return parameters
+        try:
+            with safe_open(self.parameters_file, framework="pt") as stream:
+                owner = (stream.metadata() or {}).get("architecture")
+                if owner != self.text:
+                    raise StudyError(
+                        f"'{self.parameters_file}' holds the parameters of {owner}, not of the winner {self.text}: the "
+                        "search was stopped while it wrote them. Run it again to finish."
+                    )
+                return {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise StudyError(f"'{self.parameters_file}' is damaged ({error}). Restore it from a copy.") from error
 
     def size(self) -> dict[str, float]:
         """The winner's ``parameters`` and ``macs`` (multiply-accumulates of one sample, counted by PyTorch)."""

@@ -160,7 +160,8 @@ class ScoreTable:
                     "reason": str(reasons.mode().iloc[0]) if len(reasons) else None,
                 }
             )
-        return pd.DataFrame(rows).set_index("metric")
+        columns = ["metric", "defined", "undefined", "minimum", "median", "maximum", "seconds", "reason"]
+        return pd.DataFrame(rows, columns=columns).set_index("metric")
 
     def warnings(self) -> list[str]:
         """What a user should know before trusting these scores, a sentence each; empty where all is well."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
 import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
+
+from filelock import FileLock
 
 from robonas.errors import ConfigError, NasError, NetworkError, ScoreTableError
 from robonas.metrics import Metric, Score, compute, resolve_metrics
@@ -77,6 +80,8 @@ def score(
         NetworkError: Networks return something that is not logits; told before the first score.
         ScoreTableError: The cache is damaged, cannot be written, or belongs to another space, batch or seed.
     """
+    if n_jobs == 0:
+        raise ConfigError("`n_jobs` must not be 0; 1 is this process, -1 one process a core.")
     resolved = resolve_metrics(metrics)
     names = [metric.name for metric in resolved]
     pairs = texts(space, pool)
@@ -226,10 +231,25 @@ class _Journal:
         self._path = Path(path) if path is not None else None
         self._origin = origin
         self._stream: IO[str] | None = None
+        self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         if self._path is None:
             return self
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # One run at a time: a second one waits, and then finds what the first has scored.
+            self._open.enter_context(FileLock(self._path.with_name(f".{self._path.name}.lock")))
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            return self._read()
+        except BaseException:
+            self._open.close()
+            raise
+
+    def _read(self) -> Self:
+        assert self._path is not None
         if self._path.exists():
             table = ScoreTable.read(self._path)
             check_provenance(table.provenance, self._origin, self._path)
@@ -237,8 +257,7 @@ class _Journal:
         partial = self._partial
         try:
             kept = self._replay(partial) if partial.exists() else None
-            partial.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = partial.open("a", encoding="utf-8")
+            self._stream = self._open.enter_context(partial.open("a", encoding="utf-8"))
             if kept is None:
                 self._stream.write(json.dumps({"provenance": self._origin}) + "\n")
             elif kept < partial.stat().st_size:
@@ -249,8 +268,7 @@ class _Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._stream is not None:
-            self._stream.close()
+        self._open.close()
 
     @property
     def _partial(self) -> Path:

@@ -6,6 +6,7 @@ An Optuna study lies underneath, so that any stop loses at most the evaluation i
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from robonas.errors import ArchitectureError, ConfigError, MetricError, NasError, ObjectiveError, StudyError
+from robonas.errors import (
+    ArchitectureError,
+    ConfigError,
+    MetricError,
+    NasError,
+    NetworkError,
+    ObjectiveError,
+    StudyError,
+)
 from robonas.events import Event, QueryFinished, QueryStarted, QueryStep, ScoringProgress
-from robonas.files import write_text
 from robonas.ledger import Candidate, Ledger, Ticket
 from robonas.metrics import Metric, resolve_metrics
+from robonas.pool import allowed, count_of, draw_pool
 from robonas.results import Query, SearchResult, StopReason
 from robonas.scores import ScoreTable
-from robonas.scoring import score, texts
+from robonas.scoring import score
 from robonas.spaces import Limits, SearchSpace, make_space
-from robonas.storage import DATABASE, open_storage, storage_url
+from robonas.storage import DATABASE, open_storage, storage_file, storage_url
 from robonas.strategies import Strategy, make_strategy
 from robonas.strategies.base import Problem
 
@@ -39,8 +48,6 @@ if TYPE_CHECKING:
 
 PAPER_METRICS = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov")
 """The six of He et al., ICLR 2024: what a search combines unless told otherwise."""
-CACHE = "cache.parquet"
-"""Name of the file with all scores that were computed in a search's folder, for any of its studies."""
 
 
 def search(
@@ -102,22 +109,22 @@ def search(
     """
     tell = on_event or (lambda _: None)
     chosen = make_strategy(strategy)
-    if budget < 1:
-        raise ConfigError(f"`budget` must be at least 1 evaluation; got {budget}.")
+    budget = count_of("budget", budget, "evaluation")
     resolved = resolve_metrics(metrics) if chosen.uses_scores else ()
     place = Path(folder) if folder is not None else None
-    pairs, whole = _pool(space, pool, limits, seed, place / f"{name}.pool.txt" if place else None)
-    if not pairs:
-        raise ConfigError("The pool must have at least one architecture; got none.")
+    pairs, whole = draw_pool(space, pool, seed)
+    settings = _settings(space, objective, chosen, resolved, limits, pairs, seed)
+    if limits is not None and limits.bounds:
+        pairs = allowed(space, pairs, limits, settings, place / f"{name}.pool.txt" if place else None)
     n_classes = len({canonical for _, canonical in pairs})
     if n_classes < budget and not whole:
         raise ConfigError(
             f"The pool holds {n_classes} different networks ({len(pairs)} architectures), "
             f"fewer than the budget of {budget}. Enlarge the pool or lower the budget."
         )
-    backing = open_storage(storage or (storage_url(place) if place else None))
-    settings = _settings(space, objective, chosen, resolved, limits, pairs, seed)
-    ledger = Ledger(backing, name, objective.direction, settings, folder=place)
+    url = storage or (storage_url(place) if place else None)
+    backing = open_storage(url)
+    ledger = Ledger(backing, name, objective.direction, settings, folder=place, file=storage_file(url))
     if resolved:
         seen = _batch(batch, objective, batch_size, seed)
         table = _scores(space, pairs, resolved, seen, seed, n_jobs, place, output, tell)
@@ -129,12 +136,13 @@ def search(
         table.write(place / scores_file(name))
     problem = _problem(space, table, budget, seed, resolved)
     candidates = _candidates(space, table)
-    while ticket := ledger.next(lambda history: chosen.ask(problem, history), candidates, problem.limit):
-        with ledger.working(ticket):
-            query = ledger.query(ticket)
-            tell(QueryStarted(query, problem.limit))
-            _evaluate(ledger, ticket, query, space, objective, seed, tell)
-            tell(QueryFinished(ledger.query(ticket), ledger.best()))
+    with ledger.open():
+        while ticket := ledger.next(lambda history: chosen.ask(problem, history), candidates, problem.limit):
+            with ledger.working(ticket):
+                query = ledger.query(ticket)
+                tell(QueryStarted(query, problem.limit))
+                _evaluate(ledger, ticket, query, space, objective, seed, tell)
+                tell(QueryFinished(ledger.query(ticket), ledger.best()))
     return _result(ledger, space, table, chosen, problem, place)
 
 
@@ -163,7 +171,7 @@ def load_result(
         raise StudyError(
             f"There is no search in '{place}': '{place / DATABASE}' does not exist. Name the folder of a search."
         )
-    ledger = Ledger.load(open_storage(url), name, folder=place)
+    ledger = Ledger.load(open_storage(url), name, folder=place, file=storage_file(url))
     settings = ledger.settings
     if space is None:
         space = make_space(settings["space"]["name"], **settings["space"]["settings"])
@@ -184,37 +192,15 @@ def load_result(
     return _result(ledger, space, table, strategy, problem, place)
 
 
+def cache_file(space: SearchSpace, batch: Batch, seed: int) -> str:
+    """Name of the file with all scores of a space, a batch and a seed in a search's folder, for any of its studies."""
+    origin = json.dumps([space.name, space.settings, batch.fingerprint(), seed])
+    return f"cache-{hashlib.blake2b(origin.encode(), digest_size=4).hexdigest()}.parquet"
+
+
 def scores_file(name: str) -> str:
     """Name of the file with the scores of a study's pool, in the search's folder."""
     return f"{name}.scores.parquet"
-
-
-def _pool(
-    space: SearchSpace, pool: int | Iterable[Architecture | str], limits: Limits | None, seed: int, memory: Path | None
-) -> tuple[list[tuple[str, str]], bool]:
-    """Texts of the candidates and of their canonical forms, and whether these are all that the space has.
-
-    A measured latency is never the same twice, so candidates that were allowed by one are remembered in a file.
-    """
-    size = space.size()
-    if isinstance(pool, int):
-        if pool < 1:
-            raise ConfigError(f"`pool` must be at least 1 architecture; got {pool}.")
-        architectures: Iterable[Architecture | str] = space.sample(pool if size is None else min(pool, size), seed)
-    else:
-        architectures = pool
-    pairs = texts(space, architectures)
-    whole = len({text for text, _ in pairs}) == size
-    if limits is not None and limits.bounds:
-        measured = memory is not None and limits.max_latency_ms is not None
-        if memory is not None and measured and memory.exists():
-            return texts(space, memory.read_text(encoding="utf-8").splitlines()), whole
-        allowed = limits.filter(space, dict.fromkeys(space.parse(text) for text, _ in pairs))
-        kept = {space.format(architecture) for architecture in allowed}
-        pairs = [pair for pair in pairs if pair[0] in kept]
-        if memory is not None and measured:
-            write_text(memory, "".join(f"{text}\n" for text, _ in pairs))
-    return pairs, whole
 
 
 def _batch(batch: Batch | None, objective: Objective, size: int, seed: int) -> Batch:
@@ -245,12 +231,12 @@ def _scores(
         batch,
         seed=seed,
         n_jobs=n_jobs,
-        cache=folder / CACHE if folder else None,
+        cache=folder / cache_file(space, batch, seed) if folder else None,
         output=output,
         progress=lambda done, total: tell(ScoringProgress(done, total)),
     )
     if np.isnan(table.scores).all():
-        reasons = "; ".join(f"{name}: {row['reason']}" for name, row in table.summary().iterrows())
+        reasons = "; ".join(str(row["reason"]) for _, row in table.summary().iterrows())
         raise ConfigError(
             f"Every score of every architecture is undefined, so there is nothing to search by. {reasons}."
         )
@@ -295,7 +281,7 @@ def _settings(
             "value_name": objective.value_name,
             "settings": objective.settings,
         },
-        "strategy": {"name": strategy.name, "settings": strategy.settings},
+        "strategy": {"name": strategy.reference, "settings": strategy.settings},
         "metrics": [metric.name for metric in metrics],
         "higher_is_better": [metric.higher_is_better for metric in metrics],
         "limits": {} if limits is None else limits.bounds,
@@ -325,6 +311,10 @@ def _evaluate(
     try:
         answer = _checked(objective.evaluate(space, space.parse(query.architecture), seed=seed, report=report))
     except (ObjectiveError, ArchitectureError, MetricError) as error:
+        ledger.fail(ticket, str(error))
+    except NetworkError as error:
+        if ledger.best() is None:
+            raise  # no network has worked yet, so it is all of them, and the user's to mend
         ledger.fail(ticket, str(error))
     except NasError:
         raise

@@ -1,0 +1,34 @@
+"""Settings as plain values: what must be equal to go on with what was begun."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from robonas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as they come back from JSON: lists for tuples, texts for keys.
+
+    Raises:
+        ConfigError: A value that JSON cannot hold.
+    """
+    try:
+        values: dict[str, Any] = json.loads(json.dumps(settings))
+    except TypeError as error:
+        raise ConfigError(f"Settings must be JSON values ({error}). Use plain numbers and texts.") from error
+    return values
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """What changed between two plain settings, a short text each."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in dict.fromkeys((*old, *new)):
+            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+    elif json.dumps(old) != json.dumps(new):  # texts, since NaN equals itself there
+        yield f"{path} was {old!r}, is now {new!r}"
