@@ -19,6 +19,7 @@ from robonas.cli_options import (
     Data,
     DataRoot,
     Folder,
+    ImageMode,
     ImageSize,
     Jobs,
     Json,
@@ -32,11 +33,13 @@ from robonas.cli_options import (
     Seed,
     Space,
     SpaceSetting,
+    Storage,
     read_limits,
     read_lines,
     read_space,
     read_strategy,
     split,
+    writing,
 )
 from robonas.errors import NasError
 
@@ -50,16 +53,16 @@ class _Group(TyperGroup):
     """Turns a user's mistake into one line and exit code 2, and a stop by Ctrl-C into a word on how to go on."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
-        from robonas.console import err
+        from robonas.console import complain, say, warn
 
-        warnings.showwarning = lambda message, *_: err.print(f"[yellow]Warning:[/] {message}", soft_wrap=True)
+        warnings.showwarning = lambda message, *_: warn(str(message))
         try:
             return super().invoke(ctx)
         except NasError as error:
-            err.print(f"[bold red]Error:[/] {str(error).replace('[', chr(92) + '[')}", soft_wrap=True)
+            complain(str(error))
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            err.print("Stopped. Finished work is kept: run the same command again to go on.", soft_wrap=True)
+            say("Stopped. Finished work is kept: run the same command again to go on.")
             raise typer.Exit(130) from None
 
 
@@ -85,6 +88,7 @@ def search(
     data: Data = "digits",
     data_root: DataRoot = None,
     image_size: ImageSize = None,
+    image_mode: ImageMode = None,
     space: Space = "nasbench201",
     space_set: SpaceSetting = [],  # noqa: B006
     metric: Metrics = PAPER,
@@ -117,7 +121,7 @@ def search(
     folder: Annotated[
         Path, typer.Option("--folder", "-o", help="Where to keep the study, scores, network and report.")
     ] = Path("robonas-run"),
-    storage: Annotated[str | None, typer.Option(help="Another Optuna storage URL for the study.")] = None,
+    storage: Storage = None,
     name: Name = "search",
     compare: Annotated[
         list[str],
@@ -131,13 +135,13 @@ def search(
     Stopped at any moment, the same command goes on where it was.
     """
     from robonas import study
-    from robonas.console import SearchProgress, err, print_json, print_result
+    from robonas.console import SearchProgress, print_json, print_result, say, warn
     from robonas.datasets import load_dataset
     from robonas.objectives import Training
     from robonas.report import write_report
 
     _quiet_optuna()
-    images = load_dataset(data, root=data_root, size=image_size)
+    images = load_dataset(data, root=data_root, size=image_size, mode=image_mode)
     objective: Training = Training(
         images,
         epochs=epochs,
@@ -179,16 +183,19 @@ def search(
 
     result = run(chosen, name)
     baselines = [run(rival, f"{name}-{rival.name}") for rival in rivals]
-    result.write_json(folder / "result.json")
-    page = write_report(result, folder / "report.html", baselines=baselines) if report else None
-    if as_json:
+    if as_json:  # told before anything is written, so that a full disk does not swallow it
         print_json({**result.to_json(), "baselines": [other.to_json() for other in baselines]})
-        return
-    print_result(result, baselines)
-    for sentence in result.scores.warnings():
-        err.print(f"[yellow]Warning:[/] {sentence}", soft_wrap=True)
-    if page is not None:
-        err.print(f"Report: {page}", soft_wrap=True)
+    else:
+        print_result(result, baselines)
+        for sentence in result.scores.warnings():
+            warn(sentence)
+    with writing(folder / "result.json"):
+        result.write_json(folder / "result.json")
+    if report:
+        with writing(folder / "report.html"):
+            page = write_report(result, folder / "report.html", baselines=baselines)
+        if not as_json:
+            say(f"Report: {page}")
 
 
 @app.command()
@@ -197,6 +204,7 @@ def score(
     data: Data = "digits",
     data_root: DataRoot = None,
     image_size: ImageSize = None,
+    image_mode: ImageMode = None,
     space: Space = "nasbench201",
     space_set: SpaceSetting = [],  # noqa: B006
     metric: Metrics = PAPER,
@@ -213,11 +221,11 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Score architectures without training; stopped at any moment, the same command goes on where it was."""
-    from robonas.console import SearchProgress, err, print_json, print_scores
+    from robonas.console import SearchProgress, print_json, print_scores, say
     from robonas.datasets import load_dataset
     from robonas.scoring import score as score_pool
 
-    images = load_dataset(data, root=data_root, size=image_size)
+    images = load_dataset(data, root=data_root, size=image_size, mode=image_mode)
     where = read_space(space, space_set, images.input_shape, images.n_classes)
     size = where.size()
     chosen = (
@@ -240,15 +248,15 @@ def score(
         print_json(json.loads(table.summary().reset_index().to_json(orient="records")))
         return
     print_scores(table)
-    err.print(f"Scores: {output}", soft_wrap=True)
+    say(f"Scores: {output}")
 
 
 @app.command()
-def show(folder: Folder, name: Name = "search", as_json: Json = False) -> None:
+def show(folder: Folder, name: Name = "search", storage: Storage = None, as_json: Json = False) -> None:
     """Show what a search has found so far, finished or not."""
     from robonas.console import print_json, print_result, print_table
 
-    result = _result(folder, name)
+    result = _result(folder, name, storage)
     if as_json:
         print_json(result.to_json())
         return
@@ -263,14 +271,18 @@ def report(
     name: Name = "search",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="[default: report.html in the folder]")] = None,
     compare: Annotated[list[str], typer.Option(help="Name of another study in the folder to show beside it.")] = [],  # noqa: B006
+    storage: Storage = None,
 ) -> None:
     """Write the report of a search as one HTML page that works offline."""
-    from robonas.console import err
+    from robonas.console import say
     from robonas.report import write_report
 
-    baselines = [_result(folder, other) for other in split(compare)]
-    page = write_report(_result(folder, name), output or folder / "report.html", baselines=baselines)
-    err.print(f"Report: {page}", soft_wrap=True)
+    result = _result(folder, name, storage)
+    baselines = [_result(folder, other, storage) for other in split(compare)]
+    target = output or folder / "report.html"
+    with writing(target):
+        write_report(result, target, baselines=baselines)
+    say(f"Report: {target}")
 
 
 @app.command()
@@ -286,13 +298,14 @@ def export(
         ),
     ],
     name: Name = "search",
+    storage: Storage = None,
 ) -> None:
     """Export the winner, or the history, for use elsewhere."""
-    from robonas.console import err
+    from robonas.console import say
     from robonas.export import export as write
 
-    write(_result(folder, name), output)
-    err.print(f"Written: {output}", soft_wrap=True)
+    write(_result(folder, name, storage), output)
+    say(f"Written: {output}")
 
 
 @app.command("list")
@@ -316,12 +329,12 @@ def list_entries(
         print_table(what, rows, columns=[column for column in rows[0] if column in BRIEF])
 
 
-def _result(folder: Path, name: str) -> SearchResult:
+def _result(folder: Path, name: str, storage: str | None) -> SearchResult:
     from robonas.study import load_result
 
     _quiet_optuna()
     sys.path.insert(0, str(Path.cwd()))  # where the user's own spaces are
-    return load_result(folder, name)
+    return load_result(folder, name, storage=storage)
 
 
 def _quiet_optuna() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,8 @@ import typer
 from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from robonas.spaces import Limits, SearchSpace
     from robonas.strategies import Strategy
 
@@ -27,7 +30,12 @@ def from_toml(ctx: typer.Context, path: Path | None) -> Path | None:
         raise ConfigError(f"Cannot read settings file '{path}': {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"Settings file '{path}' is not TOML: {error}.") from error
-    known = {parameter.name: parameter for parameter in ctx.command.params if parameter.name not in {"config", "help"}}
+    known = {
+        spelling.lstrip("-").replace("-", "_"): parameter
+        for parameter in ctx.command.params
+        if parameter.name not in {"config", "help"}
+        for spelling in (str(parameter.name), *(text for text in parameter.opts if text.startswith("--")))
+    }
     defaults: dict[str, Any] = {}
     for key, value in settings.items():
         name = key.replace("-", "_")
@@ -35,9 +43,27 @@ def from_toml(ctx: typer.Context, path: Path | None) -> Path | None:
             near = difflib.get_close_matches(name, [str(entry) for entry in known], n=1)
             hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(map(str, known)))}."
             raise ConfigError(f"Settings file '{path}' has an unknown setting {key!r}.{hint}")
-        defaults[name] = [f"{k}={json.dumps(v)}" for k, v in value.items()] if isinstance(value, dict) else value
+        parameter = known[name]
+        defaults[str(parameter.name)] = _from_toml_value(path, key, value, several=bool(parameter.multiple))
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
     return path
+
+
+def _from_toml_value(path: Path, key: str, value: Any, *, several: bool) -> Any:
+    """A value of a settings file as the command line would give it: a table is KEY=VALUE texts, one text a list."""
+    if isinstance(value, dict):
+        return [f"{name}={_as_json(path, f'{key}.{name}', entry)}" for name, entry in value.items()]
+    return [value] if several and not isinstance(value, list) else value
+
+
+def _as_json(path: Path, key: str, value: Any) -> str:
+    try:
+        return json.dumps(value)
+    except TypeError as error:
+        raise ConfigError(
+            f"Setting {key!r} of '{path}' must be a text, a number, true, false or a list of them; "
+            f"got {value}. Write it in quotes if it is a text."
+        ) from error
 
 
 Config = Annotated[
@@ -46,6 +72,7 @@ Config = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and no progress.")]
 Folder = Annotated[Path, typer.Argument(help="Folder of a search.")]
 Name = Annotated[str, typer.Option(help="Name of the study in the folder.")]
+Storage = Annotated[str | None, typer.Option(help="Optuna storage URL of the study.  [default: a file in the folder]")]
 Data = Annotated[
     str,
     typer.Option(
@@ -54,6 +81,9 @@ Data = Annotated[
 ]
 DataRoot = Annotated[Path | None, typer.Option(help="Where torchvision keeps its data sets.")]
 ImageSize = Annotated[int | None, typer.Option(help="Side to which images of a folder are resized.")]
+ImageMode = Annotated[
+    str | None, typer.Option(metavar="[RGB|L]", help="Convert images of a folder to colour (RGB) or to grey (L).")
+]
 Space = Annotated[str, typer.Option(help="Name, or package.module:NAME; see 'robonas list spaces'.")]
 SpaceSetting = Annotated[
     list[str],
@@ -127,6 +157,22 @@ def read_limits(
 
     limits = Limits(max_params=max_params, max_macs=max_macs, max_latency_ms=max_latency_ms, max_memory=max_memory)
     return limits if limits.bounds else None
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tell a file that cannot be written in one sentence.
+
+    Raises:
+        ConfigError: The disk is full, or the place cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot write '{path}': {error.strerror or error}. Finished work is kept: free some space or "
+            "name a place that can be written, then run the same command again."
+        ) from error
 
 
 def read_lines(path: Path) -> list[str]:

@@ -39,14 +39,14 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Turn a published file into one Parquet form; pickles are read without running them."""
-    from robonas.console import err
+    from robonas.console import say
     from robonas.tables import read_table
 
     with _Counter("architectures", quiet=as_json) as progress:
         table = read_table(file, format=format, task=task, progress=progress)
     table.write(output)
     _show(table, as_json=as_json)
-    err.print(f"Table: {output}", soft_wrap=True)
+    say(f"Table: {output}")
 
 
 @app.command()
@@ -74,7 +74,7 @@ def formats(as_json: Json = False) -> None:
 
 
 def _show(table: Any, *, as_json: bool) -> None:
-    from robonas.console import err, print_json, print_table
+    from robonas.console import print_json, print_table, warn
 
     rows = _records(table.summary().reset_index())
     if as_json:
@@ -84,7 +84,7 @@ def _show(table: Any, *, as_json: bool) -> None:
     shown = [{name: value for name, value in row.items() if name not in hidden} for row in rows]
     print_table(f"{len(table):,} architectures, from {table.provenance.get('source', 'a table')}", shown)
     for sentence in table.warnings():
-        err.print(f"[yellow]Warning:[/] {sentence}", soft_wrap=True)
+        warn(sentence)
 
 
 def experiment(
@@ -124,7 +124,7 @@ def experiment(
 
     Stopped at any moment, the same command goes on where it was.
     """
-    from robonas.console import err
+    from robonas.console import warn
     from robonas.experiments import Contender, Task, load_suite, run_experiment
     from robonas.tables import read_table
 
@@ -154,11 +154,7 @@ def experiment(
         settings = {key: value for key, value in settings.items() if value is not None}
     for each in tasks:
         if each.left_out:
-            err.print(
-                f"[yellow]Warning:[/] {each.left_out:,} rows of {each.name} have no {each.objective_name}; "
-                "they are no candidates.",
-                soft_wrap=True,
-            )
+            warn(f"{each.left_out:,} rows of {each.name} have no {each.objective_name}; they are no candidates.")
     with _Counter("runs", quiet=as_json) as progress:
         results = run_experiment(tasks, contenders, folder=folder, n_jobs=jobs, progress=progress, **settings)
     results.write(folder / "results.parquet")
@@ -171,7 +167,7 @@ def experiment(
 
 def _tell(tasks: Sequence[Task], results: Results, folder: Path, *, as_json: bool) -> None:
     """Tables of the results, or one JSON document with all of them."""
-    from robonas.console import err, print_json, print_table
+    from robonas.console import print_json, print_table, say
     from robonas.experiments import across_tasks, compare, critical_difference, metric_quality, paper_table, summarise
 
     summary, first = summarise(results), results.strategies[0]
@@ -218,7 +214,7 @@ def _tell(tasks: Sequence[Task], results: Results, folder: Path, *, as_json: boo
         ranks = [{"strategy": name, "average rank": rank} for name, rank in over.average_ranks.items()]
         told = "–" if over.friedman_p is None else f"{over.friedman_p:.2g}"
         print_table(f"Over {over.n_tasks} tasks: critical difference {over.difference:.2f}, Friedman's p {told}", ranks)
-    err.print(f"Results: {folder / 'results.parquet'}", soft_wrap=True)
+    say(f"Results: {folder / 'results.parquet'}")
 
 
 def _brief(pair: dict[str, Any]) -> dict[str, Any]:
@@ -243,7 +239,7 @@ class _Counter:
         from robonas.console import err
 
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
             TimeRemainingColumn(),

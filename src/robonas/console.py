@@ -36,6 +36,21 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
+def say(text: str) -> None:
+    """A line on stderr, as it is: brackets are brackets."""
+    err.print(Text(text), soft_wrap=True)
+
+
+def warn(sentence: str) -> None:
+    """A warning on stderr."""
+    err.print(Text.assemble(("Warning:", "yellow"), " ", sentence), soft_wrap=True)
+
+
+def complain(sentence: str) -> None:
+    """An error on stderr."""
+    err.print(Text.assemble(("Error:", "bold red"), " ", sentence), soft_wrap=True)
+
+
 class SearchProgress:
     """Three bars with the time left: scoring, the search, and the training in flight.
 
@@ -51,13 +66,13 @@ class SearchProgress:
         self._quiet = quiet
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description:<18}"),
+            TextColumn("{task.description:<18}", markup=False),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=err,
             disable=quiet or not err.is_terminal,
         )
@@ -99,7 +114,7 @@ class SearchProgress:
                 "scoring", total=total, completed=done, note="networks without training"
             )
             if not self._quiet and not err.is_terminal and done < total:
-                err.print(f"scoring {total - done} of {total} networks", soft_wrap=True)
+                say(f"scoring {total - done} of {total} networks")
         self._bars.update(self._scoring, total=total, completed=done)
 
     def _started(self, query: Query, budget: int) -> None:
@@ -130,10 +145,10 @@ def print_json(value: Any) -> None:
 def print_table(title: str, rows: Sequence[Mapping[Any, Any]], *, columns: Iterable[str] | None = None) -> None:
     """Rows of equal keys as a table on stdout."""
     names = list(columns or (rows[0] if rows else ()))
-    table = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
+    table = Table(title=Text(title), title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
     for name in names:
         numeric = all(isinstance(row[name], (int, float)) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(str(name)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(row[name])) for name in names))
     out.print(table)
@@ -146,8 +161,8 @@ def print_card(row: Mapping[str, Any]) -> None:
     body.add_column(overflow="fold")
     for key, value in row.items():
         if key != "name" and value not in {None, ""}:
-            body.add_row(key, Text(str(value)))
-    out.print(Panel(body, title=row["name"], title_align="left"))
+            body.add_row(Text(key), Text(str(value)))
+    out.print(Panel(body, title=Text(row["name"]), title_align="left"))
 
 
 def _cell(value: object) -> str:
@@ -166,7 +181,7 @@ def print_scores(table: ScoreTable) -> None:
         summary.to_dict("records"),
     )
     for sentence in table.warnings():
-        err.print(f"[yellow]Warning:[/] {sentence}", soft_wrap=True)
+        warn(sentence)
 
 
 def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -> None:
@@ -194,8 +209,8 @@ def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -
     if result.parameters_file is not None:
         rows["trained network"] = str(result.parameters_file)
     for name, value in rows.items():
-        body.add_row(name, Text(value))
-    out.print(Panel(body, title=f"{result.strategy} found", title_align="left", border_style="green"))
+        body.add_row(Text(name), Text(value))
+    out.print(Panel(body, title=Text(f"{result.strategy} found"), title_align="left", border_style="green"))
     for baseline in baselines:
         out.print(Text(verdict(result, baseline), style="bold"), soft_wrap=True)
 

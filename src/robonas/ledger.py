@@ -30,6 +30,7 @@ from robonas.strategies.base import Proposal, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
     import optuna
     from optuna.trial import FrozenTrial
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -173,6 +174,12 @@ def test_settings_from_a_file_and_the_command_line_wins(images, tmp_path) -> Non
         (["search", "--space-set", "chanels=3"], "chanels"),
         (["search", "--space-set", "channels"], "must read KEY=VALUE"),
         (["search", "--space-set", "channels=0"], "must be at least 1"),
+        (["search", "--space-set", "channels=abc"], "`channels` of `nasbench201` must be a whole number; got 'abc'"),
+        (["search", "--space", "mobilenetv3", "--space-set", "width=x"], "`width` of mobilenetv3 must be a number"),
+        (["search", "--space-set", "input_shape=3"], "`input_shape` must be a list of sizes; got 3"),
+        (["search", "--jobs", "0"], "jobs"),
+        (["search", "--data", "/no[word]/x.npz", "--image-size", "16"], "There is no file '/no[word]/x.npz'"),
+        (["search", "--data", "digits", "--image-mode", "RGB"], "does not take these settings"),
         (["search", "--epochs", "0"], "epochs"),
         (["search", "--learning-rate", "-1"], "learning_rate"),
         (["search", "--device", "tpu"], "tpu"),
@@ -189,6 +196,101 @@ def test_a_mistake_is_one_clear_line(arguments, message, tmp_path, monkeypatch) 
     told = call(*arguments, code=2).stderr
     assert message in told
     assert len(told.strip().splitlines()) == 1
+
+
+def test_brackets_in_a_path_are_no_markup(images, tmp_path) -> None:
+    folder = str(tmp_path / "t[/b][word]")
+    first = call("search", "--data", images, *SHORT, "-o", folder)
+    assert f"Report: {folder}/report.html" in first.stderr
+    assert f"Report: {folder}/report.html" in call("report", folder).stderr
+    assert f"Written: {folder}/x.csv" in call("export", folder, "-o", f"{folder}/x.csv").stderr
+
+
+def test_a_full_disk_at_the_end_hides_no_result(finished, images, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("robonas.files.write_text", full)
+    told = call("search", "--data", images, *SHORT, "-o", finished, code=2)
+    assert "robot found" in told.stdout
+    assert f"Cannot write '{finished}/result.json': No space left on device. Finished work is kept" in told.stderr
+    told = call("search", "--data", images, *SHORT, "-o", finished, "--json", code=2)
+    assert len(json.loads(told.stdout)["queries"]) == 3
+    assert f"Cannot write '{finished}/report.html': No space left" in call("report", finished, code=2).stderr
+
+
+def test_another_storage_is_read_again(images, tmp_path) -> None:
+    folder, storage = str(tmp_path / "run"), f"sqlite:///{tmp_path}/other.db"
+    call("search", "--data", images, *SHORT, "-o", folder, "--storage", storage, "--no-report", "--compare", "random")
+    assert len(json.loads(call("show", folder, "--storage", storage, "--json").stdout)["queries"]) == 3
+    call("report", folder, "--storage", storage, "--compare", "search-random")
+    call("export", folder, "--storage", storage, "-o", str(tmp_path / "out.csv"))
+    assert (tmp_path / "out.csv").is_file()
+    assert "There is no search" in call("show", folder, code=2).stderr
+
+
+def test_random_search_needs_no_scores(images, tmp_path) -> None:
+    folder = str(tmp_path / "run")
+    found = call("search", "--data", images, *SHORT, "-o", folder, "--strategy", "random")
+    assert "random found" in found.stdout
+    assert "random found" in call("show", folder).stdout
+
+
+def test_a_space_from_a_file_is_shown_from_another_folder(images, tmp_path, monkeypatch) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "here" / "own_space.py").write_text(
+        "from torch import nn\nfrom robonas.spaces import from_choices\n\n\n"
+        "def build(width):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))\n\n\n"
+        "ok = from_choices({'width': list(range(2, 14))}, build, input_shape=(1, 8, 8), n_classes=10)\n"
+    )
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path / "here")
+    given = ["--data", images, "--jobs", "1", "--pool", "6", "-m", "snip", "--budget", "2", "--epochs", "1"]
+    folder = str(tmp_path / "run")
+    call("search", *given, "--batch-size", "16", "--space", "./own_space.py:ok", "-o", folder, "--no-report")
+    monkeypatch.chdir(tmp_path / "there")
+    value = json.loads(call("show", folder, "--json").stdout)
+    assert value["settings"]["space"]["name"] == f"{tmp_path.resolve()}/here/own_space.py:ok"
+
+
+def test_lone_texts_and_json_in_a_settings_file(images, tmp_path) -> None:
+    (tmp_path / "run.toml").write_text(
+        f'data = "{images}"\nmetric = "snip"\ncompare = "random"\npool = 6\nbudget = 1\nepochs = 1\njobs = 1\n'
+        "batch-size = 16\nreport = false\njson = true\n[space-set]\nchannels = 2\ndepth = 1\n"
+    )
+    value = json.loads(call("search", "--config", str(tmp_path / "run.toml"), "-o", str(tmp_path / "run")).stdout)
+    assert value["settings"]["metrics"] == ["snip"]
+    assert [other["strategy"] for other in value["baselines"]] == ["random"]
+
+
+def test_a_date_among_settings_in_a_file_is_told(tmp_path) -> None:
+    (tmp_path / "run.toml").write_text("[strategy-set]\nfoo = 2024-01-01\n")
+    told = call("search", "--config", str(tmp_path / "run.toml"), code=2).stderr
+    assert "Setting 'strategy-set.foo'" in told
+    assert "got 2024-01-01" in told
+
+
+def test_grey_and_colour_images_are_converted_when_asked(tmp_path) -> None:
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    for label in ("a", "b"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(6):
+            shape = (8, 8, 3) if number % 2 else (8, 8)
+            picture = Image.fromarray(generator.integers(0, 256, shape, dtype=np.uint8))
+            picture.save(tmp_path / "data" / label / f"{number}.png")
+    given = ["score", "--data", str(tmp_path / "data"), *SMALL, "--batch-size", "4", "-o", str(tmp_path / "s.parquet")]
+    assert "--image-mode" in call(*given, code=2).stderr
+    call(*given, "--image-mode", "L")
+    assert len(ScoreTable.read(tmp_path / "s.parquet")) == 12
+
+
+def test_arrays_have_a_size_of_their_own(images) -> None:
+    told = call("score", "--data", images, "--image-size", "16", code=2).stderr
+    assert "have their own size" in told
 
 
 def test_an_unknown_setting_in_a_file_is_told(tmp_path) -> None:

@@ -1,5 +1,6 @@
 """Spaces of the user's own choices: lists, ConfigSpace, functions of an Optuna trial."""
 
+import pickle
 import sys
 
 import ConfigSpace
@@ -440,3 +441,22 @@ def test_own_spaces_by_reference(tmp_path, monkeypatch):
     with pytest.raises(TypeError, match="inside"):
         make_space("my_space:broken")
     assert make_space("my_space:anything", n_classes=4).n_classes == 4
+
+
+def of_a_trial(trial):
+    return None if trial.suggest_categorical("a", [1, 2]) == 1 else {"b": trial.suggest_int("b", 1, 3)}
+
+
+@pytest.mark.parametrize("kind", ["lists", "configspace", "trial"])
+def test_spaces_can_be_pickled(kind):
+    choices = {
+        "lists": {"a": [1, 2], "b": [3, 4]},
+        "configspace": ConfigSpace.ConfigurationSpace({"a": [1, 2], "b": (1, 3)}),
+        "trial": of_a_trial,
+    }[kind]
+    space = from_choices(choices, nothing, **GIVEN)
+    again = pickle.loads(pickle.dumps(space))
+    assert list(again) == list(space)
+    assert [again.format(arch) for arch in again.sample(3, seed=1)] == [
+        space.format(a) for a in space.sample(3, seed=1)
+    ]

@@ -279,7 +279,7 @@ def from_arrays(
             )
     known = len(class_names) if class_names is not None else n_classes
     try:
-        check_labels(targets, known if known is not None else 2**31)
+        check_labels(targets, known if known is not None else max(1, int(targets.max()) + 1))
     except DataError as error:
         raise DataError(f"Data set {name!r}: {error}") from error
     targets = targets.to(torch.int64)

@@ -132,13 +132,14 @@ class Pictures(Dataset[tuple[Tensor, int]]):
             grey, colour = (place, self.describe(0)) if kind == "L" else (self.describe(0), place)
             raise DataError(
                 f"Images must be all grey or all in colour; {grey} is grey and {colour} is not. "
-                "Choose with mode='RGB' or mode='L'."
+                "Choose with mode='RGB' or mode='L' (--image-mode on the command line)."
             )
         if shape != self._first[1]:
             raise DataError(
                 "Images must have one size; "
                 f"{self.describe(0)} has {self._first[1][0]}x{self._first[1][1]} and {place} has "
-                f"{shape[0]}x{shape[1]} (height x width). Give the size to crop and resize them to, such as size=32."
+                f"{shape[0]}x{shape[1]} (height x width). Give the size to crop and resize them to, such as size=32 "
+                "(--image-size on the command line)."
             )
         return value, label
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robonas.datasets.data import LabelledData, from_arrays
-from robonas.errors import DataError
+from robonas.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from numpy.lib.npyio import NpzFile
@@ -30,7 +30,7 @@ PAIRS = (
 """Names of the two arrays; the first pair that a file has is taken. Test arrays beside them are never read."""
 
 
-def load_npz(path: str | Path) -> LabelledData:
+def load_npz(path: str | Path, **settings: Any) -> LabelledData:
     """Images and labels from an ``.npz`` file, read without pickle.
 
     The arrays are one of `PAIRS`; ``class_names``, an array of texts, may stand beside them. Inputs are bytes or
@@ -38,13 +38,23 @@ def load_npz(path: str | Path) -> LabelledData:
     and the second is not; or (n, height, width) for grey. Two-dimensional inputs are (n, features). Labels are
     integers, (n,) or (n, 1).
 
+    Args:
+        path: The file.
+        settings: None; arrays have a size and a number of channels of their own.
+
     Raises:
+        ConfigError: Settings were given.
         DataError: No such file, no permission, damaged, other arrays, pickled objects, or arrays that do not fit each
             other.
     """
     file = Path(path).expanduser()
     if not file.is_file():
         raise DataError(f"There is no file '{file}'. Give an .npz file with arrays 'x' and 'y'.")
+    if settings:
+        raise ConfigError(
+            f"Data of an .npz file have their own size and channels and take no settings; got {', '.join(settings)} "
+            f"for '{file}'. Resize or convert the arrays before they are saved, or give a folder of images."
+        )
     with ExitStack() as stack:
         archive = _open(file, stack)
         names = archive.files

@@ -7,12 +7,14 @@ find it there.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from robonas.catalogue import import_object, lasting_reference, lookup
 from robonas.errors import ConfigError
 from robonas.spaces.autoformer import AutoFormer
-from robonas.spaces.base import SearchSpace
+from robonas.spaces.base import SearchSpace, whole
 from robonas.spaces.choices import ChoiceSpace, from_choices
 from robonas.spaces.conv1d import Conv1d
 from robonas.spaces.darts import DARTS
@@ -57,7 +59,7 @@ def make_space(name: str, **settings: Any) -> SearchSpace:
         UnknownNameError: There is no such space.
         ConfigError: It does not take these settings, or is not a space.
     """
-    if "input_shape" in settings:
+    if isinstance(settings.get("input_shape"), Sequence) and not isinstance(settings["input_shape"], str):
         settings["input_shape"] = tuple(settings["input_shape"])
     made_already: dict[str, Any] = {}
     if ":" in name:
@@ -72,6 +74,7 @@ def make_space(name: str, **settings: Any) -> SearchSpace:
         settings, made_already = _split(make, settings)
     else:
         make = lookup("search space", name, SPACES)
+        _check_types(make, name, settings)
     try:
         space = make(**settings)
     except TypeError as error:
@@ -83,6 +86,22 @@ def make_space(name: str, **settings: Any) -> SearchSpace:
     _check_settings(space, name, made_already)
     space.reference = lasting_reference(name)
     return space
+
+
+def _check_types(make: Callable[..., object], name: str, settings: Mapping[str, Any]) -> None:
+    """Raise where a setting of a space of ours is of another type than its default."""
+    parameters = inspect.signature(make).parameters
+    for setting, value in settings.items():
+        default = parameters[setting].default if setting in parameters else None
+        if isinstance(default, str) and not isinstance(value, str):
+            raise ConfigError(f"`{setting}` of {name} must be a text; got {value!r}.")
+        if isinstance(default, bool):
+            if not isinstance(value, bool):
+                raise ConfigError(f"`{setting}` of {name} must be true or false; got {value!r}.")
+        elif isinstance(default, int):
+            whole(f"{setting}` of `{name}", value)
+        elif isinstance(default, float) and (isinstance(value, bool) or not isinstance(value, Real)):
+            raise ConfigError(f"`{setting}` of {name} must be a number; got {value!r}.")
 
 
 def _split(make: Callable[..., object], settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

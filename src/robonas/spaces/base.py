@@ -5,7 +5,9 @@ from __future__ import annotations
 import abc
 import itertools
 import math
-from typing import TYPE_CHECKING, Any
+import operator
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
@@ -23,6 +25,17 @@ _DRAWS_WITHOUT_NEWS = 10_000
 """So many draws in a row that bring nothing new end a sample from a space of unknown size."""
 _LISTABLE = 10_000_000
 """Up to this size, a sample is drawn from the numbers of the architectures."""
+
+
+def whole(setting: str, value: object) -> int:
+    """A setting that must be a whole number.
+
+    Raises:
+        ConfigError: It is something else, such as a text or 16.0.
+    """
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise ConfigError(f"`{setting}` must be a whole number; got {value!r}.")
+    return operator.index(value)
 
 
 class SearchSpace(abc.ABC):
@@ -46,12 +59,16 @@ class SearchSpace(abc.ABC):
     """The name in the catalogue."""
 
     def __init__(self, *, input_shape: Sequence[int], n_classes: int) -> None:
+        if not isinstance(input_shape, Iterable):
+            raise ConfigError(f"`input_shape` must be a list of sizes; got {input_shape!r}.")
+        input_shape = tuple(whole("input_shape", size) for size in input_shape)
+        n_classes = whole("n_classes", n_classes)
         if len(input_shape) == 0 or min(input_shape) < 1:
             raise ConfigError(f"`input_shape` must hold positive sizes; got {tuple(input_shape)}.")
         if n_classes < 1:
             raise ConfigError(f"`n_classes` must be at least 1; got {n_classes}.")
-        self.input_shape = tuple(int(size) for size in input_shape)
-        self.n_classes = int(n_classes)
+        self.input_shape = input_shape
+        self.n_classes = n_classes
         self.reference = self.name
         """What `make_space` makes this space again from: its name, or ``package.module:NAME``."""
 

@@ -1,12 +1,12 @@
 """Choices that may depend on each other, from lists, a ConfigSpace or a function of an Optuna trial.
 
-A `ChoiceTree` knows one thing: a procedure that asks for one option after another, where later questions may depend on
-earlier answers. Answering it from an architecture says whether the architecture belongs; answering it in all ways lists
-the space; answering it at random draws from it.
+A `ChoiceTree` is a procedure that asks for one option after another, where questions may depend on earlier answers:
+answered from an architecture it says whether that belongs, in all ways it lists the space, at random it draws from it.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -28,10 +28,8 @@ Choose: TypeAlias = Callable[[str, tuple[Option, ...]], Option]
 Procedure: TypeAlias = Callable[[Choose], Mapping[str, Any] | None]
 """Asks its questions; may return what to build from, where that is more than the answers."""
 
-MOST_LISTED = 10_000
-"""Spaces whose choices depend on each other are listed up to this many architectures."""
-_RANDOM_RUNS = 500
-"""Random walks that look for choices in a space too large to list."""
+MOST_LISTED = 10_000  # architectures up to which spaces whose choices depend on each other are listed
+_RANDOM_RUNS = 500  # random walks that look for choices in a space too large to list
 _MOST_OPTIONS = 10_000
 
 
@@ -235,13 +233,19 @@ def clean_options(name: str, options: object) -> tuple[Option, ...]:
 
 def tree_of_lists(choices: Mapping[str, Sequence[Option]]) -> ChoiceTree:
     """The tree of independent choices."""
-    options = {name: clean_options(name, known) for name, known in choices.items()}
+    asked = _AskAll({name: clean_options(name, known) for name, known in choices.items()})
+    return ChoiceTree(asked, independent=True, options=asked.options)
 
-    def procedure(choose: Choose) -> None:
-        for name, known in options.items():
+
+@dataclass(frozen=True)
+class _AskAll:
+    """Asks every question; a class, since local functions cannot be pickled."""
+
+    options: Mapping[str, tuple[Option, ...]]
+
+    def __call__(self, choose: Choose) -> None:
+        for name, known in self.options.items():
             choose(name, known)
-
-    return ChoiceTree(procedure, independent=True, options=options)
 
 
 def tree_of_configspace(space: Any) -> ChoiceTree:
@@ -253,7 +257,6 @@ def tree_of_configspace(space: Any) -> ChoiceTree:
     """
     try:
         import ConfigSpace.hyperparameters as hp
-        from ConfigSpace.types import NotSet
     except ImportError as error:
         raise MissingExtraError("A ConfigSpace as choices", "configspace") from error
     options: dict[str, tuple[Option, ...]] = {}
@@ -276,16 +279,31 @@ def tree_of_configspace(space: Any) -> ChoiceTree:
         conditions[condition.child.name].append(condition)
     forbidden = list(space.forbidden_clauses)
 
-    def procedure(choose: Choose) -> None:
-        answers: dict[str, Option] = {}
-        values: dict[str, Any] = dict.fromkeys(options, NotSet)  # as ConfigSpace marks what is not asked
-        for name, known in options.items():  # parents come before their children
-            if all(condition.satisfied_by_value(values) for condition in conditions[name]):
-                answers[name] = values[name] = choose(name, known)
-        if any(clause.is_forbidden_value(answers) for clause in forbidden):
-            raise RejectedError
+    return ChoiceTree(
+        _AskWhereItMatters(options, conditions, forbidden),
+        independent=not forbidden and not space.conditions,
+        options=options,
+    )
 
-    return ChoiceTree(procedure, independent=not forbidden and not space.conditions, options=options)
+
+@dataclass(frozen=True)
+class _AskWhereItMatters:
+    """Asks the questions whose conditions hold, as ConfigSpace has them."""
+
+    options: Mapping[str, tuple[Option, ...]]
+    conditions: Mapping[str, Sequence[Any]]
+    forbidden: Sequence[Any]
+
+    def __call__(self, choose: Choose) -> None:
+        from ConfigSpace.types import NotSet
+
+        answers: dict[str, Option] = {}
+        values: dict[str, Any] = dict.fromkeys(self.options, NotSet)  # marks what is not asked
+        for name, known in self.options.items():  # parents come before their children
+            if all(condition.satisfied_by_value(values) for condition in self.conditions[name]):
+                answers[name] = values[name] = choose(name, known)
+        if any(clause.is_forbidden_value(answers) for clause in self.forbidden):
+            raise RejectedError
 
 
 def tree_of_trial_function(function: Callable[[optuna.Trial], Mapping[str, Any] | None]) -> ChoiceTree:
@@ -294,13 +312,20 @@ def tree_of_trial_function(function: Callable[[optuna.Trial], Mapping[str, Any] 
     Raises:
         ConfigError: It asks for real numbers without a step, or returns something other than a mapping or None.
     """
-    import optuna
+    return ChoiceTree(_AskAsTrial(function))
 
-    stand_in = _stand_in_class()
 
-    def procedure(choose: Choose) -> Mapping[str, Any] | None:
+@dataclass(frozen=True)
+class _AskAsTrial:
+    """Asks what a function asks an Optuna trial."""
+
+    function: Callable[[optuna.Trial], Mapping[str, Any] | None]
+
+    def __call__(self, choose: Choose) -> Mapping[str, Any] | None:
+        import optuna
+
         try:
-            returned = function(stand_in(choose))
+            returned = self.function(_stand_in_class()(choose))
         except optuna.TrialPruned as error:
             raise RejectedError from error
         if returned is not None and not isinstance(returned, Mapping):
@@ -310,9 +335,8 @@ def tree_of_trial_function(function: Callable[[optuna.Trial], Mapping[str, Any] 
             )
         return returned
 
-    return ChoiceTree(procedure)
 
-
+@functools.cache
 def _stand_in_class() -> Callable[[Choose], Any]:
     """A class of Optuna trials that are answered by us; made late, since Optuna loads slowly."""
     import optuna
@@ -373,5 +397,4 @@ def _range(name: str, low: int, high: int, step: int) -> tuple[int, ...]:
 
 
 def _continuous(name: str, remedy: str) -> str:
-    """The sentence for real numbers."""
     return f"Choice {name!r} must have a finite list of values, since architectures are compared: {remedy}."

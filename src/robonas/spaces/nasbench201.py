@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError, ConfigError
-from robonas.spaces.base import SearchSpace
+from robonas.spaces.base import SearchSpace, whole
 from robonas.spaces.blocks import EDGE_NAMES, EDGES, Cell, Reduction, ReLUConvBN, live_edges
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class NASBench201(SearchSpace):
                 f"`input_shape` of {self.name} must be (channels, height, width) with sides of at least 4; "
                 f"got {tuple(input_shape)}."
             )
+        channels, depth = whole("channels", channels), whole("depth", depth)
         if channels < 1 or depth < 1:
             raise ConfigError(f"`channels` and `depth` of {self.name} must be at least 1; got {channels} and {depth}.")
         self.channels = channels
