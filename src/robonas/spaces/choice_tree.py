@@ -241,7 +241,7 @@ def tree_of_lists(choices: Mapping[str, Sequence[Option]]) -> ChoiceTree:
 class _AskAll:
     """Asks every question; a class, since local functions cannot be pickled."""
 
-    options: Mapping[str, tuple[Option, ...]]
+    options: dict[str, tuple[Option, ...]]
 
     def __call__(self, choose: Choose) -> None:
         for name, known in self.options.items():
