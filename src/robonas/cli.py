@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -333,7 +332,6 @@ def _result(folder: Path, name: str, storage: str | None) -> SearchResult:
     from robonas.study import load_result
 
     _quiet_optuna()
-    sys.path.insert(0, str(Path.cwd()))  # where the user's own spaces are
     return load_result(folder, name, storage=storage)
 
 

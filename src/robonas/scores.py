@@ -299,9 +299,6 @@ class ScoreColumns:
         self._seconds: dict[str, array[float]] = {}  # negative: never scored
         self._reasons: dict[tuple[int, str], str] = {}
 
-    def __contains__(self, canonical: object) -> bool:
-        return canonical in self._places
-
     def add(self, canonical: str, found: Mapping[str, Score]) -> None:
         """Take the scores of one class, beside those that it has."""
         place = self._places.setdefault(canonical, len(self._places))
