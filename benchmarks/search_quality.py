@@ -58,7 +58,7 @@ TASKS = {
     "tnb101-macro-segmentsemantic": "val_metric",
 }
 """Tables and their objectives. The first seven are those of the design study."""
-BUDGET_AWARE = {"robot", "evolution"}
+BUDGET_AWARE = {"evolution", "gp", "robot", "tpe"}
 VARIANTS = {
     "own": "each strategy's own inputs",
     "six": "the paper's six metrics",

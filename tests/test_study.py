@@ -71,6 +71,14 @@ def test_the_same_seed_gives_the_same_search_and_another_seed_another() -> None:
     assert told(run()) != told(run(seed=1))
 
 
+def test_a_strategy_that_lacks_a_metric_says_so_before_anything_is_scored(tmp_path) -> None:
+    events = []
+    with pytest.raises(ConfigError, match="'hnas' needs a gradient metric"):
+        run(tmp_path, strategy="hnas", metrics=["params", "flops"], on_event=events.append)
+    assert not events
+    assert not list(tmp_path.iterdir())
+
+
 def test_scoring_processes_change_nothing() -> None:
     assert told(run()) == told(run(n_jobs=2))
 

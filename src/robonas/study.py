@@ -111,6 +111,7 @@ def search(
     chosen = make_strategy(strategy)
     budget = count_of("budget", budget, "evaluation")
     resolved = resolve_metrics(metrics) if chosen.uses_scores else ()
+    chosen.check_metrics([metric.name for metric in resolved])
     place = Path(folder) if folder is not None else None
     pairs, whole = draw_pool(space, pool, seed)
     settings = _settings(space, objective, chosen, resolved, limits, pairs, seed)

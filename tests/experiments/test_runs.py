@@ -60,13 +60,21 @@ def test_a_loss_is_turned_round() -> None:
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 def test_no_strategy_is_touched_by_the_final_measure(strategy) -> None:
     """Law: another final measure, another cost, the same queries."""
-    one = run(contenders=[strategy], seeds=1, baselines=False)
+    contender = Contender(strategy, settings={"trace": "synflow"} if strategy == "hnas" else {})
+    one = run(contenders=[contender], seeds=1, baselines=False)
     task = toy.task()
     other = Task(
         "toy", task.architectures, task.scores, task.metrics, task.objective, final=np.full(len(task), np.nan),
         cost=np.zeros(len(task)),
     )  # fmt: skip
-    assert one.frame["row"].tolist() == run([other], [strategy], seeds=1, baselines=False).frame["row"].tolist()
+    assert one.frame["row"].tolist() == run([other], [contender], seeds=1, baselines=False).frame["row"].tolist()
+
+
+def test_a_strategy_that_lacks_a_metric_says_so_before_anything_runs() -> None:
+    begun = []
+    with pytest.raises(ConfigError, match=r"needs a gradient metric.*; there are jacov, plain, synflow"):
+        run(contenders=["random", "hnas"], progress=lambda done, total: begun.append(done))
+    assert not begun
 
 
 class Spy(Strategy):

@@ -5,7 +5,7 @@ import pytest
 
 from robonas.errors import ConfigError
 from robonas.strategies import Problem, Robot, Trial
-from robonas.strategies.robot import heard
+from robonas.strategies.structure import heard
 
 NAN = np.nan
 

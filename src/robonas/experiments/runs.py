@@ -162,6 +162,7 @@ def run_experiment(
     for task in tasks:
         for contender in every[task.name]:
             task.metric_columns(contender.metrics_on(task))
+            contender.make().check_metrics(contender.metrics_on(task))
     runner = _Runner(tasks, every, budget, half_pools, None if folder is None else Path(folder) / "runs", _imports())
     units = [
         (place, number, seed)

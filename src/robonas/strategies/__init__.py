@@ -13,11 +13,14 @@ from robonas.errors import ConfigError
 from robonas.strategies.auto import Auto
 from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial, check_history, incumbent
 from robonas.strategies.evolution import Evolution
+from robonas.strategies.gp import Gp
+from robonas.strategies.hnas import Hnas
 from robonas.strategies.local_search import LocalSearch
 from robonas.strategies.random_search import RandomSearch
 from robonas.strategies.rankings import AverageRank, SingleMetric
 from robonas.strategies.reinforce import Reinforce
 from robonas.strategies.robot import Robot
+from robonas.strategies.tpe import Tpe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,11 +29,14 @@ STRATEGIES: Mapping[str, type[Strategy]] = {
     "auto": Auto,
     "average_rank": AverageRank,
     "evolution": Evolution,
+    "gp": Gp,
+    "hnas": Hnas,
     "local_search": LocalSearch,
     "random": RandomSearch,
     "reinforce": Reinforce,
     "robot": Robot,
     "single_metric": SingleMetric,
+    "tpe": Tpe,
 }
 """Every strategy by name."""
 
@@ -81,6 +87,8 @@ __all__ = [
     "Auto",
     "AverageRank",
     "Evolution",
+    "Gp",
+    "Hnas",
     "LocalSearch",
     "Problem",
     "Proposal",
@@ -90,6 +98,7 @@ __all__ = [
     "SingleMetric",
     "Strategy",
     "Summary",
+    "Tpe",
     "Trial",
     "check_history",
     "incumbent",

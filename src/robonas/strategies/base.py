@@ -142,6 +142,9 @@ class Strategy(abc.ABC):
         """What has been learned so far; an empty summary for strategies that learn no combined metric."""
         return Summary()
 
+    def check_metrics(self, metrics: Sequence[str]) -> None:  # noqa: B027  # most take whatever there is
+        """Raise unless a problem with these metrics has what the strategy needs; asked before anything is scored."""
+
     @property
     def settings(self) -> dict[str, Any]:
         """What to pass to the constructor to get this strategy again; JSON values."""

@@ -53,15 +53,19 @@ class SingleMetric(Strategy):
         """What to pass to the constructor to get this strategy again."""
         return {"metric": self.metric}
 
-    def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
-        """The best unevaluated candidate of the metric whose turn it is.
+    def check_metrics(self, metrics: Sequence[str]) -> None:
+        """Raise unless the metric is there.
 
         Raises:
-            UnknownNameError: The problem has no such metric.
+            UnknownNameError: It is not.
         """
-        ranks, names = living_ranks(problem)
         if self.metric is not None:
-            lookup("metric", self.metric, dict.fromkeys(problem.metrics))
+            lookup("metric", self.metric, dict.fromkeys(metrics))
+
+    def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
+        """The best unevaluated candidate of the metric whose turn it is."""
+        self.check_metrics(problem.metrics)
+        ranks, names = living_ranks(problem)
         if not names or (self.metric is not None and self.metric not in names):
             row = best_free(np.full(len(problem), np.nan), history)
             return Proposal(row, "exploit", reason="The next in the pool, since no metric tells candidates apart.")

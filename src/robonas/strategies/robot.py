@@ -23,6 +23,7 @@ from robonas.errors import ConfigError
 from robonas.randomness import numpy_generator
 from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial
 from robonas.strategies.scaling import column_medians, fill_missing, finite_or_nan, is_dead, min_max
+from robonas.strategies.structure import heard
 from robonas.strategies.surrogate import next_weights
 
 if TYPE_CHECKING:
@@ -224,27 +225,6 @@ class _Memory:
             weights = next_weights(*_distinct(tried, heard(told)), generator)
         self.steps.append(Step(weights, self.recommended(weights)))
         return self.steps[-1]
-
-
-def heard(told: Sequence[Trial]) -> NDArray[np.float64]:
-    """What the process is told for each answer, (n,).
-
-    The value; for a failure the worst value before it (of all, where none came before; 0 where there is none);
-    while pending the mean of all values (0 where there is none).
-    """
-    known = [trial.value for trial in told if trial.value is not None]
-    if not known:
-        return np.zeros(len(told))
-    values, worst = [], None
-    for trial in told:
-        if trial.value is not None:
-            worst = trial.value if worst is None else min(worst, trial.value)
-            values.append(trial.value)
-        elif trial.failed:
-            values.append(min(known) if worst is None else worst)
-        else:
-            values.append(float(np.mean(known)))
-    return np.array(values)
 
 
 def _distinct(

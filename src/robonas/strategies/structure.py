@@ -1,4 +1,4 @@
-"""Moving about a pool by the architectures' own choices: pure functions on option indices, (N, n_choices)."""
+"""Moving about a pool by the architectures' own choices, and what failed and pending answers count as."""
 
 from __future__ import annotations
 
@@ -66,3 +66,24 @@ def known_values(history: Collection[Trial]) -> dict[int, float]:
         return {}
     worst = min(values)
     return {trial.row: worst if trial.value is None else trial.value for trial in history if not trial.pending}
+
+
+def heard(told: Sequence[Trial]) -> NDArray[np.float64]:
+    """What a Gaussian process is told for each answer, (n,).
+
+    The value; for a failure the worst value before it (of all, where none came before; 0 where there is none);
+    while pending the mean of all values (0 where there is none).
+    """
+    known = [trial.value for trial in told if trial.value is not None]
+    if not known:
+        return np.zeros(len(told))
+    values, worst = [], None
+    for trial in told:
+        if trial.value is not None:
+            worst = trial.value if worst is None else min(worst, trial.value)
+            values.append(trial.value)
+        elif trial.failed:
+            values.append(min(known) if worst is None else worst)
+        else:
+            values.append(float(np.mean(known)))
+    return np.array(values)

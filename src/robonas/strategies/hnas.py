@@ -1,0 +1,260 @@
+"""HNAS: Bayesian optimisation of the two numbers in a theory's objective that training-free metrics alone minimise.
+
+| symbol | meaning | shape |
+|---|---|---|
+| m | the gradient metric, as its rank in the pool, in (0, 1) | (N,) |
+| c | the condition number, as its rank, lower is better; 1 where there is none | (N,) |
+| t, mu | target of m, in [0, 1], and the weight of missing it, 0.1 to 1,000 | scalars |
+| S | c / m + mu |m² − t²|, what candidates are ranked by; lower is better | (N,) |
+
+Source: Shu, Dai, Wu, Low, "Unifying and Boosting Gradient-Based Training-Free Neural Architecture Search", NeurIPS
+    2022, arXiv 2201.09785: the bound on the generalisation error (condition number over trace norm of the tangent
+    kernel, and a penalty for its distance from a target) and the optimisation of its two unknowns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from robonas.errors import ConfigError
+from robonas.randomness import numpy_generator
+from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial
+from robonas.strategies.scaling import is_dead, oriented, uniform_ranks
+from robonas.strategies.structure import heard
+from robonas.strategies.surrogate import NOISE, length_scale, standardised
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+TRACES = ("ntk_trace", "grad_norm", "snip", "grasp")
+"""Metrics that the theory bounds by each other, the reference code's first."""
+CONDITION = "ntk_cond"
+"""The condition number."""
+LOG10_MU = (-1.0, 3.0)
+"""Bounds of log10(mu)."""
+N_SAMPLES = 10_000
+"""Points of the square at which expected improvement is compared."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One proposed pair and the candidate that it recommends."""
+
+    place: NDArray[np.float64]
+    """(t, log10(mu) on its bounds), both in [0, 1]."""
+    row: int
+    """The candidate."""
+
+
+class Hnas(Strategy):
+    """Bayesian optimisation of the target and the weight of a generalisation bound on a gradient metric.
+
+    S = c / m + mu |m² − t²| ranks the candidates; the first that was not evaluated is asked for, and a Gaussian process
+    over (t, log mu) learns from its value. The first `probes` pairs have t on a grid and the middle mu, each following
+    one maximises expected improvement (Matérn 5/2, one length scale).
+
+    How this differs from the reference code:
+        - It works on whatever metrics a pool has; the code computes the trace and the condition number.
+        - m and c are ranks within the pool, so that units do not matter. The code multiplies t by a scale that was
+          set by hand for each space (5,000 and 100).
+        - mu lies in 0.1 to 1,000, since ranks are of the order of 1; there, in 1e-4 to 1 before that scale.
+        - All candidates are ranked; there, a sample of 2,000 more at each step.
+        - Expected improvement is compared at 10,000 random points, not climbed: what it recommends is piecewise
+          constant anyway.
+
+    Rules at the edges:
+        - A candidate without the gradient metric (or the condition number, where it is used) comes after those
+          that have them. Candidates of equal S stand in pool order; so do all where the gradient metric has no
+          two different values.
+        - A failure tells the process the worst value before it, a pending query the mean of all values.
+        - The pairs are derived afresh from what is known now, as the weights of `robot` are: the answer to a
+          pending query may change what follows.
+
+    Args:
+        trace: The gradient metric; None for the first of ntk_trace, grad_norm, snip and grasp that there is.
+        condition: The metric in the place of the condition number; None for ntk_cond where there is one, else c = 1.
+        probes: How many pairs come from the grid.
+
+    Raises:
+        ConfigError: `probes` is below 1. When asked: the problem has no such metric.
+    """
+
+    name: ClassVar[str] = "hnas"
+    column_order_irrelevant: ClassVar[bool] = True
+    affine_change_irrelevant: ClassVar[bool] = True
+
+    def __init__(self, trace: str | None = None, condition: str | None = None, probes: int = 5) -> None:
+        if probes < 1:
+            raise ConfigError(f"`probes` must be at least 1 pair; got {probes}.")
+        self.trace = trace
+        self.condition = condition
+        self.probes = probes
+        self._memory: _Memory | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What to pass to the constructor to get this strategy again."""
+        return {"trace": self.trace, "condition": self.condition, "probes": self.probes}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_memory": None}
+
+    def check_metrics(self, metrics: Sequence[str]) -> None:
+        """Raise unless the metrics have what the objective needs.
+
+        Raises:
+            ConfigError: They have not.
+        """
+        for role, name in (("trace", self.trace), ("condition", self.condition)):
+            if name is not None and name not in metrics:
+                raise ConfigError(
+                    f"Strategy 'hnas' needs metric {name!r} for its `{role}`; "
+                    f"there are {', '.join(metrics) or 'none'}. Score it too, or name another."
+                )
+        if self.trace is None and not set(TRACES) & set(metrics):
+            raise ConfigError(
+                f"Strategy 'hnas' needs a gradient metric, one of {', '.join(TRACES)}; there are "
+                f"{', '.join(metrics) or 'none'}. Score one of them too, or name another by the setting `trace`."
+            )
+
+    def columns(self, metrics: Sequence[str]) -> tuple[str, str | None]:
+        """Names of the gradient metric and of the condition number; None where c = 1."""
+        trace = self.trace if self.trace is not None else next(name for name in TRACES if name in metrics)
+        known = CONDITION if CONDITION in metrics and trace != CONDITION else None
+        return trace, known if self.condition is None else self.condition
+
+    def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
+        """The first candidate, by the next pair of t and mu, that was not asked for."""
+        memory, told, step = self._replay(problem, history)
+        phase = "explore" if len(told) < self.probes else "exploit"
+        target, mu = pair_of(step.place)
+        origin = "a probe" if phase == "explore" else "the largest expected improvement"
+        reason = f"The best by {memory.told_by} with target {target:.2f} and weight {mu:.2g}, {origin}."
+        if memory.dead:
+            reason = f"The next in the pool, since {memory.trace} does not tell candidates apart."
+        return Proposal(step.row, phase, reason=reason)
+
+    def summarise(self, problem: Problem, history: Sequence[Trial]) -> Summary:
+        """The ranking by the best pair so far.
+
+        `details` has ``trace`` and ``condition`` (names of metrics, None where c = 1), and, once something has
+        succeeded, ``target`` and ``mu`` of the pair whose candidate is the best.
+        """
+        memory, told, _ = self._replay(problem, history)
+        details: dict[str, Any] = {"trace": memory.trace, "condition": memory.condition}
+        values = [-np.inf if trial.value is None else trial.value for trial in told]
+        if not np.isfinite(values).any():
+            return Summary(details=details)
+        best = memory.steps[int(np.argmax(values))]
+        target, mu = pair_of(best.place)
+        S = memory.objective(best.place)
+        combined = np.where(np.isfinite(S), -S, np.nan)
+        return Summary(combined=combined, details={**details, "target": target, "mu": mu})
+
+    def _replay(self, problem: Problem, history: Sequence[Trial]) -> tuple[_Memory, list[Trial], Step]:
+        """The answers that the pairs have led to, and the step that follows them."""
+        if self._memory is None or self._memory.problem is not problem:
+            self.check_metrics(problem.metrics)
+            self._memory = _Memory(problem, *self.columns(problem.metrics), self.probes)
+        answers = {trial.row: trial for trial in history}
+        told: list[Trial] = []
+        while len(told) < len(problem):
+            step = self._memory.step(told)
+            if step.row not in answers:
+                return self._memory, told, step
+            told.append(answers[step.row])
+        return self._memory, told, self._memory.steps[-1]
+
+
+class _Memory:
+    """All that can be computed from a problem once, and the steps so far: a cache, never a state."""
+
+    def __init__(self, problem: Problem, trace: str, condition: str | None, probes: int) -> None:
+        self.problem, self.trace, self.condition, self.probes = problem, trace, condition, probes
+        used = [problem.metrics.index(name) for name in (trace, condition) if name is not None]
+        signs = tuple(problem.higher_is_better[column] for column in used) if problem.higher_is_better else ()
+        scores = oriented(problem.scores[:, used], signs)
+        ranks = uniform_ranks(scores)
+        self.dead = bool(is_dead(scores)[0])
+        self.m = np.full(len(problem), 0.5) if self.dead else ranks[:, 0]
+        self.c = np.ones(len(problem))
+        if condition is not None and not is_dead(scores)[1]:
+            self.c = 1.0 - ranks[:, 1]
+        self.told_by = trace if condition is None else f"{trace} and {condition}"
+        self.steps: list[Step] = []
+        self._answers: list[Trial] = []
+
+    def objective(self, place: NDArray[np.float64]) -> NDArray[np.float64]:
+        """S of every candidate, (N,); infinite where a metric is undefined."""
+        target, mu = pair_of(place)
+        S = self.c / self.m + mu * np.abs(self.m**2 - target**2)
+        full: NDArray[np.float64] = np.where(np.isnan(S), np.inf, S)
+        return full
+
+    def step(self, told: Sequence[Trial]) -> Step:
+        """The pair that follows the answers so far, and the first candidate by it that no earlier pair led to."""
+        number = len(told)
+        if number < len(self.steps) and self._answers[:number] == list(told):
+            return self.steps[number]
+        del self.steps[number:]
+        self._answers = list(told)
+        if number < self.probes:
+            grid = np.linspace(0.0, 1.0, self.probes) if self.probes > 1 else np.array([0.5])
+            place = np.array([grid[number], 0.5])
+        else:
+            generator = numpy_generator("hnas", self.problem.seed, number)
+            tried = np.stack([step.place for step in self.steps])
+            place = most_promising(tried, heard(told), generator.uniform(size=(N_SAMPLES, 2)))
+        order = np.argsort(self.objective(place), kind="stable")
+        known = {step.row for step in self.steps}
+        row = next(row for row in order.tolist() if row not in known)
+        self.steps.append(Step(place, row))
+        return self.steps[-1]
+
+
+def pair_of(place: NDArray[np.float64]) -> tuple[float, float]:
+    """The target t and the weight mu at a place of the unit square."""
+    low, high = LOG10_MU
+    return float(place[0]), float(10.0 ** (low + (high - low) * place[1]))
+
+
+def most_promising(
+    tried: NDArray[np.float64], values: NDArray[np.float64], places: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The place of the largest expected improvement over the best value, (2,).
+
+    Args:
+        tried: Places so far, (n, 2).
+        values: What their candidates achieved, (n,).
+        places: Where to look, (k, 2).
+    """
+    import warnings
+
+    import torch
+
+    X, y = torch.from_numpy(tried), torch.from_numpy(standardised(values))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries underneath: deprecations of each other
+        from botorch.acquisition import LogExpectedImprovement
+        from botorch.models import SingleTaskGP
+        from gpytorch.kernels import MaternKernel
+        from gpytorch.means import ZeroMean
+
+        model = SingleTaskGP(
+            X,
+            y.unsqueeze(1),
+            train_Yvar=torch.full((len(y), 1), NOISE, dtype=torch.float64),
+            covar_module=MaternKernel(nu=2.5).double(),
+            mean_module=ZeroMean(),
+            outcome_transform=None,
+        )
+        model.covar_module.lengthscale = length_scale(X, y)
+        with torch.no_grad():
+            gains = LogExpectedImprovement(model.eval(), best_f=y.max())(torch.from_numpy(places).unsqueeze(1))
+    chosen: NDArray[np.float64] = places[int(torch.argmax(gains.nan_to_num(nan=-torch.inf)))]
+    return chosen
