@@ -17,6 +17,7 @@ from robonas.cli_options import (
     Config,
     Data,
     DataRoot,
+    Device,
     Folder,
     ImageMode,
     ImageSize,
@@ -29,17 +30,22 @@ from robonas.cli_options import (
     Metrics,
     Name,
     Pool,
+    Precision,
     Seed,
     Space,
     SpaceSetting,
     Storage,
+    Threads,
+    Workers,
     read_limits,
     read_lines,
+    read_precision,
     read_space,
     read_strategy,
     split,
     writing,
 )
+from robonas.cli_recipe import takes_recipe
 from robonas.errors import NasError
 
 if TYPE_CHECKING:
@@ -82,6 +88,7 @@ app.command()(cli_tables.experiment)
 
 
 @app.command()
+@takes_recipe
 def search(
     config: Config = None,  # noqa: ARG001  # read by its callback
     data: Data = "digits",
@@ -104,19 +111,15 @@ def search(
     seed: Seed = 0,
     batch_size: BatchSize = 64,
     jobs: Jobs = -1,
-    epochs: Annotated[int, typer.Option(help="Of each training.")] = 10,
-    train_batch_size: Annotated[int, typer.Option(help="Samples in a training step.")] = 64,
-    learning_rate: Annotated[float, typer.Option(help="At the start of the cosine schedule.")] = 0.1,
-    momentum: Annotated[float, typer.Option(help="Of the gradient descent.")] = 0.9,
-    weight_decay: Annotated[float, typer.Option(help="On weights of convolutions and linear layers.")] = 5e-4,
-    label_smoothing: Annotated[float, typer.Option(help="Of the loss, 0 to 1.")] = 0.0,
-    flip: Annotated[bool, typer.Option(help="Mirror training images at random.")] = False,
-    crop: Annotated[int, typer.Option(help="Shift training images at random by up to so many pixels.")] = 0,
+    recipe: dict[str, Any] = {},  # noqa: B006  # an option each
     validation_fraction: Annotated[float, typer.Option(help="Part of the data held out to judge networks.")] = 0.25,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="PyTorch's threads in a training; None leaves them as they are.")
+    training_fraction: Annotated[
+        float | None, typer.Option(help="Part of the data trained with; None for all that is not held out.")
     ] = None,
+    device: Device = "auto",
+    mixed_precision: Precision = "auto",
+    threads: Threads = None,
+    workers: Workers = 0,
     folder: Annotated[
         Path, typer.Option("--folder", "-o", help="Where to keep the study, scores, network and report.")
     ] = Path("robonas-run"),
@@ -143,17 +146,13 @@ def search(
     images = load_dataset(data, root=data_root, size=image_size, mode=image_mode)
     objective: Training = Training(
         images,
-        epochs=epochs,
-        batch_size=train_batch_size,
-        learning_rate=learning_rate,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        label_smoothing=label_smoothing,
-        flip=flip,
-        crop=crop,
         validation_fraction=validation_fraction,
+        training_fraction=training_fraction,
         device=device,
+        mixed_precision=read_precision(mixed_precision),
         threads=threads,
+        n_workers=workers,
+        **recipe,
     )
     where = read_space(space, space_set, images.input_shape, images.n_classes)
     limits = read_limits(max_params, max_macs, max_latency_ms, max_memory)

@@ -16,12 +16,17 @@ from robonas.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from robonas.objectives.device import Mixed
     from robonas.spaces import Limits, SearchSpace
     from robonas.strategies import Strategy
 
 
 def from_toml(ctx: typer.Context, path: Path | None) -> Path | None:
-    """Let a TOML file set the defaults of a command's options; the command line wins."""
+    """Let a TOML file set the defaults of a command's options; the command line wins.
+
+    A table with a command's name is for that command alone, and wins over what stands outside of tables, which is for
+    every command that has the setting. Tables of other commands are checked, so that a slip is told before a search.
+    """
     if path is None:
         return None
     try:
@@ -30,23 +35,44 @@ def from_toml(ctx: typer.Context, path: Path | None) -> Path | None:
         raise ConfigError(f"Cannot read settings file '{path}': {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"Settings file '{path}' is not TOML: {error}.") from error
-    known = {
+    group = ctx.parent.command if ctx.parent else None
+    commands = {
+        name: command
+        for name, command in getattr(group, "commands", {ctx.info_name: ctx.command}).items()
+        if any(parameter.name == "config" for parameter in command.params)
+    }
+    tables = {key: settings.pop(key) for key in commands if isinstance(settings.get(key), dict)}
+    for name, table in tables.items():
+        _check_keys(path, table, _options_of(commands[name]), f" in [{name}]")
+    own = _options_of(ctx.command)
+    anywhere = {name: option for command in commands.values() for name, option in _options_of(command).items()}
+    _check_keys(path, settings, anywhere | own, "")
+    defaults: dict[str, Any] = {}
+    for key, value in (*settings.items(), *tables.get(str(ctx.info_name), {}).items()):
+        parameter = own.get(key.replace("-", "_"))
+        if parameter is not None:
+            defaults[str(parameter.name)] = _from_toml_value(path, key, value, several=bool(parameter.multiple))
+    ctx.default_map = {**(ctx.default_map or {}), **defaults}
+    return path
+
+
+def _options_of(command: Any) -> dict[str, Any]:
+    """What a settings file may set of a command, by every name that an option has."""
+    return {
         spelling.lstrip("-").replace("-", "_"): parameter
-        for parameter in ctx.command.params
+        for parameter in command.params
         if parameter.name not in {"config", "help"}
         for spelling in (str(parameter.name), *(text for text in parameter.opts if text.startswith("--")))
     }
-    defaults: dict[str, Any] = {}
-    for key, value in settings.items():
+
+
+def _check_keys(path: Path, settings: dict[str, Any], known: dict[str, Any], place: str) -> None:
+    for key in settings:
         name = key.replace("-", "_")
         if name not in known:
-            near = difflib.get_close_matches(name, [str(entry) for entry in known], n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(map(str, known)))}."
-            raise ConfigError(f"Settings file '{path}' has an unknown setting {key!r}.{hint}")
-        parameter = known[name]
-        defaults[str(parameter.name)] = _from_toml_value(path, key, value, several=bool(parameter.multiple))
-    ctx.default_map = {**(ctx.default_map or {}), **defaults}
-    return path
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(known))}."
+            raise ConfigError(f"Settings file '{path}' has an unknown setting {key!r}{place}.{hint}")
 
 
 def _from_toml_value(path: Path, key: str, value: Any, *, several: bool) -> Any:
@@ -100,6 +126,18 @@ Pool = Annotated[int, typer.Option(help="How many architectures to sample from t
 BatchSize = Annotated[int, typer.Option(help="Samples in the batch that the metrics see.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes for scoring; -1 is one a core.")]
 
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Threads = Annotated[int | None, typer.Option(help="PyTorch's threads in a training; None leaves them as they are.")]
+Workers = Annotated[int, typer.Option("--workers", help="Processes that read data ahead, where they stay on disk.")]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--mixed-precision",
+        metavar="[auto|yes|no|bf16|fp16]",
+        help="Half precision where it is safe; auto is on CUDA, not elsewhere.",
+    ),
+]
+
 MaxParams = Annotated[int | None, typer.Option(help="Most parameters a candidate may have.")]
 MaxMacs = Annotated[float | None, typer.Option(help="Most multiply-accumulates for one sample.")]
 MaxLatency = Annotated[float | None, typer.Option(help="Most milliseconds a forward pass may take on this device.")]
@@ -147,6 +185,13 @@ def read_strategy(name: str, settings: list[str]) -> Strategy:
     from robonas.strategies import make_strategy
 
     return make_strategy(name, **read_settings("strategy", settings))
+
+
+def read_precision(text: str) -> Mixed:
+    """What `mixed_precision` takes; ``yes`` and ``no`` are True and False."""
+    words: dict[str, Any] = {"yes": True, "true": True, "no": False, "false": False}
+    meant: Mixed = words.get(text.lower(), text)
+    return meant
 
 
 def read_limits(

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def whole(setting: str, value: object) -> int:
+    """A setting that must be a whole number.
+
+    Raises:
+        ConfigError: It is something else, such as a text or 16.0.
+    """
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise ConfigError(f"`{setting}` must be a whole number; got {value!r}.")
+    return operator.index(value)
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:

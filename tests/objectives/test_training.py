@@ -17,9 +17,8 @@ from torch.nn import functional as F  # noqa: N812
 from robonas.datasets import from_arrays, from_dataset, load_dataset
 from robonas.errors import ConfigError, DataError, NetworkError, ObjectiveError
 from robonas.objectives import OBJECTIVES, Objective, Training
-from robonas.objectives.augment import crop_some, flip_some
 from robonas.objectives.device import choose_device, choose_precision
-from robonas.objectives.training import cosine_rate, validation_value
+from robonas.objectives.logits import validation_value
 from robonas.randomness import torch_generator
 from robonas.spaces import NASBench201
 from tests.objectives.toy import FIRST, OTHER, TWIN, ToySpace, Wrapped, blobs
@@ -33,11 +32,6 @@ def training(data=None, **settings):
 
 
 # ── by hand ──
-
-
-def test_cosine():
-    rates = [cosine_rate(0.2, step, 4) for step in range(5)]
-    assert rates == pytest.approx([0.2, 0.1 * (1 + math.sqrt(0.5)), 0.1, 0.1 * (1 - math.sqrt(0.5)), 0.0])
 
 
 def test_validation_values():
@@ -93,26 +87,6 @@ def test_value_is_that_of_the_returned_parameters_in_evaluation_mode():
     assert answer.value == pytest.approx(float(loss), rel=1e-5)
     assert objective.direction == "minimize"
     assert objective.value_name == "validation loss"
-
-
-def test_flip_mirrors_some():
-    images = torch.arange(64.0 * 6).reshape(64, 1, 2, 3)
-    flipped = flip_some(images, torch_generator("test"))
-    changed = (flipped != images).flatten(1).any(1)
-    assert 16 < int(changed.sum()) < 48
-    assert torch.equal(flipped[changed], images[changed].flip(-1))
-
-
-def test_crop_shifts_each_and_fills_with_zeros():
-    images = torch.arange(1.0, 1 + 50 * 2 * 3 * 4).reshape(50, 2, 3, 4)
-    cropped = crop_some(images, 1, torch_generator("test"))
-    windows = F.pad(images, (1, 1, 1, 1))
-    found = set()
-    for image, window in zip(cropped, windows, strict=True):
-        places = [(i, j) for i in range(3) for j in range(3) if torch.equal(image, window[:, i : i + 3, j : j + 4])]
-        assert len(places) == 1
-        found.add(places[0])
-    assert len(found) == 9
 
 
 def test_every_sample_is_seen_once_an_epoch_and_no_batch_is_a_single_sample():
@@ -321,7 +295,7 @@ def test_not_finite_in_validation_only():
         def forward(self, x):
             return super().forward(x) if self.training else super().forward(x) * math.inf
 
-    with pytest.raises(ObjectiveError, match="diverged in epoch 1 of 2: outputs on the validation part are not finite"):
+    with pytest.raises(ObjectiveError, match="diverged in epoch 1 of 2: outputs on held-out samples are not finite"):
         training().evaluate(ToySpace(lambda: Late(4, 3)), FIRST, seed=0)
 
 
@@ -459,7 +433,7 @@ def test_a_space_for_other_data(space):
         ({"device": "gpu"}, "Device must be 'auto'"),
         ({"device": "meta"}, "not available here"),
         ({"mixed_precision": True}, "needs a GPU"),
-        ({"mixed_precision": "yes"}, "must be 'auto', True or False"),
+        ({"mixed_precision": "yes"}, "must be 'auto', True, False, 'bf16' or 'fp16'"),
     ],
 )
 def test_settings_out_of_range(settings, sentence):

@@ -132,7 +132,9 @@ class LabelledData:
         """
         return self._fingerprint
 
-    def split(self, fraction: float = 0.25, seed: int = 0) -> tuple[LabelledData, LabelledData]:
+    def split(
+        self, fraction: float = 0.25, seed: int = 0, *, training_fraction: float | None = None
+    ) -> tuple[LabelledData, LabelledData]:
         """A training and a validation part, both standardised by the statistics of the training part.
 
         Every class is divided apart: `fraction` of its samples, rounded, at least one and never all, go to validation.
@@ -141,16 +143,23 @@ class LabelledData:
         Args:
             fraction: Share of every class to hold out, in (0, 1).
             seed: Which samples.
+            training_fraction: Share of every class to train with, rounded, at least one sample; None for all that is
+                not held out.
 
         Raises:
-            ConfigError: The fraction is not in (0, 1).
+            ConfigError: The fraction is not in (0, 1), or both are more than 1 together.
             DataError: A class has a single sample.
         """
         if not 0 < fraction < 1:
             raise ConfigError(f"The validation fraction must be between 0 and 1; got {fraction}.")
+        if training_fraction is not None and not 0 < training_fraction <= 1 - fraction + 1e-9:
+            raise ConfigError(
+                f"The training fraction must be above 0, and at most what is not held out, {1 - fraction:g}; "
+                f"got {training_fraction}."
+            )
         generator = numpy_generator("split", seed)
         labels = self.labels.numpy()
-        held_out = np.zeros(len(labels), dtype=bool)
+        held_out, unused = np.zeros(len(labels), dtype=bool), np.zeros(len(labels), dtype=bool)
         for index, name in enumerate(self.class_names):
             places = generator.permutation(np.flatnonzero(labels == index))
             if len(places) == 1:
@@ -160,12 +169,28 @@ class LabelledData:
                     "Add samples, or leave the class out."
                 )
             if len(places):
-                held_out[places[: min(max(1, round(fraction * len(places))), len(places) - 1)]] = True
-        training = self._part(np.flatnonzero(~held_out))
+                n_held_out = min(max(1, round(fraction * len(places))), len(places) - 1)
+                held_out[places[:n_held_out]] = True
+                if training_fraction is not None:
+                    unused[places[n_held_out + max(1, round(training_fraction * len(places))) :]] = True
+        training = self._part(np.flatnonzero(~(held_out | unused)))
         mean, std = training.statistics()
         return replace(training, mean=mean, std=std), replace(self._part(np.flatnonzero(held_out)), mean=mean, std=std)
 
-    def batch(self, size: int = 64, seed: int = 0, *, fraction: float = 0.25, split_seed: int = 0) -> Batch:
+    def standardised(self, like: LabelledData | None = None) -> LabelledData:
+        """All samples, standardised by their own statistics, or as another part of the same data is."""
+        mean, std = self.statistics() if like is None else (like.mean, like.std)
+        return replace(self, mean=mean, std=std)
+
+    def batch(
+        self,
+        size: int = 64,
+        seed: int = 0,
+        *,
+        fraction: float = 0.25,
+        split_seed: int = 0,
+        training_fraction: float | None = None,
+    ) -> Batch:
         """Samples for the metrics, from the training part of `split(fraction, split_seed)`, standardised as it is.
 
         Drawn without replacement. The defaults are those of `Training`: no sample that a search is judged on is seen.
@@ -175,12 +200,13 @@ class LabelledData:
             seed: Which of the training part.
             fraction: Share that is held out.
             split_seed: Which samples are held out.
+            training_fraction: Share that is trained with; None for all that is not held out.
 
         Raises:
             DataError: The training part has fewer samples, or the drawn ones are a batch on which metrics are
                 undefined.
         """
-        training, _ = self.split(fraction, split_seed)
+        training, _ = self.split(fraction, split_seed, training_fraction=training_fraction)
         if size > len(training):
             raise DataError(
                 f"A batch must be no larger than the training part of {self.name!r}, {len(training):,} samples; "

@@ -12,6 +12,7 @@ from robonas.objectives.command import CommandObjective
 from robonas.objectives.function import FunctionObjective
 from robonas.objectives.table import TableObjective
 from robonas.objectives.training import Training
+from robonas.recipe import Recipe, RecipeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,8 @@ __all__ = [
     "Evaluation",
     "FunctionObjective",
     "Objective",
+    "Recipe",
+    "RecipeSettings",
     "Report",
     "TableObjective",
     "Training",

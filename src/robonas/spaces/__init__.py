@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from robonas.catalogue import import_object, lasting_reference, lookup
 from robonas.errors import ConfigError
+from robonas.settings import whole
 from robonas.spaces.autoformer import AutoFormer
-from robonas.spaces.base import SearchSpace, whole
+from robonas.spaces.base import SearchSpace
 from robonas.spaces.choices import ChoiceSpace, from_choices
 from robonas.spaces.conv1d import Conv1d
 from robonas.spaces.darts import DARTS

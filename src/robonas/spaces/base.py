@@ -5,15 +5,15 @@ from __future__ import annotations
 import abc
 import itertools
 import math
-import operator
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.randomness import numpy_generator, seeded
+from robonas.settings import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,17 +25,6 @@ _DRAWS_WITHOUT_NEWS = 10_000
 """So many draws in a row that bring nothing new end a sample from a space of unknown size."""
 _LISTABLE = 10_000_000
 """Up to this size, a sample is drawn from the numbers of the architectures."""
-
-
-def whole(setting: str, value: object) -> int:
-    """A setting that must be a whole number.
-
-    Raises:
-        ConfigError: It is something else, such as a text or 16.0.
-    """
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        raise ConfigError(f"`{setting}` must be a whole number; got {value!r}.")
-    return operator.index(value)
 
 
 class SearchSpace(abc.ABC):

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError, ConfigError
-from robonas.spaces.base import SearchSpace, whole
+from robonas.settings import whole
+from robonas.spaces.base import SearchSpace
 from robonas.spaces.blocks import EDGE_NAMES, EDGES, Cell, Reduction, ReLUConvBN, live_edges
 
 if TYPE_CHECKING:

@@ -1,0 +1,85 @@
+"""From what a network returns to its logits, and from logits to what they are worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from robonas.errors import NetworkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ValidationMetric: TypeAlias = Literal["accuracy", "balanced_accuracy", "loss"]
+"""Share of right answers; its mean over the classes; mean cross-entropy, without label smoothing."""
+
+
+def validation_value(logits: Tensor, targets: Tensor, metric: ValidationMetric) -> float:
+    """The metric's value; classes without a sample do not enter the balanced accuracy.
+
+    Args:
+        logits: (n, n_classes).
+        targets: Class indices, (n,).
+        metric: Which one.
+    """
+    if metric == "loss":
+        return float(F.cross_entropy(logits, targets))
+    right = (logits.argmax(dim=1) == targets).to(torch.float64)
+    if metric == "accuracy":
+        return float(right.mean())
+    return float(torch.stack([right[targets == label].mean() for label in torch.unique(targets)]).mean())
+
+
+def tally(logits: Tensor, targets: Tensor) -> Tensor:
+    """Sums over samples, float64, (4,): how many, their cross-entropy, right at the first guess, right in five guesses.
+
+    Args:
+        logits: (n, n_classes).
+        targets: Class indices, (n,).
+    """
+    guesses = logits.topk(min(5, logits.shape[1]), dim=1).indices
+    right = guesses == targets[:, None]
+    loss = F.cross_entropy(logits, targets, reduction="none").to(torch.float64).sum()
+    first, five = right[:, 0].sum(), right.any(dim=1).sum()
+    return torch.stack([torch.full_like(loss, len(targets)), loss, first.to(torch.float64), five.to(torch.float64)])
+
+
+def check_logits(returned: Any, n: int, n_classes: int, output: Callable[[Any], Tensor] | None) -> Tensor:
+    """The logits in what a network returned.
+
+    Raises:
+        NetworkError: There are none of shape (n, n_classes); the message says what came instead.
+    """
+    logits = returned if output is None else output(returned)
+    if not isinstance(logits, Tensor):
+        what = "The network" if output is None else "The `output` hook"
+        raise NetworkError(
+            f"{what} must return a tensor of logits; got a {type(logits).__name__}. "
+            "Pick it with `output`, such as output=lambda returned: returned[0], or train both heads of a network "
+            "that returns (logits, auxiliary logits) with `auxiliary_weight`."
+        )
+    if logits.shape != (n, n_classes):
+        raise NetworkError(
+            f"The network must return logits of shape ({n}, {n_classes}), one a sample and class; "
+            f"got {tuple(logits.shape)}. "
+            "Set the number of classes of the space, or pick the logits with `output`."
+        )
+    return logits
+
+
+def check_heads(returned: Any, n: int, n_classes: int) -> tuple[Tensor, Tensor]:
+    """The logits of the head and of the auxiliary head in what a network in training returned.
+
+    Raises:
+        NetworkError: It is not a pair of them.
+    """
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        got = f"{len(returned)} values" if isinstance(returned, tuple | list) else f"a {type(returned).__name__}"
+        raise NetworkError(
+            f"With `auxiliary_weight`, a network in training must return (logits, auxiliary logits); got {got}. "
+            "Make the space with auxiliary=True where it has that setting, or leave `auxiliary_weight` at 0."
+        )
+    return check_logits(returned[0], n, n_classes, None), check_logits(returned[1], n, n_classes, None)

@@ -1,0 +1,118 @@
+"""Processes that train one network together, started by `torchrun`; one alone is the usual case.
+
+Every process has the whole order of an epoch, and takes its own part of each batch, so that together they take the
+steps that one would: with batch normalisation, which sees a process's part alone, up to its statistics.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from robonas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The processes of one training, and which of them this one is."""
+
+    rank: int = 0
+    """From 0; process 0 writes the files."""
+    n: int = 1
+    """How many there are."""
+
+    def share(self, places: Tensor) -> Tensor:
+        """This process's part of a list; sizes differ by at most one."""
+        return places.tensor_split(self.n)[self.rank]
+
+    def share_range(self, n: int) -> slice:
+        """The same part of a list of length `n`, as a slice."""
+        size, larger = divmod(n, self.n)
+        first = self.rank * size + min(self.rank, larger)
+        return slice(first, first + size + (self.rank < larger))
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum over all processes."""
+        if self.n > 1:
+            torch.distributed.all_reduce(values)
+        return values
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.n > 1:
+            torch.distributed.barrier()
+
+    def wrap(self, network: nn.Module, probe: Callable[[nn.Module], Tensor]) -> nn.Module:
+        """The network for the forward pass of training, whose gradients become the mean over the processes.
+
+        Args:
+            network: On its device.
+            probe: From a copy of it to a loss, to learn whether it has parameters that get no gradient.
+        """
+        if self.n == 1:
+            return network
+        trial = copy.deepcopy(network)
+        probe(trial).backward()  # type: ignore[no-untyped-call]
+        unused = any(parameter.requires_grad and parameter.grad is None for parameter in trial.parameters())
+        device = next(network.parameters()).device
+        return nn.parallel.DistributedDataParallel(
+            network,
+            device_ids=[device] if device.type == "cuda" else None,
+            find_unused_parameters=unused,
+        )
+
+    def align(self, network: nn.Module) -> None:
+        """Give all processes the buffers of process 0, such as the running means of batch normalisation."""
+        if self.n > 1:
+            for buffer in network.buffers():
+                torch.distributed.broadcast(buffer, 0)
+
+
+ALONE = Workers()
+
+
+@contextlib.contextmanager
+def working_together(device: torch.device) -> Iterator[tuple[Workers, torch.device]]:
+    """Within: the processes that `torchrun` started can talk, by NCCL on CUDA and by Gloo elsewhere.
+
+    A group that the caller has set up is used, and left as it is.
+
+    Args:
+        device: Where this process trains; ``cuda`` without a number becomes the GPU of its local rank.
+
+    Raises:
+        ConfigError: There are more processes than GPUs on this machine.
+    """
+    distributed = torch.distributed
+    began = False
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        if device == torch.device("cuda"):
+            if local >= torch.cuda.device_count():
+                raise ConfigError(
+                    f"Each process must have a GPU of its own; process {local} of this machine found "
+                    f"{torch.cuda.device_count()}. Start torchrun with --nproc-per-node={torch.cuda.device_count()}."
+                )
+            device = torch.device("cuda", local)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        if not distributed.is_initialized():
+            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            began = True
+    elif not (distributed.is_available() and distributed.is_initialized()):
+        yield ALONE, device
+        return
+    try:
+        yield Workers(distributed.get_rank(), distributed.get_world_size()), device
+    finally:
+        if began:
+            distributed.destroy_process_group()
