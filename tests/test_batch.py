@@ -6,8 +6,9 @@ import sys
 import pytest
 import torch
 
-from robonas.batch import Batch, check_labels
+from robonas.batch import Batch
 from robonas.errors import DataError
+from robonas.targets import check_labels
 
 INPUTS = torch.arange(4 * 3 * 2 * 2, dtype=torch.float32).reshape(4, 3, 2, 2)
 LABELS = torch.tensor([0, 1, 2, 0])
@@ -58,12 +59,34 @@ def test_other_tasks():
         (INPUTS, torch.zeros(4, 2), 3, "regression", r"got torch.float32 of shape \(4, 2\)"),
         (INPUTS, torch.zeros(4, 3) / 0, 3, "regression", "Targets for regression must be finite"),
         (INPUTS, torch.full((4, 3), 2.0), 3, "multilabel", "must be from 0 to 1; got 2 to 2"),
-        (INPUTS, LABELS, 3, "detection", "one of classification, multilabel, regression; got 'detection'"),
+        (INPUTS, LABELS, 3, "detection", "one of classification, .*, image; got 'detection'"),
+        (
+            INPUTS,
+            LABELS,
+            3,
+            "segmentation",
+            r"class indices of shape \(4, height, width\); got torch.int64",
+        ),
+        (INPUTS, INPUTS[:, 0], 3, "segmentation", "got torch.float32 of shape"),
+        (INPUTS, INPUTS[:, 0].long(), 3, "segmentation", "Labels must be from 0 to 2 for 3 classes; got"),
+        (INPUTS, INPUTS, 3, "image", "Targets for image must be from -1 to 1; got 0 to 47"),
+        (INPUTS, INPUTS, 2, "image", r"floating point of shape \(4, 2, height, width\); got"),
+        (INPUTS, INPUTS[:, :, 0], 3, "image", r"floating point of shape \(4, 3, height, width\); got"),
     ],
 )
 def test_bad_batches(inputs, targets, n_classes, task, message):
     with pytest.raises(DataError, match=message):
         Batch(inputs, targets, n_classes, task)
+
+
+def test_maps_as_targets():
+    segments = Batch(INPUTS, torch.zeros(4, 5, 6, dtype=torch.uint8), 3, "segmentation")
+    assert segments.output_shape == (3, 5, 6)
+    assert segments.targets.dtype == torch.int64
+    assert Batch(INPUTS, torch.zeros(4, 7, 5, 6), 7, "image").output_shape == (7, 5, 6)
+    assert Batch(INPUTS, LABELS, 3).output_shape == (3,)
+    with pytest.raises(DataError, match="their targets for segmentation are maps of a size of their own"):
+        segments.resized((3, 4, 4))
 
 
 def test_no_labels():

@@ -129,7 +129,7 @@ def test_bad_input_is_told_before_anything_is_built() -> None:
         score(SPACE, POOL, ["sinp"], small_batch())
     with pytest.raises(ArchitectureError, match="must read like"):
         score(SPACE, ["|bogus|"], CHEAP, small_batch())
-    with pytest.raises(ConfigError, match=r"shape \(1, 8, 8\) and 10 classes"):
+    with pytest.raises(ConfigError, match=r"input_shape=\(3, 8, 8\) and n_classes=10; got \(1, 8, 8\) and 10"):
         score(SPACE, POOL, CHEAP, type(small_batch())(torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3]), 10))
 
 

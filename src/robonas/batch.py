@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING
 
 from robonas.errors import DataError
+from robonas.targets import NUMBERS, check_targets, output_shape
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Task: TypeAlias = Literal["classification", "multilabel", "regression"]
-"""What the targets mean: class indices, several yes-or-no labels a sample, or real values."""
+    from robonas.targets import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,25 +22,22 @@ class Batch:
 
     Raises:
         DataError: Fewer than two samples, all samples identical, a value that is not finite, an unknown task, targets
-            of another length, or targets that do not fit the task: for classification, integers from 0 to
-            `n_classes` - 1, one a sample, of any integer type (stored as int64).
+            of another length, or targets that do not fit the task; see `robonas.targets`.
     """
 
     inputs: Tensor
     """Floating point, (n, ...): for images (n, channels, height, width)."""
     targets: Tensor
-    """Classification: int64, (n,). Multilabel: float in [0, 1], (n, n_classes). Regression: float, (n, n_outputs)."""
+    """One a sample: for classification, class indices, int64, (n,); of other tasks see `robonas.targets`."""
     n_classes: int
-    """How many numbers the network returns for a sample."""
+    """How many numbers, or maps, the network returns for a sample."""
     task: Task = "classification"
-    """Chooses the loss: cross-entropy, binary cross-entropy with logits, or mean squared error."""
+    """What the targets mean; chooses the loss."""
 
     def __post_init__(self) -> None:
         import torch
 
         inputs, targets = self.inputs, self.targets
-        if self.task not in get_args(Task):
-            raise DataError(f"The task of a batch must be one of {', '.join(get_args(Task))}; got {self.task!r}.")
         if inputs.ndim < 2:
             raise DataError(f"Inputs of a batch must be (samples, ...); got shape {tuple(inputs.shape)}.")
         if not inputs.is_floating_point():
@@ -60,21 +57,7 @@ class Batch:
             raise DataError(
                 f"A batch must have one target a sample ({n}); got targets of shape {tuple(targets.shape)}."
             )
-        if self.task == "classification":
-            check_labels(targets, self.n_classes)
-            object.__setattr__(self, "targets", targets.long())  # what cross-entropy takes
-            return
-        if targets.ndim != 2 or targets.shape[1] != self.n_classes or not targets.is_floating_point():
-            raise DataError(
-                f"Targets for {self.task} must be floating point of shape ({n}, {self.n_classes}); "
-                f"got {targets.dtype} of shape {tuple(targets.shape)}."
-            )
-        if not torch.isfinite(targets).all():
-            raise DataError(f"Targets for {self.task} must be finite; got NaN or infinity. Check the data.")
-        if self.task == "multilabel" and (float(targets.min()) < 0 or float(targets.max()) > 1):
-            raise DataError(
-                f"Targets for multilabel must be from 0 to 1; got {float(targets.min()):g} to {float(targets.max()):g}."
-            )
+        object.__setattr__(self, "targets", check_targets(targets, self.n_classes, self.task))
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -84,10 +67,24 @@ class Batch:
         """Shape of one sample, such as (3, 32, 32)."""
         return tuple(self.inputs.shape[1:])
 
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of what the network shall return for one sample: (n_classes,), or (n_classes, height, width)."""
+        return output_shape(self.task, self.n_classes, self.targets)
+
     def resized(self, shape: tuple[int, ...]) -> Batch:
-        """The same samples at another size; see `resize`. Itself where the shape is its own."""
+        """The same samples at another size; see `resize`. Itself where the shape is its own.
+
+        Raises:
+            DataError: Another number of channels or of dimensions, or targets that are maps of the old size.
+        """
         if shape == self.input_shape:
             return self
+        if self.task not in NUMBERS:
+            raise DataError(
+                f"Samples of shape {self.input_shape} cannot be resized to {shape}: their targets for {self.task} are "
+                "maps of a size of their own."
+            )
         return dataclasses.replace(self, inputs=resize(self.inputs, shape))
 
     def fingerprint(self) -> str:
@@ -124,22 +121,3 @@ def resize(inputs: Tensor, shape: tuple[int, ...]) -> Tensor:
     if len(shape) == 2:
         return interpolate(inputs, size=shape[1:], mode="linear")
     return interpolate(inputs, size=shape[1:], mode="bilinear", antialias=True)
-
-
-def check_labels(labels: Tensor, n_classes: int) -> None:
-    """Raise unless the labels are integers from 0 to `n_classes` - 1, shape (n,).
-
-    Raises:
-        DataError: They are not; the message shows the first offender.
-    """
-    if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
-        raise DataError(
-            f"Labels must be integers, one a sample; got {labels.dtype} of shape {tuple(labels.shape)}. "
-            "Convert class names or floats to class indices first."
-        )
-    if len(labels) == 0:
-        raise DataError("There must be at least one label; got none. Check how the data are read.")
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= n_classes:
-        wrong = low if low < 0 else high
-        raise DataError(f"Labels must be from 0 to {n_classes - 1} for {n_classes} classes; got {wrong}.")

@@ -116,6 +116,13 @@ def search(
     training_fraction: Annotated[
         float | None, typer.Option(help="Part of the data trained with; None for all that is not held out.")
     ] = None,
+    measure: Annotated[
+        str | None,
+        typer.Option(
+            help="What networks are judged by on held-out data: loss; accuracy (default) or balanced_accuracy of "
+            "classes, r2 of numbers, mean_iou or pixel_accuracy of segments, ssim of images."
+        ),
+    ] = None,
     device: Device = "auto",
     mixed_precision: Precision = "auto",
     threads: Threads = None,
@@ -148,13 +155,14 @@ def search(
         images,
         validation_fraction=validation_fraction,
         training_fraction=training_fraction,
+        metric=measure,
         device=device,
         mixed_precision=read_precision(mixed_precision),
         threads=threads,
         n_workers=workers,
         **recipe,
     )
-    where = read_space(space, space_set, images.input_shape, images.n_classes)
+    where = read_space(space, space_set, images)
     limits = read_limits(max_params, max_macs, max_latency_ms, max_memory)
     metrics, others = split(metric), split(compare)
     chosen = read_strategy(strategy, strategy_set)
@@ -224,7 +232,7 @@ def score(
     from robonas.scoring import score as score_pool
 
     images = load_dataset(data, root=data_root, size=image_size, mode=image_mode)
-    where = read_space(space, space_set, images.input_shape, images.n_classes)
+    where = read_space(space, space_set, images)
     size = where.size()
     chosen = (
         where.sample(pool if size is None else min(pool, size), seed)

@@ -16,6 +16,7 @@ from robonas.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from robonas.datasets import LabelledData
     from robonas.objectives.device import Mixed
     from robonas.spaces import Limits, SearchSpace
     from robonas.strategies import Strategy
@@ -102,11 +103,14 @@ Storage = Annotated[str | None, typer.Option(help="Optuna storage URL of the stu
 Data = Annotated[
     str,
     typer.Option(
-        help="digits, folder:PATH, npz:FILE, torchvision:NAME, or package.module:NAME; see 'robonas list datasets'."
+        help="digits, sklearn:NAME, folder:PATH, npz:FILE, torchvision:NAME, or package.module:NAME; "
+        "see 'robonas list datasets'."
     ),
 ]
 DataRoot = Annotated[Path | None, typer.Option(help="Where torchvision keeps its data sets.")]
-ImageSize = Annotated[int | None, typer.Option(help="Side to which images of a folder are resized.")]
+ImageSize = Annotated[
+    int | None, typer.Option(help="Side to which images of a folder, or digits of other tasks, are resized.")
+]
 ImageMode = Annotated[
     str | None, typer.Option(metavar="[RGB|L]", help="Convert images of a folder to colour (RGB) or to grey (L).")
 ]
@@ -172,12 +176,15 @@ def read_settings(what: str, settings: list[str]) -> dict[str, Any]:
     return values
 
 
-def read_space(name: str, settings: list[str], input_shape: tuple[int, ...], n_classes: int) -> SearchSpace:
-    """The space of that name, for data of that shape."""
-    from robonas.spaces import make_space
+def read_space(name: str, settings: list[str], data: LabelledData) -> SearchSpace:
+    """The space of that name, for these data."""
+    from robonas.spaces import SPACES, make_space
 
-    shape = {"input_shape": input_shape, "n_classes": n_classes}
-    return make_space(name, **{**shape, **read_settings("space", settings)})
+    fitting = SPACES[name].fitting(data.task, data.input_shape) if name in SPACES else {}
+    shape = {"input_shape": data.input_shape, "n_classes": data.n_classes}
+    space = make_space(name, **{**shape, **fitting, **read_settings("space", settings)})
+    space.check_data(data)
+    return space
 
 
 def read_strategy(name: str, settings: list[str]) -> Strategy:

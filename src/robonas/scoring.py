@@ -75,7 +75,7 @@ def score(
 
     Raises:
         ArchitectureError: A text or an architecture that is not of this space.
-        ConfigError: No architecture, no metric, or a batch whose shape is not the space's.
+        ConfigError: No architecture, no metric, or a batch for which the space is not made.
         UnknownNameError: No such metric.
         NetworkError: Networks return something that is not logits; told before the first score.
         ScoreTableError: The cache is damaged, cannot be written, or belongs to another space, batch or seed.
@@ -87,11 +87,7 @@ def score(
     pairs = texts(space, pool)
     if not pairs:
         raise ConfigError("The pool must have at least one architecture; got none.")
-    if batch.input_shape != space.input_shape or batch.n_classes != space.n_classes:
-        raise ConfigError(
-            f"The batch must have inputs of shape {space.input_shape} and {space.n_classes} classes, as the space; "
-            f"got {batch.input_shape} and {batch.n_classes}."
-        )
+    space.check_data(batch)
     origin = provenance(space.name, space.settings, batch.fingerprint(), seed)
     for metric in resolved:
         if reason := metric.unsuited(batch):

@@ -203,3 +203,65 @@ def test_batch_size_out_of_range(size, sentence):
 def test_identical_samples_are_no_batch():
     with pytest.raises(DataError, match="identical"):
         from_arrays(np.ones((20, 1, 2, 2)), [0, 1] * 10).batch(4)
+
+
+def numbers(n=40):
+    generator = np.random.default_rng(1)
+    return generator.normal(size=(n, 3)), generator.normal(loc=100, scale=[1, 50], size=(n, 2))
+
+
+def test_numbers_are_standardised_by_the_training_part():
+    inputs, targets = numbers()
+    data = from_arrays(inputs, targets, task="regression", class_names=["weight", "waist"])
+    assert (data.task, data.n_classes, data.output_shape, len(data)) == ("regression", 2, (2,), 40)
+    assert data.label_mean is None
+    training, validation = data.split(0.25, 3)
+    assert (len(training), len(validation)) == (30, 10)
+    own = targets[training.rows.numpy()]
+    np.testing.assert_allclose(training.label_mean, own.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(training.label_std, own.std(0), rtol=1e-5)
+    expected = (targets[validation.rows.numpy()] - own.mean(0)) / own.std(0)
+    np.testing.assert_allclose(validation.labels, expected, rtol=1e-3, atol=1e-4)
+    assert data.batch(8).task == "regression"
+    assert from_arrays(inputs, targets[:, 0], task="regression").output_shape == (1,)
+    assert "task='regression'" in repr(data)
+
+
+def test_maps_are_split_and_stay_as_they_are():
+    inputs, _ = images(20)
+    masks = inputs[:, 0] > 100
+    data = from_arrays(inputs, masks.astype(np.uint8), task="segmentation", n_classes=3)
+    assert data.output_shape == (3, 4, 4)
+    training, validation = data.split()
+    assert (len(training), len(validation)) == (15, 5)
+    assert torch.equal(validation.labels, torch.from_numpy(masks[validation.rows.numpy()]).long())
+    assert data.batch(4).output_shape == (3, 4, 4)
+    pictures = from_arrays(inputs, inputs / 255, task="image")
+    assert (pictures.n_classes, pictures.output_shape) == (2, (2, 4, 4))
+
+
+def test_fingerprints_tell_tasks_apart():
+    inputs, labels = images(20, n_classes=2)
+    kinds = [
+        from_arrays(inputs, labels),
+        from_arrays(inputs, labels, task="regression"),
+        from_arrays(inputs, np.stack([labels, 1 - labels], 1), task="regression"),
+        from_arrays(inputs, np.stack([labels, 1 - labels], 1), task="multilabel"),
+        from_arrays(inputs, inputs[:, 0] // 200, task="segmentation", n_classes=2),
+    ]
+    assert len({data.fingerprint() for data in kinds}) == len(kinds)
+
+
+@pytest.mark.parametrize(
+    ("targets", "task", "message"),
+    [
+        (np.zeros((40, 2, 2)), "regression", r"Data set 'arrays': Targets for regression must be floating point"),
+        (np.full(40, np.nan), "regression", "must be finite"),
+        (np.zeros((40, 1)), "segmentation", r"class indices of shape \(40, height, width\)"),
+        (np.full((40, 1, 4, 4), 2.0), "image", "must be from -1 to 1"),
+        (np.zeros(40), "detection", "The task of a batch must be one of classification"),
+    ],
+)
+def test_targets_that_do_not_fit_their_task(targets, task, message):
+    with pytest.raises(DataError, match=message):
+        from_arrays(images()[0], targets, task=task)

@@ -517,7 +517,8 @@ def _idx(rank, sizes):
 
 
 def test_catalogue():
-    assert list(DATASETS) == ["digits", "folder", "npz", "torchvision"]
+    assert list(DATASETS) == sorted(DATASETS)
+    assert {"digits", "folder", "npz", "sklearn", "torchvision"} <= set(DATASETS)
     assert all(name == source.name and source.meaning for name, source in DATASETS.items())
 
 

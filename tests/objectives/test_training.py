@@ -18,7 +18,6 @@ from robonas.datasets import from_arrays, from_dataset, load_dataset
 from robonas.errors import ConfigError, DataError, NetworkError, ObjectiveError
 from robonas.objectives import OBJECTIVES, Objective, Training
 from robonas.objectives.device import choose_device, choose_precision
-from robonas.objectives.logits import validation_value
 from robonas.randomness import torch_generator
 from robonas.spaces import NASBench201
 from tests.objectives.toy import FIRST, OTHER, TWIN, ToySpace, Wrapped, blobs
@@ -32,15 +31,6 @@ def training(data=None, **settings):
 
 
 # ── by hand ──
-
-
-def test_validation_values():
-    logits = torch.tensor([[2.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 3.0], [0.0, 1.0, 0.0]])
-    targets = torch.tensor([0, 0, 0, 1])
-    assert validation_value(logits, targets, "accuracy") == 0.75
-    assert validation_value(logits, targets, "balanced_accuracy") == pytest.approx((2 / 3 + 1) / 2)  # class 2 is absent
-    right, wrong, other = math.log(1 + 2 * math.exp(-2)), math.log(2 + math.exp(3)), math.log(1 + 2 * math.exp(-1))
-    assert validation_value(logits, targets, "loss") == pytest.approx((2 * right + wrong + other) / 4)
 
 
 def test_one_epoch_is_nesterov_descent_with_decay_on_matrices_only():

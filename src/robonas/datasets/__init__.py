@@ -1,4 +1,4 @@
-"""Data sets: images and labels to score with and to train on.
+"""Data sets: inputs and labels, or other targets, to score with and to train on.
 
 Adding one: a file beside this one with a function that returns `LabelledData`, and a line in `DATASETS`.
 """
@@ -15,9 +15,18 @@ from torch.utils.data import Dataset
 from robonas.catalogue import import_object, lookup
 from robonas.datasets.data import LabelledData, from_arrays
 from robonas.datasets.digits import load_digits
+from robonas.datasets.digits_tasks import (
+    digits_autoencoder,
+    digits_jigsaw,
+    digits_moments,
+    digits_normal,
+    digits_segment,
+    digits_signal,
+)
 from robonas.datasets.folder import load_folder
 from robonas.datasets.from_torch import from_dataset
 from robonas.datasets.npz import load_npz
+from robonas.datasets.sklearn import load_sklearn
 from robonas.datasets.torchvision import load_torchvision
 from robonas.errors import ConfigError, DataError
 
@@ -45,8 +54,38 @@ DATASETS: Mapping[str, Source] = {
     "digits": Source(
         "digits", load_digits, None, "1,797 handwritten digits of 8x8 pixels, 10 classes; ships with scikit-learn."
     ),
+    "digits_autoencoder": Source(
+        "digits_autoencoder", digits_autoencoder, None, "The digits, enlarged (--image-size); the target is the image."
+    ),
+    "digits_jigsaw": Source(
+        "digits_jigsaw", digits_jigsaw, None, "The digits in nine tiles, in one of 24 orders; the target is which."
+    ),
+    "digits_moments": Source(
+        "digits_moments", digits_moments, None, "The digits; the targets are five numbers on where their ink lies."
+    ),
+    "digits_normal": Source(
+        "digits_normal",
+        digits_normal,
+        None,
+        "The digits, enlarged (--image-size), as reliefs; the target is the direction of the surface: synthetic.",
+    ),
+    "digits_segment": Source(
+        "digits_segment",
+        digits_segment,
+        None,
+        "The digits, enlarged (--image-size); the target is every pixel's class: paper, or ink of a digit.",
+    ),
+    "digits_signal": Source(
+        "digits_signal", digits_signal, None, "The digits as signals of eight channels and eight steps, 10 classes."
+    ),
     "folder": Source("folder", load_folder, "PATH", "Images in a folder with one folder a class, read with Pillow."),
     "npz": Source("npz", load_npz, "PATH.npz", "Arrays x and y (or images and labels, …) in a NumPy file."),
+    "sklearn": Source(
+        "sklearn",
+        load_sklearn,
+        "NAME",
+        "A table that ships with scikit-learn: breast_cancer, iris, wine (classes), diabetes, linnerud (numbers).",
+    ),
     "torchvision": Source(
         "torchvision", load_torchvision, "NAME", "A data set of torchvision, such as CIFAR10, from a root folder."
     ),
@@ -57,12 +96,14 @@ DATASETS: Mapping[str, Source] = {
 def load_dataset(name_or_path: str | Path, **settings: Any) -> LabelledData:
     """Data by one text.
 
-    ``digits``, ``folder:PATH``, ``npz:PATH.npz``, ``torchvision:CIFAR10``, ``package.module:NAME``, or a path alone.
+    ``digits``, ``digits_segment`` and others of its kind, ``folder:PATH``, ``npz:PATH.npz``, ``sklearn:diabetes``,
+    ``torchvision:CIFAR10``, ``package.module:NAME``, or a path alone.
 
     Args:
         name_or_path: The text. `NAME` is a `LabelledData`, a `torch.utils.data.Dataset`, or a function that makes one
             of them.
-        settings: What the kind takes: `size`, `mode` and `memory_limit` for `folder` and `torchvision`; `root`,
+        settings: What the kind takes: `size`, `mode` and `memory_limit` for `folder` and `torchvision`; `size` for the
+            digits of other tasks; `root`,
             `download` and options of the class for `torchvision`; `n_classes` for a Dataset of one's own. Those that
             are None are left out.
 

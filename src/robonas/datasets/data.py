@@ -1,4 +1,4 @@
-"""`LabelledData`: inputs and class labels, checked, with a split that leaks nothing."""
+"""`LabelledData`: inputs and class labels or other targets, checked, with a split that leaks nothing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robonas.batch import Batch, check_labels
+from robonas.batch import Batch
 from robonas.datasets.samples import InMemory, Samples, native
 from robonas.errors import ConfigError, DataError
 from robonas.randomness import numpy_generator
+from robonas.targets import Task, check_targets, output_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -28,16 +29,17 @@ _BLOCK_NUMBERS = 2**24
 
 @dataclass(frozen=True, eq=False)
 class LabelledData:
-    """Inputs and their class labels.
+    """Inputs and their class labels, or other targets.
 
     Inputs are kept as they came, images as bytes or as floats. `split` standardises both of its parts, channel by
     channel, by the mean and the standard deviation of the training part, so that the validation part shapes nothing
-    that a network is trained with.
+    that a network is trained with. So it does with the targets of a regression: a network learns, and answers, how many
+    deviations (`label_std`) they are above the mean (`label_mean`).
 
     Made by `load_dataset`, `from_arrays` or `from_dataset`; not by hand.
 
     Raises:
-        DataError: Fewer than two classes are present, or labels do not fit.
+        DataError: Fewer than two classes are present, or targets do not fit the task.
     """
 
     name: str
@@ -45,18 +47,26 @@ class LabelledData:
     samples: Samples
     """Where the inputs are."""
     labels: Tensor
-    """Class indices, int64, (n,)."""
+    """Class indices, int64, (n,), or the targets of another task; see `robonas.targets`."""
     class_names: tuple[str, ...]
-    """Names of the classes, by index."""
+    """Names of the classes, by index; without classes, of the numbers or channels of an answer."""
     rows: Tensor
     """Which rows of `samples` belong to this part, int64, (n,)."""
     mean: tuple[float, ...] | None = None
     """Mean of each channel over the training part; None before a split."""
     std: tuple[float, ...] | None = None
     """Standard deviation of each channel over the training part, 1 where it is 0; None before a split."""
+    task: Task = "classification"
+    """What the labels mean."""
+    label_mean: tuple[float, ...] | None = None
+    """Mean of each target of a regression over the training part; None before a split and for other tasks."""
+    label_std: tuple[float, ...] | None = None
+    """Standard deviation of each target of a regression over the training part, 1 where it is 0."""
 
     def __post_init__(self) -> None:
-        check_labels(self.labels, self.n_classes)
+        check_targets(self.labels, self.n_classes, self.task)
+        if self.task != "classification":
+            return
         present = torch.unique(self.labels)
         if len(present) < 2:
             raise DataError(
@@ -68,7 +78,9 @@ class LabelledData:
         return len(self.labels)
 
     def __repr__(self) -> str:
-        return f"LabelledData({self.name!r}, n={len(self)}, input_shape={self.input_shape}, n_classes={self.n_classes})"
+        kind = "" if self.task == "classification" else f", task={self.task!r}"
+        shape = f"input_shape={self.input_shape}, n_classes={self.n_classes}"
+        return f"LabelledData({self.name!r}, n={len(self)}, {shape}{kind})"
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -77,8 +89,13 @@ class LabelledData:
 
     @property
     def n_classes(self) -> int:
-        """How many classes there are; some may have no sample."""
+        """How many classes there are, of which some may have no sample; without classes, numbers or channels."""
         return len(self.class_names)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of what a network shall return for one sample: (n_classes,), or (n_classes, height, width)."""
+        return output_shape(self.task, self.n_classes, self.labels)
 
     @property
     def inputs(self) -> Tensor:
@@ -121,8 +138,10 @@ class LabelledData:
     def _fingerprint(self) -> str:
         digest = hashlib.blake2b(digest_size=16)
         self.samples.hash_into(digest, self.rows)
-        digest.update(self.labels.numpy().astype("<i8").tobytes())
-        digest.update(repr((self.n_classes, self.mean, self.std)).encode())
+        labels = self.labels.numpy()
+        digest.update(labels.astype("<i8" if labels.dtype.kind == "i" else "<f4").tobytes())
+        kind = () if self.task == "classification" else (self.task, self.output_shape)
+        digest.update(repr((self.n_classes, self.mean, self.std, *kind)).encode())
         return digest.hexdigest()
 
     def fingerprint(self) -> str:
@@ -138,6 +157,7 @@ class LabelledData:
         """A training and a validation part, both standardised by the statistics of the training part.
 
         Every class is divided apart: `fraction` of its samples, rounded, at least one and never all, go to validation.
+        Without one class a sample, so are all samples together.
         With the same seed, a larger fraction holds out the same samples and some more.
 
         Args:
@@ -158,10 +178,11 @@ class LabelledData:
                 f"got {training_fraction}."
             )
         generator = numpy_generator("split", seed)
-        labels = self.labels.numpy()
-        held_out, unused = np.zeros(len(labels), dtype=bool), np.zeros(len(labels), dtype=bool)
-        for index, name in enumerate(self.class_names):
-            places = generator.permutation(np.flatnonzero(labels == index))
+        whole = self.task != "classification"
+        groups = np.zeros(len(self), dtype=np.int64) if whole else self.labels.numpy()
+        held_out, unused = np.zeros(len(self), dtype=bool), np.zeros(len(self), dtype=bool)
+        for index, name in enumerate(["all"] if whole else self.class_names):
+            places = generator.permutation(np.flatnonzero(groups == index))
             if len(places) == 1:
                 raise DataError(
                     f"Every class of {self.name!r} must have at least 2 samples, to train and to validate with; "
@@ -174,13 +195,18 @@ class LabelledData:
                 if training_fraction is not None:
                     unused[places[n_held_out + max(1, round(training_fraction * len(places))) :]] = True
         training = self._part(np.flatnonzero(~(held_out | unused)))
-        mean, std = training.statistics()
-        return replace(training, mean=mean, std=std), replace(self._part(np.flatnonzero(held_out)), mean=mean, std=std)
+        training = training.standardised()
+        return training, self._part(np.flatnonzero(held_out)).standardised(training)
 
     def standardised(self, like: LabelledData | None = None) -> LabelledData:
         """All samples, standardised by their own statistics, or as another part of the same data is."""
         mean, std = self.statistics() if like is None else (like.mean, like.std)
-        return replace(self, mean=mean, std=std)
+        part = replace(self, mean=mean, std=std)
+        if self.task != "regression":
+            return part
+        centre, scale = _moments([self.labels.double().T]) if like is None else (like.label_mean, like.label_std)
+        labels = (self.labels - torch.tensor(centre)) / torch.tensor(scale)
+        return replace(part, labels=labels, label_mean=centre, label_std=scale)
 
     def batch(
         self,
@@ -220,7 +246,7 @@ class LabelledData:
                 "64 is usual."
             )
         ((raw, labels),) = training.batches([places], seed=seed)
-        return Batch(training.standardise(raw), labels, self.n_classes)
+        return Batch(training.standardise(raw), labels, self.n_classes, self.task)
 
     def _blocks(self, rows: Tensor) -> tuple[Tensor, ...]:
         """The rows in pieces of at most 2²⁴ numbers, so that large images do not fill the memory with floats."""
@@ -239,24 +265,26 @@ class LabelledData:
         if not isinstance(self.samples, InMemory) and len(rows) > _STATISTICS_SAMPLES:
             chosen = numpy_generator("statistics", len(rows)).choice(len(rows), _STATISTICS_SAMPLES, replace=False)
             rows = rows[torch.from_numpy(np.sort(chosen))]
-        moments = []
-        for raw in self.samples.batches(self._blocks(rows)):
-            scale = 255 if raw.dtype == torch.uint8 else 1
-            values = (raw.to(torch.float64) / scale).transpose(0, 1).flatten(1)
-            moments.append((values.shape[1], values.mean(dim=1), values.var(dim=1, unbiased=False)))
-        weights = torch.tensor([count for count, _, _ in moments], dtype=torch.float64)[:, None]
-        means = torch.stack([mean for _, mean, _ in moments])
-        mean = (weights * means).sum(0) / weights.sum()
-        # Within the blocks plus between them: no difference of large squares.
-        variance = (weights * (torch.stack([var for _, _, var in moments]) + (means - mean) ** 2)).sum(
-            0
-        ) / weights.sum()
-        rounded_mean = tuple(float(f"{value:.7g}") for value in mean.tolist())
-        deviations = (float(f"{math.sqrt(value):.7g}") for value in variance.tolist())
-        return rounded_mean, tuple(
-            deviation if deviation > 1e-6 * abs(centre) else 1.0
-            for deviation, centre in zip(deviations, rounded_mean, strict=True)
+        return _moments(
+            (raw.to(torch.float64) / (255 if raw.dtype == torch.uint8 else 1)).transpose(0, 1).flatten(1)
+            for raw in self.samples.batches(self._blocks(rows))
         )
+
+
+def _moments(blocks: Iterable[Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each row of (channels, values), over blocks of values; see `statistics`."""
+    moments = [(values.shape[1], values.mean(dim=1), values.var(dim=1, unbiased=False)) for values in blocks]
+    weights = torch.tensor([count for count, _, _ in moments], dtype=torch.float64)[:, None]
+    means = torch.stack([mean for _, mean, _ in moments])
+    mean = (weights * means).sum(0) / weights.sum()
+    # Within the blocks plus between them: no difference of large squares.
+    variance = (weights * (torch.stack([var for _, _, var in moments]) + (means - mean) ** 2)).sum(0) / weights.sum()
+    rounded_mean = tuple(float(f"{value:.7g}") for value in mean.tolist())
+    deviations = (float(f"{math.sqrt(value):.7g}") for value in variance.tolist())
+    return rounded_mean, tuple(
+        deviation if deviation > 1e-6 * abs(centre) else 1.0
+        for deviation, centre in zip(deviations, rounded_mean, strict=True)
+    )
 
 
 def from_arrays(
@@ -266,16 +294,18 @@ def from_arrays(
     class_names: Sequence[str] | None = None,
     n_classes: int | None = None,
     name: str = "arrays",
+    task: Task = "classification",
 ) -> LabelledData:
-    """Data from one array of inputs and one of labels.
+    """Data from one array of inputs and one of labels or other targets.
 
     Args:
         inputs: (n, channels, ...): bytes for images, which are divided by 255, or real numbers, which are taken as they
             are.
-        labels: Integers from 0, (n,).
-        class_names: A name a class; the indices where none are given.
+        labels: Integers from 0, (n,), or the targets of another task: see `robonas.targets`.
+        class_names: A name a class, or an output; the indices where none are given.
         n_classes: How many classes there are, where some have no sample; else the largest label and one.
         name: What to call it.
+        task: What the labels mean; ``"regression"`` for real numbers, which may also be a list of one a sample.
 
     Raises:
         DataError: The arrays do not fit each other, are not numeric or not finite, or hold fewer than two classes.
@@ -304,20 +334,23 @@ def from_arrays(
                 f"Inputs of {name!r} must be finite; got NaN or infinity in sample {int((~finite).nonzero()[0])}."
             )
     known = len(class_names) if class_names is not None else n_classes
+    if task not in {"classification", "segmentation"}:
+        targets = targets.to(torch.float32)
+        targets = targets[:, None] if targets.ndim == 1 else targets
+        known = known if known is not None else targets.shape[1]
+    count = known if known is not None else max(1, int(targets.max()) + 1)
     try:
-        check_labels(targets, known if known is not None else max(1, int(targets.max()) + 1))
+        targets = check_targets(targets, count, task)
     except DataError as error:
         raise DataError(f"Data set {name!r}: {error}") from error
-    targets = targets.to(torch.int64)
-    count = known if known is not None else int(targets.max()) + 1
-    if known is None and count > len(targets):
+    if known is None and count > targets.numel():
         raise DataError(
             f"Labels of {name!r} must be class indices from 0; "
             f"the largest is {count - 1}, and there are only {len(targets)} samples. "
             "Number the classes from 0, or give `n_classes`."
         )
     names = tuple(map(str, class_names)) if class_names is not None else tuple(map(str, range(count)))
-    return LabelledData(name, InMemory(values), targets, names, torch.arange(len(targets)))
+    return LabelledData(name, InMemory(values), targets, names, torch.arange(len(targets)), task=task)
 
 
 def _as_tensor(array: Any, what: str, name: str) -> Tensor:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from robonas.batch import check_labels
 from robonas.datasets.data import LabelledData
 from robonas.datasets.samples import MEMORY_LIMIT, InMemory, Lazy, Samples, as_label, read_item
 from robonas.errors import DataError
+from robonas.targets import check_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

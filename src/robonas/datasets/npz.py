@@ -1,4 +1,4 @@
-"""`npz`: arrays of images and labels in a NumPy file."""
+"""`npz`: arrays of inputs and labels, or other targets, in a NumPy file."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ PAIRS = (
 def load_npz(path: str | Path, **settings: Any) -> LabelledData:
     """Images and labels from an ``.npz`` file, read without pickle.
 
-    The arrays are one of `PAIRS`; ``class_names``, an array of texts, may stand beside them. Inputs are bytes or
+    The arrays are one of `PAIRS`; ``class_names``, an array of texts, may stand beside them, and ``task``, a text,
+    where the labels are the targets of another task than classification (see `robonas.targets`). Inputs are bytes or
     numbers of shape (n, channels, height, width); (n, height, width, channels), taken where the last side is at most 4
     and the second is not; or (n, height, width) for grey. Two-dimensional inputs are (n, features). Labels are
-    integers, (n,) or (n, 1).
+    integers, (n,) or (n, 1), or what the task wants.
 
     Args:
         path: The file.
@@ -65,13 +66,15 @@ def load_npz(path: str | Path, **settings: Any) -> LabelledData:
             raise DataError(f"'{file}' must hold inputs and labels as one of: {known}. It holds {held}.")
         inputs, labels = (_read(archive, name, file) for name in pair)
         class_names = _read(archive, "class_names", file) if "class_names" in names else None
-    if labels.ndim == 2 and labels.shape[1] == 1:
+        task: Any = str(_read(archive, "task", file)) if "task" in names else "classification"
+    if task == "classification" and labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     return from_arrays(
         _channels_first(inputs),
         labels,
         class_names=None if class_names is None else [str(name) for name in class_names.ravel()],
         name=f"npz:{path}",
+        task=task,
     )
 
 

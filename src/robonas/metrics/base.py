@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from robonas.errors import ConfigError
+from robonas.targets import TASKS, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from robonas.batch import Batch, Task
+    from robonas.batch import Batch
     from robonas.metrics.passes import Passes
 
 
@@ -63,7 +64,7 @@ class Metric:
     """Range of the value."""
     weaknesses: str = ""
     """When not to trust it."""
-    tasks: tuple[Task, ...] = ("classification", "multilabel", "regression")
+    tasks: tuple[Task, ...] = TASKS
     """Kinds of targets for which it is defined."""
     least_samples: int = 2
     """How large a batch it needs."""

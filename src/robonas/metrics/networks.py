@@ -79,7 +79,7 @@ def call(
 
 
 def logits_of(result: Any, batch: Batch, n: int, output: OutputHook | None) -> Tensor:
-    """The logits in what a network returned, (n, n_classes).
+    """The logits in what a network returned, (n, *output_shape of the batch).
 
     Raises:
         NetworkError: There are none; the message says how to point at them.
@@ -92,15 +92,15 @@ def logits_of(result: Any, batch: Batch, n: int, output: OutputHook | None) -> T
                 f"`output` could not pick the logits from what the network returned, a {_describe(result)}: "
                 f"{type(error).__name__}: {error}."
             ) from error
-    shape = (n, batch.n_classes)
+    shape = (n, *batch.output_shape)
     who = "The network must return" if output is None else "`output` must return"
     if not isinstance(result, Tensor):
         hint = f" Say where they are with `output=lambda result: {_suggest(result)}`." if output is None else ""
         raise NetworkError(f"{who} logits of shape {shape}; got a {_describe(result)}.{hint}")
     if tuple(result.shape) != shape:
         raise NetworkError(
-            f"{who} logits of shape {shape}, one row a sample and one column for each of {batch.n_classes} classes; "
-            f"got shape {tuple(result.shape)}."
+            f"{who} logits of shape {shape}, one row a sample and one {'column' if len(shape) == 2 else 'map'} for "
+            f"each of {batch.n_classes} classes; got shape {tuple(result.shape)}."
         )
     if not result.is_floating_point():
         raise NetworkError(f"{who} floating-point logits; got {result.dtype}.")
@@ -135,12 +135,3 @@ def _suggest(result: Any) -> str:
         names = [field.name for field in dataclasses.fields(result)]
         return f"result.{next((name for name in names if 'logit' in name), names[0])}"
     return "…"
-
-
-def loss_of(logits: Tensor, targets: Tensor, task: str) -> Tensor:
-    """The mean loss: cross-entropy, binary cross-entropy with logits, or squared error."""
-    if task == "classification":
-        return nn.functional.cross_entropy(logits, targets)
-    if task == "multilabel":
-        return nn.functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
-    return nn.functional.mse_loss(logits, targets.to(logits.dtype))

@@ -10,8 +10,8 @@ import torch
 from robonas.errors import MetricError
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.linear_algebra import eigenvalues
-from robonas.metrics.networks import loss_of
 from robonas.metrics.sweep import INPUT_IGNORED
+from robonas.targets import loss_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,10 +18,11 @@ from robonas.errors import MetricError, NetworkError
 from robonas.metrics.base import Need
 from robonas.metrics.batchnorm import Watch
 from robonas.metrics.invariance import mark
-from robonas.metrics.networks import OutputHook, call, explain, logits_of, loss_of, place_of
+from robonas.metrics.networks import OutputHook, call, explain, logits_of, place_of
 from robonas.metrics.record import Record, Saliency, join
 from robonas.metrics.recording import Recorder, own_tensors
 from robonas.metrics.repeats import Repeats
+from robonas.targets import loss_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

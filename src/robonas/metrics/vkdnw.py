@@ -15,6 +15,7 @@ from robonas.metrics.linear_algebra import eigenvalues
 from robonas.metrics.recording import TRANSPOSED
 from robonas.metrics.redraw import redrawn
 from robonas.metrics.sweep import INPUT_IGNORED
+from robonas.targets import NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,5 +114,6 @@ VKDNW = Metric(
     "mode, as there. The matrix is the paper's; the authors' code multiplies a factor of it from the wrong side; the "
     "smoothing of π is theirs. Add `depth` for the paper's single score.",
     bounds=(0.0, math.log(9.0) + 1e-6),
+    tasks=NUMBERS,
     weaknesses="Blind to size by design. With few layers the deciles mean little. One backward pass for each class.",
 )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
 from robonas.batch import resize
 from robonas.errors import ConfigError, NasError, ObjectiveError
@@ -18,6 +17,7 @@ from robonas.objectives.logits import check_heads, check_logits
 from robonas.objectives.workers import ALONE, Workers
 from robonas.randomness import seeded, torch_generator
 from robonas.recipe import Recipe, learning_rate, make_optimizer, set_drop_path, steps_of_epoch
+from robonas.targets import NUMBERS, loss_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,17 +150,15 @@ class Descent:
         return resize(inputs, self.input_shape)
 
     def _loss(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy, with that of the auxiliary head where it counts."""
-        recipe = self.recipe
+        """The task's mean loss, with that of the auxiliary head where it counts."""
+        recipe, task = self.recipe, self.data.task
         with self._autocast():
             returned = model(inputs)
-        n, n_classes = len(inputs), self.data.n_classes
+        shape, smoothing = (len(inputs), *self.data.output_shape), recipe.label_smoothing
         if not recipe.auxiliary_weight:
-            logits = check_logits(returned, n, n_classes, self.output).float()
-            return F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
+            return loss_of(check_logits(returned, shape, self.output).float(), targets, task, label_smoothing=smoothing)
         head, side = (
-            F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
-            for logits in check_heads(returned, n, n_classes)
+            loss_of(logits.float(), targets, task, label_smoothing=smoothing) for logits in check_heads(returned, shape)
         )
         return head + recipe.auxiliary_weight * side
 
@@ -200,7 +198,7 @@ class Descent:
                 inputs = self._whole(data, raw)
                 with self._autocast():
                     returned = self.network(inputs)
-                logits = check_logits(returned, len(inputs), data.n_classes, self.output).float().cpu()
+                logits = check_logits(returned, (len(inputs), *data.output_shape), self.output).float().cpu()
                 if not bool(torch.isfinite(logits).all()):
                     raise ObjectiveError(
                         f"Training diverged in epoch {self.last_epoch} of {self.recipe.epochs}: outputs on held-out "
@@ -248,29 +246,31 @@ def check_space(space: SearchSpace, data: LabelledData, recipe: Recipe) -> None:
     Raises:
         ConfigError: They are made for other inputs or classes.
     """
+    if not recipe.resized_crop:
+        space.check_data(data)
+        return
     ours, theirs = space.input_shape, data.input_shape
-    fits = ours == theirs
-    if recipe.resized_crop:
-        fits = len(ours) == len(theirs) == 3 and ours[0] == theirs[0] and ours[1] <= theirs[1] and ours[2] <= theirs[2]
-    if not fits or space.n_classes != data.n_classes:
-        smaller = " or a smaller height and width" if recipe.resized_crop else ""
+    fits = len(ours) == len(theirs) == 3 and ours[0] == theirs[0] and ours[1] <= theirs[1] and ours[2] <= theirs[2]
+    if not fits or space.output_shape != data.output_shape:
         raise ConfigError(
-            f"The space must be made for the data, input_shape={theirs}{smaller} and n_classes={data.n_classes}; "
-            f"got {ours} and {space.n_classes}."
+            f"The space must be made for the data, input_shape={theirs} or a smaller height and width and "
+            f"n_classes={data.n_classes}; got {ours} and {space.n_classes}."
         )
 
 
 def check_images(recipe: Recipe, data: LabelledData) -> None:
-    """Raise where a recipe changes images and the data are none.
+    """Raise where a recipe changes images and the data are none, or smooths labels and there are none.
 
     Raises:
-        ConfigError: They have no height and width.
+        ConfigError: They have no height and width, targets that are maps, or no classes.
     """
-    if recipe.augments and len(data.input_shape) != 3:
+    if recipe.augments and (len(data.input_shape) != 3 or data.task not in NUMBERS):
         raise ConfigError(
-            "`flip`, `crop`, `cutout`, `resized_crop` and `colour_jitter` are for images (channels, height, width); "
-            f"got {data.input_shape}."
+            "`flip`, `crop`, `cutout`, `resized_crop` and `colour_jitter` are for images (channels, height, width) "
+            f"whose targets are no maps; got {data.input_shape} for {data.task}."
         )
+    if recipe.label_smoothing and data.task not in {"classification", "segmentation"}:
+        raise ConfigError(f"`label_smoothing` needs classes; got {recipe.label_smoothing!r} for {data.task}.")
 
 
 def guarded(step: Callable[[], T], place: str, device: torch.device) -> T:

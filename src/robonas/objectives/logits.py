@@ -1,8 +1,8 @@
-"""From what a network returns to its logits, and from logits to what they are worth."""
+"""From what a network returns to its answer, such as logits, and from logits to how many are right."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -12,25 +12,6 @@ from robonas.errors import NetworkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-ValidationMetric: TypeAlias = Literal["accuracy", "balanced_accuracy", "loss"]
-"""Share of right answers; its mean over the classes; mean cross-entropy, without label smoothing."""
-
-
-def validation_value(logits: Tensor, targets: Tensor, metric: ValidationMetric) -> float:
-    """The metric's value; classes without a sample do not enter the balanced accuracy.
-
-    Args:
-        logits: (n, n_classes).
-        targets: Class indices, (n,).
-        metric: Which one.
-    """
-    if metric == "loss":
-        return float(F.cross_entropy(logits, targets))
-    right = (logits.argmax(dim=1) == targets).to(torch.float64)
-    if metric == "accuracy":
-        return float(right.mean())
-    return float(torch.stack([right[targets == label].mean() for label in torch.unique(targets)]).mean())
 
 
 def tally(logits: Tensor, targets: Tensor) -> Tensor:
@@ -47,11 +28,16 @@ def tally(logits: Tensor, targets: Tensor) -> Tensor:
     return torch.stack([torch.full_like(loss, len(targets)), loss, first.to(torch.float64), five.to(torch.float64)])
 
 
-def check_logits(returned: Any, n: int, n_classes: int, output: Callable[[Any], Tensor] | None) -> Tensor:
-    """The logits in what a network returned.
+def check_logits(returned: Any, shape: tuple[int, ...], output: Callable[[Any], Tensor] | None) -> Tensor:
+    """The logits, or whatever the task wants, in what a network returned.
+
+    Args:
+        returned: By the network.
+        shape: Wanted, (n, *output_shape).
+        output: Picks the logits, where they are not what is returned.
 
     Raises:
-        NetworkError: There are none of shape (n, n_classes); the message says what came instead.
+        NetworkError: There are none of that shape; the message says what came instead.
     """
     logits = returned if output is None else output(returned)
     if not isinstance(logits, Tensor):
@@ -61,16 +47,16 @@ def check_logits(returned: Any, n: int, n_classes: int, output: Callable[[Any], 
             "Pick it with `output`, such as output=lambda returned: returned[0], or train both heads of a network "
             "that returns (logits, auxiliary logits) with `auxiliary_weight`."
         )
-    if logits.shape != (n, n_classes):
+    if logits.shape != shape:
+        one = "one a sample and class" if len(shape) == 2 else "one map a sample and class"
         raise NetworkError(
-            f"The network must return logits of shape ({n}, {n_classes}), one a sample and class; "
-            f"got {tuple(logits.shape)}. "
+            f"The network must return logits of shape {shape}, {one}; got {tuple(logits.shape)}. "
             "Set the number of classes of the space, or pick the logits with `output`."
         )
     return logits
 
 
-def check_heads(returned: Any, n: int, n_classes: int) -> tuple[Tensor, Tensor]:
+def check_heads(returned: Any, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """The logits of the head and of the auxiliary head in what a network in training returned.
 
     Raises:
@@ -82,4 +68,4 @@ def check_heads(returned: Any, n: int, n_classes: int) -> tuple[Tensor, Tensor]:
             f"With `auxiliary_weight`, a network in training must return (logits, auxiliary logits); got {got}. "
             "Make the space with auxiliary=True where it has that setting, or leave `auxiliary_weight` at 0."
         )
-    return check_logits(returned[0], n, n_classes, None), check_logits(returned[1], n, n_classes, None)
+    return check_logits(returned[0], shape, None), check_logits(returned[1], shape, None)

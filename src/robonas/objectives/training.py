@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from typing import TYPE_CHECKING, Any, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 
@@ -13,7 +13,7 @@ from robonas.errors import ConfigError
 from robonas.objectives.base import CurvePoint, Evaluation, Objective, Report
 from robonas.objectives.descent import Descent, check_images, check_space, guarded
 from robonas.objectives.device import Mixed, choose_device, choose_precision, training_settings
-from robonas.objectives.logits import ValidationMetric, validation_value
+from robonas.objectives.measures import measure_of
 from robonas.randomness import seeded
 from robonas.recipe import Recipe, RecipeSettings, require
 
@@ -34,11 +34,12 @@ class Training(Objective):
     How it trains are the settings of `robonas.objectives.Recipe`, given by name: `epochs`, `batch_size`,
     `learning_rate`, `flip`, `crop`, and more. With their defaults: stochastic gradient descent with Nesterov momentum
     and learning rate η_t = η/2 · (1 + cos(π t/T)) at step t = 0 … T - 1, so that it falls from η almost to 0; weight
-    decay on tensors of two or more dimensions, thus not on biases and normalisation; cross-entropy.
+    decay on tensors of two or more dimensions, thus not on biases and normalisation; the loss of the data's task (see
+    `robonas.targets`), for classes the cross-entropy.
 
-    The data are split once, class by class, and standardised by the training part. Each epoch visits every training
-    sample once, in a new random order, in ⌈n/batch_size⌉ batches whose sizes differ by at most one: none is dropped,
-    and none is a single sample, on which batch normalisation is undefined.
+    The data are split once, class by class where there are classes, and standardised by the training part. Each epoch
+    visits every training sample once, in a new random order, in ⌈n/batch_size⌉ batches whose sizes differ by at most
+    one: none is dropped, and none is a single sample, on which batch normalisation is undefined.
 
     The value of the last epoch is returned, not that of the best one, which would look at the held-out part for each.
 
@@ -47,21 +48,23 @@ class Training(Objective):
     an order that varies; a training can enlarge such differences.
 
     Args:
-        data: Inputs and labels.
-        validation_fraction: Share of every class that is held out.
+        data: Inputs and labels, or other targets.
+        validation_fraction: Share that is held out, of every class where there are classes.
         training_fraction: Share of every class that is trained with; None for all that is not held out.
         split_seed: Which samples are held out: the same for every seed of a search.
-        metric: ``"accuracy"``, ``"balanced_accuracy"`` or ``"loss"``, on the held-out part.
+        metric: What the held-out part is judged by: ``"loss"`` for every task; for classification also ``"accuracy"``
+            (the default) and ``"balanced_accuracy"``, for regression ``"r2"`` (default), for segmentation
+            ``"mean_iou"`` (default) and ``"pixel_accuracy"``, for images ``"ssim"`` (default).
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
         mixed_precision: Half precision where it is safe; ``"auto"`` on CUDA, not elsewhere; ``"bf16"`` or ``"fp16"``
             for that one.
         threads: CPU threads, on which rounding depends; None leaves PyTorch's setting.
         n_workers: Processes that read data ahead, where the data are read lazily; changes no value.
-        output: Picks the logits, (n, n_classes), from what a network returns, where that is not the logits themselves.
+        output: Picks the logits, or other answer, from what a network returns, where it is not that itself.
         recipe: Settings of `Recipe`, by name.
 
     Raises:
-        ConfigError: A setting out of range, or augmentation of what is not an image.
+        ConfigError: A setting out of range, or one that does not suit the data, such as augmentation of no image.
         DataError: The data cannot be split.
     """
 
@@ -74,7 +77,7 @@ class Training(Objective):
         validation_fraction: float = 0.25,
         training_fraction: float | None = None,
         split_seed: int = 0,
-        metric: ValidationMetric = "accuracy",
+        metric: str | None = None,
         device: str = "auto",
         mixed_precision: Mixed = "auto",
         threads: int | None = None,
@@ -83,7 +86,6 @@ class Training(Objective):
         **recipe: Unpack[RecipeSettings],
     ) -> None:
         self.recipe = Recipe(**recipe)
-        require("metric", metric, metric in get_args(ValidationMetric), f"one of {get_args(ValidationMetric)}")
         require("threads", threads, threads is None or threads >= 1, "at least 1, or None")
         require("n_workers", n_workers, n_workers >= 0, "at least 0")
         check_images(self.recipe, data)
@@ -92,14 +94,14 @@ class Training(Objective):
         self.validation_fraction = validation_fraction
         self.training_fraction = training_fraction
         self.split_seed = split_seed
-        self.metric = metric
+        self.metric, self.measure = measure_of(data.task, metric)
         self.device = choose_device(device)
         self.precision = choose_precision(mixed_precision, self.device)
         self.threads = threads
         self.n_workers = n_workers
         self.output = output
-        self.direction = "minimize" if metric == "loss" else "maximize"
-        self.value_name = f"validation {metric.replace('_', ' ')}"
+        self.direction = self.measure.direction
+        self.value_name = f"validation {self.measure.words}"
         self.training_part, self.validation_part = data.split(
             validation_fraction, split_seed, training_fraction=training_fraction
         )
@@ -137,7 +139,7 @@ class Training(Objective):
 
         Raises:
             ObjectiveError: The loss is no longer finite, or building, forward or backward failed; with the epoch.
-            NetworkError: The network does not return logits for these classes.
+            NetworkError: The network does not return logits, or other answers, of the data's shape.
             ConfigError: The space makes networks for other data, or ones that the recipe cannot train.
         """
         check_space(space, self.data, self.recipe)
@@ -175,9 +177,9 @@ class Training(Objective):
         return Evaluation(curve[-1].value, time.perf_counter() - started, tuple(curve), descent.parameters())
 
     def _validate(self, descent: Descent) -> float:
-        """The metric on the held-out part."""
-        outputs, targets = zip(*descent.logits(self.validation_part), strict=True)
-        return validation_value(torch.cat(outputs), torch.cat(targets), self.metric)
+        """The measure on the held-out part."""
+        rows = [self.measure.reduce(outputs, targets) for outputs, targets in descent.logits(self.validation_part)]
+        return self.measure.finish(torch.cat(rows))
 
 
 def check_hook(recipe: Recipe, output: Callable[[Any], Tensor] | None) -> None:

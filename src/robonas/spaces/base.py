@@ -14,12 +14,15 @@ from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.randomness import numpy_generator, seeded
 from robonas.settings import whole
+from robonas.targets import NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import nn
+
+    from robonas.targets import LikeData, Task
 
 _DRAWS_WITHOUT_NEWS = 10_000
 """So many draws in a row that bring nothing new end a sample from a space of unknown size."""
@@ -89,6 +92,38 @@ class SearchSpace(abc.ABC):
     def output_shape(self) -> tuple[int, ...]:
         """Shape of what the network returns for one sample: (n_classes,), unless the task wants maps."""
         return (self.n_classes,)
+
+    @property
+    def answers(self) -> tuple[Task, ...]:
+        """Kinds of tasks that its networks can be trained for: those that are answered by numbers."""
+        return NUMBERS
+
+    @classmethod
+    def fitting(cls, task: Task, input_shape: Sequence[int]) -> dict[str, Any]:  # noqa: ARG003
+        """Settings beside `input_shape` and `n_classes` that fit the space to data of that kind, as defaults."""
+        return {}
+
+    def check_data(self, data: LikeData) -> None:
+        """Raise unless the networks take the inputs of these data and answer as their targets want.
+
+        Raises:
+            ConfigError: Another shape of inputs or answers, or another kind of task.
+        """
+        if data.task not in self.answers:
+            raise ConfigError(
+                f"Networks of {self.name} answer {', '.join(self.answers)}; the data's task is {data.task}. "
+                "Take another space, or another task of this one."
+            )
+        if (self.input_shape, self.n_classes) != (data.input_shape, data.output_shape[0]):
+            raise ConfigError(
+                f"The space must be made for the data, input_shape={data.input_shape} and "
+                f"n_classes={data.output_shape[0]}; got {self.input_shape} and {self.n_classes}."
+            )
+        if self.output_shape != data.output_shape:
+            raise ConfigError(
+                f"Targets must have the shape of what networks of {self.name} answer to these inputs, "
+                f"{self.output_shape}; got {data.output_shape}. Resize them."
+            )
 
     def input_shape_of(self, architecture: Architecture) -> tuple[int, ...]:  # noqa: ARG002
         """Shape of one sample for this architecture: `input_shape`, unless each candidate has its own."""

@@ -12,21 +12,22 @@ Source: Duan et al., "TransNAS-Bench-101: Improving Transferability and Generali
 Architecture Search", CVPR 2021, arXiv 2105.11871 (MIT licence). Widths and parameter counts of encoders, heads and
 decoders are those that NAS-Bench-Suite-Zero published. The benchmark trains surface normals and autoencoding with an
 adversarial loss beside the absolute error, and scenes and objects against a large network's soft answers; ours take the
-plain losses. Where the decoders double the size cannot be told from the published numbers: ours do it in their last
-layers.
+plain losses, as `robonas.targets` defines them. Where the decoders double the size cannot be told from the published
+numbers: ours do it in their last layers.
 """
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from robonas.errors import ConfigError, UnknownNameError
+from robonas.spaces.base import SearchSpace
 from robonas.spaces.blocks import Classifier, ConvBNAct
+from robonas.targets import NUMBERS, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,20 +41,20 @@ class TransNASTask:
     """Classes, permutations, numbers, or channels of the answer."""
     head: Literal["linear", "patches", "segment", "generate"]
     """What follows the encoder."""
-    loss: Literal["cross_entropy", "mse", "l1"]
-    """What is made small."""
+    kind: Task
+    """What its targets are, which chooses the loss."""
     input_shape: tuple[int, ...] = (3, 256, 256)
     """Shape of one sample in the benchmark."""
 
 
 TASKS: Mapping[str, TransNASTask] = {
-    "autoencoder": TransNASTask(3, "generate", "l1"),
-    "class_object": TransNASTask(100, "linear", "cross_entropy"),
-    "class_scene": TransNASTask(63, "linear", "cross_entropy"),
-    "jigsaw": TransNASTask(1000, "patches", "cross_entropy", (9, 3, 64, 64)),
-    "normal": TransNASTask(3, "generate", "l1"),
-    "room_layout": TransNASTask(9, "linear", "mse"),
-    "segmentsemantic": TransNASTask(17, "segment", "cross_entropy"),
+    "autoencoder": TransNASTask(3, "generate", "image"),
+    "class_object": TransNASTask(100, "linear", "classification"),
+    "class_scene": TransNASTask(63, "linear", "classification"),
+    "jigsaw": TransNASTask(1000, "patches", "classification", (9, 3, 64, 64)),
+    "normal": TransNASTask(3, "generate", "image"),
+    "room_layout": TransNASTask(9, "linear", "regression"),
+    "segmentsemantic": TransNASTask(17, "segment", "segmentation"),
 }
 """The seven tasks, spelt as in the benchmark."""
 
@@ -74,45 +75,81 @@ def task_of(name: str) -> TransNASTask:
     return TASKS[name]
 
 
-def task_loss(name: str, outputs: Tensor, targets: Tensor) -> Tensor:
-    """The task's plain loss, a scalar ≥ 0; lower is better.
+class TransNASSpace(SearchSpace):
+    """What the benchmark's two spaces share: a task, its head, and the width of the first module.
 
     Args:
-        name: The task.
-        outputs: What the network returned.
-        targets: As in the table of this module; cross-entropy also takes probabilities of the outputs' shape.
+        input_shape: (channels, height, width), for jigsaw with the number of patches before; None for the benchmark's.
+        n_classes: Classes, numbers or channels of the answer; None for the task's.
+        task: One of seven, such as ``"class_scene"``.
+        channels: Width of the first module's input; 64 in the benchmark, even.
 
     Raises:
         UnknownNameError: There is no such task.
+        ConfigError: A size that the network cannot have.
     """
-    loss = task_of(name).loss
-    if loss == "cross_entropy":
-        return functional.cross_entropy(outputs, targets)
-    return functional.mse_loss(outputs, targets) if loss == "mse" else functional.l1_loss(outputs, targets)
 
+    most_halvings: ClassVar[int]
+    """How often an encoder halves the size, at most."""
 
-def output_shape(task: TransNASTask, n_outputs: int, input_shape: Sequence[int]) -> tuple[int, ...]:
-    """Shape of one answer: numbers, or maps of the input's size."""
-    return (n_outputs,) if task.head in {"linear", "patches"} else (n_outputs, *input_shape[-2:])
-
-
-def check_input(space: str, task: str, input_shape: Sequence[int], halvings: int) -> None:
-    """Raise unless the network can take this input.
-
-    Raises:
-        ConfigError: Wrong number of dimensions, or sides that decoders cannot give back.
-    """
-    head = task_of(task).head
-    dimensions = 4 if head == "patches" else 3
-    if len(input_shape) != dimensions:
-        wanted = "(9, channels, height, width)" if head == "patches" else "(channels, height, width)"
-        raise ConfigError(f"`input_shape` of {space} must be {wanted} for {task}; got {tuple(input_shape)}.")
-    unit = 2**halvings
-    if head in {"segment", "generate"} and any(side % unit for side in input_shape[-2:]):
-        raise ConfigError(
-            f"Sides of the input of {space} must be multiples of {unit} for {task}, whose answer is as large; "
-            f"got {tuple(input_shape)}."
+    def __init__(
+        self,
+        *,
+        input_shape: Sequence[int] | None = None,
+        n_classes: int | None = None,
+        task: str = "class_scene",
+        channels: int = 64,
+    ) -> None:
+        self.card = task_of(task)
+        super().__init__(
+            input_shape=self.card.input_shape if input_shape is None else input_shape,
+            n_classes=self.card.n_outputs if n_classes is None else n_classes,
         )
+        self.task = task
+        self._check_input()
+        if channels < 2 or channels % 2:
+            raise ConfigError(f"`channels` of {self.name} must be even and at least 2; got {channels}.")
+        self.channels = channels
+
+    def _check_input(self) -> None:
+        """Raise where the number of dimensions is wrong, or where decoders cannot give back the sides."""
+        shape, head, unit = self.input_shape, self.card.head, 2**self.most_halvings
+        if len(shape) != (4 if head == "patches" else 3):
+            wanted = "(9, channels, height, width)" if head == "patches" else "(channels, height, width)"
+            raise ConfigError(f"`input_shape` of {self.name} must be {wanted} for {self.task}; got {shape}.")
+        if head in {"segment", "generate"} and any(side % unit for side in shape[-2:]):
+            raise ConfigError(
+                f"Sides of the input of {self.name} must be multiples of {unit} for {self.task}, whose answer is as "
+                f"large; got {shape}."
+            )
+
+    @classmethod
+    def fitting(cls, task: Task, input_shape: Sequence[int]) -> dict[str, Any]:
+        """The task of the benchmark that is of the data's kind: the one of its kind that needs nothing else."""
+        if task == "classification":
+            return {"task": "jigsaw" if len(input_shape) == 4 else "class_scene"}
+        kinds = {"segmentation": "segmentsemantic", "image": "autoencoder", "regression": "room_layout"}
+        return {"task": kinds[task]} if task in kinds else {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What to pass to the constructor to get this space again; JSON values."""
+        return {**super().settings, "task": self.task, "channels": self.channels}
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of one answer: numbers, or maps of the input's size."""
+        return (self.n_classes,) if self.card.kind in NUMBERS else (self.n_classes, *self.input_shape[-2:])
+
+    @property
+    def answers(self) -> tuple[Task, ...]:
+        """Numbers of any kind, or the maps of the task."""
+        return NUMBERS if self.card.kind in NUMBERS else (self.card.kind,)
+
+    def network(self, encoder: Sequence[nn.Module], channels: int, halvings: int) -> TransNASNetwork:
+        """An encoder, of so many channels in the end and so many halvings of the size, with the head of the task."""
+        patches = self.input_shape[0] if len(self.input_shape) == 4 else 1
+        return TransNASNetwork(nn.Sequential(*encoder), channels, halvings, self.card, self.n_classes, patches)
 
 
 class Stem(nn.Sequential):

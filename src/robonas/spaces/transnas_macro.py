@@ -10,20 +10,18 @@ import functools
 import itertools
 import re
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from robonas.architecture import Architecture, Option
-from robonas.errors import ArchitectureError, ConfigError
-from robonas.spaces.base import SearchSpace
+from robonas.errors import ArchitectureError
 from robonas.spaces.blocks import BasicBlock
-from robonas.spaces.transnas import Stem, TransNASNetwork, check_input, output_shape, task_of
+from robonas.spaces.transnas import Stem, TransNASSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
+    from torch import nn
 
 MODULE_NAMES = tuple(f"module_{place}" for place in range(1, 7))
 _CHOICES: Mapping[str, tuple[Option, ...]] = MappingProxyType(
@@ -53,7 +51,7 @@ def _all() -> tuple[Architecture, ...]:
     )
 
 
-class TransNASMacro(SearchSpace):
+class TransNASMacro(TransNASSpace):
     """The 3,256 networks of TransNAS-Bench-101's macro space, on any of its seven tasks.
 
     A stem that quarters the size, then four to six modules of two residual blocks. A module is of kind 1, or 2 that
@@ -63,15 +61,7 @@ class TransNASMacro(SearchSpace):
     Texts are the official ones, ``64-1242-basic``. `parse` also reads ``1242`` and the keys of NAS-Bench-Suite-Zero's
     tables, ``(1, 2, 4, 2, 0, 0)``.
 
-    Args:
-        input_shape: (channels, height, width), for jigsaw with the number of patches before; None for the benchmark's.
-        n_classes: Classes, numbers or channels of the answer; None for the task's.
-        task: One of seven, such as ``"class_scene"``.
-        channels: Width of the first module's input; 64 in the benchmark, even.
-
-    Raises:
-        UnknownNameError: There is no such task.
-        ConfigError: A size that the network cannot have.
+    Arguments are those of `TransNASSpace`.
 
     Example:
         >>> space = TransNASMacro()
@@ -81,34 +71,7 @@ class TransNASMacro(SearchSpace):
 
     name = "transnas_macro"
 
-    def __init__(
-        self,
-        *,
-        input_shape: Sequence[int] | None = None,
-        n_classes: int | None = None,
-        task: str = "class_scene",
-        channels: int = 64,
-    ) -> None:
-        card = task_of(task)
-        super().__init__(
-            input_shape=card.input_shape if input_shape is None else input_shape,
-            n_classes=card.n_outputs if n_classes is None else n_classes,
-        )
-        check_input(self.name, task, self.input_shape, 6)
-        if channels < 2 or channels % 2:
-            raise ConfigError(f"`channels` of {self.name} must be even and at least 2; got {channels}.")
-        self.task = task
-        self.channels = channels
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this space again; JSON values."""
-        return {**super().settings, "task": self.task, "channels": self.channels}
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """Shape of one answer: numbers, or maps of the input's size."""
-        return output_shape(task_of(self.task), self.n_classes, self.input_shape)
+    most_halvings = 6
 
     @property
     def choices(self) -> Mapping[str, tuple[Option, ...]]:
@@ -168,7 +131,6 @@ class TransNASMacro(SearchSpace):
     def build(self, architecture: Architecture) -> nn.Module:
         """The network with these modules; see the class."""
         architecture = self.check(architecture)
-        patches = self.input_shape[0] if len(self.input_shape) == 4 else 1
         width, halvings = self.channels, 2
         modules: list[nn.Module] = [Stem(self.input_shape[-3], width)]
         for kind in architecture.values():
@@ -178,4 +140,4 @@ class TransNASMacro(SearchSpace):
             stride = 2 if kind in {3, 4} else 1
             modules += [BasicBlock(width, c_out, stride), BasicBlock(c_out, c_out, 1)]
             width, halvings = c_out, halvings + (stride == 2)
-        return TransNASNetwork(nn.Sequential(*modules), width, halvings, task_of(self.task), self.n_classes, patches)
+        return self.network(modules, width, halvings)

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import re
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from robonas.architecture import Architecture, Option
-from robonas.errors import ArchitectureError, ConfigError
-from robonas.spaces.base import SearchSpace
+from robonas.errors import ArchitectureError
 from robonas.spaces.blocks import EDGE_NAMES, EDGES, Cell, FactorizedReduction, ReLUConvBN, live_edges
-from robonas.spaces.transnas import Stem, TransNASNetwork, check_input, output_shape, task_of
+from robonas.spaces.transnas import Stem, TransNASSpace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
 STAGES = (4, 1, 4, 1, 4)
@@ -29,7 +28,7 @@ _OFFICIAL = re.compile(r"(?:\d+-41414-)?([0-3])_([0-3])([0-3])_([0-3])([0-3])([0
 _KEY = re.compile(r"\(?([0-3]), ?([0-3]), ?([0-3]), ?([0-3]), ?([0-3]), ?([0-3])\)?")
 
 
-class TransNASMicro(SearchSpace):
+class TransNASMicro(TransNASSpace):
     """The 4,096 cells of TransNAS-Bench-101's micro space, on any of its seven tasks.
 
     A cell sums, at each of three nodes, the results of the operations on its incoming edges: nothing, skip, 1×1 or 3×3
@@ -43,15 +42,7 @@ class TransNASMicro(SearchSpace):
     1→3 and 2→3. `parse` also reads them without the network, ``3_33_123``, and as the keys of NAS-Bench-Suite-Zero's
     tables, ``(3, 3, 3, 1, 2, 3)``.
 
-    Args:
-        input_shape: (channels, height, width), for jigsaw with the number of patches before; None for the benchmark's.
-        n_classes: Classes, numbers or channels of the answer; None for the task's.
-        task: One of seven, such as ``"class_scene"``.
-        channels: Width of the first module's input; 64 in the benchmark, even.
-
-    Raises:
-        UnknownNameError: There is no such task.
-        ConfigError: A size that the network cannot have.
+    Arguments are those of `TransNASSpace`.
 
     Example:
         >>> space = TransNASMicro()
@@ -61,34 +52,7 @@ class TransNASMicro(SearchSpace):
 
     name = "transnas_micro"
 
-    def __init__(
-        self,
-        *,
-        input_shape: Sequence[int] | None = None,
-        n_classes: int | None = None,
-        task: str = "class_scene",
-        channels: int = 64,
-    ) -> None:
-        card = task_of(task)
-        super().__init__(
-            input_shape=card.input_shape if input_shape is None else input_shape,
-            n_classes=card.n_outputs if n_classes is None else n_classes,
-        )
-        check_input(self.name, task, self.input_shape, 5)
-        if channels < 2 or channels % 2:
-            raise ConfigError(f"`channels` of {self.name} must be even and at least 2; got {channels}.")
-        self.task = task
-        self.channels = channels
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this space again; JSON values."""
-        return {**super().settings, "task": self.task, "channels": self.channels}
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """Shape of one answer: numbers, or maps of the input's size."""
-        return output_shape(task_of(self.task), self.n_classes, self.input_shape)
+    most_halvings = 5
 
     @property
     def choices(self) -> Mapping[str, tuple[Option, ...]]:
@@ -130,14 +94,13 @@ class TransNASMicro(SearchSpace):
         operations = {
             edge: str(architecture[name]) for edge, name in zip(EDGES, EDGE_NAMES, strict=True) if name in live
         }
-        patches = self.input_shape[0] if len(self.input_shape) == 4 else 1
         width = self.channels
         modules: list[nn.Module] = [Stem(self.input_shape[-3], width)]
         for stage in STAGES:
             c_out, stride = (2 * width, 2) if stage == 4 else (width, 1)
             modules += [_cell(operations, width, c_out, stride), _cell(operations, c_out, c_out, 1)]
             width = c_out
-        return TransNASNetwork(nn.Sequential(*modules), width, 5, task_of(self.task), self.n_classes, patches)
+        return self.network(modules, width, self.most_halvings)
 
 
 def _cell(operations: Mapping[tuple[int, int], str], c_in: int, c_out: int, stride: int) -> Cell:
