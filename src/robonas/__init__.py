@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from robonas.report import write_report as write_report
     from robonas.results import SearchResult as SearchResult
+    from robonas.sampler import StrategySampler as StrategySampler
     from robonas.scores import ScoreTable as ScoreTable
     from robonas.scoring import score as score
     from robonas.spaces import (
@@ -63,6 +64,7 @@ _HOMES = {
     "SearchResult": "results",
     "SearchSpace": "spaces",
     "Strategy": "strategies",
+    "StrategySampler": "sampler",
     "TableObjective": "objectives",
     "Training": "objectives",
     "compute": "metrics",

@@ -40,7 +40,7 @@ def problems(draw: st.DrawFn, *, levels: tuple[float, ...] = LEVELS, min_metrics
     """Small pools, so that budgets end in all ways."""
     n, m = draw(st.integers(1, 8)), draw(st.integers(min_metrics, 4))
     values = draw(st.lists(st.sampled_from(levels), min_size=n * m, max_size=n * m))
-    codes = np.array([[i // 3, i % 3, 0] for i in range(n)]) if draw(st.booleans()) else None
+    codes = np.array([[i // 3, i % 3 - 1, 0] for i in range(n)]) if draw(st.booleans()) else None
     return Problem(
         scores=np.array(values, dtype=np.float64).reshape(n, m),
         metrics=METRICS[:m],

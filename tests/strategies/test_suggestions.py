@@ -90,8 +90,8 @@ def test_the_sampler_sees_values_failures_and_pending_queries() -> None:
     assert [trial.state.name for trial in strategy.fixed.study.get_trials()[:-1]] == ["RUNNING"]
 
 
-def test_choices_without_a_choice_are_left_out() -> None:
-    codes = np.array([[0, 2, 0], [0, 2, 1], [0, 2, 2]])
+def test_choices_without_a_choice_are_left_out_and_absent_ones_are_an_option() -> None:
+    codes = np.array([[0, 2, -1], [0, 2, 0], [0, 2, 1]])
     problem = Problem(np.zeros((3, 0)), (), 3, codes=codes)
     assert sorted(trial.row for trial in run(Tpe(), problem, np.zeros(3), 3)) == [0, 1, 2]
 

@@ -101,11 +101,10 @@ class SamplerStrategy(Strategy):
         from optuna.distributions import BaseDistribution, CategoricalDistribution
         from optuna.trial import TrialState, create_trial
 
-        options = n_options(codes)
+        # -1 where architectures may leave a choice out.
+        ranges = [range(low, count) for low, count in zip(codes.min(axis=0).tolist(), n_options(codes), strict=True)]
         space: dict[str, BaseDistribution] = {
-            str(choice): CategoricalDistribution(range(count))
-            for choice, count in enumerate(options.tolist())
-            if count > 1
+            str(choice): CategoricalDistribution(options) for choice, options in enumerate(ranges) if len(options) > 1
         }
         with quiet():
             study = optuna.create_study(direction="maximize", sampler=self.sampler(seed, startup))
@@ -121,7 +120,7 @@ class SamplerStrategy(Strategy):
                     )
                 )
             asked = study.ask(space).params
-        return np.array([asked.get(str(choice), 0) for choice in range(len(options))], dtype=np.int64)
+        return np.array([asked.get(str(choice), options[0]) for choice, options in enumerate(ranges)], dtype=np.int64)
 
 
 @contextmanager
