@@ -19,6 +19,7 @@ from robonas.cli_options import (
     DataRoot,
     Device,
     Folder,
+    Grow,
     ImageMode,
     ImageSize,
     Jobs,
@@ -104,6 +105,7 @@ def search(
     ] = [],  # noqa: B006
     budget: Annotated[int, typer.Option("--budget", "-T", help="How many networks to train.")] = 20,
     pool: Pool = 1000,
+    grow: Grow = 0,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
     max_latency_ms: MaxLatency = None,
@@ -179,6 +181,7 @@ def search(
                 strategy=which,
                 budget=budget,
                 seed=seed,
+                grow=grow,
                 batch_size=batch_size,
                 n_jobs=jobs,
                 folder=folder,

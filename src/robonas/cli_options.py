@@ -127,6 +127,9 @@ Metrics = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
 Pool = Annotated[int, typer.Option(help="How many architectures to sample from the space.")]
+Grow = Annotated[
+    int, typer.Option(help="How many children of the best join the pool before each query; 0 keeps it as it is.")
+]
 BatchSize = Annotated[int, typer.Option(help="Samples in the batch that the metrics see.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes for scoring; -1 is one a core.")]
 

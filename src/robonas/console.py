@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from robonas.events import Event, QueryFinished, QueryStarted, QueryStep, ScoringProgress
+from robonas.events import Event, PoolGrown, QueryFinished, QueryStarted, QueryStep, ScoringProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -97,6 +97,8 @@ class SearchProgress:
         match event:
             case ScoringProgress(done, total):
                 self.scoring(done, total)
+            case PoolGrown(_, candidates):
+                self.scoring(candidates, candidates)
             case QueryStarted(query, budget):
                 self._started(query, budget)
             case QueryStep(_, point):
@@ -197,6 +199,10 @@ def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -
         "cost": f"{n} evaluations in {result.seconds:.1f} s; "
         f"{len(result.scores):,} candidates scored in {result.scores.seconds():.1f} CPU s",
     }
+    if result.n_grown:
+        after = result.joined_after(result.best)
+        origin = "was in the sample" if after is None else f"joined after {after} queries"
+        rows["pool"] = f"{len(result.scores) - result.n_grown:,} sampled, {result.n_grown:,} grown; the winner {origin}"
     if result.weights is not None:
         ordered = sorted(result.weights.items(), key=lambda entry: -abs(entry[1]))
         rows["learned weights"] = "  ".join(f"{name} {weight:+.2f}" for name, weight in ordered)

@@ -21,6 +21,16 @@ class ScoringProgress:
 
 
 @dataclass(frozen=True)
+class PoolGrown:
+    """Children of the best candidates have been scored, and join the pool with the next query."""
+
+    children: int
+    """How many."""
+    candidates: int
+    """Different networks in the pool, these included."""
+
+
+@dataclass(frozen=True)
 class QueryStarted:
     """An evaluation begins."""
 
@@ -50,5 +60,5 @@ class QueryFinished:
     """The best value so far, this one included; None while none has completed."""
 
 
-Event: TypeAlias = ScoringProgress | QueryStarted | QueryStep | QueryFinished
+Event: TypeAlias = ScoringProgress | PoolGrown | QueryStarted | QueryStep | QueryFinished
 """What a search tells while it runs."""

@@ -22,37 +22,26 @@ from filelock import Timeout
 
 from robonas.errors import StudyError
 from robonas.files import replacing
-from robonas.objectives.base import CurvePoint, Evaluation
-from robonas.results import Query, parameters_file
+from robonas.results import parameters_file
 from robonas.settings import differences, plain
 from robonas.storage import lock_of, storage_errors, worker_is_gone, worker_token
-from robonas.strategies.base import Proposal, Trial
+from robonas.trials import Asked, as_asked, as_query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     import optuna
     from optuna.trial import FrozenTrial
 
-    from robonas.architecture import Option
+    from robonas.objectives.base import CurvePoint, Evaluation
+    from robonas.results import Query
+    from robonas.trials import Chooser
 
 SETTINGS = "robonas"
 """User attribute of a study that is ours."""
 _ACTIVE: set[tuple[str, str, int]] = set()
 """Trials at work in this process: what tells an interrupted evaluation from a running one when a notebook calls
 `search` again."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One of the distinct networks that a search chooses from."""
-
-    row: int
-    """Its row in the table of scores."""
-    architecture: str
-    """The text of its architecture."""
-    options: Mapping[str, tuple[Option, tuple[Option, ...]]]
-    """For each choice, the option and all that the space has."""
 
 
 @dataclass(frozen=True)
@@ -201,54 +190,43 @@ class Ledger:
 
     def _trials(self) -> list[FrozenTrial]:
         with storage_errors(self._place):
-            first: dict[int, FrozenTrial] = {}
+            first: dict[str, FrozenTrial] = {}
             for trial in self._study.get_trials(deepcopy=False):
-                if "candidate" in trial.user_attrs and "dropped" not in trial.user_attrs:
+                if "architecture" in trial.user_attrs and "dropped" not in trial.user_attrs:
                     # Two workers without a common lock may have asked for the same; the first counts.
-                    first.setdefault(int(trial.user_attrs["candidate"]), trial)
+                    first.setdefault(trial.user_attrs["architecture"], trial)
             return list(first.values())
 
-    def history(self) -> list[Trial]:
-        """All queries in the order of asking, as a strategy sees them: higher is better."""
-        return [self._as_trial(trial) for trial in self._trials()]
-
-    def _as_trial(self, trial: FrozenTrial) -> Trial:
-        candidate = int(trial.user_attrs["candidate"])
-        if not trial.state.is_finished():
-            return Trial(candidate)
-        if trial.value is None or trial.state.name != "COMPLETE":
-            return Trial(candidate, failed=True)
-        return Trial(candidate, self._sign * trial.value)
+    def asked(self) -> list[Asked]:
+        """All queries in the order of asking, as a `Chooser` sees them."""
+        return [as_asked(trial, self._sign) for trial in self._trials()]
 
     def queries(self) -> tuple[Query, ...]:
         """All queries in the order of asking, as a person sees them."""
-        return tuple(_as_query(number, trial) for number, trial in enumerate(self._trials(), 1))
+        return tuple(as_query(number, trial) for number, trial in enumerate(self._trials(), 1))
 
     def query(self, ticket: Ticket) -> Query:
         """The query of one trial."""
         for number, trial in enumerate(self._trials(), 1):
             if trial.number == ticket.trial.number:
-                return _as_query(number, trial)
+                return as_query(number, trial)
         raise StudyError(
             f"Trial {ticket.trial.number} of study '{self.name}' has vanished; another program deleted it."
         )
 
     def best(self) -> float | None:
         """The best value so far, in the objective's own direction."""
-        values = [trial.value for trial in self.history() if trial.value is not None]
+        values = [entry.value for entry in self.asked() if entry.value is not None]
         return self._sign * max(values) if values else None
 
     # ── asking ──
 
-    def next(
-        self, propose: Callable[[Sequence[Trial]], Proposal], candidates: Sequence[Candidate], limit: int
-    ) -> Ticket | None:
-        """The next evaluation to do: one that a stop has left, else a new one; None when the budget is spent.
+    def next(self, chooser: Chooser, budget: int) -> Ticket | None:
+        """The next evaluation to do: one that a stop has left, else a new one; None when there is no more to do.
 
         Args:
-            propose: The strategy's answer to a history.
-            candidates: What a proposal's row means.
-            limit: How many queries there may be.
+            chooser: Chooses the new ones.
+            budget: How many queries there may be.
         """
         while True:
             with self._turn():
@@ -256,15 +234,22 @@ class Ledger:
                 for trial in trials:
                     if trial.state.name == "RUNNING" and self._abandoned(trial):
                         return self._begin(trial._trial_id, trial)  # noqa: SLF001
-                if not any(trial.state.name == "WAITING" for trial in trials):
-                    if len(trials) >= limit:
-                        return None
-                    proposal = propose([self._as_trial(trial) for trial in trials])
-                    self._enqueue(proposal, candidates[proposal.row])
-                ticket = self._begin(self._study.ask()._trial_id)  # noqa: SLF001
-                if self._counts(ticket, limit):
-                    return ticket
-                self._drop(ticket)
+                waiting = any(trial.state.name == "WAITING" for trial in trials)
+                if len(trials) >= budget and not waiting:
+                    return None
+                asked = [as_asked(trial, self._sign) for trial in trials]
+                if waiting or chooser.ready(asked):
+                    if not waiting:
+                        choice = chooser.choose(asked)
+                        if choice is None:
+                            return None
+                        self._study.enqueue_trial(choice.parameters(), user_attrs=choice.notes())
+                    ticket = self._begin(self._study.ask()._trial_id)  # noqa: SLF001
+                    if self._counts(ticket, budget):
+                        return ticket
+                    self._drop(ticket)
+                    continue
+            chooser.prepare(asked)
 
     def _counts(self, ticket: Ticket, limit: int) -> bool:
         """Whether the trial is the first for its candidate, and within the budget; without a lock, others may be."""
@@ -294,20 +279,6 @@ class Ledger:
 
     def _key(self, number: int) -> tuple[str, str, int]:
         return self._place, self.name, number
-
-    def _enqueue(self, proposal: Proposal, candidate: Candidate) -> None:
-        self._study.enqueue_trial(
-            {name: option for name, (option, _) in candidate.options.items()},
-            user_attrs={
-                "candidate": int(proposal.row),
-                "row": candidate.row,
-                "architecture": candidate.architecture,
-                "options": {name: list(options) for name, (_, options) in candidate.options.items()},
-                "phase": proposal.phase,
-                "reason": proposal.reason,
-                "weights": None if proposal.weights is None else [float(weight) for weight in proposal.weights],
-            },
-        )
 
     def _begin(self, trial_id: int, before: FrozenTrial | None = None) -> Ticket:
         import optuna
@@ -377,22 +348,3 @@ class Ledger:
             ticket.trial.set_user_attr("failure", reason)
             ticket.trial.set_user_attr("seconds", seconds)
             self._study.tell(ticket.trial, state=optuna.trial.TrialState.FAIL)
-
-
-def _as_query(number: int, trial: FrozenTrial) -> Query:
-    attributes = trial.user_attrs
-    finished, complete = trial.state.is_finished(), trial.state.name == "COMPLETE"
-    weights = attributes.get("weights")
-    return Query(
-        number=number,
-        architecture=attributes["architecture"],
-        row=int(attributes["row"]),
-        phase=attributes["phase"],
-        state="complete" if complete else "failed" if finished else "running",
-        value=trial.value if complete else None,
-        seconds=float(attributes.get("seconds", 0.0)),
-        reason=attributes["reason"],
-        failure=attributes.get("failure", "ended by another program") if finished and not complete else None,
-        weights=None if weights is None else tuple(weights),
-        curve=tuple(CurvePoint(*point) for point in attributes.get("curve", ())),
-    )

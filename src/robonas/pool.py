@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from robonas.spaces import Limits, SearchSpace
 
 
-def count_of(name: str, value: object, what: str) -> int:
-    """A number of things, at least 1, from any kind of integer."""
+def count_of(name: str, value: object, what: str, *, least: int = 1) -> int:
+    """A number of things, from any kind of integer."""
     if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         raise ConfigError(f"`{name}` must be a whole number; got {value!r}.")
     number = operator.index(value)
-    if number < 1:
-        raise ConfigError(f"`{name}` must be at least 1 {what}; got {number}.")
+    if number < least:
+        raise ConfigError(f"`{name}` must be at least {least} {what}; got {number}.")
     return number
 
 
@@ -62,3 +62,17 @@ def allowed(
     if memory is not None and measured:
         write_text(memory, "\n".join((head, *(text for text, _ in pairs))) + "\n")
     return pairs
+
+
+def may_join(space: SearchSpace, child: Architecture, limits: Limits | None, *, try_it: bool) -> bool:
+    """Whether a new candidate keeps the limits.
+
+    Args:
+        space: Its own.
+        child: The candidate.
+        limits: The search's; None for none.
+        try_it: Whether to try that it makes a network that runs, where no score will tell.
+    """
+    if limits is not None and limits.violation(space, child) is not None:
+        return False
+    return not try_it or space.failure(child) is None

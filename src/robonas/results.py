@@ -93,6 +93,8 @@ class SearchResult:
     """What the strategy learned; ``combined`` has one entry a row of `scores`, where isomorphic rows share theirs."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """All settings of the search that change its result; JSON values."""
+    joined: NDArray[np.int64] | None = None
+    """Of a pool that grew, how many queries had been asked when each row of `scores` joined it; 0 for the sample."""
     folder: Path | None = None
     """Where the study, the scores, the trained parameters and the report lie; None for a search in memory."""
 
@@ -110,6 +112,15 @@ class SearchResult:
             raise StudyError(f"Study '{self.study}' has no completed evaluation among {len(self.queries)}.{why}")
         sign = 1.0 if self.direction == "maximize" else -1.0
         return max(done, key=lambda query: (sign * (query.value or 0.0), -query.number))
+
+    @property
+    def n_grown(self) -> int:
+        """How many rows of `scores`, the last ones, joined the pool during the search."""
+        return 0 if self.joined is None else int(np.count_nonzero(self.joined))
+
+    def joined_after(self, query: Query) -> int | None:
+        """After how many queries the architecture of a query joined the pool; None where it was in the sample."""
+        return None if self.joined is None else int(self.joined[query.row]) or None
 
     @property
     def value(self) -> float:
@@ -232,6 +243,7 @@ class SearchResult:
                 "choices": dict(self.architecture),
                 "value": self.value,
                 "query": self.best.number,
+                "joined_after": self.joined_after(self.best),
                 **self.size(),
                 "parameters_file": str(self.parameters_file) if self.parameters_file else None,
             },
@@ -241,6 +253,7 @@ class SearchResult:
             "n_explored": self.n_explored,
             "weights": self.weights,
             "pool": len(self.scores),
+            "grown": self.n_grown,
             "seconds": {"evaluations": self.seconds, "scoring": self.scores.seconds()},
             "queries": [
                 {

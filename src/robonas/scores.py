@@ -179,6 +179,10 @@ class ScoreTable:
                 )
         return sentences
 
+    def part(self, start: int, stop: int) -> ScoreTable:
+        """Some rows, from one place up to another."""
+        return ScoreTable(self.frame.iloc[start:stop].reset_index(drop=True), self.metrics, self.provenance)
+
     def select(self, metrics: Sequence[str]) -> ScoreTable:
         """The same architectures with these metrics only.
 

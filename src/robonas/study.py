@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from robonas.choosing import Chooser
 from robonas.errors import (
     ArchitectureError,
     ConfigError,
@@ -24,22 +25,20 @@ from robonas.errors import (
     StudyError,
 )
 from robonas.events import Event, QueryFinished, QueryStarted, QueryStep, ScoringProgress
-from robonas.ledger import Candidate, Ledger, Ticket
+from robonas.ledger import Ledger, Ticket
 from robonas.metrics import Metric, resolve_metrics
-from robonas.pool import allowed, count_of, draw_pool
+from robonas.pool import allowed, count_of, draw_pool, may_join
 from robonas.results import Query, SearchResult, StopReason
 from robonas.scores import ScoreTable
-from robonas.scoring import score
+from robonas.scoring import score, texts
 from robonas.spaces import Limits, SearchSpace, make_space
 from robonas.storage import DATABASE, open_storage, storage_file, storage_url
 from robonas.strategies import Strategy, make_strategy
-from robonas.strategies.base import Problem
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Sequence
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from robonas.architecture import Architecture
@@ -60,6 +59,7 @@ def search(
     strategy: str | Strategy = "robot",
     budget: int = 20,
     seed: int = 0,
+    grow: int = 0,
     batch: Batch | None = None,
     batch_size: int = 64,
     n_jobs: int = 1,
@@ -86,6 +86,8 @@ def search(
         strategy: A name, or a `Strategy`.
         budget: How many different networks may be evaluated. A study can be gone on with under a larger one.
         seed: Of the sample, the batch, the networks' parameters, the strategy and the trainings.
+        grow: How many children of the best candidates join the pool before each query, from the first answer on; 0
+            keeps the pool as it is. Children are scored as the pool was, keep the limits, and are new to it.
         batch: What the metrics see; drawn from the objective's own data where that has some.
         batch_size: How many samples to draw for it.
         n_jobs: Processes for scoring; see `score`. The result does not depend on it.
@@ -100,8 +102,8 @@ def search(
         The winner and everything that led to it.
 
     Raises:
-        ConfigError: A budget below 1, a pool that is empty or smaller than the budget, no score at all, or settings
-            that contradict.
+        ConfigError: A budget below 1, a pool that is empty, or smaller than the budget and not growing, no score at
+            all, or settings that contradict.
         StudyError: The study is damaged, locked, or was made with other settings.
         ScoreTableError: The scores' file is damaged, or of other settings.
         UnknownNameError: No such metric or strategy.
@@ -110,41 +112,66 @@ def search(
     tell = on_event or (lambda _: None)
     chosen = make_strategy(strategy)
     budget = count_of("budget", budget, "evaluation")
+    grow = count_of("grow", grow, "children", least=0)
     resolved = resolve_metrics(metrics) if chosen.uses_scores else ()
     chosen.check_metrics([metric.name for metric in resolved])
     place = Path(folder) if folder is not None else None
     pairs, whole = draw_pool(space, pool, seed)
-    settings = _settings(space, objective, chosen, resolved, limits, pairs, seed)
+    settings = _settings(space, objective, chosen, resolved, limits, pairs, seed, grow)
     if limits is not None and limits.bounds:
         pairs = allowed(space, pairs, limits, settings, place / f"{name}.pool.txt" if place else None)
     n_classes = len({canonical for _, canonical in pairs})
-    if n_classes < budget and not whole:
+    if n_classes < budget and not whole and not grow:
         raise ConfigError(
             f"The pool holds {n_classes} different networks ({len(pairs)} architectures), "
-            f"fewer than the budget of {budget}. Enlarge the pool or lower the budget."
+            f"fewer than the budget of {budget}. Enlarge the pool, let it grow, or lower the budget."
         )
     url = storage or (storage_url(place) if place else None)
     backing = open_storage(url)
     ledger = Ledger(backing, name, objective.direction, settings, folder=place, file=storage_file(url))
-    if resolved:
-        seen = _batch(batch, objective, batch_size, seed)
-        table = _scores(space, pairs, resolved, seen, seed, n_jobs, place, output, tell)
-    else:
-        table = ScoreTable.from_scores(pairs, {}, (), {"space": settings["space"], "seed": seed})
+    origin = {"space": settings["space"], "seed": seed}
+    seen = _batch(batch, objective, batch_size, seed) if resolved else None
+
+    def scored(some: Sequence[str], progress: Callable[[int, int], None] | None = None) -> ScoreTable:
+        if seen is None:
+            return ScoreTable.from_scores(texts(space, some), {}, (), origin)
+        cache = place / cache_file(space, seen, seed) if place else None
+        return score(
+            space, some, resolved, seen, seed=seed, n_jobs=n_jobs, cache=cache, output=output, progress=progress
+        )
+
+    table = scored([text for text, _ in pairs], lambda done, total: tell(ScoringProgress(done, total)))
+    if resolved and np.isnan(table.scores).all():
+        reasons = "; ".join(str(row["reason"]) for _, row in table.summary().iterrows())
+        raise ConfigError(
+            f"Every score of every architecture is undefined, so there is nothing to search by. {reasons}."
+        )
     ledger.fix("scores", table.fingerprint())
     ledger.budget = budget
-    if place:
-        table.write(place / scores_file(name))
-    problem = _problem(space, table, budget, seed, resolved)
-    candidates = _candidates(space, table)
+    file = place / scores_file(name) if place else None
+    if file and not (grow and file.exists()):  # a pool that has grown is written again when it is chosen from
+        table.write(file)
+    chooser = Chooser(
+        space,
+        chosen,
+        table,
+        budget=budget,
+        seed=seed,
+        higher_is_better=settings["higher_is_better"],
+        grow=grow,
+        score=scored,
+        allowed=lambda child: may_join(space, child, limits, try_it=not resolved),
+        save=lambda pool: pool.write(file) if file else None,
+        tell=tell,
+    )
     with ledger.open():
-        while ticket := ledger.next(lambda history: chosen.ask(problem, history), candidates, problem.limit):
+        while ticket := ledger.next(chooser, budget):
             with ledger.working(ticket):
                 query = ledger.query(ticket)
-                tell(QueryStarted(query, problem.limit))
+                tell(QueryStarted(query, chooser.limit))
                 _evaluate(ledger, ticket, query, space, objective, seed, tell)
                 tell(QueryFinished(ledger.query(ticket), ledger.best()))
-    return _result(ledger, space, table, chosen, problem, place)
+    return _result(ledger, chooser, place)
 
 
 def load_result(
@@ -181,16 +208,18 @@ def load_result(
         table = ScoreTable.read(place / scores_file(name))
     except FileNotFoundError as error:
         raise StudyError(f"The search in '{place}' has no scores yet; run it to go on.") from error
-    budget = max(ledger.budget, len(ledger.history()))
-    problem = Problem(
-        table.scores[table.distinct()],
-        table.metrics,
-        budget,
-        settings["seed"],
-        tuple(settings["higher_is_better"]),
-        _codes(space, table),
+    asked = ledger.asked()
+    n_sampled = asked[0].n_rows if asked and asked[0].n_rows else len(table)  # nothing joins before the first answer
+    chooser = Chooser(
+        space,
+        strategy,
+        table.part(0, n_sampled),
+        budget=max(ledger.budget, len(asked)),
+        seed=settings["seed"],
+        higher_is_better=settings["higher_is_better"],
+        children=table.part(n_sampled, len(table)),
     )
-    return _result(ledger, space, table, strategy, problem, place)
+    return _result(ledger, chooser, place)
 
 
 def cache_file(space: SearchSpace, batch: Batch, seed: int) -> str:
@@ -214,55 +243,6 @@ def _batch(batch: Batch | None, objective: Objective, size: int, seed: int) -> B
     return seen
 
 
-def _scores(
-    space: SearchSpace,
-    pairs: Sequence[tuple[str, str]],
-    metrics: Sequence[Metric],
-    batch: Batch,
-    seed: int,
-    n_jobs: int,
-    folder: Path | None,
-    output: Callable[[Any], Tensor] | None,
-    tell: Callable[[Event], None],
-) -> ScoreTable:
-    table = score(
-        space,
-        (text for text, _ in pairs),
-        metrics,
-        batch,
-        seed=seed,
-        n_jobs=n_jobs,
-        cache=folder / cache_file(space, batch, seed) if folder else None,
-        output=output,
-        progress=lambda done, total: tell(ScoringProgress(done, total)),
-    )
-    if np.isnan(table.scores).all():
-        reasons = "; ".join(str(row["reason"]) for _, row in table.summary().iterrows())
-        raise ConfigError(
-            f"Every score of every architecture is undefined, so there is nothing to search by. {reasons}."
-        )
-    return table
-
-
-def _problem(space: SearchSpace, table: ScoreTable, budget: int, seed: int, metrics: Sequence[Metric]) -> Problem:
-    directions = tuple(metric.higher_is_better for metric in metrics)
-    return Problem(table.scores[table.distinct()], table.metrics, budget, seed, directions, _codes(space, table))
-
-
-def _codes(space: SearchSpace, table: ScoreTable) -> NDArray[np.int64]:
-    canonical = table.frame["canonical"].iloc[table.distinct()]
-    return np.stack([space.encode(space.parse(text)) for text in canonical])
-
-
-def _candidates(space: SearchSpace, table: ScoreTable) -> list[Candidate]:
-    found = []
-    for row in table.distinct():
-        text = table.architectures[row]
-        options = {name: (option, space.choices[name]) for name, option in space.parse(text).items()}
-        found.append(Candidate(int(row), text, options))
-    return found
-
-
 def _settings(
     space: SearchSpace,
     objective: Objective,
@@ -271,6 +251,7 @@ def _settings(
     limits: Limits | None,
     pairs: Sequence[tuple[str, str]],
     seed: int,
+    grow: int,
 ) -> dict[str, Any]:
     """All that a study's trials depend on, but the budget: what must be equal to go on with it."""
     fingerprint = hashlib.blake2b("\n".join(text for text, _ in pairs).encode(), digest_size=16).hexdigest()
@@ -288,6 +269,7 @@ def _settings(
         "limits": {} if limits is None else limits.bounds,
         "pool": {"size": len(pairs), "fingerprint": fingerprint},
         "seed": seed,
+        **({"grow": grow} if grow else {}),
     }
 
 
@@ -331,33 +313,34 @@ def _checked(answer: Evaluation) -> Evaluation:
     return answer
 
 
-def _result(
-    ledger: Ledger, space: SearchSpace, table: ScoreTable, strategy: Strategy, problem: Problem, folder: Path | None
-) -> SearchResult:
-    history = ledger.history()
+def _result(ledger: Ledger, chooser: Chooser, folder: Path | None) -> SearchResult:
+    asked = ledger.asked()
+    chooser.settle(asked)
+    table, problem, history = chooser.table, chooser.problem, chooser.history(asked)
     stop: StopReason = "budget spent" if problem.budget <= len(problem) else "candidates exhausted"
     if len(history) < problem.limit or any(trial.pending for trial in history):
         stop = "interrupted"
-    summary = strategy.summarise(problem, history)
+    summary = chooser.strategy.summarise(problem, history)
     if summary.combined is not None:
-        codes = table.frame["canonical"].factorize()[
-            0
-        ]  # 0, 1, … in order of first appearance, as the distinct rows are
-        summary = replace(summary, combined=summary.combined[codes])
+        # 0, 1, … in order of first appearance, as the distinct rows are
+        classes = table.frame["canonical"].factorize()[0]
+        summary = replace(summary, combined=summary.combined[classes])
+    rows = {text: row for row, text in reversed(list(enumerate(table.architectures)))}
     objective = ledger.settings["objective"]
     return SearchResult(
         study=ledger.name,
-        space=space,
+        space=chooser.space,
         scores=table,
-        strategy=strategy.name,
+        strategy=chooser.strategy.name,
         objective=objective["name"],
         value_name=objective["value_name"],
         direction=objective["direction"],
         budget=problem.budget,
         seed=problem.seed,
-        queries=ledger.queries(),
+        queries=tuple(replace(query, row=rows[query.architecture]) for query in ledger.queries()),
         stop_reason=stop,
         summary=summary,
         settings={**ledger.settings, "budget": problem.budget},
         folder=folder,
+        joined=chooser.joined,
     )

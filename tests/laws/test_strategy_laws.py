@@ -141,6 +141,39 @@ def test_several_queries_may_be_pending_and_answered_in_any_order(name: str, dat
 @ALL
 @FEW
 @given(data=st.data())
+def test_a_pool_may_grow_between_asks(name: str, data: st.DataObject) -> None:
+    problem = data.draw(problems())
+    later = data.draw(st.lists(st.integers(0, 4), min_size=len(problem) - 1, max_size=len(problem) - 1))
+    joined = np.array([0, *sorted(later)])
+    answer = data.draw(answers(problem))
+    strategy, history = make_strategy(name), []
+    earlier = _begun(problem, joined, 0)
+    while len(history) < earlier.budget and len(history) < np.count_nonzero(joined <= len(history)):
+        strategy.summarise(earlier, history)
+        now = _begun(problem, joined, len(history))
+        proposal = strategy.ask(now, history)
+        assert proposal == make_strategy(name).ask(now, history), "the state is the problem and the history alone"
+        assert joined[proposal.row] <= len(history)
+        history.append(told(proposal.row, answer[proposal.row]))
+        earlier = now
+    assert len({trial.row for trial in history}) == len(history)
+    summary, fresh = strategy.summarise(problem, history), make_strategy(name).summarise(problem, history)
+    assert summary.weights == fresh.weights
+    assert summary.details == fresh.details
+    if summary.combined is not None:
+        np.testing.assert_array_equal(summary.combined, fresh.combined)
+
+
+def _begun(problem: Problem, joined: np.ndarray, n_asked: int) -> Problem:
+    """The problem as it was after so many queries."""
+    n = np.count_nonzero(joined <= n_asked)
+    codes = None if problem.codes is None else problem.codes[:n]
+    return replace(problem, scores=problem.scores[:n], codes=codes, joined=joined[:n])
+
+
+@ALL
+@FEW
+@given(data=st.data())
 def test_everything_may_fail_or_stay_pending(name: str, data: st.DataObject) -> None:
     problem = data.draw(problems(min_metrics=least(name)))
     for failed in (True, False):

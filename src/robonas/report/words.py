@@ -120,6 +120,13 @@ def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -
             "there was nothing left to ask."
         )
     best = best_query(result)
+    if best is not None and result.n_grown:
+        after = result.joined_after(best)
+        origin = "was in the sample" if after is None else f"joined the pool after {plural(after, 'query')}"
+        sentences.append(
+            f"The pool grew during the search, from {len(result.scores) - result.n_grown:,} candidates to "
+            f"{len(result.scores):,}; the winner {origin}."
+        )
     if best is not None and ours.n_complete == 1 and ours.n_queries == 1:
         sentences.append(f"With one {word}, the best is simply the only one.")
     return sentences

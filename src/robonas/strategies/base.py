@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """All that a strategy may know before the first query.
+    """All that a strategy may know beside the history.
 
-    Candidates are distinct: isomorphic architectures are one row.
+    Candidates are distinct: isomorphic architectures are one row. Where a pool grows, each ask is given a new problem:
+    rows are appended to the one before, and none is changed or removed.
 
     Raises:
         ConfigError: Shapes that do not agree, no candidates, or a budget below 1.
@@ -43,6 +44,9 @@ class Problem:
     """Direction of each metric; empty for all True."""
     codes: NDArray[np.int64] | None = None
     """Option indices of each candidate, (N, n_choices), for strategies that look at the architecture itself."""
+    joined: NDArray[np.int64] | None = None
+    """Queries that had been asked when each candidate joined the pool, (N,), ascending from 0; None where all were
+    there from the start."""
 
     def __post_init__(self) -> None:
         if self.scores.ndim != 2 or self.scores.shape[1] != len(self.metrics):
@@ -58,6 +62,11 @@ class Problem:
             )
         if self.codes is not None and len(self.codes) != len(self.scores):
             raise ConfigError(f"`codes` must have one row a candidate ({len(self.scores)}); got {len(self.codes)}.")
+        joined = self.joined
+        if joined is not None and (len(joined) != len(self) or joined[0] != 0 or (joined[1:] < joined[:-1]).any()):
+            raise ConfigError(
+                f"`joined` must have one number a candidate ({len(self.scores)}), ascending from 0; got {joined}."
+            )
 
     def __len__(self) -> int:
         return len(self.scores)

@@ -43,6 +43,8 @@ class Step:
     """w_t on the living metrics in alphabetical order."""
     row: int
     """A_t."""
+    n_asked: int
+    """Candidates that the weights before it recommend: of a growing pool, those that joined later were not there."""
 
 
 class Robot(Strategy):
@@ -68,6 +70,8 @@ class Robot(Strategy):
           changes what follows, evaluated candidates that no weights recommend any more are known: never asked
           again.
         - `Problem.higher_is_better` is not used: the sign of a weight is learned.
+        - Of a growing pool, weights choose among those who were there when they were proposed, on the scale of that
+          pool; the ranking at the end is of all. Which metrics are dead is decided by the pool at the start.
 
     Args:
         missing: What a missing score means: ``"exclude"``, the candidate comes after all complete ones;
@@ -141,7 +145,7 @@ class Robot(Strategy):
     def _replay(self, problem: Problem, history: Sequence[Trial]) -> _Run:
         """Walk through the T weight proposals as far as the history knows the answers."""
         if self._memory is None or self._memory.problem is not problem:
-            self._memory = _Memory(problem, self.missing)
+            self._memory = _Memory(problem, self.missing, self._memory)
         memory = self._memory
         answers = {trial.row: trial for trial in history}
         told: list[Trial] = []
@@ -171,24 +175,36 @@ class _Run:
 class _Memory:
     """All that can be computed from a problem once, and the steps so far: a cache, never a state."""
 
-    def __init__(self, problem: Problem, missing: str) -> None:
+    def __init__(self, problem: Problem, missing: str, before: _Memory | None = None) -> None:
         clean = finite_or_nan(problem.scores)
-        self.problem = problem
+        self.problem, self.missing = problem, missing
         absent = np.isnan(clean)
         self.n_missing = absent.sum(axis=0)
-        self.dead = is_dead(clean) | (2 * self.n_missing > len(clean))
+        n_founders = self._n_present(0)
+        founders = clean[:n_founders]
+        self.dead = is_dead(founders) | (2 * absent[:n_founders].sum(axis=0) > n_founders)
         self.unscored = np.logical_and.reduce(absent, axis=1) & (absent.shape[1] > 0)
         # As in the reference code, a weight's place goes by its metric's name: the order of columns must not matter.
         by_name = sorted(range(len(problem.metrics)), key=problem.metrics.__getitem__)
         self.columns = [column for column in by_name if not self.dead[column]]
-        scaled = min_max(clean[:, self.columns])
-        incomplete = np.isnan(scaled).any(axis=1)
-        fill = np.zeros(len(self.columns)) if missing == "worst" else column_medians(scaled)
-        self.scaled = fill_missing(scaled, fill)
-        self.last: NDArray[np.int64] = np.where(self.unscored, 2, incomplete & (missing == "exclude")).astype(np.int64)
-        self.steps: list[Step] = []
-        self._answers: list[Trial] = []
+        self._living = clean[:, self.columns]
+        self.scaled, self.last = self._present(len(problem))
+        self.steps: list[Step] = [] if before is None else before.steps[: _n_steps_kept(before, problem)]
+        self._answers: list[Trial] = [] if before is None else before._answers[: len(self.steps)]  # noqa: SLF001
         self._ranking: tuple[bytes, NDArray[np.intp]] | None = None
+
+    def _n_present(self, n_asked: int) -> int:
+        """How many candidates were in the pool after so many queries."""
+        joined = self.problem.joined
+        return len(self.problem) if joined is None else int(np.searchsorted(joined, n_asked, side="right"))
+
+    def _present(self, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Z of the first `n` candidates, and 0, 1 or 2 for each: recommended first, after those, or last."""
+        scaled = min_max(self._living[:n])
+        incomplete = np.isnan(scaled).any(axis=1)
+        fill = np.zeros(len(self.columns)) if self.missing == "worst" else column_medians(scaled)
+        last = np.where(self.unscored[:n], 2, incomplete & (self.missing == "exclude")).astype(np.int64)
+        return fill_missing(scaled, fill), last
 
     def expand(self, weights: NDArray[np.float64]) -> tuple[float, ...]:
         """One weight for each metric of the problem, 0 for the dead ones."""
@@ -203,11 +219,11 @@ class _Memory:
             self._ranking = key, np.lexsort((-(self.scaled @ weights), self.last))
         return self._ranking[1]
 
-    def recommended(self, weights: NDArray[np.float64]) -> int:
-        """The first candidate of the ranking."""
-        combined = self.scaled @ weights
-        first = self.last.min()
-        return int(np.argmax(np.where(self.last == first, combined, -np.inf)))
+    def recommended(self, weights: NDArray[np.float64], n_asked: int) -> int:
+        """The first candidate of the ranking, as the pool was after so many queries."""
+        n = self._n_present(n_asked)
+        scaled, last = (self.scaled, self.last) if n == len(self.problem) else self._present(n)
+        return int(np.argmax(np.where(last == last.min(), scaled @ weights, -np.inf)))
 
     def step(self, number: int, told: Sequence[Trial]) -> Step:
         """The weights that follow the answers so far (`number` of them) and their candidate."""
@@ -223,8 +239,26 @@ class _Memory:
         else:
             tried = np.stack([step.weights for step in self.steps])
             weights = next_weights(*_distinct(tried, heard(told)), generator)
-        self.steps.append(Step(weights, self.recommended(weights)))
+        n_asked = len({trial.row for trial in told})
+        self.steps.append(Step(weights, self.recommended(weights, n_asked), n_asked))
         return self.steps[-1]
+
+
+def _n_steps_kept(before: _Memory, problem: Problem) -> int:
+    """How many steps of an earlier problem are steps of this one: those that newly joined candidates came too late for.
+
+    None, unless this problem is the earlier one with candidates appended.
+    """
+    old, n = before.problem, len(before.problem)
+    if (old.metrics, old.seed) != (problem.metrics, problem.seed) or not np.array_equal(
+        old.scores, problem.scores[:n], equal_nan=True
+    ):
+        return 0
+    joined = np.zeros(len(problem)) if problem.joined is None else problem.joined
+    if not np.array_equal(joined[:n], 0 * joined[:n] if old.joined is None else old.joined):
+        return 0
+    first_new = joined[n] if n < len(problem) else np.inf
+    return next((place for place, step in enumerate(before.steps) if step.n_asked >= first_new), len(before.steps))
 
 
 def _distinct(

@@ -1,0 +1,124 @@
+"""How a pool grows during a search: children of the best candidates so far.
+
+A pool that is sampled once is a ceiling: the best of 1,000 cells of a space of 10¹⁸ is all that a strategy can find.
+Children of the candidates that the search thinks most of are better than chance, and cost a score each, no training.
+What was measured, and what was tried without success, is in docs/explanation/growing-pools.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from robonas.architecture import Architecture
+from robonas.randomness import numpy_generator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from robonas.spaces import SearchSpace
+    from robonas.strategies.base import Problem, Strategy, Trial
+
+PARENTS = 20
+"""How many of the best candidates have children."""
+CROSSOVER = 0.5
+"""Share of the children that have two parents; the others are a neighbour of one."""
+STEPS = 3
+"""How many times a child that is known already is changed once more."""
+ATTEMPTS = 20
+"""Children drawn, for each that is wanted, before a generation ends with fewer: those around are known already."""
+
+
+def fitness(strategy: Strategy, problem: Problem, history: Sequence[Trial]) -> NDArray[np.float64]:
+    """What a search thinks of each candidate, (N,), higher is better; NaN for those that have no children.
+
+    The learned combination of the metrics; with a strategy that learns none, the values of those that were evaluated.
+    """
+    combined = strategy.summarise(problem, history).combined
+    if combined is not None and not np.isnan(combined).all():
+        return combined
+    values = np.full(len(problem), np.nan)
+    for trial in history:
+        if trial.value is not None:
+            values[trial.row] = trial.value
+    return values
+
+
+def breed(
+    space: SearchSpace,
+    pool: Sequence[str],
+    worth: NDArray[np.float64],
+    n: int,
+    *,
+    seed: int,
+    generation: int,
+    allowed: Callable[[Architecture], bool] = lambda _: True,
+    parents: int = PARENTS,
+    crossover: float = CROSSOVER,
+) -> list[str]:
+    """Children of the best candidates: new to the pool, different from each other, in canonical form.
+
+    A parent is one of the best few, any of them as likely. Half of the children take each choice from one of two
+    parents at random; the others, and those whose choices do not go together, are a random neighbour of one parent. A
+    child that is in the pool already gives way to a random neighbour of it, a few times over.
+
+    Args:
+        space: Where the candidates come from.
+        pool: The canonical texts of all candidates.
+        worth: What is thought of them, (N,), higher is better; NaN for those that have no children.
+        n: How many children; there are fewer where most of what is around the parents is in the pool.
+        seed: Of the search.
+        generation: Its number; each draws differently.
+        allowed: Whether a child may join. Asked once for each.
+        parents: How many of the best have children.
+        crossover: The share of children that have two parents.
+
+    Returns:
+        Their texts, in the order of birth.
+    """
+    ranked = np.argsort(-worth, kind="stable")[: np.count_nonzero(~np.isnan(worth))]
+    couple = [space.parse(pool[row]) for row in ranked[:parents]]
+    generator = numpy_generator("growth", seed, generation)
+    known = set(pool)
+    children: list[str] = []
+    for _ in range(ATTEMPTS * n if couple else 0):
+        if len(children) == n:
+            break
+        mother = couple[int(generator.integers(len(couple)))]
+        child = None
+        if generator.random() < crossover:
+            child = _crossed(space, mother, couple[int(generator.integers(len(couple)))], generator)
+        child = _mutated(space, mother, generator) if child is None else child
+        text = space.format(space.canonical(child))
+        for _ in range(STEPS):
+            if text not in known:
+                break
+            child = _mutated(space, child, generator)
+            text = space.format(space.canonical(child))
+        if text not in known:
+            known.add(text)
+            if allowed(space.parse(text)):
+                children.append(text)
+    return children
+
+
+def _mutated(space: SearchSpace, parent: Architecture, generator: np.random.Generator) -> Architecture:
+    """A random neighbour; the parent itself where it has none."""
+    around = space.neighbours(parent)
+    return around[int(generator.integers(len(around)))] if around else parent
+
+
+def _crossed(
+    space: SearchSpace, mother: Architecture, father: Architecture, generator: np.random.Generator
+) -> Architecture | None:
+    """Each choice from either parent; None where the space has no such architecture."""
+    options = {}
+    for name in space.choices:
+        source = (mother, father)[int(generator.integers(2))]
+        if name in source:
+            options[name] = source[name]
+    child = Architecture(options)
+    return child if space.contains(child) else None
