@@ -142,7 +142,7 @@ def test_several_queries_may_be_pending_and_answered_in_any_order(name: str, dat
 @FEW
 @given(data=st.data())
 def test_a_pool_may_grow_between_asks(name: str, data: st.DataObject) -> None:
-    problem = data.draw(problems())
+    problem = data.draw(problems(min_metrics=least(name)))
     later = data.draw(st.lists(st.integers(0, 4), min_size=len(problem) - 1, max_size=len(problem) - 1))
     joined = np.array([0, *sorted(later)])
     answer = data.draw(answers(problem))

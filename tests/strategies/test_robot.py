@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from robonas.errors import ConfigError
-from robonas.strategies import Problem, Robot, Trial
+from robonas.strategies import Problem, Robot, Trial, robot
 from robonas.strategies.structure import heard
+from robonas.strategies.surrogate import next_weights
 
 NAN = np.nan
 
@@ -150,3 +153,50 @@ def test_no_metrics_leaves_pool_order() -> None:
 def test_another_missing_policy_is_refused() -> None:
     with pytest.raises(ConfigError, match="must be one of exclude, median, worst; got 'zero'"):
         Robot(missing="zero")
+
+
+# ── growing pools ──
+
+
+def grow(problem: Problem, n: int, joined: list[int]) -> Problem:
+    """The first rows, and when each of them joined."""
+    return replace(problem, scores=problem.scores[:n], joined=np.array(joined[:n]))
+
+
+def test_weights_chose_among_those_who_were_there(monkeypatch) -> None:
+    """A better candidate for the first weights does not make them ask again; each step is computed once."""
+    better_and_better = np.stack([np.arange(60.0), np.sqrt(np.arange(60.0))], axis=1)
+    everything = Problem(better_and_better, ("a", "b"), 10, 0)
+    joined = [0] * 30 + [number for number in range(1, 10) for _ in range(3)] + [10] * 3
+    calls = []
+    monkeypatch.setattr(robot, "next_weights", lambda *a: calls.append(1) or next_weights(*a))
+    strategy, history = Robot(), []
+    for asked in range(10):
+        problem = grow(everything, 30 + 3 * asked, joined)
+        proposal = strategy.ask(problem, history)
+        assert proposal == Robot().ask(problem, history)
+        history.append(Trial(proposal.row, float(problem.scores[proposal.row].sum())))
+    summary = strategy.summarise(problem, history)
+    assert summary.details["weight_proposals"] == 10
+    assert max(trial.row for trial in history) >= 54
+    calls.clear()
+    strategy.ask(replace(grow(everything, 57, joined), budget=11), history)
+    assert len(calls) == 1
+
+
+def test_a_problem_knows_from_when_on_it_differs_from_an_earlier_one() -> None:
+    later = Problem(np.arange(5.0)[:, None], ("a",), 3, joined=np.array([0, 0, 1, 1, 3]))
+    assert [later.n_present(asked) for asked in range(4)] == [2, 4, 4, 5]
+    assert Problem(np.eye(2), ("a", "b"), 3).n_present(0) == 2
+    assert later.since(later) == np.inf
+    for n, since in ((2, 1), (3, 1), (4, 3)):
+        assert later.since(grow(later, n, [0, 0, 1, 1])) == since
+    assert later.since(grow(later, 4, [0, 0, 0, 1])) == 0
+    assert later.since(replace(grow(later, 4, [0, 0, 1, 1]), seed=1)) == 0
+    assert later.since(replace(grow(later, 4, [0, 0, 1, 1]), scores=later.scores[:4] + 1)) == 0
+
+
+@pytest.mark.parametrize("joined", [[0, 1], [1, 1, 1], [0, 2, 1]])
+def test_a_problem_must_say_of_each_candidate_when_it_joined(joined) -> None:
+    with pytest.raises(ConfigError, match=r"`joined` must have one number a candidate \(3\), ascending from 0"):
+        Problem(np.eye(3), ("a", "b", "c"), 3, joined=np.array(joined))

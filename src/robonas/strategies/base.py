@@ -76,6 +76,23 @@ class Problem:
         """Queries that can be made: the budget, or all candidates where there are fewer."""
         return min(self.budget, len(self.scores))
 
+    def n_present(self, n_asked: int) -> int:
+        """How many candidates, the first ones, were in the pool after so many queries."""
+        return len(self) if self.joined is None else int(np.searchsorted(self.joined, n_asked, side="right"))
+
+    def since(self, earlier: Problem) -> float:
+        """From how many queries on this problem shows other candidates than an earlier one did.
+
+        0 unless it is the earlier one with candidates appended, infinity where they are the same.
+        """
+        n = len(earlier)
+        one, other = (np.zeros(len(each)) if each.joined is None else each.joined for each in (self, earlier))
+        ours, theirs = ((each.metrics, each.seed, each.higher_is_better) for each in (self, earlier))
+        same = ours == theirs and np.array_equal(one[:n], other)
+        if not same or not np.array_equal(self.scores[:n], earlier.scores, equal_nan=True):
+            return 0
+        return float(one[n]) if len(self) > n else np.inf
+
 
 @dataclass(frozen=True)
 class Trial:

@@ -74,6 +74,7 @@ class Hnas(Strategy):
         - A failure tells the process the worst value before it, a pending query the mean of all values.
         - The pairs are derived afresh from what is known now, as the weights of `robot` are: the answer to a
           pending query may change what follows.
+        - Of a growing pool, a pair chooses among those who were there when it was proposed, by the ranks of then.
 
     Args:
         trace: The gradient metric; None for the first of ntk_trace, grad_norm, snip and grasp that there is.
@@ -160,7 +161,7 @@ class Hnas(Strategy):
         """The answers that the pairs have led to, and the step that follows them."""
         if self._memory is None or self._memory.problem is not problem:
             self.check_metrics(problem.metrics)
-            self._memory = _Memory(problem, *self.columns(problem.metrics), self.probes)
+            self._memory = _Memory(problem, *self.columns(problem.metrics), self.probes, self._memory)
         answers = {trial.row: trial for trial in history}
         told: list[Trial] = []
         while len(told) < len(problem):
@@ -174,25 +175,34 @@ class Hnas(Strategy):
 class _Memory:
     """All that can be computed from a problem once, and the steps so far: a cache, never a state."""
 
-    def __init__(self, problem: Problem, trace: str, condition: str | None, probes: int) -> None:
+    def __init__(
+        self, problem: Problem, trace: str, condition: str | None, probes: int, before: _Memory | None = None
+    ) -> None:
         self.problem, self.trace, self.condition, self.probes = problem, trace, condition, probes
         used = [problem.metrics.index(name) for name in (trace, condition) if name is not None]
         signs = tuple(problem.higher_is_better[column] for column in used) if problem.higher_is_better else ()
-        scores = oriented(problem.scores[:, used], signs)
-        ranks = uniform_ranks(scores)
-        self.dead = bool(is_dead(scores)[0])
-        self.m = np.full(len(problem), 0.5) if self.dead else ranks[:, 0]
-        self.c = np.ones(len(problem))
-        if condition is not None and not is_dead(scores)[1]:
-            self.c = 1.0 - ranks[:, 1]
+        self._scores = oriented(problem.scores[:, used], signs)
+        self._levels = self._present(len(problem))
+        self.dead = bool(is_dead(self._scores)[0])
         self.told_by = trace if condition is None else f"{trace} and {condition}"
         self.steps: list[Step] = []
-        self._answers: list[Trial] = []
+        if before is not None:
+            self.steps = [step for number, step in enumerate(before.steps) if number < problem.since(before.problem)]
+        self._answers: list[Trial] = [] if before is None else before._answers[: len(self.steps)]  # noqa: SLF001
 
-    def objective(self, place: NDArray[np.float64]) -> NDArray[np.float64]:
-        """S of every candidate, (N,); infinite where a metric is undefined."""
+    def _present(self, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """M and c of the first `n` candidates, (n,) each."""
+        scores = self._scores[:n]
+        ranks, dead = uniform_ranks(scores), is_dead(scores)
+        m = np.full(n, 0.5) if dead[0] else ranks[:, 0]
+        c = np.ones(n) if self.condition is None or dead[1] else 1.0 - ranks[:, 1]
+        return m, c
+
+    def objective(self, place: NDArray[np.float64], n: int | None = None) -> NDArray[np.float64]:
+        """S of every candidate, or of the first `n`; infinite where a metric is undefined."""
         target, mu = pair_of(place)
-        S = self.c / self.m + mu * np.abs(self.m**2 - target**2)
+        m, c = self._levels if n is None or n == len(self.problem) else self._present(n)
+        S = c / m + mu * np.abs(m**2 - target**2)
         full: NDArray[np.float64] = np.where(np.isnan(S), np.inf, S)
         return full
 
@@ -210,7 +220,8 @@ class _Memory:
             generator = numpy_generator("hnas", self.problem.seed, number)
             tried = np.stack([step.place for step in self.steps])
             place = most_promising(tried, heard(told), generator.uniform(size=(N_SAMPLES, 2)))
-        order = np.argsort(self.objective(place), kind="stable")
+        present = self.problem.n_present(number)
+        order = np.argsort(self.objective(place, present if present > number else None), kind="stable")
         known = {step.row for step in self.steps}
         row = next(row for row in order.tolist() if row not in known)
         self.steps.append(Step(place, row))

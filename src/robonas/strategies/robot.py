@@ -180,7 +180,7 @@ class _Memory:
         self.problem, self.missing = problem, missing
         absent = np.isnan(clean)
         self.n_missing = absent.sum(axis=0)
-        n_founders = self._n_present(0)
+        n_founders = problem.n_present(0)
         founders = clean[:n_founders]
         self.dead = is_dead(founders) | (2 * absent[:n_founders].sum(axis=0) > n_founders)
         self.unscored = np.logical_and.reduce(absent, axis=1) & (absent.shape[1] > 0)
@@ -189,14 +189,13 @@ class _Memory:
         self.columns = [column for column in by_name if not self.dead[column]]
         self._living = clean[:, self.columns]
         self.scaled, self.last = self._present(len(problem))
-        self.steps: list[Step] = [] if before is None else before.steps[: _n_steps_kept(before, problem)]
+        self.steps: list[Step] = [] if before is None else before.steps_before(problem.since(before.problem))
         self._answers: list[Trial] = [] if before is None else before._answers[: len(self.steps)]  # noqa: SLF001
         self._ranking: tuple[bytes, NDArray[np.intp]] | None = None
 
-    def _n_present(self, n_asked: int) -> int:
-        """How many candidates were in the pool after so many queries."""
-        joined = self.problem.joined
-        return len(self.problem) if joined is None else int(np.searchsorted(joined, n_asked, side="right"))
+    def steps_before(self, n_asked: float) -> list[Step]:
+        """The steps for which a later problem shows the same candidates as this one."""
+        return [step for step in self.steps if step.n_asked < n_asked]
 
     def _present(self, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Z of the first `n` candidates, and 0, 1 or 2 for each: recommended first, after those, or last."""
@@ -221,7 +220,7 @@ class _Memory:
 
     def recommended(self, weights: NDArray[np.float64], n_asked: int) -> int:
         """The first candidate of the ranking, as the pool was after so many queries."""
-        n = self._n_present(n_asked)
+        n = self.problem.n_present(n_asked)
         scaled, last = (self.scaled, self.last) if n == len(self.problem) else self._present(n)
         return int(np.argmax(np.where(last == last.min(), scaled @ weights, -np.inf)))
 
@@ -242,23 +241,6 @@ class _Memory:
         n_asked = len({trial.row for trial in told})
         self.steps.append(Step(weights, self.recommended(weights, n_asked), n_asked))
         return self.steps[-1]
-
-
-def _n_steps_kept(before: _Memory, problem: Problem) -> int:
-    """How many steps of an earlier problem are steps of this one: those that newly joined candidates came too late for.
-
-    None, unless this problem is the earlier one with candidates appended.
-    """
-    old, n = before.problem, len(before.problem)
-    if (old.metrics, old.seed) != (problem.metrics, problem.seed) or not np.array_equal(
-        old.scores, problem.scores[:n], equal_nan=True
-    ):
-        return 0
-    joined = np.zeros(len(problem)) if problem.joined is None else problem.joined
-    if not np.array_equal(joined[:n], 0 * joined[:n] if old.joined is None else old.joined):
-        return 0
-    first_new = joined[n] if n < len(problem) else np.inf
-    return next((place for place, step in enumerate(before.steps) if step.n_asked >= first_new), len(before.steps))
 
 
 def _distinct(
