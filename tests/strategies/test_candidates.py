@@ -9,9 +9,9 @@ from sklearn.gaussian_process.kernels import Matern
 from robonas.strategies.candidates import (
     FEATURES,
     Belief,
+    Feature,
     covariance,
     dual_weights,
-    features,
     linear_weights,
     prior_mean,
     targets,
@@ -37,7 +37,7 @@ def test_linear_weights_are_those_of_bayesian_regression() -> None:
     rng = np.random.default_rng(1)
     F, r = rng.normal(size=(9, 3)), rng.normal(size=9)
     belief = Belief("min_max", slope=0.7, linear=0.5, smooth=0.0, length=1.0, structure=0.0, decay=1.0, noise=0.1)
-    duals = dual_weights(belief, covariance(belief, (F, None), (F, None)), r - prior_mean(belief, F))
+    duals = dual_weights(covariance(belief, (F, None), (F, None)), np.full(9, 0.1), r - prior_mean(belief, F))
     precision = F.T @ F / 0.1 + np.eye(3) * 3 / 0.5
     expected = np.linalg.solve(precision, F.T @ r / 0.1 + 3 / 0.5 * 0.7 / np.sqrt(3))
     np.testing.assert_allclose(linear_weights(belief, F, duals), expected)
@@ -54,7 +54,7 @@ def test_targets_are_normal_scores_of_ranks() -> None:
 @pytest.mark.parametrize("kind", FEATURES)
 def test_features_are_standardised_and_monotone(kind: str) -> None:
     scores = np.array([[1.0, 5.0], [2.0, 5.0], [4.0, 5.0], [np.nan, np.inf]])
-    F = features(unit_scores(scores), kind)
+    F = Feature(unit_scores(scores), kind).fitted
     np.testing.assert_allclose(F.mean(axis=0), 0.0, atol=1e-12)
     np.testing.assert_allclose(F[:, 0].std(), 1.0)
     assert (np.diff(F[:3, 0]) > 0).all()
@@ -65,14 +65,28 @@ def test_features_are_standardised_and_monotone(kind: str) -> None:
 @pytest.mark.parametrize("kind", FEATURES)
 def test_a_metric_with_its_sign_changed_is_the_same_feature_with_its_sign_changed(kind: str) -> None:
     unit = unit_scores(np.random.default_rng(0).exponential(size=(20, 2)))
-    np.testing.assert_allclose(features(1 - unit, kind), -features(unit, kind), atol=1e-9)
+    np.testing.assert_allclose(Feature(1 - unit, kind).fitted, -Feature(unit, kind).fitted, atol=1e-9)
 
 
 def test_asinh_draws_in_a_tail_and_normal_scores_keep_the_order_only() -> None:
     unit = unit_scores(np.array([[0.0], [1.0], [2.0], [3.0], [1e6]]))
-    gaps = {kind: np.diff(features(unit, kind)[:, 0]) for kind in FEATURES}
+    gaps = {kind: np.diff(Feature(unit, kind).fitted[:, 0]) for kind in FEATURES}
     assert gaps["min_max"][0] < 1e-4 < gaps["asinh"][0] < gaps["normal"][0]
     np.testing.assert_allclose(gaps["normal"][0], gaps["normal"][-1])
+
+
+@pytest.mark.parametrize("kind", FEATURES)
+def test_rows_of_the_pool_get_the_same_features_again_and_others_those_between_which_they_lie(kind: str) -> None:
+    unit = unit_scores(np.random.default_rng(0).normal(size=(50, 2)).round(1))
+    feature = Feature(unit, kind)
+    np.testing.assert_allclose(feature(unit), feature.fitted, atol=1e-12)
+    order = np.argsort(unit[:, 0])
+    between = feature((unit[order[20:21]] + unit[order[30:31]]) / 2)[0, 0]
+    assert feature.fitted[order[20], 0] < between < feature.fitted[order[30], 0]
+    np.testing.assert_allclose(feature.combined(unit, np.array([2.0, -1.0])), feature.fitted @ [2.0, -1.0], atol=1e-12)
+    beyond = feature(np.array([[-1.0, 2.0]]))
+    assert beyond[0, 0] <= feature.fitted[:, 0].min()
+    assert beyond[0, 1] >= feature.fitted[:, 1].max()
 
 
 def test_a_belief_speaks_between_its_first_and_last_query() -> None:

@@ -8,7 +8,7 @@ docs/explanation/search-strategies.md.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -17,9 +17,9 @@ from robonas.errors import ConfigError
 from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial
 from robonas.strategies.candidates import (
     Belief,
+    Feature,
     covariance,
     dual_weights,
-    features,
     linear_weights,
     prior_mean,
     targets,
@@ -47,8 +47,10 @@ BELIEFS = (_smooth("min_max"), _smooth("asinh"), _smooth("normal"), _linear("asi
 
 Linear ones alone up to five queries, which is all that so few answers can tell; smooth ones alone from ten on.
 """
-CONTRAST_AFTER = 5
+CONTRAST_AFTER = 3
 """Queries before the one that asks for a middling candidate."""
+FAILURE_NOISE = 1.0
+"""Noise variance of a failed evaluation beside that of any answer: a failure may be bad luck."""
 RANK_OFFSET = 30.0
 """In the fusion, the sum of log(rank + offset): the larger, the less a first place is worth above a second."""
 WHOLE_POOL = 40_000
@@ -62,8 +64,8 @@ class Auto(Strategy):
 
     The processes differ in how metrics are put on one scale, and in whether they see more than a linear combination;
     each ranks the candidates, and the smallest product of (rank + 30) is asked for. The first query is the best by the
-    metrics alone. The sixth is a middling candidate: without the contrast, metrics that point downwards could hardly be
-    told from metrics that point upwards.
+    metrics alone. The fourth is a middling candidate: without the contrast, metrics that point downwards could hardly
+    be told from metrics that point upwards.
 
     Rules:
         - Scores are scaled by the range of their metric, directions respected, then standardised. An
@@ -71,7 +73,8 @@ class Auto(Strategy):
           without two different values does not count.
         - The processes know the answers by their ranks, as normal scores; so a diverged training is a last
           place and no outlier, and any monotone change of the objective changes nothing. A failure shares the
-          last place. A pending query counts as a middling answer, which keeps the next one away from it.
+          last place and weighs less, since it may be bad luck. A pending query counts as a middling answer,
+          which keeps the next one away from it.
         - Of candidates that are expected to be equal, the first in the pool is taken. There is no draw: the
           seed is not used.
         - With `Problem.codes`, architectures that differ in few choices are expected to be similar.
@@ -143,14 +146,18 @@ class Auto(Strategy):
         return self._pool
 
 
+@dataclass(frozen=True, eq=False)
 class _View:
     """What the processes expect of some candidates."""
 
-    def __init__(self, rows: NDArray[np.intp]) -> None:
-        self.rows = rows
-        self.fused = np.zeros(len(rows))
-        self.mean = np.zeros(len(rows))
-        self.weights = np.zeros(0)
+    rows: NDArray[np.intp]
+    """Which candidates, (n,)."""
+    fused: NDArray[np.float64]
+    """Minus the sum of log(rank + offset) over the processes that speak, (n,)."""
+    mean: NDArray[np.float64]
+    """What the first process expects, (n,)."""
+    weights: NDArray[np.float64]
+    """Its linear weights on the living metrics, (M,)."""
 
 
 class _Pool:
@@ -166,11 +173,10 @@ class _Pool:
         # In alphabetical order, so that the order of columns has no influence, not even by rounding.
         by_name = sorted(range(len(problem.metrics)), key=problem.metrics.__getitem__)
         self.columns = [column for column in by_name if not self.dead[column]]
-        living = scores[:, self.columns]
         self.beliefs = [replace(belief, slope=optimism * belief.slope) for belief in BELIEFS]
-        unit = unit_scores(living)
-        self.features = {belief.feature: features(unit, belief.feature) for belief in BELIEFS}
-        self.priors = [prior_mean(belief, self.features[belief.feature]) for belief in self.beliefs]
+        self.unit = unit_scores(scores[:, self.columns])
+        self.whole = len(problem) <= WHOLE_POOL
+        self.features: dict[str, Feature] = {}
         self.covariances: list[dict[int, NDArray[np.float64]]] = [{} for _ in BELIEFS]
 
     def learn(self, history: Sequence[Trial]) -> _View:
@@ -180,55 +186,68 @@ class _Pool:
         answered = [row for row in asked if row in values]
         scored = dict(zip(answered, targets([values[row] for row in answered]).tolist(), strict=True))
         r = np.array([scored.get(row, 0.0) for row in asked])
-        duals = []
-        for number, belief in enumerate(self.beliefs):
-            K = self._covariance(number, np.array(asked, dtype=np.intp), asked)
-            duals.append(dual_weights(belief, K, r - self.priors[number][asked]))
-        weights = [self._weights(number, asked, dual) for number, dual in enumerate(duals)]
-        view = _View(self._modelled(weights[0]))
-        view.weights = weights[0]
-        for number, dual in enumerate(duals):
-            mean: NDArray[np.float64] = (
-                self.priors[number][view.rows] + self._covariance(number, view.rows, asked) @ dual
-            )
-            mean[self.unscored[view.rows]] = -1e6
-            # Rounded, since candidates with the same scores must tie whatever rounding does to them.
-            mean = np.round(mean, 9)
-            if self.beliefs[number].speaks(len(history)):
-                view.fused -= np.log(_ranks(mean) + RANK_OFFSET)
-            if number == 0:
-                view.mean = mean
-        return view
+        doubts = np.array([FAILURE_NOISE * trial.failed for trial in history])
+        queried = np.array(asked, dtype=np.intp)
 
-    def _weights(self, number: int, asked: list[int], duals: NDArray[np.float64]) -> NDArray[np.float64]:
-        belief = self.beliefs[number]
-        return linear_weights(belief, self.features[belief.feature][asked], duals)
+        def duals(number: int) -> NDArray[np.float64]:
+            K = self._covariance(number, queried, asked)
+            return dual_weights(K, self.beliefs[number].noise + doubts, r - self._prior(number, queried))
+
+        def expected(number: int, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+            mean = self._prior(number, rows) + self._covariance(number, rows, asked) @ duals(number)
+            mean[self.unscored[rows]] = -1e6
+            # Rounded, since candidates with the same scores must tie whatever rounding does to them.
+            return np.round(mean, 9)
+
+        weights = linear_weights(self.beliefs[0], self._features(0, queried), duals(0))
+        rows = self._modelled(weights)
+        means = [expected(number, rows) for number, belief in enumerate(self.beliefs) if belief.speaks(len(history))]
+        fused = -np.sum([np.log(_ranks(mean) + RANK_OFFSET) for mean in means], axis=0)
+        return _View(rows, fused, expected(0, rows), weights)
+
+    def _features(self, number: int, rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
+        """F of some rows, or of all."""
+        kind = self.beliefs[number].feature
+        if kind not in self.features:
+            every = -(-len(self.unit) // WHOLE_POOL)
+            self.features[kind] = Feature(self.unit[::every], kind)
+        feature = self.features[kind]
+        if self.whole:
+            return feature.fitted if rows is None else feature.fitted[rows]
+        return feature(self.unit if rows is None else self.unit[rows])
+
+    def _prior(self, number: int, rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
+        """Prior mean of some rows, or of all."""
+        return prior_mean(self.beliefs[number], self._features(number, rows))
 
     def middling(self, other_than: list[int]) -> int:
         """The candidate whose prior mean is nearest to the pool's median; the first in the pool of equals."""
-        prior = np.round(self.priors[0], 9)
+        prior = np.round(self._prior(0), 9)
         distance = np.abs(prior - np.median(prior)) + np.where(self.unscored, 1e6, 0.0)
         distance[other_than] = np.inf
         return int(np.argmin(distance))
 
     def _modelled(self, weights: NDArray[np.float64]) -> NDArray[np.intp]:
         """The rows to look at: all, or those that the linear weights like best, in pool order."""
-        if len(self.problem) <= WHOLE_POOL:
+        if self.whole:
             return np.arange(len(self.problem))
-        liking = np.where(self.unscored, -np.inf, self.features[self.beliefs[0].feature] @ weights)
+        feature = self.features[self.beliefs[0].feature]
+        liking = np.where(self.unscored, -np.inf, feature.combined(self.unit, weights))
         return np.sort(np.argpartition(-liking, SHORTLIST)[:SHORTLIST])
 
     def _covariance(self, number: int, rows: NDArray[np.intp], asked: list[int]) -> NDArray[np.float64]:
         """Covariance of the rows with the candidates asked for, (n, t); for whole pools from a store that grows."""
         belief, codes = self.beliefs[number], self.problem.codes
-        F = self.features[belief.feature]
-        if len(self.problem) > WHOLE_POOL:
-            part, others = (None, None) if codes is None else (codes[rows], codes[asked])
-            return covariance(belief, (F[rows], part), (F[asked], others))
+
+        def part(rows: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.int64] | None]:
+            return self._features(number, rows), None if codes is None else codes[rows]
+
+        if not self.whole:
+            return covariance(belief, part(rows), part(np.array(asked, dtype=np.intp)))
         store = self.covariances[number]
         new = [row for row in asked if row not in store]
         if new:
-            columns = covariance(belief, (F, codes), (F[new], None if codes is None else codes[new]))
+            columns = covariance(belief, (self._features(number), codes), part(np.array(new, dtype=np.intp)))
             store.update(zip(new, columns.T, strict=True))
         return np.stack([store[row][rows] for row in asked], axis=1) if asked else np.zeros((len(rows), 0))
 
@@ -244,7 +263,7 @@ class _Pool:
         """One sentence: which metrics speak most for the candidate."""
         if not self.columns or self.unscored[row]:
             return "The next in the pool, since no metric speaks for or against it."
-        parts = weights * self.features[self.beliefs[0].feature][row]
+        parts = weights * self._features(0, np.array([row]))[0]
         best = [place for place in np.argsort(-parts, kind="stable")[:2] if parts[place] > 0]
         names = " and ".join(self.problem.metrics[self.columns[place]] for place in best)
         basis = f"After {n_asked} queries" if n_asked else "Before any answer"

@@ -27,10 +27,10 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from robonas.strategies.scaling import fill_missing, min_max
+from robonas.strategies.scaling import min_max
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -65,51 +65,74 @@ class Belief:
         return self.first <= n_queries and (self.last is None or n_queries < self.last)
 
 
-def _same(unit: NDArray[np.float64]) -> NDArray[np.float64]:
-    return unit
-
-
-def _asinh(unit: NDArray[np.float64]) -> NDArray[np.float64]:
-    low, middle, high = np.percentile(unit, (25, 50, 75), axis=0)
-    spread = high - low
-    bent: NDArray[np.float64] = np.arcsinh((unit - middle) / np.where(spread > 0, spread, 1.0))
-    return bent
-
-
-def _normal(unit: NDArray[np.float64]) -> NDArray[np.float64]:
-    bent: NDArray[np.float64] = ndtri((rankdata(unit, axis=0) - 0.5) / len(unit))
-    return bent
-
-
-FEATURES: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
-    "asinh": _asinh,
-    "min_max": _same,
-    "normal": _normal,
-}
+FEATURES = ("asinh", "min_max", "normal")
 """Ways to bend a min-max scaled metric x.
 
-x as it is; asinh((x − median) / interquartile range), which leaves the middle and draws in both tails; the normal
+asinh((x − median) / interquartile range), which leaves the middle and draws in both tails; x as it is; the normal
 score of the rank of x, which keeps its order only.
 """
 
 
-def unit_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The metrics min-max scaled, (N, M) in [0, 1]; 0 where undefined."""
-    return np.clip(fill_missing(min_max(scores), 0.0), 0.0, 1.0)
-
-
-def features(unit: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
-    """F, (N, M): `unit_scores`, bent and then standardised by column; zeros in a column without two different values.
+class Feature:
+    """One way to bend metrics and put them on one scale, with the percentiles, ranks and moments of a pool.
 
     Args:
-        unit: From `unit_scores`, (N, M).
+        unit: From `unit_scores`, (n, M): the pool, or a sample of it.
         kind: A name in `FEATURES`.
     """
-    bent = FEATURES[kind](unit)
-    centred = bent - bent.mean(axis=0)
-    deviation = centred.std(axis=0)
-    standard: NDArray[np.float64] = centred / np.where(deviation > 0, deviation, 1.0)
-    return standard
+
+    fitted: NDArray[np.float64]
+    """F of the pool, (n, M); zeros in a column without two different values."""
+
+    def __init__(self, unit: NDArray[np.float64], kind: str) -> None:
+        self._kind = kind
+        if kind == "asinh":
+            low, self._middle, high = np.percentile(unit, (25, 50, 75), axis=0)
+            self._spread = np.where(high > low, high - low, 1.0)
+        if kind == "normal":
+            self._ordered = np.sort(unit, axis=0)
+            bent = ndtri((rankdata(unit, axis=0) - 0.5) / len(unit))
+        else:
+            bent = self._bent(unit)
+        # The mean of equal values can differ from them by rounding.
+        flat = unit.min(axis=0) == unit.max(axis=0)
+        self._mean = np.where(flat, bent[0], bent.mean(axis=0))
+        self._deviation = np.where(flat, 1.0, bent.std(axis=0))
+        self.fitted = (bent - self._mean) / self._deviation
+
+    def __call__(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+        """F, (k, M), of other rows of `unit_scores`: bent, then standardised by column."""
+        standard: NDArray[np.float64] = (self._bent(unit) - self._mean) / self._deviation
+        return standard
+
+    def combined(self, unit: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """F times weights, (k,), without room for F."""
+        slopes = weights / self._deviation
+        result: NDArray[np.float64] = self._bent(unit) @ slopes - self._mean @ slopes
+        return result
+
+    def _bent(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self._kind == "min_max":
+            return unit
+        if self._kind == "asinh":
+            bent: NDArray[np.float64] = np.arcsinh((unit - self._middle) / self._spread)
+            return bent
+        ranks = np.empty(unit.shape)
+        for column, ordered in enumerate(self._ordered.T):
+            below, reached = (np.searchsorted(ordered, unit[:, column], side) for side in ("left", "right"))
+            ranks[:, column] = (below + reached) / 2
+        n = len(self._ordered)
+        # What lies beyond the sample is like its extremes.
+        scores: NDArray[np.float64] = ndtri(np.clip(ranks, 0.5, n - 0.5) / n)
+        return scores
+
+
+def unit_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The metrics min-max scaled, (N, M) in [0, 1]; 0 where undefined."""
+    unit = min_max(scores)
+    np.nan_to_num(unit, copy=False, nan=0.0)
+    np.clip(unit, 0.0, 1.0, out=unit)
+    return unit
 
 
 def targets(values: Sequence[float]) -> NDArray[np.float64]:
@@ -154,17 +177,19 @@ def prior_mean(belief: Belief, F: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
-def dual_weights(belief: Belief, K: NDArray[np.float64], residual: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(K + noise I)⁻¹ (r − m), (t,): what each answer contributes to the posterior mean m + k(·, answers) times these.
+def dual_weights(
+    K: NDArray[np.float64], noise: NDArray[np.float64], residual: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(K + diag(noise))⁻¹ (r − m), (t,): what each answer contributes to the posterior mean m + k(·, answers) d.
 
     Args:
-        belief: The process.
         K: Covariance of the answered candidates, (t, t).
+        noise: Noise variance of each answer, (t,), positive.
         residual: Their targets minus their prior mean, (t,).
     """
     if len(residual) == 0:
         return residual
-    solved: NDArray[np.float64] = cho_solve(cho_factor(K + belief.noise * np.eye(len(K))), residual)
+    solved: NDArray[np.float64] = cho_solve(cho_factor(K + np.diag(noise)), residual)
     return solved
 
 

@@ -31,29 +31,33 @@ def oriented(scores: NDArray[np.float64], higher_is_better: tuple[bool, ...]) ->
 
 def is_dead(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether each column says nothing: all its defined values are equal, or it has none. (M,)."""
-    clean = finite_or_nan(scores)
-    low, high = column_bounds(clean)
+    low, high = column_bounds(scores)
     return ~(low < high)
 
 
-def column_bounds(clean: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def column_bounds(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Smallest and largest defined value of each column, (M,) each; +inf and -inf for a column that has none."""
-    known = ~np.isnan(clean)
-    low = np.min(clean, axis=0, initial=np.inf, where=known)
-    high = np.max(clean, axis=0, initial=-np.inf, where=known)
+    scores = np.asarray(scores, dtype=np.float64)
+    known = np.isfinite(scores)
+    low = np.min(scores, axis=0, initial=np.inf, where=known)
+    high = np.max(scores, axis=0, initial=-np.inf, where=known)
     return low, high
 
 
 def min_max(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """(x − min) / (max − min) over the defined values, (N, M) in [0, 1]; 0 in a dead column; NaN where missing."""
-    clean = finite_or_nan(scores)
-    low, high = column_bounds(clean)
+    scaled = finite_or_nan(scores)
+    low, high = column_bounds(scaled)
     alive = low < high
+    low, high = np.where(alive, low, 0.0), np.where(alive, high, 2.0)
     # Halved before the difference, since the largest and the smallest float64 are further apart than a float64 can say.
-    span = np.where(alive, high / 2 - np.where(alive, low, 0.0) / 2, 1.0)
     with np.errstate(under="ignore"):
-        scaled = (clean / 2 - np.where(alive, low, 0.0) / 2) / span
-    return np.where(np.isnan(clean), np.nan, np.where(alive, scaled, 0.0))
+        scaled /= 2
+        scaled -= low / 2
+        scaled /= high / 2 - low / 2
+    for column in np.flatnonzero(~alive):
+        scaled[~np.isnan(scaled[:, column]), column] = 0.0
+    return scaled
 
 
 def uniform_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
