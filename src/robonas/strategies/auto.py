@@ -245,10 +245,10 @@ class _Pool:
         if not self.whole:
             return covariance(belief, part(rows), part(np.array(asked, dtype=np.intp)))
         store = self.covariances[number]
-        new = [row for row in asked if row not in store]
-        if new:
-            columns = covariance(belief, (self._features(number), codes), part(np.array(new, dtype=np.intp)))
-            store.update(zip(new, columns.T, strict=True))
+        for row in asked:
+            if row not in store:  # one at a time, since several at once round otherwise
+                everyone = self._features(number), codes
+                store[row] = covariance(belief, everyone, part(np.array([row], dtype=np.intp)))[:, 0]
         return np.stack([store[row][rows] for row in asked], axis=1) if asked else np.zeros((len(rows), 0))
 
     def full_weights(self, weights: NDArray[np.float64]) -> tuple[float, ...]:
