@@ -10,6 +10,7 @@ from torch.nn.modules.conv import _ConvNd  # the only base that all convolutions
 from torch.nn.parameter import is_lazy
 
 from robonas.errors import NetworkError
+from robonas.metrics.networks import modules_of
 
 NORMALISATIONS: tuple[type[nn.Module], ...] = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 """Modules whose parameters scale and shift, and are weights of no metric."""
@@ -40,8 +41,10 @@ def find_weights(network: nn.Module) -> Weights:
     tensors: dict[str, nn.Parameter] = {}
     left_out: dict[str, str] = {}
     seen: set[int] = set()
-    for prefix, module in network.named_modules():
-        for name, parameter in module.named_parameters(recurse=False):
+    for prefix, module in modules_of(network):
+        for name, parameter in module._parameters.items():  # noqa: SLF001  (in a loop over all modules)
+            if parameter is None:
+                continue
             path = f"{prefix}.{name}" if prefix else name
             if is_lazy(parameter):
                 raise NetworkError(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from robonas.errors import NetworkError
@@ -17,9 +17,45 @@ from robonas.randomness import seeded
 
 if TYPE_CHECKING:
     from robonas.batch import Batch
+    from robonas.metrics.recording import Recorder
 
 OutputHook: TypeAlias = Callable[[Any], Tensor]
 """Picks the logits out of what a network returns."""
+
+
+def modules_of(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    """`network.named_modules()`: the same in the same order, several times faster."""
+    found: dict[int, tuple[str, nn.Module]] = {}
+
+    def visit(path: str, module: nn.Module) -> None:
+        if id(module) in found:
+            return
+        found[id(module)] = path, module
+        for name, child in module._modules.items():  # noqa: SLF001  (what PyTorch's own walk reads)
+            if child is not None:
+                visit(f"{path}.{name}" if path else name, child)
+
+    visit("", network)
+    return list(found.values())
+
+
+def parameters_of(network: nn.Module) -> dict[str, nn.Parameter]:
+    """All parameters by name, tied ones once."""
+    return _named(network, "_parameters")
+
+
+def buffers_of(network: nn.Module) -> dict[str, Tensor]:
+    """All buffers by name, tied ones once."""
+    return _named(network, "_buffers")
+
+
+def _named(network: nn.Module, kind: str) -> dict[str, Any]:
+    found: dict[int, tuple[str, Tensor]] = {}
+    for path, module in modules_of(network):
+        for name, tensor in getattr(module, kind).items():
+            if tensor is not None and id(tensor) not in found:
+                found[id(tensor)] = f"{path}.{name}" if path else name, tensor
+    return dict(found.values())
 
 
 @contextmanager
@@ -28,12 +64,13 @@ def scoring_mode(network: nn.Module, *, training: bool = True) -> Iterator[None]
 
     After: as it was.
     """
-    modules = list(network.modules())
+    modules = [module for _, module in modules_of(network)]
     modes = [module.training for module in modules]
     device = next((p.device.type for p in network.parameters()), "cpu")
     try:
         for module in modules:
-            module.training = training
+            if module.training is not training:
+                module.training = training
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(mode=False))
             stack.enter_context(torch.enable_grad())
@@ -43,12 +80,13 @@ def scoring_mode(network: nn.Module, *, training: bool = True) -> Iterator[None]
             yield
     finally:
         for module, mode in zip(modules, modes, strict=True):
-            module.training = mode
+            if module.training is not mode:
+                module.training = mode
 
 
 def place_of(network: nn.Module, inputs: Tensor) -> tuple[torch.device, torch.dtype]:
     """Where the network computes and in what type: those of its first floating-point parameter, else of the inputs."""
-    for tensor in (*network.parameters(), *network.buffers()):
+    for tensor in itertools.chain(network.parameters(), network.buffers()):
         if tensor.is_floating_point():
             return tensor.device, tensor.dtype
     return inputs.device, inputs.dtype
@@ -58,7 +96,7 @@ def call(
     network: nn.Module,
     inputs: Tensor,
     *,
-    recorder: AbstractContextManager[Any] | None = None,
+    recorder: Recorder | None = None,
     tensors: Mapping[str, Tensor] | None = None,
     seed: tuple[object, ...] = (),
 ) -> Any:
@@ -72,10 +110,32 @@ def call(
             statistics stay.
         seed: Parts of the seed of dropout and the like.
     """
-    stand_ins: dict[str, Tensor] = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    stand_ins.update(tensors or {})
-    with seeded(*seed), recorder or nullcontext():
-        return functional_call(network, stand_ins, (inputs,))
+    stand_ins = {name: buffer.clone() for name, buffer in buffers_of(network).items() if name not in (tensors or {})}
+    if recorder is not None:
+        recorder.count_in_place(stand_ins.values())
+    with seeded(*seed), _swapped(network, {**stand_ins, **(tensors or {})}), recorder or nullcontext():
+        return network(inputs)
+
+
+@contextmanager
+def _swapped(network: nn.Module, stand_ins: Mapping[str, Tensor]) -> Iterator[None]:
+    """Within, other tensors in the place of parameters and buffers, wherever those are used."""
+    places: list[tuple[dict[str, Any], str, Tensor]] = []
+    modules = modules_of(network)
+    for kind in ("_parameters", "_buffers"):
+        named = _named(network, kind)
+        swaps = {id(tensor): stand_ins[name] for name, tensor in named.items() if name in stand_ins}
+        for _, module in modules:
+            own = getattr(module, kind)
+            places += [(own, name, swaps[id(tensor)]) for name, tensor in own.items() if id(tensor) in swaps]
+    before = [own[name] for own, name, _ in places]
+    try:
+        for own, name, stand_in in places:
+            own[name] = stand_in
+        yield
+    finally:
+        for (own, name, _), tensor in zip(places, before, strict=True):
+            own[name] = tensor
 
 
 def logits_of(result: Any, batch: Batch, n: int, output: OutputHook | None) -> Tensor:

@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_map
 from robonas.metrics.batchnorm import TrainingBatchNorm, Watch
 from robonas.metrics.convolution import convolve
 from robonas.metrics.linear_parts import average, rectify
+from robonas.metrics.networks import buffers_of, parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -155,7 +156,7 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if self._newest:
-            args, kwargs = tree_map(self._current, (args, kwargs))
+            args, kwargs = tuple(map(self._current, args)), {key: self._current(value) for key, value in kwargs.items()}
         if func in NORMS:
             return self._norm(func, args, kwargs)
         if self._on_rectifier is not None and (func in RECTIFIERS or _clamps_at_zero(func, args, kwargs)):
@@ -186,10 +187,17 @@ class Recorder(TorchFunctionMode):
         return result
 
     def _current(self, value: Any) -> Any:
-        """What stands now for a tensor that an in-place operation changed."""
-        while isinstance(value, Tensor) and id(value) in self._newest:
-            value = self._newest[id(value)][1]
+        """What stands now for a tensor that an in-place operation changed, or for those in a container."""
+        if isinstance(value, Tensor):
+            while id(value) in self._newest:
+                value = self._newest[id(value)][1]
+        elif isinstance(value, list | tuple | dict) and not isinstance(value, torch.Size):
+            return tree_map(self._current, value)
         return value
+
+    def count_in_place(self, buffers: Iterable[Tensor]) -> None:
+        """Let in-place operations really work on whole numbers among these, which no gradient needs."""
+        self._protected.update(id(buffer) for buffer in buffers if buffer.ndim == 0 and not buffer.is_floating_point())
 
     def _in_place(self, func: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         target = args[0] if args else kwargs.get("input")
@@ -379,4 +387,4 @@ def _base(tensor: Tensor) -> Tensor | None:
 
 def own_tensors(network: nn.Module) -> list[Tensor]:
     """The network's parameters and buffers."""
-    return [*network.parameters(), *network.buffers()]
+    return [*parameters_of(network).values(), *buffers_of(network).values()]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from robonas.metrics.layers import NORMALISATIONS
+from robonas.metrics.networks import modules_of, parameters_of
 from robonas.randomness import torch_generator
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ def redrawn(passes: Passes, law: Literal["normal", "kaiming"], purpose: str) -> 
         spread = 1.0 if law == "normal" else (2.0 / max(weight.numel() // weight.shape[0], 1)) ** 0.5
         draw = torch.randn(weight.shape, generator=generator).mul_(spread)
         tensors[name] = draw.to(weight.device, weight.dtype)
-    for name, parameter in passes.network.named_parameters():
+    for name, parameter in parameters_of(passes.network).items():
         if passes.left_out.get(name) == "bias":
             tensors[name] = torch.zeros_like(parameter)
-    for prefix, module in passes.network.named_modules():
+    for prefix, module in modules_of(passes.network):
         if not isinstance(module, NORMALISATIONS):
             continue
         for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):

@@ -55,6 +55,10 @@ class Repeats:
         if isinstance(target, Tensor) and target.untyped_storage().data_ptr() in self._storages:
             self.spoilt = True
 
+    def forget(self) -> None:
+        """Let go of all results, once the pass is over; they hold their sources, and so themselves."""
+        self._results.clear()
+
     def called(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Somebody calls a function that is not shared."""
         if func in _HOOKS and args:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from robonas.errors import MetricError
 from robonas.metrics.base import Metric, Need
-from robonas.metrics.networks import place_of
+from robonas.metrics.networks import buffers_of, parameters_of, place_of
 from robonas.metrics.recording import Recorder, own_tensors
 from robonas.metrics.scaled import ScaledRecorder
 from robonas.metrics.sweep import INPUT_IGNORED
@@ -52,7 +52,7 @@ def _flow(passes: Passes, recorder: Recorder) -> Flow:
     network = passes.network
     tensors: dict[str, Tensor] = {
         name: tensor.detach().abs().double() if tensor.is_floating_point() else tensor.detach().clone()
-        for name, tensor in (*network.named_parameters(), *network.named_buffers())
+        for name, tensor in (parameters_of(network) | buffers_of(network)).items()
     }
     sources = [tensors[name].requires_grad_() for name, weight in passes.weights.items() if weight.requires_grad]
     if not sources:

@@ -12,6 +12,7 @@ from torch.nn import functional
 from robonas.errors import MetricError
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.layers import BATCH_NORMS
+from robonas.metrics.networks import buffers_of, modules_of
 from robonas.metrics.redraw import redrawn
 from robonas.metrics.sweep import INPUT_IGNORED
 
@@ -28,7 +29,7 @@ def zen(passes: Passes) -> float:
     network = passes.network
     tensors = redrawn(passes, "normal", "zen")
     # One set of running statistics for both passes: they are part of the score.
-    tensors |= {name: buffer.clone() for name, buffer in network.named_buffers() if name not in tensors}
+    tensors |= {name: buffer.clone() for name, buffer in buffers_of(network).items() if name not in tensors}
     first = passes.noise("zen")
     with torch.no_grad():
         before = _features(passes, first, tensors)
@@ -38,7 +39,7 @@ def zen(passes: Passes) -> float:
         raise MetricError(INPUT_IGNORED)
     scales = [
         0.5 * math.log(float(tensors[f"{name}.running_var" if name else "running_var"].double().mean()))
-        for name, module in network.named_modules()
+        for name, module in modules_of(network)
         if isinstance(module, BATCH_NORMS) and module.running_var is not None
     ]
     return math.log(moved) + sum(scales)

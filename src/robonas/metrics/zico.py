@@ -9,6 +9,10 @@ import torch
 
 from robonas.errors import MetricError
 from robonas.metrics.base import Metric, Need
+<<<<<<< HEAD
+=======
+from robonas.metrics.networks import buffers_of, loss_of, parameters_of
+>>>>>>> 5a11669 (Metrics: own walk over modules and own swap of tensors, no cycle through shared results, memory that scoring frees can be kept)
 from robonas.metrics.sweep import INPUT_IGNORED
 from robonas.targets import loss_of
 
@@ -23,7 +27,7 @@ def zico(passes: Passes) -> float:
     n = len(passes.batch)
     tensors = {
         name: tensor.detach().double() if tensor.is_floating_point() else tensor.detach().clone()
-        for name, tensor in (*passes.network.named_parameters(), *passes.network.named_buffers())
+        for name, tensor in (parameters_of(passes.network) | buffers_of(passes.network)).items()
     }
     sources = {name: tensors[name].requires_grad_() for name, weight in passes.weights.items() if weight.requires_grad}
     if not sources:
