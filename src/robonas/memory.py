@@ -35,6 +35,7 @@ _KEEPING = {_TRIM_THRESHOLD: (1 << 31) - 1, _TOP_PAD: 64 * _MIB, _MMAP_THRESHOLD
 
 _lock = threading.Lock()
 _holders = 0
+_keeps = False  # whether the heap is as `keep_memory` leaves it
 
 
 @functools.cache
@@ -53,12 +54,16 @@ def is_supported() -> bool:
 
 def keep_memory() -> None:
     """Keep freed memory from now on, until the process ends or a later `keeping_memory` does: for worker processes."""
+    global _keeps  # noqa: PLW0603  (the allocator is the process's)
     library = _library()
-    if library is None:
+    if library is None or _keeps:
         return
+    _keeps = True
     _set(library, {**_KEEPING, _TOP_PAD: RESERVE})
     library.malloc.restype = ctypes.c_void_p
-    library.free(ctypes.c_void_p(library.malloc(ctypes.c_size_t(LARGEST_BLOCK - _MIB))))  # grows the heap by the reserve
+    library.free(
+        ctypes.c_void_p(library.malloc(ctypes.c_size_t(LARGEST_BLOCK - _MIB)))
+    )  # grows the heap by the reserve
     _set(library, _KEEPING)
     with contextlib.suppress(OSError, ValueError):
         _ask_for_huge_pages(library)
@@ -67,11 +72,10 @@ def keep_memory() -> None:
 @contextlib.contextmanager
 def keeping_memory() -> Iterator[None]:
     """Within, freed memory is kept; after, it is given back. May be nested, and entered by several threads."""
-    global _holders  # noqa: PLW0603  (the allocator is the process's)
+    global _holders, _keeps  # noqa: PLW0603  (the allocator is the process's)
     with _lock:
         _holders += 1
-        if _holders == 1:
-            keep_memory()
+        keep_memory()
     try:
         yield
     finally:
@@ -79,6 +83,7 @@ def keeping_memory() -> Iterator[None]:
             _holders -= 1
             library = _library()
             if _holders == 0 and library is not None:
+                _keeps = False
                 _set(library, _USUAL)
                 library.malloc_trim(ctypes.c_size_t(0))
 

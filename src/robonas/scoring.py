@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from filelock import FileLock
 
 from robonas.errors import ConfigError, NasError, NetworkError, ScoreTableError
+from robonas.memory import keep_memory, keeping_memory
 from robonas.metrics import Metric, Score, compute, resolve_metrics
 from robonas.parallel import spread
 from robonas.scores import ScoreColumns, ScoreTable, check_provenance, provenance
@@ -52,7 +53,8 @@ def score(
 
     Each isomorphism class is built and scored once, with parameters seeded by its canonical text, so that a score
     depends on the architecture, the batch and the seed, and not on the pool, its order, the number of processes or a
-    restart. Every process computes with one thread, for the same reason.
+    restart. Every process computes with one thread, for the same reason. Memory that is freed stays in a process as
+    long as it scores (see `robonas.memory`).
 
     With a `cache`, results are appended to ``CACHE.partial`` as they come; the file itself is written when all are
     there. A run that was stopped at any moment goes on where it was, and a larger pool or more metrics compute only
@@ -94,7 +96,7 @@ def score(
             raise ConfigError(
                 f"Metric {metric.name!r} has no value for this batch: {reason}. Leave it out, or change the batch."
             )
-    with _Journal(cache, origin) as journal:
+    with _Journal(cache, origin) as journal, keeping_memory() if n_jobs == 1 else contextlib.nullcontext():
         classes = dict.fromkeys(canonical for _, canonical in pairs)
         todo: dict[str, tuple[Metric, ...]] = {}
         for canonical in classes:
@@ -173,11 +175,12 @@ def _run(
     for text, metrics in todo.items():
         sets.setdefault(tuple(metric.name for metric in metrics), []).append(text)
     for found in sets.values():
-        work = functools.partial(_score_chunk, space, todo[found[0]], batch, seed, output)
+        work = functools.partial(_score_chunk, os.getpid(), space, todo[found[0]], batch, seed, output)
         yield from spread(work, found, n_jobs=n_jobs, chunk=CHUNK, dead=dead)
 
 
 def _score_chunk(
+    home: int,
     space: SearchSpace,
     metrics: Sequence[Metric],
     batch: Batch,
@@ -187,6 +190,8 @@ def _score_chunk(
 ) -> dict[str, Scores]:
     import torch
 
+    if os.getpid() != home:  # a worker: its memory is ours until it ends
+        keep_memory()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -408,3 +408,25 @@ def test_cards_say_it_in_words() -> None:
     assert card["cost"] == "several passes"
     assert METRICS["snip"].card()["needs"] == "a backward pass of the loss; labels"
     assert all(all(card.values()) for card in (metric.card() for metric in METRICS.values()))
+
+
+def test_nothing_of_a_pass_waits_for_the_garbage_collector() -> None:
+    """Graphs die when the scores are there, so that memory is bounded by one network."""
+
+    def alive() -> int:
+        return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+
+    space = NASBench201(input_shape=(3, 8, 8), channels=4, depth=1)
+    text = "|avg_pool_3x3~0|+|none~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|none~2|"
+    network = space.build_seeded(space.parse(text), 0)
+    batch = Batch(torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3]), n_classes=10)
+    compute(network, batch, ["jacov"])  # fills caches
+    gc.collect()
+    gc.disable()
+    try:
+        for names in (["jacov"], ["grasp"], ["fisher", "nwot"], ["zen"]):
+            before = alive()
+            compute(network, batch, names)
+            assert alive() == before, names
+    finally:
+        gc.enable()

@@ -38,7 +38,7 @@ class Watch:
 
     def __init__(self, weights: Iterable[Tensor] = ()) -> None:
         self.awake = False
-        self.cancelled = False
+        self._seen: list[tuple[Tensor, Tensor, Tensor | None, Tensor]] = []
         self.second = False
         """Whether the pass under way is the second one, for the derivative in the scale."""
         self.scaled = frozenset(map(id, weights))
@@ -49,11 +49,18 @@ class Watch:
             self.scale = torch.ones((), dtype=torch.float64, device=device, requires_grad=True)
 
     def look(self, dx: Tensor, g: Tensor, weight: Tensor | None, scale: Tensor) -> None:
-        """Compare what came with what goes on, in a few samples."""
+        """Note the largest of what came and of what goes on, in a few samples."""
         step = max(len(g) // 4, 1)
-        came = g[::step].abs().amax() * (scale if weight is None else scale * weight.abs()).amax()
-        if bool(came > 0.0) and bool(dx[::step].abs().amax() <= CANCELLED * came):
-            self.cancelled = True
+        self._seen.append((g[::step].abs().amax(), dx[::step].abs().amax(), weight, scale))
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether some batch norm cancelled all of a gradient."""
+        for came, left, weight, scale in self._seen:
+            bound = came * (scale if weight is None else scale * weight.abs()).amax()
+            if bool(bound > 0.0) and bool(left <= CANCELLED * bound):
+                return True
+        return False
 
 
 class TrainingBatchNorm(Function):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -41,17 +41,17 @@ def modules_of(network: nn.Module) -> list[tuple[str, nn.Module]]:
 
 def parameters_of(network: nn.Module) -> dict[str, nn.Parameter]:
     """All parameters by name, tied ones once."""
-    return _named(network, "_parameters")
+    return _named(modules_of(network), "_parameters")
 
 
 def buffers_of(network: nn.Module) -> dict[str, Tensor]:
     """All buffers by name, tied ones once."""
-    return _named(network, "_buffers")
+    return _named(modules_of(network), "_buffers")
 
 
-def _named(network: nn.Module, kind: str) -> dict[str, Any]:
+def _named(modules: Iterable[tuple[str, nn.Module]], kind: str) -> dict[str, Any]:
     found: dict[int, tuple[str, Tensor]] = {}
-    for path, module in modules_of(network):
+    for path, module in modules:
         for name, tensor in getattr(module, kind).items():
             if tensor is not None and id(tensor) not in found:
                 found[id(tensor)] = f"{path}.{name}" if path else name, tensor
@@ -110,22 +110,24 @@ def call(
             statistics stay.
         seed: Parts of the seed of dropout and the like.
     """
-    stand_ins = {name: buffer.clone() for name, buffer in buffers_of(network).items() if name not in (tensors or {})}
+    modules = modules_of(network)
+    stand_ins = dict(tensors or {})
+    for name, buffer in _named(modules, "_buffers").items():
+        if name not in stand_ins:
+            stand_ins[name] = buffer.clone()
     if recorder is not None:
         recorder.count_in_place(stand_ins.values())
-    with seeded(*seed), _swapped(network, {**stand_ins, **(tensors or {})}), recorder or nullcontext():
+    with seeded(*seed), _swapped(modules, stand_ins), recorder or nullcontext():
         return network(inputs)
 
 
 @contextmanager
-def _swapped(network: nn.Module, stand_ins: Mapping[str, Tensor]) -> Iterator[None]:
+def _swapped(modules: list[tuple[str, nn.Module]], stand_ins: Mapping[str, Tensor]) -> Iterator[None]:
     """Within, other tensors in the place of parameters and buffers, wherever those are used."""
     places: list[tuple[dict[str, Any], str, Tensor]] = []
-    modules = modules_of(network)
     for kind in ("_parameters", "_buffers"):
-        named = _named(network, kind)
-        swaps = {id(tensor): stand_ins[name] for name, tensor in named.items() if name in stand_ins}
-        for _, module in modules:
+        swaps = {id(tensor): stand_ins[name] for name, tensor in _named(modules, kind).items() if name in stand_ins}
+        for _, module in modules if swaps else ():
             own = getattr(module, kind)
             places += [(own, name, swaps[id(tensor)]) for name, tensor in own.items() if id(tensor) in swaps]
     before = [own[name] for own, name, _ in places]

@@ -105,8 +105,8 @@ class Recorder(TorchFunctionMode):
             buffers.
         skip_norms: Whether every normalisation returns its input unchanged.
         fast_norms: Whether batch norms in training mode leave running statistics alone, and are differentiated twice
-            by a closed form.
-        fast_second: Whether convolutions, average pools and ReLUs are differentiated twice by one kernel for each part.
+            by a closed form; average pools, by one kernel for each part.
+        fast_second: Whether convolutions and ReLUs are differentiated twice by one kernel for each part.
         watch: Tells the functions behind the two settings above which pass is under way.
         repeats: Shares the results of equal calls.
         transform: Gets each layer call's function, arguments and output, and returns the output that goes on.
@@ -242,7 +242,7 @@ class Recorder(TorchFunctionMode):
                 repeats.called(func, args)
             elif (known := repeats.find(key, args[0])) is not None:
                 return known
-        result = self._fast(func, args, kwargs) if self._fast_second else None
+        result = self._fast(func, args, kwargs) if self._fast_norms else None
         if result is None:
             result = func(*args, **kwargs)
         if repeats is not None and key is not None:
@@ -250,13 +250,15 @@ class Recorder(TorchFunctionMode):
         return result
 
     def _fast(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-        """The result by a function with a cheap second derivative, if there is one."""
+        """The result by a function of ours with cheap derivatives, if there is one."""
+        if func is functional.avg_pool2d:
+            return average(args, kwargs)
+        if not self._fast_second:
+            return None
         if func in CONVOLUTIONS:
             return convolve(func, args, kwargs, self.watch)
         if func is functional.relu or func is torch.relu or func is Tensor.relu:
             return rectify(args[0] if args else kwargs["input"])
-        if func is functional.avg_pool2d:
-            return average(args, kwargs)
         return None
 
     def _attention(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -55,9 +55,10 @@ class Repeats:
         if isinstance(target, Tensor) and target.untyped_storage().data_ptr() in self._storages:
             self.spoilt = True
 
-    def forget(self) -> None:
-        """Let go of all results, once the pass is over; they hold their sources, and so themselves."""
+    def finish(self) -> bool:
+        """Let go of all results, which hold their sources and so themselves; says whether sharing them was exact."""
         self._results.clear()
+        return not self.spoilt
 
     def called(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Somebody calls a function that is not shared."""

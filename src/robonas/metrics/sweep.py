@@ -200,12 +200,10 @@ class _Sweep:
         try:
             clock = time.process_time()
             inputs, logits = self._forward(part, recorder)
-            if recorder.repeats is not None:
-                recorder.repeats.forget()
-                if recorder.repeats.spoilt:
-                    self.sharing = False
-                    self._first(part)
-                    return
+            if recorder.repeats is not None and not recorder.repeats.finish():
+                self.sharing = False
+                self._first(part)
+                return
             self._spend(Need.ACTIVATIONS, clock)
             shared.couples_samples |= recorder.couples_samples
             shared.macs += recorder.macs
