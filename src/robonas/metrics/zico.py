@@ -9,10 +9,7 @@ import torch
 
 from robonas.errors import MetricError
 from robonas.metrics.base import Metric, Need
-<<<<<<< HEAD
-=======
-from robonas.metrics.networks import buffers_of, loss_of, parameters_of
->>>>>>> 5a11669 (Metrics: own walk over modules and own swap of tensors, no cycle through shared results, memory that scoring frees can be kept)
+from robonas.metrics.networks import buffers_of, parameters_of
 from robonas.metrics.sweep import INPUT_IGNORED
 from robonas.targets import loss_of
 
