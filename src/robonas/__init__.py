@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from robonas.report import write_report as write_report
     from robonas.results import SearchResult as SearchResult
+    from robonas.retraining import TrainedNetwork as TrainedNetwork, load_trained as load_trained, train as train
     from robonas.sampler import StrategySampler as StrategySampler
     from robonas.scores import ScoreTable as ScoreTable
     from robonas.scoring import score as score
@@ -66,6 +67,7 @@ _HOMES = {
     "Strategy": "strategies",
     "StrategySampler": "sampler",
     "TableObjective": "objectives",
+    "TrainedNetwork": "retraining",
     "Training": "objectives",
     "compute": "metrics",
     "from_choices": "spaces",
@@ -73,10 +75,12 @@ _HOMES = {
     "from_models": "spaces",
     "load_dataset": "datasets",
     "load_result": "study",
+    "load_trained": "retraining",
     "make_space": "spaces",
     "make_strategy": "strategies",
     "score": "scoring",
     "search": "study",
+    "train": "retraining",
     "write_report": "report",
 }
 __version__ = "0.1.0"

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from robonas import cli_spaces, cli_tables
+from robonas import cli_spaces, cli_tables, cli_train
 from robonas.cli_options import (
     PAPER,
+    AnyFolder,
     BatchSize,
     Config,
     Data,
@@ -207,6 +208,9 @@ def search(
             say(f"Report: {page}")
 
 
+app.command()(cli_train.train)
+
+
 @app.command()
 def score(
     config: Config = None,  # noqa: ARG001  # read by its callback
@@ -296,7 +300,7 @@ def report(
 
 @app.command()
 def export(
-    folder: Folder,
+    folder: AnyFolder,
     output: Annotated[
         Path,
         typer.Option(
@@ -309,11 +313,12 @@ def export(
     name: Name = "search",
     storage: Storage = None,
 ) -> None:
-    """Export the winner, or the history, for use elsewhere."""
+    """Export the winner of a search or the network of a full training, or their history, for use elsewhere."""
     from robonas.console import say
     from robonas.export import export as write
+    from robonas.retraining import is_training, load_trained
 
-    write(_result(folder, name, storage), output)
+    write(load_trained(folder) if is_training(folder) else _result(folder, name, storage), output)
     say(f"Written: {output}")
 
 

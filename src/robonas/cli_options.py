@@ -98,6 +98,7 @@ Config = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and no progress.")]
 Folder = Annotated[Path, typer.Argument(help="Folder of a search.")]
+AnyFolder = Annotated[Path, typer.Argument(help="Folder of a search, or of a full training.")]
 Name = Annotated[str, typer.Option(help="Name of the study in the folder.")]
 Storage = Annotated[str | None, typer.Option(help="Optuna storage URL of the study.  [default: a file in the folder]")]
 Data = Annotated[

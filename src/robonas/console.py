@@ -23,13 +23,14 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from robonas.events import Event, PoolGrown, QueryFinished, QueryStarted, QueryStep, ScoringProgress
+from robonas.events import EpochFinished, Event, PoolGrown, QueryFinished, QueryStarted, QueryStep, ScoringProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     from robonas.results import Query, SearchResult
+    from robonas.retraining import TrainedNetwork
     from robonas.scores import ScoreTable
 
 out = Console(highlight=False)
@@ -51,6 +52,22 @@ def complain(sentence: str) -> None:
     err.print(Text.assemble(("Error:", "bold red"), " ", sentence), soft_wrap=True)
 
 
+def _bars(*, quiet: bool) -> Progress:
+    """Bars with the time that has passed, the time left, and a note."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description:<18}", markup=False),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=err,
+        disable=quiet or not err.is_terminal,
+    )
+
+
 class SearchProgress:
     """Three bars with the time left: scoring, the search, and the training in flight.
 
@@ -64,18 +81,7 @@ class SearchProgress:
     def __init__(self, title: str, *, quiet: bool = False) -> None:
         self._title = title
         self._quiet = quiet
-        self._bars = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description:<18}", markup=False),
-            BarColumn(bar_width=28),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-            console=err,
-            disable=quiet or not err.is_terminal,
-        )
+        self._bars = _bars(quiet=quiet)
         self._scoring: TaskID | None = None
         self._search: TaskID | None = None
         self._training: TaskID | None = None
@@ -137,6 +143,42 @@ class SearchProgress:
             line = f"{head}  {query.seconds:5.1f} s  {query.architecture}"
             cut = {"no_wrap": True, "overflow": "ellipsis"} if err.is_terminal else {"soft_wrap": True}
             self._bars.console.print(Text(line), **cut)  # a line a query, whole in a log
+
+
+class TrainingProgress:
+    """A bar of the epochs of a full training with the time left; a plain line an epoch where there is no terminal.
+
+    Args:
+        quiet: Show nothing.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._bars = _bars(quiet=quiet)
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, row: EpochFinished) -> None:
+        """Show an event of `train`."""
+        if self._quiet:
+            return
+        told = f"loss {row.training_loss:.4f}"
+        if row.top1 is not None and row.loss is not None:
+            told += f"  validation top-1 {row.top1:.4f}, loss {row.loss:.4f}"
+        if not err.is_terminal:
+            say(f"epoch {row.epoch:>4} of {row.epochs}  {row.seconds:6.1f} s  {told}")
+            return
+        if self._task is None:
+            self._task = self._bars.add_task("epochs", total=row.epochs, note="")
+        self._bars.update(self._task, completed=row.epoch, note=told)
 
 
 def print_json(value: Any) -> None:
@@ -219,6 +261,27 @@ def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -
     out.print(Panel(body, title=Text(f"{result.strategy} found"), title_align="left", border_style="green"))
     for baseline in baselines:
         out.print(Text(verdict(result, baseline), style="bold"), soft_wrap=True)
+
+
+def print_trained(result: TrainedNetwork) -> None:
+    """What a full training has come to."""
+    size, n = result.size(), len(result.log)
+    body = Table.grid(padding=(0, 2))
+    body.add_column(style="dim")
+    body.add_column(overflow="fold")
+    kept = "the best on the validation part" if result.validation else "the last"
+    rows = {
+        "architecture": result.text,
+        "size": f"{size['parameters']:,.0f} parameters, {size['macs'] / 1e6:,.2f} million multiply-adds",
+        "training": f"{n} epochs in {sum(row.seconds for row in result.log):.1f} s; kept epoch {result.epoch}, {kept}",
+    }
+    for part, values in (("validation", result.validation), ("test", result.test)):
+        if values is not None:
+            rows[part] = f"top-1 {values['top1']:.4f}, top-5 {values['top5']:.4f}, loss {values['loss']:.4f}"
+    rows["trained network"] = str(result.parameters_file)
+    for name, value in rows.items():
+        body.add_row(Text(name), Text(value))
+    out.print(Panel(body, title=Text("trained"), title_align="left", border_style="green"))
 
 
 def verdict(result: SearchResult, baseline: SearchResult) -> str:

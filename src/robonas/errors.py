@@ -11,6 +11,7 @@
     ├── TableError(ValueError)           a benchmark file that is damaged, unsafe, or lacks what is asked of it
     ├── AskTellError(RuntimeError)       told twice, never asked, budget spent
     ├── StudyError(ValueError)           a study that is damaged, locked, or of other settings
+    ├── CheckpointError(ValueError)      a full training that is damaged, in use, unfinished, or of other settings
     ├── ConfigError(ValueError)          a setting out of range, or settings that contradict
     └── MissingExtraError(ImportError)   an optional dependency is not installed
 
@@ -75,6 +76,10 @@ class AskTellError(NasError, RuntimeError):
 
 class StudyError(NasError, ValueError):
     """A study that is damaged, locked, or of other settings."""
+
+
+class CheckpointError(NasError, ValueError):
+    """The files of a full training are damaged, in use, not finished, or of other settings."""
 
 
 class ConfigError(NasError, ValueError):

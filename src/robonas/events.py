@@ -1,4 +1,4 @@
-"""What a search tells while it runs."""
+"""What a search and a full training tell while they run."""
 
 from __future__ import annotations
 
@@ -58,6 +58,28 @@ class QueryFinished:
     """Complete or failed."""
     best: float | None
     """The best value so far, this one included; None while none has completed."""
+
+
+@dataclass(frozen=True)
+class EpochFinished:
+    """An epoch of a full training has ended: a row of its log."""
+
+    epoch: int
+    """From 1."""
+    epochs: int
+    """How many there will be."""
+    learning_rate: float
+    """Of its first step."""
+    training_loss: float
+    """Mean over the samples, with all that the recipe adds to the cross-entropy."""
+    loss: float | None
+    """Mean cross-entropy on the validation part; None without one, as the two below."""
+    top1: float | None
+    """Share of right answers on the validation part."""
+    top5: float | None
+    """Share of samples whose class is among the five that the network holds for likeliest."""
+    seconds: float
+    """What the epoch took."""
 
 
 Event: TypeAlias = ScoringProgress | PoolGrown | QueryStarted | QueryStep | QueryFinished

@@ -1,10 +1,10 @@
-"""A search's outcome in the files that other programs read."""
+"""The outcome of a search, or of a full training, in the files that other programs read."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from robonas.errors import ConfigError, StudyError
 from robonas.files import replacing
@@ -14,16 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from robonas.results import SearchResult
+    from robonas.retraining import TrainedNetwork
+
+    Result: TypeAlias = SearchResult | TrainedNetwork
 
 
-def export(result: SearchResult, path: str | os.PathLike[str]) -> Path:
-    """Write the winner, or the history, in the format that the file's ending names.
+def export(result: Result, path: str | os.PathLike[str]) -> Path:
+    """Write the network, or how it came about, in the format that the file's ending names.
 
     Args:
-        result: A search.
-        path: ``.json`` for everything about the result, ``.csv`` for one line a query, ``.safetensors`` for the trained
-            parameters, ``.pt2`` for the trained network as a program of `torch.export`, which PyTorch loads without
-            robonas and without the code that built it.
+        result: A search, whose winner is written, or a full training.
+        path: ``.json`` for everything about the result, ``.csv`` for one line a query or epoch, ``.safetensors`` for
+            the trained parameters, ``.pt2`` for the trained network as a program of `torch.export`, which PyTorch loads
+            without robonas and without the code that built it.
 
     Returns:
         The path.
@@ -31,12 +34,13 @@ def export(result: SearchResult, path: str | os.PathLike[str]) -> Path:
     Raises:
         ConfigError: Another ending, or a place that cannot be written.
         StudyError: No query has completed, or no trained parameters were kept for a format that holds them.
+        CheckpointError: The trained parameters are gone or damaged.
     """
     target = Path(path)
     write = WRITERS.get(target.suffix)
     if write is None:
         raise ConfigError(f"A file to export to must end in one of {', '.join(WRITERS)}; got '{target}'.")
-    _ = result.best  # raises where there is nothing to export
+    _ = result.text  # raises where there is nothing to export
     try:
         with replacing(target) as temporary:
             write(result, temporary)
@@ -45,21 +49,21 @@ def export(result: SearchResult, path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _json(result: SearchResult, path: Path) -> None:
+def _json(result: Result, path: Path) -> None:
     result.write_json(path)
 
 
-def _csv(result: SearchResult, path: Path) -> None:
+def _csv(result: Result, path: Path) -> None:
     result.history().to_csv(path, index=False)
 
 
-def _safetensors(result: SearchResult, path: Path) -> None:
+def _safetensors(result: Result, path: Path) -> None:
     result.load_parameters()  # raises unless they are there, and the winner's
     assert result.parameters_file is not None
     shutil.copyfile(result.parameters_file, path)
 
 
-def _program(result: SearchResult, path: Path) -> None:
+def _program(result: Result, path: Path) -> None:
     import torch
 
     network = result.build(trained=True)
@@ -74,7 +78,7 @@ def _program(result: SearchResult, path: Path) -> None:
         torch.export.save(program, stream)
 
 
-WRITERS: Mapping[str, Callable[[SearchResult, Path], None]] = {
+WRITERS: Mapping[str, Callable[[Result, Path], None]] = {
     ".json": _json,
     ".csv": _csv,
     ".safetensors": _safetensors,

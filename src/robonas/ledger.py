@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from filelock import Timeout
 
 from robonas.errors import StudyError
-from robonas.files import replacing
+from robonas.files import write_tensors
 from robonas.results import parameters_file
 from robonas.settings import differences, plain
 from robonas.storage import lock_of, storage_errors, worker_is_gone, worker_token
@@ -328,17 +328,10 @@ class Ledger:
             self._study.tell(ticket.trial, float(answer.value))
 
     def _keep(self, architecture: str, answer: Evaluation) -> None:
-        from safetensors.torch import save_file
-
         assert self._folder is not None
         assert answer.parameters is not None
-        with replacing(self._folder / parameters_file(self.name)) as temporary:
-            tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in answer.parameters.items()}
-            save_file(
-                tensors,
-                temporary,
-                metadata={"architecture": architecture, "study": self.name, "value": repr(answer.value)},
-            )
+        notes = {"architecture": architecture, "study": self.name, "value": repr(answer.value)}
+        write_tensors(self._folder / parameters_file(self.name), answer.parameters, notes)
 
     def fail(self, ticket: Ticket, reason: str, seconds: float = 0.0) -> None:
         """Record that the evaluation failed, and why."""

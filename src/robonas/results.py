@@ -205,7 +205,7 @@ class SearchResult:
         Raises:
             StudyError: They were not kept.
         """
-        from safetensors import SafetensorError, safe_open
+        from robonas.files import read_tensors
 
         if self.parameters_file is None:
             raise StudyError(
@@ -213,16 +213,16 @@ class SearchResult:
                 "Use `build(trained=False)`."
             )
         try:
-            with safe_open(self.parameters_file, framework="pt") as stream:
-                owner = (stream.metadata() or {}).get("architecture")
-                if owner != self.text:
-                    raise StudyError(
-                        f"'{self.parameters_file}' holds the parameters of {owner}, not of the winner {self.text}: the "
-                        "search was stopped while it wrote them. Run it again to finish."
-                    )
-                return {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise StudyError(f"'{self.parameters_file}' is damaged ({error}). Restore it from a copy.") from error
+            tensors, notes = read_tensors(self.parameters_file)
+        except (ValueError, OSError) as error:
+            raise StudyError(f"Cannot read '{self.parameters_file}' ({error}). Restore it from a copy.") from error
+        owner = notes.get("architecture")
+        if owner != self.text:
+            raise StudyError(
+                f"'{self.parameters_file}' holds the parameters of {owner}, not of the winner {self.text}: the "
+                "search was stopped while it wrote them. Run it again to finish."
+            )
+        return tensors
 
     def size(self) -> dict[str, float]:
         """The winner's ``parameters`` and ``macs`` (multiply-accumulates of one sample, counted by PyTorch)."""

@@ -103,9 +103,8 @@ def load_dataset(name_or_path: str | Path, **settings: Any) -> LabelledData:
         name_or_path: The text. `NAME` is a `LabelledData`, a `torch.utils.data.Dataset`, or a function that makes one
             of them.
         settings: What the kind takes: `size`, `mode` and `memory_limit` for `folder` and `torchvision`; `size` for the
-            digits of other tasks; `root`,
-            `download` and options of the class for `torchvision`; `n_classes` for a Dataset of one's own. Those that
-            are None are left out.
+            digits of other tasks; `root`, `download`, `part` and options of the class for `torchvision`; `n_classes`
+            for a Dataset of one's own. Those that are None are left out.
 
     Raises:
         UnknownNameError: There is no such kind, module or name.

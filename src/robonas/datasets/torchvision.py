@@ -6,7 +6,7 @@ import difflib
 import functools
 import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from robonas.datasets.from_torch import from_dataset
 from robonas.datasets.images import Mode, Pictures, check_size
@@ -24,10 +24,11 @@ def load_torchvision(
     download: bool = False,
     size: int | tuple[int, int] | None = None,
     mode: Mode | None = None,
+    part: Literal["train", "test"] = "train",
     memory_limit: int = MEMORY_LIMIT,
     **options: Any,
 ) -> LabelledData:
-    """The training part of a data set of torchvision; its test part is never read.
+    """The training part of a data set of torchvision, or its test part: only one of them is read.
 
     Args:
         name: The class, such as ``"CIFAR10"``.
@@ -35,6 +36,7 @@ def load_torchvision(
         download: Whether it may be downloaded.
         size: (height, width), or the side of a square, to crop and resize to; None if all images have one size.
         mode: ``"RGB"`` or ``"L"`` to convert all images; None if all are of one kind.
+        part: Which one; a search must see the training part alone.
         memory_limit: Bytes above which images stay on disk and are read when they are needed.
         options: Further arguments of the class, such as ``split="letters"``.
 
@@ -44,6 +46,8 @@ def load_torchvision(
         ConfigError: `root` is missing, or the class does not take the options.
         DataError: It is not there, or is not for classification.
     """
+    if part not in {"train", "test"}:
+        raise ConfigError(f"`part` must be 'train' or 'test'; got {part!r}.")
     try:
         from torchvision import datasets
     except ImportError as error:
@@ -63,9 +67,11 @@ def load_torchvision(
             )
         arguments["root"] = str(Path(root).expanduser())
     if "train" in accepted:
-        arguments["train"] = True
+        arguments["train"] = part == "train"
     elif "split" in accepted:
-        arguments["split"] = "train"
+        arguments["split"] = part
+    elif part == "test":
+        raise ConfigError(f"Data set 'torchvision:{name}' has no test part; it takes {', '.join(accepted)}.")
     if "download" in accepted:
         arguments["download"] = download
     unknown = sorted(options.keys() - accepted.keys())
@@ -94,7 +100,12 @@ def load_torchvision(
         if getattr(dataset, attribute, None) is not None:
             setattr(pictures, attribute, getattr(dataset, attribute))
     names = getattr(dataset, "classes", None)
-    return from_dataset(pictures, class_names=names, name=f"torchvision:{name}", memory_limit=memory_limit)
+    return from_dataset(
+        pictures,
+        class_names=names,
+        name=f"torchvision:{name}",
+        memory_limit=memory_limit,
+    )
 
 
 def _find(name: str, classes: dict[str, Any]) -> Any:

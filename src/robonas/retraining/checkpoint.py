@@ -1,0 +1,90 @@
+"""Checkpoints: where a training stands after an epoch, in one file that is whole or absent, and never unpickled."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from robonas.errors import CheckpointError
+from robonas.events import EpochFinished
+from robonas.files import replacing
+from robonas.settings import differences
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+CHECKPOINT = "checkpoint.pt"
+"""Name of the file in a training's folder."""
+_FORMAT = 1
+_AGAIN = "Restore it from a copy, or remove it to train from the start."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training after some epochs."""
+
+    settings: Mapping[str, Any]
+    """What must be equal to go on; JSON values."""
+    log: tuple[EpochFinished, ...]
+    """Its epochs."""
+    state: dict[str, Any]
+    """Of the network, the optimiser and the scaler of gradients: tensors and plain values."""
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint into a folder, in the place of the one before."""
+    import torch
+
+    content = {
+        "format": _FORMAT,
+        "settings": json.dumps(checkpoint.settings),
+        "log": [dataclasses.asdict(row) for row in checkpoint.log],
+        "state": checkpoint.state,
+    }
+    with replacing(folder / CHECKPOINT) as temporary:
+        torch.save(content, temporary)
+
+
+def read_checkpoint(folder: Path, settings: Mapping[str, Any] | None = None) -> Checkpoint | None:
+    """The checkpoint in a folder; None where there is none.
+
+    Args:
+        folder: Of the training.
+        settings: What they must be; None for any.
+
+    Raises:
+        CheckpointError: It is damaged, of another version, or of a training with other settings.
+    """
+    import torch
+
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"Checkpoint '{path}' is damaged or none of robonas ({first[:200]}). {_AGAIN}") from error
+    number = content.get("format") if isinstance(content, dict) else None
+    if number != _FORMAT:
+        raise CheckpointError(
+            f"Checkpoint '{path}' must be of format {_FORMAT}, which this version of robonas reads; got {number!r}. "
+            f"{_AGAIN}"
+        )
+    try:
+        found = Checkpoint(
+            json.loads(content["settings"]), tuple(EpochFinished(**row) for row in content["log"]), content["state"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"Checkpoint '{path}' is damaged ({error}). {_AGAIN}") from error
+    if settings is not None:
+        changed = list(differences(found.settings, settings))
+        if changed:
+            raise CheckpointError(
+                f"Checkpoint '{path}' is of a training with other settings: {'; '.join(changed[:4])}. "
+                "Choose another folder for this training, or the settings of the checkpoint to go on with it."
+            )
+    return found

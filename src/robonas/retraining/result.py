@@ -1,0 +1,172 @@
+"""What a full training leaves behind: the network, how it came about, and how good it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robonas.errors import CheckpointError
+from robonas.events import EpochFinished
+from robonas.files import read_tensors, write_text
+from robonas.results import network_size
+from robonas.retraining.checkpoint import CHECKPOINT, read_checkpoint
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from torch import Tensor, nn
+
+    from robonas.spaces import SearchSpace
+
+RESULT = "training.json"
+NETWORK = "network.safetensors"
+BEST = "best.safetensors"
+LOG = "log.csv"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """A network that was trained in full."""
+
+    space: SearchSpace
+    """Builds it."""
+    text: str
+    """The text of its architecture."""
+    settings: Mapping[str, Any]
+    """All that the training depended on; JSON values."""
+    log: tuple[EpochFinished, ...]
+    """Its epochs."""
+    epoch: int
+    """Whose parameters were kept: the best on the validation part, the earliest on ties; without one, the last."""
+    test: Mapping[str, Any] | None
+    """On the test set, seen once at the end: ``loss``, ``top1``, ``top5``, ``n`` and a hash of the ``data``."""
+    folder: Path
+    """Where everything lies."""
+
+    @property
+    def validation(self) -> dict[str, float] | None:
+        """``loss``, ``top1`` and ``top5`` of the kept parameters on the validation part; None without one."""
+        row = self.log[self.epoch - 1]
+        if row.top1 is None or row.top5 is None or row.loss is None:
+            return None
+        return {"loss": row.loss, "top1": row.top1, "top5": row.top5}
+
+    @property
+    def parameters_file(self) -> Path:
+        """The trained parameters (safetensors)."""
+        return self.folder / NETWORK
+
+    def load_parameters(self) -> dict[str, Tensor]:
+        """The trained parameters and buffers.
+
+        Raises:
+            CheckpointError: The file is gone, damaged, or of another network.
+        """
+        return read_parameters(self.parameters_file, self.text)
+
+    def build(self, *, trained: bool = True) -> nn.Module:
+        """The network: trained, in evaluation mode; or as it was before.
+
+        Raises:
+            CheckpointError: The parameters are gone, damaged, or of another network.
+        """
+        network = self.space.build_seeded(self.space.parse(self.text), self.settings["seed"])
+        if trained:
+            network.load_state_dict(self.load_parameters())
+            network.eval()
+        return network
+
+    def size(self) -> dict[str, float]:
+        """Its ``parameters`` and ``macs`` (multiply-accumulates of one sample)."""
+        return network_size(lambda: self.build(trained=False), self.space.input_shape_of(self.space.parse(self.text)))
+
+    def history(self) -> pd.DataFrame:
+        """One row an epoch."""
+        import pandas as pd
+
+        return pd.DataFrame([vars(row) for row in self.log])
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the parameters, as JSON values."""
+        return {
+            "architecture": self.text,
+            "choices": dict(self.space.parse(self.text)),
+            **self.size(),
+            "epoch": self.epoch,
+            "validation": self.validation,
+            "test": None if self.test is None else dict(self.test),
+            "seconds": sum(row.seconds for row in self.log),
+            "parameters_file": str(self.parameters_file),
+            "settings": dict(self.settings),
+            "log": [vars(row) for row in self.log],
+        }
+
+    def write_json(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_json` to a file."""
+        write_text(path, json.dumps(self.to_json(), indent=2) + "\n")
+
+
+def is_training(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds a full training, finished or not."""
+    return any((Path(folder) / name).is_file() for name in (RESULT, CHECKPOINT))
+
+
+def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | None = None) -> TrainedNetwork:
+    """The network of a finished training, read from its folder.
+
+    Args:
+        folder: The training's.
+        space: The search space, where it is not one that `make_space` can make again.
+
+    Raises:
+        CheckpointError: There is no training, it is not finished, or its files are damaged.
+    """
+    from robonas.spaces import make_space
+
+    place = Path(folder)
+    path = place / RESULT
+    if not path.is_file():
+        checkpoint = read_checkpoint(place)
+        if checkpoint is None:
+            raise CheckpointError(
+                f"There is no training in '{place}': neither '{RESULT}' nor '{CHECKPOINT}' exists. "
+                "Name the folder of a training."
+            )
+        raise CheckpointError(
+            f"The training in '{place}' is not finished: {len(checkpoint.log)} of "
+            f"{checkpoint.settings['recipe']['epochs']} epochs are done. Run it again to go on."
+        )
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        settings = value["settings"]
+        if space is None:
+            space = make_space(settings["space"]["name"], **settings["space"]["settings"])
+        log = tuple(EpochFinished(**row) for row in value["log"])
+        return TrainedNetwork(space, value["architecture"], settings, log, value["epoch"], value["test"], place)
+    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(
+            f"'{path}' is damaged ({type(error).__name__}: {error}). Remove it, and run the training again: "
+            "finished epochs are kept."
+        ) from error
+
+
+def read_parameters(path: Path, text: str) -> dict[str, Tensor]:
+    """The parameters in a file, of the network of that architecture.
+
+    Raises:
+        CheckpointError: The file is gone, damaged, or of another network.
+    """
+    try:
+        tensors, notes = read_tensors(path)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"Cannot read the parameters '{path}' ({error}). Restore the file from a copy, or train again."
+        ) from error
+    owner = notes.get("architecture")
+    if owner != text:
+        raise CheckpointError(f"'{path}' must hold the parameters of {text}; it holds those of {owner}.")
+    return tensors

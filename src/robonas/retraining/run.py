@@ -1,0 +1,341 @@
+"""Training a network in full: epoch by epoch, a checkpoint after each, alone or in several processes."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import functools
+import io
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+import torch
+from filelock import Timeout
+from torch import Tensor
+
+from robonas.errors import CheckpointError, ConfigError, DataError
+from robonas.events import EpochFinished
+from robonas.files import write_tensors, write_text
+from robonas.objectives.descent import Descent, check_images, check_space, guarded
+from robonas.objectives.device import Mixed, choose_device, choose_precision, training_settings
+from robonas.objectives.logits import tally
+from robonas.objectives.training import check_hook, name_of_hook
+from robonas.objectives.workers import Workers, working_together
+from robonas.randomness import seeded
+from robonas.recipe import Recipe, RecipeSettings, learning_rate, require
+from robonas.results import SearchResult
+from robonas.retraining.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
+from robonas.retraining.result import BEST, LOG, NETWORK, RESULT, TrainedNetwork, load_trained, read_parameters
+from robonas.settings import plain
+from robonas.storage import lock_of
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator
+
+    from robonas.architecture import Architecture
+    from robonas.datasets import LabelledData
+    from robonas.spaces import SearchSpace
+
+
+def train(
+    winner: SearchResult | Architecture | str,
+    data: LabelledData,
+    *,
+    space: SearchSpace | None = None,
+    test: LabelledData | None = None,
+    folder: str | os.PathLike[str] = "robonas-train",
+    validation_fraction: float = 0.1,
+    split_seed: int = 0,
+    seed: int = 0,
+    device: str = "auto",
+    mixed_precision: Mixed = "auto",
+    threads: int | None = None,
+    n_workers: int = 0,
+    output: Callable[[Any], Tensor] | None = None,
+    on_event: Callable[[EpochFinished], None] | None = None,
+    **recipe: Unpack[RecipeSettings],
+) -> TrainedNetwork:
+    """Train one network in full, such as the winner of a search, in a larger size and for longer.
+
+    After every epoch a checkpoint is written. Stopped at any moment and called again with the same arguments, it goes
+    on after the last finished epoch, and ends with the same parameters as without the stop, bit by bit, where the
+    device adds in a fixed order, as CPUs do.
+
+    Started by ``torchrun --nproc-per-node N``, N processes train one network: `batch_size` is that of all together, the
+    samples of each batch and their augmentation are those of one process, gradients are averaged, and process 0 writes
+    the files, which all must see. Batch normalisation and random layers see each process's part alone.
+
+    The parameters that are kept are those of the best epoch on the validation part, or without one, of the last epoch.
+    The test set is seen once, with these, at the end.
+
+    Args:
+        winner: A search's result, whose best architecture is trained; or an architecture, or its text.
+        data: To train with and to validate on.
+        space: Builds the network: the same as the search's, in any size. The search's own where there is one.
+        test: A test set, with the same classes.
+        folder: Where everything is kept: ``checkpoint.pt``, ``log.csv``, ``best.safetensors``, and at the end
+            ``network.safetensors`` and ``training.json``.
+        validation_fraction: Share of every class that is held out; 0 to train with all.
+        split_seed: Which samples are held out.
+        seed: Of the parameters at the start, the order of samples, augmentation, and random layers.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``; with several processes, each takes the GPU
+            of its number.
+        mixed_precision: ``"auto"`` on CUDA, not elsewhere; True, False, ``"bf16"`` or ``"fp16"``.
+        threads: CPU threads; None leaves PyTorch's setting.
+        n_workers: Processes that read data ahead, where they are read lazily.
+        output: Picks the logits from what the network returns.
+        on_event: Told of every epoch, in process 0.
+        recipe: Settings of `robonas.recipe.Recipe`, by name: `epochs`, `batch_size`, `learning_rate`, …
+
+    Returns:
+        The trained network and how it came about.
+
+    Raises:
+        ConfigError: A setting out of range; a space that is not the winner's, or not made for the data.
+        ArchitectureError: The architecture does not belong to the space.
+        StudyError: The search has no winner.
+        DataError: The data cannot be split, or the test set has other classes or sizes.
+        ObjectiveError: The training diverged or crashed; with the epoch.
+        NetworkError: The network's output is not what the recipe needs.
+        CheckpointError: The folder holds a checkpoint that is damaged, or of a training with other settings, or another
+            program is training there.
+    """
+    chosen = Recipe(**recipe)
+    require("threads", threads, threads is None or threads >= 1, "at least 1, or None")
+    require("n_workers", n_workers, n_workers >= 0, "at least 0")
+    check_images(chosen, data)
+    check_hook(chosen, output)
+    where, text = _find(winner, space)
+    check_space(where, data, chosen)
+    training, validation = _parts(data, validation_fraction, split_seed)
+    tested = None if test is None else _as_test(test, data).standardised(training)
+    with working_together(choose_device(device)) as (workers, here), _alone_in(Path(folder), workers) as place:
+        precision = choose_precision(mixed_precision, here)
+        settings = plain(
+            {
+                "architecture": text,
+                "space": {"name": where.reference, "settings": where.settings},
+                "data": data.fingerprint(),
+                "recipe": dataclasses.asdict(chosen),
+                "validation_fraction": validation_fraction,
+                "split_seed": split_seed,
+                "seed": seed,
+                "device": here.type,
+                "precision": str(precision).removeprefix("torch."),
+                "threads": threads,
+                "processes": workers.n,
+                "output": name_of_hook(output),
+            }
+        )
+        architecture = where.parse(text)
+
+        def begin() -> Descent:
+            return Descent(
+                chosen,
+                where.build_seeded(architecture, seed),
+                training,
+                input_shape=where.input_shape_of(architecture),
+                seed=(seed, text),
+                device=here,
+                precision=precision,
+                n_workers=n_workers,
+                output=output,
+                workers=workers,
+            )
+
+        run = _Run(place, settings, validation, workers, threads, on_event or (lambda _: None))
+        with training_settings(threads):
+            descent = guarded(begin, "building", here)
+        log = run.epochs(descent)
+        return run.finish(descent, log, where, tested)
+
+
+class _Run:
+    """The epochs of one training, and its files."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, Any],
+        validation: LabelledData | None,
+        workers: Workers,
+        threads: int | None,
+        tell: Callable[[EpochFinished], None],
+    ) -> None:
+        self.folder, self.settings, self.validation = folder, settings, validation
+        self.workers, self.threads, self.tell = workers, threads, tell
+        self.text: str = settings["architecture"]
+
+    def epochs(self, descent: Descent) -> tuple[EpochFinished, ...]:
+        """Go on from the checkpoint to the last epoch."""
+        n_epochs = descent.recipe.epochs
+        checkpoint = read_checkpoint(self.folder, self.settings)
+        log: tuple[EpochFinished, ...] = ()
+        if checkpoint is not None:
+            try:
+                descent.load_state(checkpoint.state)
+            except (RuntimeError, KeyError, ValueError, TypeError) as error:
+                raise CheckpointError(
+                    f"Checkpoint '{self.folder / CHECKPOINT}' does not fit its own network ({error}): it is damaged, "
+                    "or of another version of robonas. Remove it to train from the start."
+                ) from error
+            log = checkpoint.log
+        others = ("process", self.workers.rank) if self.workers.rank else ()
+        for epoch in range(len(log) + 1, n_epochs + 1):
+            started = time.perf_counter()
+            rate = learning_rate(descent.recipe, descent.step, descent.steps_an_epoch)
+            with training_settings(self.threads), seeded("training", *descent.seed, epoch, *others):
+                step = functools.partial(self._epoch, descent, epoch)
+                loss, judged = guarded(step, f"epoch {epoch} of {n_epochs}", descent.device)
+            row = EpochFinished(epoch, n_epochs, rate, loss, *judged, time.perf_counter() - started)
+            log = (*log, row)
+            if self.workers.rank == 0:
+                if row.top1 is not None and best_epoch(log) == epoch:
+                    # Before the checkpoint: a stop between the two repeats this epoch, and writes the same again.
+                    self._write(BEST, descent.parameters(), epoch)
+                write_checkpoint(self.folder, Checkpoint(self.settings, log, descent.state()))
+                write_text(self.folder / LOG, as_csv(log))
+                self.tell(row)
+        return log
+
+    def _epoch(self, descent: Descent, epoch: int) -> tuple[float, tuple[float | None, float | None, float | None]]:
+        loss = descent.epoch(epoch)
+        if self.validation is None:
+            return loss, (None, None, None)
+        return loss, self._judge(descent, self.validation)
+
+    def _judge(self, descent: Descent, data: LabelledData) -> tuple[float, float, float]:
+        """Loss, top-1 and top-5 accuracy; the processes share the samples."""
+        sums = torch.zeros(4, dtype=torch.float64)
+        for logits, targets in descent.logits(data, self.workers):
+            sums += tally(logits, targets)
+        if descent.device.type == "cuda":
+            sums = sums.to(descent.device)
+        n, loss, first, five = self.workers.total(sums).tolist()
+        return loss / n, first / n, five / n
+
+    def finish(
+        self, descent: Descent, log: tuple[EpochFinished, ...], space: SearchSpace, test: LabelledData | None
+    ) -> TrainedNetwork:
+        """Keep the best network, test it, and write what came of it."""
+        epoch, known = best_epoch(log), self._known(space, test)
+        self.workers.wait()  # until all have looked, before any of them writes
+        if known is not None:
+            return known
+        if self.validation is not None:
+            descent.network.load_state_dict(read_parameters(self.folder / BEST, self.text))
+        tested = None
+        if test is not None:
+            with training_settings(self.threads):
+                judge = functools.partial(self._judge, descent, test)
+                loss, top1, top5 = guarded(judge, "the test", descent.device)
+            tested = {"loss": loss, "top1": top1, "top5": top5, "n": len(test), "data": test.fingerprint()}
+        result = TrainedNetwork(space, self.text, self.settings, log, epoch, tested, self.folder)
+        if self.workers.rank == 0:
+            self._write(NETWORK, descent.parameters(), epoch)
+            result.write_json(self.folder / RESULT)
+        self.workers.wait()
+        return result
+
+    def _known(self, space: SearchSpace, test: LabelledData | None) -> TrainedNetwork | None:
+        """What an earlier call has finished with the same settings and test set; None where there is no such thing."""
+        if not (self.folder / RESULT).is_file() or not (self.folder / NETWORK).is_file():
+            return None
+        known = load_trained(self.folder, space=space)
+        tested = test is None or (known.test is not None and known.test["data"] == test.fingerprint())
+        return known if tested and known.settings == self.settings else None
+
+    def _write(self, name: str, parameters: dict[str, Tensor], epoch: int) -> None:
+        notes = {"architecture": self.text, "space": json.dumps(self.settings["space"]), "epoch": str(epoch)}
+        write_tensors(self.folder / name, parameters, notes)
+
+
+def best_epoch(log: tuple[EpochFinished, ...]) -> int:
+    """The epoch of the highest top-1 accuracy on the validation part, the earliest on ties; the last without one."""
+    if log[-1].top1 is None:
+        return len(log)
+    return max(log, key=lambda row: (row.top1 or 0.0, -row.epoch)).epoch
+
+
+def as_csv(log: tuple[EpochFinished, ...]) -> str:
+    """The epochs as comma-separated values, a row each; empty where nothing was measured."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    names = [field.name for field in dataclasses.fields(EpochFinished)]
+    writer.writerows([names, *([getattr(row, name) for name in names] for row in log)])
+    return stream.getvalue()
+
+
+def _find(winner: SearchResult | Architecture | str, space: SearchSpace | None) -> tuple[SearchSpace, str]:
+    """The space that builds the network, and the canonical text of its architecture."""
+    if isinstance(winner, SearchResult):
+        where = space or winner.space
+        if where.reference != winner.space.reference:
+            raise ConfigError(
+                f"The space must be that of the search, {winner.space.reference!r}, in any size; "
+                f"got {where.reference!r}."
+            )
+        winner = winner.text
+    elif space is None:
+        raise ConfigError(f"An architecture needs its `space` to be built; got {str(winner)!r} alone.")
+    else:
+        where = space
+    architecture = where.parse(winner) if isinstance(winner, str) else winner
+    return where, where.format(where.canonical(architecture))
+
+
+def _parts(data: LabelledData, fraction: float, seed: int) -> tuple[LabelledData, LabelledData | None]:
+    """What is trained with, and what is held out."""
+    return data.split(fraction, seed) if fraction else (data.standardised(), None)
+
+
+def _as_test(test: LabelledData, data: LabelledData) -> LabelledData:
+    """The test set, with the names of the classes that the training has."""
+    if test.input_shape != data.input_shape:
+        raise DataError(f"The test set must have inputs of shape {data.input_shape}; got {test.input_shape}.")
+    if test.class_names != data.class_names[: test.n_classes]:  # the last classes may have no sample
+        pairs = zip(test.class_names, (*data.class_names, *(None,) * test.n_classes), strict=False)
+        place, (theirs, ours) = next((place, pair) for place, pair in enumerate(pairs) if pair[0] != pair[1])
+        raise DataError(
+            f"The test set must have the classes of the training, in their order; class {place} is {theirs!r} there "
+            f"and {'missing' if ours is None else repr(ours)} here."
+        )
+    return dataclasses.replace(test, class_names=data.class_names)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path, workers: Workers) -> Iterator[Path]:
+    """Within: no other training writes to the folder.
+
+    Raises:
+        CheckpointError: Another one does.
+        ConfigError: It cannot be written.
+    """
+    if workers.rank:
+        yield folder
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = lock_of(folder / CHECKPOINT)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise CheckpointError(
+            f"Another program is training in '{folder}'. Wait for it, or choose another folder."
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"Cannot write to '{folder}': {error.strerror}. Choose another folder.") from error
+    try:
+        for left in folder.glob(f".{CHECKPOINT}.*.tmp"):
+            left.unlink()  # of a program that was killed while it wrote
+        yield folder
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot write to '{folder}': {error.strerror or error}. Finished epochs are kept: make room, and run the "
+            "same again."
+        ) from error
+    finally:
+        lock.release()
