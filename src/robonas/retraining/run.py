@@ -111,8 +111,9 @@ def train(
     check_hook(chosen, output)
     where, text = _find(winner, space)
     check_space(where, data, chosen)
+    fitting = None if test is None else _as_test(test, data)
     training, validation = _parts(data, validation_fraction, split_seed)
-    tested = None if test is None else _as_test(test, data).standardised(training)
+    tested = None if fitting is None else fitting.standardised(training)
     with working_together(choose_device(device)) as (workers, here), _alone_in(Path(folder), workers) as place:
         precision = choose_precision(mixed_precision, here)
         settings = plain(

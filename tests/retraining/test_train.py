@@ -1,0 +1,405 @@
+"""Full trainings: the same descent as short ones, exact resume, what is kept, and what is told when it goes wrong."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+import robonas
+from robonas.datasets import from_arrays, load_dataset
+from robonas.errors import CheckpointError, ConfigError, DataError, NetworkError, ObjectiveError
+from robonas.events import EpochFinished
+from robonas.files import read_tensors, write_tensors
+from robonas.objectives import Training
+from robonas.objectives.logits import tally
+from robonas.retraining import is_training, load_trained, run, train
+from robonas.spaces.darts import DARTS
+from tests.objectives.toy import FIRST, TWIN, ToySpace, blobs
+
+CPU = {"device": "cpu", "threads": 1}
+RICH = {
+    "epochs": 5,
+    "batch_size": 16,
+    "clip": 1.0,
+    "schedule": "linear",
+    "warmup_epochs": 1,
+    "final_learning_rate": 0.01,
+    "label_smoothing": 0.1,
+    "accumulate": 2,
+    **CPU,
+}
+
+
+def full(folder, *, data=None, space=None, winner=FIRST, **settings):
+    space = space or ToySpace()
+    return train(
+        winner, blobs() if data is None else data, space=space, folder=folder, **{"epochs": 3, **CPU, **settings}
+    )
+
+
+def stop_after(epoch: int):
+    def tell(row) -> None:
+        if row.epoch == epoch:
+            raise KeyboardInterrupt
+
+    return tell
+
+
+def same(one, other) -> bool:
+    mine, theirs = one.load_parameters(), other.load_parameters()
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def timeless(log) -> list[dict]:
+    return [{**vars(row), "seconds": None} for row in log]
+
+
+def test_a_full_training_is_the_short_one_with_files(tmp_path) -> None:
+    short = Training(blobs(), epochs=4, batch_size=8, **CPU).evaluate(ToySpace(), FIRST, seed=3)
+    rows: list[EpochFinished] = []
+    result = full(tmp_path, epochs=4, batch_size=8, validation_fraction=0.25, seed=3, on_event=rows.append)
+    checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    for name, entry in short.parameters.items():
+        assert torch.equal(entry, checkpoint["state"]["network"][name])
+    assert [row.top1 for row in rows] == pytest.approx([point.value for point in short.curve])
+    assert [row.training_loss for row in rows] == [point.loss for point in short.curve]
+    assert tuple(rows) == result.log
+    assert [row.learning_rate for row in rows] == pytest.approx([0.05 * (1 + np.cos(np.pi * e / 4)) for e in range(4)])
+
+
+# ── going on ──
+
+
+@pytest.mark.parametrize("precision", ["auto", "bf16", "fp16"])
+@pytest.mark.parametrize("stop", [1, 3])
+def test_stopped_and_gone_on_is_uninterrupted_bit_by_bit(tmp_path, precision, stop) -> None:
+    settings = {**RICH, "mixed_precision": precision}
+    whole = full(tmp_path / "whole", **settings)
+    with pytest.raises(KeyboardInterrupt):
+        full(tmp_path / "cut", **settings, on_event=stop_after(stop))
+    assert is_training(tmp_path / "cut")
+    torch.rand(5)
+    rows: list[EpochFinished] = []
+    cut = full(tmp_path / "cut", **settings, on_event=rows.append)
+    assert [row.epoch for row in rows] == list(range(stop + 1, 6))
+    assert timeless(cut.log) == timeless(whole.log)
+    assert same(whole, cut)
+    ends = [torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["state"] for name in ("whole", "cut")]
+    assert ends[0]["scaler"] == ends[1]["scaler"]
+    assert (ends[0]["scaler"] is not None) == (precision == "fp16")
+    for one, other in zip(ends[0]["optimizer"]["state"].values(), ends[1]["optimizer"]["state"].values(), strict=True):
+        assert torch.equal(one["momentum_buffer"], other["momentum_buffer"])
+
+
+def test_darts_with_dropped_paths_goes_on_exactly(tmp_path) -> None:
+    digits = load_dataset("digits")
+    data = from_arrays(digits.samples.values[:80], digits.labels[:80], n_classes=10)
+    space = DARTS(input_shape=(1, 8, 8), channels=2, layers=3, auxiliary=True)
+    settings = {"auxiliary_weight": 0.4, "drop_path": 0.3, "cutout": 3, "crop": 1, "batch_size": 20}
+    given = {"data": data, "space": space, "winner": space.sample(1)[0], **settings}
+    whole = full(tmp_path / "whole", **given)
+    with pytest.raises(KeyboardInterrupt):
+        full(tmp_path / "cut", **given, on_event=stop_after(2))
+    cut = full(tmp_path / "cut", **given)
+    assert same(whole, cut)
+
+
+def test_a_stop_between_the_two_files_of_an_epoch(tmp_path, monkeypatch) -> None:
+    whole = full(tmp_path / "whole")
+    real, calls = run.write_checkpoint, []
+
+    def broken(folder, checkpoint) -> None:
+        calls.append(len(checkpoint.log))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        real(folder, checkpoint)
+
+    monkeypatch.setattr(run, "write_checkpoint", broken)
+    with pytest.raises(KeyboardInterrupt):
+        full(tmp_path / "cut")
+    cut = full(tmp_path / "cut")
+    assert calls == [1, 2, 2, 3]
+    assert timeless(cut.log) == timeless(whole.log)
+    assert same(whole, cut)
+
+
+def test_a_finished_training_is_not_repeated_and_can_be_tested_later(tmp_path) -> None:
+    first = full(tmp_path)
+    before = (tmp_path / "training.json").stat().st_mtime_ns
+    rows: list[EpochFinished] = []
+    again = full(tmp_path, on_event=rows.append)
+    assert (rows, again.log, again.test) == ([], first.log, None)
+    assert (tmp_path / "training.json").stat().st_mtime_ns == before
+    tested = full(tmp_path, test=blobs(30), on_event=rows.append)
+    assert rows == []
+    assert tested.test is not None
+    assert full(tmp_path).test == tested.test  # known by now
+    (tmp_path / "network.safetensors").unlink()
+    assert full(tmp_path, test=blobs(30)).test == tested.test
+    assert (tmp_path / "network.safetensors").is_file()
+
+
+def test_isomorphic_architectures_are_the_same_training(tmp_path) -> None:
+    full(tmp_path)
+    rows: list[EpochFinished] = []
+    full(tmp_path, winner=TWIN, on_event=rows.append)
+    assert rows == []
+
+
+def test_half_written_checkpoints_are_cleared_away(tmp_path) -> None:
+    (tmp_path / ".checkpoint.pt.abc.tmp").write_bytes(b"half")
+    full(tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names - {".checkpoint.pt.lock"} == {
+        "best.safetensors",
+        "checkpoint.pt",
+        "log.csv",
+        "network.safetensors",
+        "training.json",
+    }
+
+
+# ── what is kept ──
+
+
+def test_the_best_epoch_is_kept_and_the_test_set_seen_with_it(tmp_path) -> None:
+    data = blobs(150, 3, spread=1.5)
+    result = full(tmp_path, data=data, test=blobs(90, 3, spread=1.4), epochs=8, learning_rate=0.5, batch_size=16)
+    best = max(row.top1 for row in result.log)
+    assert result.validation["top1"] == best
+    assert result.epoch == next(row.epoch for row in result.log if row.top1 == best)
+    assert result.epoch < 8
+    network = result.build()
+    training, validation = data.split(0.1)
+    with torch.no_grad():
+        assert float((network(validation.inputs).argmax(1) == validation.labels).double().mean()) == best
+        seen = blobs(90, 3, spread=1.4).standardised(training)
+        logits = network(seen.inputs)
+    assert result.test["top1"] == pytest.approx(float((logits.argmax(1) == seen.labels).double().mean()))
+    assert result.test["loss"] == pytest.approx(float(F.cross_entropy(logits, seen.labels)), rel=1e-5)
+    assert result.test["top5"] == 1.0
+    assert result.test["n"] == 90
+    assert read_tensors(tmp_path / "network.safetensors")[1]["epoch"] == str(result.epoch)
+
+
+def test_without_a_validation_part_all_is_trained_with_and_the_last_is_kept(tmp_path) -> None:
+    seen = []
+
+    class Spy(nn.Linear):
+        def forward(self, x):
+            if self.training:
+                seen.append(len(x))
+            return super().forward(x)
+
+    result = full(tmp_path, space=ToySpace(lambda: Spy(4, 3)), validation_fraction=0, batch_size=20)
+    assert seen == [20] * 9
+    assert result.validation is None
+    assert result.epoch == 3
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["state"]
+    assert torch.equal(result.load_parameters()["weight"], state["network"]["weight"])
+    assert not (tmp_path / "best.safetensors").exists()
+    assert result.log[0].top1 is None
+    data = blobs().standardised()
+    assert torch.allclose(data.inputs.mean(0), torch.zeros(4), atol=1e-6)
+
+
+def test_sums_by_hand() -> None:
+    logits = torch.eye(7)[[0, 1, 2, 3]] * 2 - torch.arange(7.0) / 10
+    sums = tally(logits, torch.tensor([0, 2, 6, 3]))
+    # Sample 1: class 1 first, then 0, 2, 3, 4, so that 2 is among five; sample 2 has 6 last.
+    assert sums[[0, 2, 3]].tolist() == [4, 2, 3]
+    assert float(sums[1]) == pytest.approx(float(F.cross_entropy(logits, torch.tensor([0, 2, 6, 3]), reduction="sum")))
+
+
+def test_log_and_result_can_be_read(tmp_path) -> None:
+    import pandas as pd
+
+    result = full(tmp_path, test=blobs(30))
+    frame = pd.read_csv(tmp_path / "log.csv")
+    assert list(frame.columns) == [*EpochFinished.__dataclass_fields__]
+    assert frame["top1"].tolist() == [row.top1 for row in result.log]
+    assert result.history()["training_loss"].tolist() == frame["training_loss"].tolist()
+    value = json.loads((tmp_path / "training.json").read_text())
+    assert value["parameters"] == sum(entry.numel() for entry in result.build().parameters())
+    assert value["test"] == dict(result.test)
+    assert value["settings"]["recipe"]["epochs"] == 3
+    loaded = load_trained(tmp_path, space=ToySpace())
+    assert loaded.log == result.log
+    assert all(torch.equal(a, b) for a, b in zip(loaded.build().parameters(), result.build().parameters(), strict=True))
+
+
+def test_half_precision_learns_with_parameters_in_full(tmp_path) -> None:
+    result = full(tmp_path, epochs=20, mixed_precision="bf16")
+    assert result.validation["top1"] > 0.8
+    assert {entry.dtype for entry in result.build().parameters()} == {torch.float32}
+    assert result.settings["precision"] == "bfloat16"
+
+
+# ── from a search ──
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    data = load_dataset("digits")
+    space = robonas.NASBench201(input_shape=data.input_shape, n_classes=10, channels=2, depth=1)
+    return robonas.search(
+        space,
+        Training(data, epochs=1, **CPU),
+        strategy="random",
+        pool=4,
+        budget=2,
+        folder=tmp_path_factory.mktemp("search"),
+    )
+
+
+def test_a_winner_is_trained_larger(found, tmp_path) -> None:
+    data = load_dataset("digits")
+    larger = robonas.NASBench201(input_shape=data.input_shape, n_classes=10, channels=4, depth=1)
+    result = train(found, data, space=larger, folder=tmp_path, epochs=1, **CPU)
+    assert result.text == larger.format(larger.canonical(larger.parse(found.text)))
+    loaded = robonas.load_trained(tmp_path)
+    assert loaded.space.settings["channels"] == 4
+    assert loaded.size()["parameters"] > found.size()["parameters"]
+    own = train(found, data, folder=tmp_path / "own", epochs=1, **CPU)
+    assert own.space is found.space
+    with pytest.raises(ConfigError, match="must be that of the search, 'nasbench201', in any size; got 'darts'"):
+        train(found, data, space=DARTS(input_shape=(1, 8, 8)), folder=tmp_path / "no", epochs=1, **CPU)
+
+
+# ── what goes wrong ──
+
+
+def test_a_checkpoint_of_other_settings(tmp_path) -> None:
+    full(tmp_path)
+    for change, sentence in (
+        ({"epochs": 4}, "recipe.epochs was 3, is now 4"),
+        ({"learning_rate": 0.2}, "recipe.learning_rate was 0.1, is now 0.2"),
+        ({"data": blobs(63)}, "data was"),
+        ({"mixed_precision": "bf16"}, "precision was 'float32', is now 'bfloat16'"),
+        ({"seed": 1}, "seed was 0, is now 1. Choose another folder"),
+    ):
+        with pytest.raises(CheckpointError, match=sentence):
+            full(tmp_path, **change)
+
+
+class Evil:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('code of a checkpoint was run')",))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"not a checkpoint at all"),
+        lambda path: path.write_bytes(pickle.dumps(Evil())),
+        lambda path: torch.save({"format": 1, "evil": Evil()}, path),
+        lambda path: torch.save({"format": 1}, path),
+        lambda path: torch.save({"format": 2}, path),
+        lambda path: torch.save([1, 2], path),
+    ],
+)
+def test_a_damaged_checkpoint(tmp_path, damage) -> None:
+    full(tmp_path)
+    damage(tmp_path / "checkpoint.pt")
+    with pytest.raises(CheckpointError, match=r"Checkpoint '.*checkpoint\.pt' .* Restore it from a copy, or remove it"):
+        full(tmp_path)
+
+
+def test_a_checkpoint_whose_state_does_not_fit(tmp_path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        full(tmp_path, on_event=stop_after(1))
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del content["state"]["network"]["1.weight"]
+    torch.save(content, tmp_path / "checkpoint.pt")
+    with pytest.raises(CheckpointError, match="does not fit its own network"):
+        full(tmp_path)
+
+
+def test_parameters_that_are_damaged_or_of_another_network(tmp_path) -> None:
+    result = full(tmp_path)
+    tensors, notes = read_tensors(result.parameters_file)
+    write_tensors(result.parameters_file, tensors, {**notes, "architecture": "another"})
+    with pytest.raises(CheckpointError, match=r"must hold the parameters of .*; it holds those of another"):
+        result.build()
+    result.parameters_file.write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match=r"Cannot read the parameters .*damaged"):
+        result.build()
+    result.parameters_file.unlink()
+    with pytest.raises(CheckpointError, match="Cannot read the parameters"):
+        result.build()
+    assert result.build(trained=False).training
+
+
+def test_nobody_else_trains_in_the_folder(tmp_path) -> None:
+    with (
+        FileLock(tmp_path / ".checkpoint.pt.lock"),
+        pytest.raises(CheckpointError, match="Another program is training in"),
+    ):
+        full(tmp_path)
+
+
+def test_what_is_not_there_or_not_finished(tmp_path) -> None:
+    with pytest.raises(CheckpointError, match="There is no training in"):
+        load_trained(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        full(tmp_path, on_event=stop_after(2))
+    with pytest.raises(CheckpointError, match=r"not finished: 2 of 3 epochs are done. Run it again"):
+        load_trained(tmp_path)
+    full(tmp_path)
+    (tmp_path / "training.json").write_text('{"settings": {}')
+    with pytest.raises(CheckpointError, match=r"training\.json' is damaged"):
+        load_trained(tmp_path, space=ToySpace())
+
+
+def test_the_test_set_must_fit() -> None:
+    data = blobs()
+    with pytest.raises(DataError, match=r"must have inputs of shape \(4,\); got \(5,\)"):
+        full("nowhere", data=data, test=blobs(30, 3, (5,)))
+    with pytest.raises(DataError, match=r"class 3 is '3' there and missing here"):
+        full("nowhere", data=data, test=blobs(30, 4))
+    named = from_arrays(np.zeros((6, 4)), [0, 1, 2] * 2, class_names=["a", "b", "c"])
+    other = from_arrays(np.zeros((6, 4)), [0, 1, 2] * 2, class_names=["a", "c", "b"])
+    with pytest.raises(DataError, match="class 1 is 'c' there and 'b' here"):
+        full("nowhere", data=named, test=other)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "sentence"),
+    [
+        ({"space": ToySpace(input_shape=(5,))}, ConfigError, r"made for the data, input_shape=\(4,\)"),
+        ({"space": ToySpace(n_classes=7)}, ConfigError, "n_classes=3"),
+        ({"flip": True}, ConfigError, "are for images"),
+        ({"epochs": 0}, ConfigError, "`epochs` must be at least 1"),
+        ({"threads": 0}, ConfigError, "`threads`"),
+        ({"n_workers": -1}, ConfigError, "`n_workers`"),
+        ({"validation_fraction": 1.0}, ConfigError, "between 0 and 1"),
+        ({"drop_path": 0.2}, ConfigError, "`drop_path` needs a network"),
+        ({"auxiliary_weight": 0.4}, NetworkError, "auxiliary=True"),
+        ({"learning_rate": 1e30}, ObjectiveError, "diverged in epoch 1 of 3"),
+        ({"space": ToySpace(lambda: 1 / 0)}, ObjectiveError, "crashed in building: ZeroDivisionError"),
+        ({"device": "cuda:99"}, ConfigError, "not available here"),
+    ],
+)
+def test_settings_that_cannot_be(tmp_path, settings, error, sentence) -> None:
+    with pytest.raises(error, match=sentence):
+        full(tmp_path, **settings)
+
+
+def test_an_architecture_needs_a_space() -> None:
+    with pytest.raises(ConfigError, match="needs its `space`"):
+        train("x", blobs())
+
+
+def test_a_folder_that_cannot_be_made(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="Cannot write to"):
+        full(tmp_path / "file")
