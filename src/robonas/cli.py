@@ -29,6 +29,7 @@ from robonas.cli_options import (
     MaxMacs,
     MaxMemory,
     MaxParams,
+    Measure,
     Metrics,
     Name,
     Pool,
@@ -119,13 +120,7 @@ def search(
     training_fraction: Annotated[
         float | None, typer.Option(help="Part of the data trained with; None for all that is not held out.")
     ] = None,
-    measure: Annotated[
-        str | None,
-        typer.Option(
-            help="What networks are judged by on held-out data: loss; accuracy (default) or balanced_accuracy of "
-            "classes, r2 of numbers, mean_iou or pixel_accuracy of segments, ssim of images."
-        ),
-    ] = None,
+    measure: Measure = None,
     device: Device = "auto",
     mixed_precision: Precision = "auto",
     threads: Threads = None,
@@ -150,6 +145,7 @@ def search(
     from robonas.console import SearchProgress, print_json, print_result, say, warn
     from robonas.datasets import load_dataset
     from robonas.objectives import Training
+    from robonas.objectives.descent import check_space
     from robonas.report import write_report
 
     _quiet_optuna()
@@ -165,7 +161,8 @@ def search(
         n_workers=workers,
         **recipe,
     )
-    where = read_space(space, space_set, images)
+    where = read_space(space, space_set, images, smaller=bool(objective.recipe.resized_crop))
+    check_space(where, images, objective.recipe)
     limits = read_limits(max_params, max_macs, max_latency_ms, max_memory)
     metrics, others = split(metric), split(compare)
     chosen = read_strategy(strategy, strategy_set)

@@ -134,6 +134,13 @@ Grow = Annotated[
 BatchSize = Annotated[int, typer.Option(help="Samples in the batch that the metrics see.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes for scoring; -1 is one a core.")]
 
+Measure = Annotated[
+    str | None,
+    typer.Option(
+        help="What networks are judged by on held-out data: loss; accuracy (default) or balanced_accuracy of "
+        "classes, r2 of numbers, mean_iou or pixel_accuracy of segments, ssim of images."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Threads = Annotated[int | None, typer.Option(help="PyTorch's threads in a training; None leaves them as they are.")]
 Workers = Annotated[int, typer.Option("--workers", help="Processes that read data ahead, where they stay on disk.")]
@@ -180,14 +187,15 @@ def read_settings(what: str, settings: list[str]) -> dict[str, Any]:
     return values
 
 
-def read_space(name: str, settings: list[str], data: LabelledData) -> SearchSpace:
-    """The space of that name, for these data."""
+def read_space(name: str, settings: list[str], data: LabelledData, *, smaller: bool = False) -> SearchSpace:
+    """The space of that name, for these data; its networks may be smaller where the recipe crops, which it checks."""
     from robonas.spaces import SPACES, make_space
 
     fitting = SPACES[name].fitting(data.task, data.input_shape) if name in SPACES else {}
     shape = {"input_shape": data.input_shape, "n_classes": data.n_classes}
     space = make_space(name, **{**shape, **fitting, **read_settings("space", settings)})
-    space.check_data(data)
+    if not smaller:
+        space.check_data(data)
     return space
 
 

@@ -16,6 +16,7 @@ from robonas.cli_options import (
     ImageMode,
     ImageSize,
     Json,
+    Measure,
     Name,
     Precision,
     Seed,
@@ -30,6 +31,7 @@ from robonas.cli_options import (
 from robonas.cli_recipe import takes_recipe
 
 if TYPE_CHECKING:
+    from robonas.datasets import LabelledData
     from robonas.results import SearchResult
     from robonas.spaces import SearchSpace
 
@@ -60,6 +62,7 @@ def train(
     validation_fraction: Annotated[
         float, typer.Option(help="Part of the data held out to choose the best epoch; 0 to train with all.")
     ] = 0.1,
+    measure: Measure = None,
     seed: Seed = 0,
     device: Device = "auto",
     mixed_precision: Precision = "auto",
@@ -85,7 +88,7 @@ def train(
         part = "test" if test_data.startswith("torchvision:") else None
         tested = load_dataset(test_data, root=data_root, size=image_size, mode=image_mode, part=part)
     winner = architecture if architecture is not None else _winner(search, name, storage)
-    where = _space(winner, space, space_set, images.input_shape, images.n_classes)
+    where = _space(winner, space, space_set, images, recipe)
     first = os.environ.get("RANK", "0") == "0"
     with TrainingProgress(quiet=as_json or not first) as progress:
         result = train_in_full(
@@ -95,6 +98,7 @@ def train(
             test=tested,
             folder=folder,
             validation_fraction=validation_fraction,
+            metric=measure,
             seed=seed,
             device=device,
             mixed_precision=read_precision(mixed_precision),
@@ -117,13 +121,13 @@ def _winner(folder: Path, name: str, storage: str | None) -> SearchResult:
 
 
 def _space(
-    winner: SearchResult | str, name: str | None, settings: list[str], input_shape: tuple[int, ...], n_classes: int
+    winner: SearchResult | str, name: str | None, settings: list[str], data: LabelledData, recipe: dict[str, Any]
 ) -> SearchSpace:
     """The space that was named, or the winner's own with other settings; made for the data."""
     from robonas.spaces import make_space
 
     if name is not None or isinstance(winner, str):
-        return read_space(name or "nasbench201", settings, input_shape, n_classes)
+        return read_space(name or "nasbench201", settings, data, smaller=bool(recipe["resized_crop"]))
     own = winner.space
-    given = {"input_shape": input_shape, "n_classes": n_classes, **read_settings("space", settings)}
+    given = {"input_shape": data.input_shape, "n_classes": data.n_classes, **read_settings("space", settings)}
     return make_space(own.reference, **{**own.settings, **given})

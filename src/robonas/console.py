@@ -171,8 +171,8 @@ class TrainingProgress:
         if self._quiet:
             return
         told = f"loss {row.training_loss:.4f}"
-        if row.top1 is not None and row.loss is not None:
-            told += f"  validation top-1 {row.top1:.4f}, loss {row.loss:.4f}"
+        if row.value is not None:
+            told += f"  validation {row.value:.4f}"
         if not err.is_terminal:
             say(f"epoch {row.epoch:>4} of {row.epochs}  {row.seconds:6.1f} s  {told}")
             return
@@ -270,6 +270,10 @@ def print_trained(result: TrainedNetwork) -> None:
     body.add_column(style="dim")
     body.add_column(overflow="fold")
     kept = "the best on the validation part" if result.validation else "the last"
+    metric = result.settings["metric"]
+    words = {"value": metric.replace("_", " "), "loss": "loss", "top1": "top-1", "top5": "top-5"}
+    for same in {"accuracy": ["top1"], "loss": ["value"]}.get(metric, []):  # else it would stand there twice
+        words.pop(same)
     rows = {
         "architecture": result.text,
         "size": f"{size['parameters']:,.0f} parameters, {size['macs'] / 1e6:,.2f} million multiply-adds",
@@ -277,7 +281,7 @@ def print_trained(result: TrainedNetwork) -> None:
     }
     for part, values in (("validation", result.validation), ("test", result.test)):
         if values is not None:
-            rows[part] = f"top-1 {values['top1']:.4f}, top-5 {values['top5']:.4f}, loss {values['loss']:.4f}"
+            rows[part] = ", ".join(f"{words[key]} {number:.4f}" for key, number in values.items() if key in words)
     rows["trained network"] = str(result.parameters_file)
     for name, value in rows.items():
         body.add_row(Text(name), Text(value))

@@ -72,12 +72,14 @@ class EpochFinished:
     """Of its first step."""
     training_loss: float
     """Mean over the samples, with all that the recipe adds to the cross-entropy."""
+    value: float | None
+    """What the validation part is judged by, such as the accuracy; None without one, as the three below."""
     loss: float | None
-    """Mean cross-entropy on the validation part; None without one, as the two below."""
+    """Mean loss on the validation part."""
     top1: float | None
-    """Share of right answers on the validation part."""
+    """Share of samples whose class is the likeliest; None where there are no classes."""
     top5: float | None
-    """Share of samples whose class is among the five that the network holds for likeliest."""
+    """Share of samples whose class is among the five likeliest; None where there are no classes."""
     seconds: float
     """What the epoch took."""
 

@@ -130,7 +130,7 @@ def search(
     backing = open_storage(url)
     ledger = Ledger(backing, name, objective.direction, settings, folder=place, file=storage_file(url))
     origin = {"space": settings["space"], "seed": seed}
-    seen = _batch(batch, objective, batch_size, seed) if resolved else None
+    seen = _batch(batch, objective, space, batch_size, seed) if resolved else None
 
     def scored(some: Sequence[str], progress: Callable[[int, int], None] | None = None) -> ScoreTable:
         if seen is None:
@@ -233,14 +233,16 @@ def scores_file(name: str) -> str:
     return f"{name}.scores.parquet"
 
 
-def _batch(batch: Batch | None, objective: Objective, size: int, seed: int) -> Batch:
-    seen = batch if batch is not None else objective.batch(size, seed)
+def _batch(batch: Batch | None, objective: Objective, space: SearchSpace, size: int, seed: int) -> Batch:
+    if batch is not None:
+        return batch
+    seen = objective.batch(size, seed)
     if seen is None:
         raise ConfigError(
             f"Objective {objective.name!r} has no data to draw a batch from. "
             "Pass `batch`, or a strategy without metrics."
         )
-    return seen
+    return objective.as_seen(seen, space)
 
 
 def _settings(

@@ -137,6 +137,9 @@ def test_networks_smaller_than_the_images_see_crops_of_them() -> None:
     recipe = {"resized_crop": 0.3, "colour_jitter": 0.4, "flip": True, "cutout": 2, **PLAIN}
     Training(data, **recipe).evaluate(space, FIRST, seed=0)
     assert seen == {True: {(3, 6, 6)}, False: {(3, 6, 6)}}
+    objective = Training(data, **recipe)
+    batch = objective.batch(4, 0)
+    assert torch.equal(objective.as_seen(batch, space).inputs, batch.inputs[:, :, 2:8, 1:7])
     wide = ToySpace(lambda: Spy(1, 2), input_shape=(3, 6, 9), n_classes=2)
     with pytest.raises(ConfigError, match=r"\(3, 10, 8\) or a smaller height and width .*got \(3, 6, 9\)"):
         Training(data, **recipe).evaluate(wide, FIRST, seed=0)

@@ -83,7 +83,7 @@ def test_two_processes_take_the_steps_of_one(tmp_path) -> None:
         assert torch.allclose(entry, theirs[name], atol=1e-5), name
     for row, other in zip(one.log, two.log, strict=True):
         assert row.training_loss == pytest.approx(other.training_loss, abs=1e-5)
-        assert row.top1 == other.top1
+        assert (row.value, row.top1, row.top5) == (other.value, other.top1, other.top5)
         assert row.loss == pytest.approx(other.loss, abs=1e-5)
     assert one.test["n"] == two.test["n"] == 51
     assert one.test["top1"] == two.test["top1"]

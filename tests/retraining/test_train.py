@@ -18,7 +18,7 @@ from robonas.errors import CheckpointError, ConfigError, DataError, NetworkError
 from robonas.events import EpochFinished
 from robonas.files import read_tensors, write_tensors
 from robonas.objectives import Training
-from robonas.objectives.logits import tally
+from robonas.objectives.measures import guesses
 from robonas.retraining import is_training, load_trained, run, train
 from robonas.spaces.darts import DARTS
 from tests.objectives.toy import FIRST, TWIN, ToySpace, blobs
@@ -68,6 +68,7 @@ def test_a_full_training_is_the_short_one_with_files(tmp_path) -> None:
     checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     for name, entry in short.parameters.items():
         assert torch.equal(entry, checkpoint["state"]["network"][name])
+    assert [row.value for row in rows] == [point.value for point in short.curve]
     assert [row.top1 for row in rows] == pytest.approx([point.value for point in short.curve])
     assert [row.training_loss for row in rows] == [point.loss for point in short.curve]
     assert tuple(rows) == result.log
@@ -210,12 +211,35 @@ def test_without_a_validation_part_all_is_trained_with_and_the_last_is_kept(tmp_
     assert torch.allclose(data.inputs.mean(0), torch.zeros(4), atol=1e-6)
 
 
-def test_sums_by_hand() -> None:
+def test_guesses_by_hand() -> None:
     logits = torch.eye(7)[[0, 1, 2, 3]] * 2 - torch.arange(7.0) / 10
-    sums = tally(logits, torch.tensor([0, 2, 6, 3]))
-    # Sample 1: class 1 first, then 0, 2, 3, 4, so that 2 is among five; sample 2 has 6 last.
-    assert sums[[0, 2, 3]].tolist() == [4, 2, 3]
-    assert float(sums[1]) == pytest.approx(float(F.cross_entropy(logits, torch.tensor([0, 2, 6, 3]), reduction="sum")))
+    # Sample 1: class 1 is likeliest, then 0, 2, 3, 4, so that 2 is among five; sample 2 has 6 last.
+    assert guesses(logits, torch.tensor([0, 2, 6, 3])).tolist() == [[1, 1], [0, 1], [0, 0], [1, 1]]
+    assert guesses(torch.eye(3), torch.tensor([0, 1, 0])).tolist() == [[1, 1], [1, 1], [0, 1]]
+
+
+@pytest.mark.parametrize("metric", [None, "loss"])
+def test_a_regression_is_kept_by_its_own_measure(tmp_path, metric) -> None:
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(80, 4))
+    targets = inputs @ [1.0, 2, 3, 4] + 0.1 * generator.normal(size=80)
+    data = from_arrays(inputs, targets, task="regression")
+    space = ToySpace(lambda: nn.Linear(4, 1), n_classes=1)
+    result = full(
+        tmp_path, data=data, test=data, space=space, metric=metric, epochs=6, learning_rate=0.02, batch_size=8
+    )
+    short = Training(data, epochs=6, learning_rate=0.02, batch_size=8, validation_fraction=0.1, metric=metric, **CPU)
+    assert [row.value for row in result.log] == pytest.approx(
+        [point.value for point in short.evaluate(space, FIRST, seed=0).curve]
+    )
+    assert result.settings["metric"] == (metric or "r2")
+    values = [row.value for row in result.log]
+    assert values[result.epoch - 1] == (min(values) if metric else max(values))
+    assert result.log[0].top1 is None
+    assert "top1" not in result.test
+    assert result.test["value"] < 0.1 if metric else result.test["value"] > 0.9
+    with pytest.raises(DataError, match="of the training's task, regression; it is of classification"):
+        full(tmp_path, data=data, test=blobs(), space=space)
 
 
 def test_log_and_result_can_be_read(tmp_path) -> None:

@@ -92,3 +92,7 @@ class Objective(abc.ABC):
     def batch(self, size: int, seed: int) -> Batch | None:  # noqa: ARG002
         """A batch of its training data for the metrics; None where it has no data."""
         return None
+
+    def as_seen(self, batch: Batch, space: SearchSpace) -> Batch:  # noqa: ARG002
+        """Such a batch as the networks of a space see it, where the objective makes other inputs of its samples."""
+        return batch

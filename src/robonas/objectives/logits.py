@@ -1,31 +1,15 @@
-"""From what a network returns to its answer, such as logits, and from logits to how many are right."""
+"""From what a network returns to its answer, such as logits."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 
 from robonas.errors import NetworkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def tally(logits: Tensor, targets: Tensor) -> Tensor:
-    """Sums over samples, float64, (4,): how many, their cross-entropy, right at the first guess, right in five guesses.
-
-    Args:
-        logits: (n, n_classes).
-        targets: Class indices, (n,).
-    """
-    guesses = logits.topk(min(5, logits.shape[1]), dim=1).indices
-    right = guesses == targets[:, None]
-    loss = F.cross_entropy(logits, targets, reduction="none").to(torch.float64).sum()
-    first, five = right[:, 0].sum(), right.any(dim=1).sum()
-    return torch.stack([torch.full_like(loss, len(targets)), loss, first.to(torch.float64), five.to(torch.float64)])
 
 
 def check_logits(returned: Any, shape: tuple[int, ...], output: Callable[[Any], Tensor] | None) -> Tensor:

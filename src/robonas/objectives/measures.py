@@ -59,6 +59,17 @@ def _right(outputs: Tensor, targets: Tensor) -> Tensor:
     return torch.stack([outputs.argmax(dim=1) == targets, targets], dim=1).double()
 
 
+def guesses(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Whether the class is the likeliest, and whether it is among the five likeliest: float64, (n, 2).
+
+    Args:
+        outputs: Logits, (n, classes).
+        targets: Class indices, (n,).
+    """
+    right = outputs.topk(min(5, outputs.shape[1]), dim=1).indices == targets[:, None]
+    return torch.stack([right[:, 0], right.any(dim=1)], dim=1).double()
+
+
 def _balanced(rows: Tensor) -> float:
     """Mean share over the classes that occur."""
     right, targets = rows.unbind(1)

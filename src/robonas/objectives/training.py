@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import torch
 
 from robonas.errors import ConfigError
+from robonas.objectives.augment import middle
 from robonas.objectives.base import CurvePoint, Evaluation, Objective, Report
 from robonas.objectives.descent import Descent, check_images, check_space, guarded
 from robonas.objectives.device import Mixed, choose_device, choose_precision, training_settings
@@ -131,6 +132,13 @@ class Training(Objective):
             split_seed=self.split_seed,
             training_fraction=self.training_fraction,
         )
+
+    def as_seen(self, batch: Batch, space: SearchSpace) -> Batch:
+        """The middle of each image, where networks are trained with crops of them."""
+        if not self.recipe.resized_crop:
+            return batch
+        check_space(space, self.data, self.recipe)
+        return dataclasses.replace(batch, inputs=middle(batch.inputs, space.input_shape))
 
     def evaluate(
         self, space: SearchSpace, architecture: Architecture, *, seed: int, report: Report | None = None

@@ -46,6 +46,17 @@ class Workers:
             torch.distributed.all_reduce(values)
         return values
 
+    def gather(self, rows: Tensor, n: int) -> Tensor:
+        """The rows of all processes in their order, from each process's `share` of `n` ≥ `self.n` rows."""
+        if self.n == 1:
+            return rows
+        parts = [rows.new_zeros((n // self.n + 1, *rows.shape[1:])) for _ in range(self.n)]
+        mine = parts[self.rank].clone()
+        mine[: len(rows)] = rows
+        torch.distributed.all_gather(parts, mine)
+        sizes = [len(range(n)[Workers(rank, self.n).share_range(n)]) for rank in range(self.n)]
+        return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+
     def wait(self) -> None:
         """Until all processes are here."""
         if self.n > 1:

@@ -43,17 +43,16 @@ class TrainedNetwork:
     epoch: int
     """Whose parameters were kept: the best on the validation part, the earliest on ties; without one, the last."""
     test: Mapping[str, Any] | None
-    """On the test set, seen once at the end: ``loss``, ``top1``, ``top5``, ``n`` and a hash of the ``data``."""
+    """On the test set, seen once at the end: ``value`` of the metric, ``loss``, ``top1`` and ``top5`` where there are
+    classes, the number ``n`` of samples and a hash of the ``data``."""
     folder: Path
     """Where everything lies."""
 
     @property
     def validation(self) -> dict[str, float] | None:
-        """``loss``, ``top1`` and ``top5`` of the kept parameters on the validation part; None without one."""
-        row = self.log[self.epoch - 1]
-        if row.top1 is None or row.top5 is None or row.loss is None:
-            return None
-        return {"loss": row.loss, "top1": row.top1, "top5": row.top5}
+        """The kept epoch's ``value``, ``loss``, ``top1`` and ``top5`` on the validation part; None without one."""
+        row = vars(self.log[self.epoch - 1])
+        return {name: row[name] for name in ("value", "loss", "top1", "top5") if row[name] is not None} or None
 
     @property
     def parameters_file(self) -> Path:

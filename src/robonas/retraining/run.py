@@ -21,7 +21,7 @@ from robonas.events import EpochFinished
 from robonas.files import write_tensors, write_text
 from robonas.objectives.descent import Descent, check_images, check_space, guarded
 from robonas.objectives.device import Mixed, choose_device, choose_precision, training_settings
-from robonas.objectives.logits import tally
+from robonas.objectives.measures import MEASURES, Measure, guesses, measure_of
 from robonas.objectives.training import check_hook, name_of_hook
 from robonas.objectives.workers import Workers, working_together
 from robonas.randomness import seeded
@@ -50,6 +50,7 @@ def train(
     folder: str | os.PathLike[str] = "robonas-train",
     validation_fraction: float = 0.1,
     split_seed: int = 0,
+    metric: str | None = None,
     seed: int = 0,
     device: str = "auto",
     mixed_precision: Mixed = "auto",
@@ -79,8 +80,9 @@ def train(
         test: A test set, with the same classes.
         folder: Where everything is kept: ``checkpoint.pt``, ``log.csv``, ``best.safetensors``, and at the end
             ``network.safetensors`` and ``training.json``.
-        validation_fraction: Share of every class that is held out; 0 to train with all.
+        validation_fraction: Share that is held out, of every class where there are classes; 0 to train with all.
         split_seed: Which samples are held out.
+        metric: What the validation part is judged by, as for `Training`: the accuracy for classes.
         seed: Of the parameters at the start, the order of samples, augmentation, and random layers.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``; with several processes, each takes the GPU
             of its number.
@@ -109,6 +111,7 @@ def train(
     require("n_workers", n_workers, n_workers >= 0, "at least 0")
     check_images(chosen, data)
     check_hook(chosen, output)
+    metric, measure = measure_of(data.task, metric)
     where, text = _find(winner, space)
     check_space(where, data, chosen)
     fitting = None if test is None else _as_test(test, data)
@@ -124,6 +127,7 @@ def train(
                 "recipe": dataclasses.asdict(chosen),
                 "validation_fraction": validation_fraction,
                 "split_seed": split_seed,
+                "metric": metric,
                 "seed": seed,
                 "device": here.type,
                 "precision": str(precision).removeprefix("torch."),
@@ -148,7 +152,8 @@ def train(
                 workers=workers,
             )
 
-        run = _Run(place, settings, validation, workers, threads, on_event or (lambda _: None))
+        run = _Run(place, settings, measure, validation, workers, threads, on_event or (lambda _: None))
+        run.check_parts(validation, tested)
         with training_settings(threads):
             descent = guarded(begin, "building", here)
         log = run.epochs(descent)
@@ -162,12 +167,13 @@ class _Run:
         self,
         folder: Path,
         settings: dict[str, Any],
+        measure: Measure,
         validation: LabelledData | None,
         workers: Workers,
         threads: int | None,
         tell: Callable[[EpochFinished], None],
     ) -> None:
-        self.folder, self.settings, self.validation = folder, settings, validation
+        self.folder, self.settings, self.measure, self.validation = folder, settings, measure, validation
         self.workers, self.threads, self.tell = workers, threads, tell
         self.text: str = settings["architecture"]
 
@@ -192,10 +198,10 @@ class _Run:
             with training_settings(self.threads), seeded("training", *descent.seed, epoch, *others):
                 step = functools.partial(self._epoch, descent, epoch)
                 loss, judged = guarded(step, f"epoch {epoch} of {n_epochs}", descent.device)
-            row = EpochFinished(epoch, n_epochs, rate, loss, *judged, time.perf_counter() - started)
+            row = EpochFinished(epoch, n_epochs, rate, loss, **judged, seconds=time.perf_counter() - started)
             log = (*log, row)
             if self.workers.rank == 0:
-                if row.top1 is not None and best_epoch(log) == epoch:
+                if row.value is not None and self.best_epoch(log) == epoch:
                     # Before the checkpoint: a stop between the two repeats this epoch, and writes the same again.
                     self._write(BEST, descent.parameters(), epoch)
                 write_checkpoint(self.folder, Checkpoint(self.settings, log, descent.state()))
@@ -203,27 +209,51 @@ class _Run:
                 self.tell(row)
         return log
 
-    def _epoch(self, descent: Descent, epoch: int) -> tuple[float, tuple[float | None, float | None, float | None]]:
+    def _epoch(self, descent: Descent, epoch: int) -> tuple[float, dict[str, float | None]]:
         loss = descent.epoch(epoch)
         if self.validation is None:
-            return loss, (None, None, None)
+            return loss, dict.fromkeys(("value", "loss", "top1", "top5"))
         return loss, self._judge(descent, self.validation)
 
-    def _judge(self, descent: Descent, data: LabelledData) -> tuple[float, float, float]:
-        """Loss, top-1 and top-5 accuracy; the processes share the samples."""
-        sums = torch.zeros(4, dtype=torch.float64)
-        for logits, targets in descent.logits(data, self.workers):
-            sums += tally(logits, targets)
-        if descent.device.type == "cuda":
-            sums = sums.to(descent.device)
-        n, loss, first, five = self.workers.total(sums).tolist()
-        return loss / n, first / n, five / n
+    def _judge(self, descent: Descent, data: LabelledData) -> dict[str, float | None]:
+        """Value, loss, and top-1 and top-5 accuracy where there are classes; the processes share the samples."""
+        losses, classes = MEASURES[data.task]["loss"], data.task == "classification"
+        rows: list[list[Tensor]] = []
+        for outputs, targets in descent.logits(data, self.workers):
+            found = [self.measure.reduce(outputs, targets), losses.reduce(outputs, targets)]
+            rows.append([*found, guesses(outputs, targets)] if classes else found)
+        wanted = descent.device if descent.device.type == "cuda" else torch.device("cpu")
+        value, loss, *right = (
+            self.workers.gather(torch.cat(parts).to(wanted), len(data)).cpu() for parts in zip(*rows, strict=True)
+        )
+        top1, top5 = right[0].mean(0).tolist() if right else (None, None)
+        return {"value": self.measure.finish(value), "loss": losses.finish(loss), "top1": top1, "top5": top5}
+
+    def check_parts(self, *parts: LabelledData | None) -> None:
+        """Raise unless every process has a sample of each part to judge by.
+
+        Raises:
+            ConfigError: There are more processes.
+        """
+        least = min((len(part) for part in parts if part is not None), default=self.workers.n)
+        if least < self.workers.n:
+            raise ConfigError(
+                f"The validation part and the test set must have a sample for each of {self.workers.n} processes; "
+                f"got {least}. Start fewer."
+            )
+
+    def best_epoch(self, log: tuple[EpochFinished, ...]) -> int:
+        """The epoch of the best value on the validation part, the earliest on ties; the last one without values."""
+        if log[-1].value is None:
+            return len(log)
+        sign = 1.0 if self.measure.direction == "maximize" else -1.0
+        return max(log, key=lambda row: (sign * (row.value or 0.0), -row.epoch)).epoch
 
     def finish(
         self, descent: Descent, log: tuple[EpochFinished, ...], space: SearchSpace, test: LabelledData | None
     ) -> TrainedNetwork:
         """Keep the best network, test it, and write what came of it."""
-        epoch, known = best_epoch(log), self._known(space, test)
+        epoch, known = self.best_epoch(log), self._known(space, test)
         self.workers.wait()  # until all have looked, before any of them writes
         if known is not None:
             return known
@@ -233,8 +263,9 @@ class _Run:
         if test is not None:
             with training_settings(self.threads):
                 judge = functools.partial(self._judge, descent, test)
-                loss, top1, top5 = guarded(judge, "the test", descent.device)
-            tested = {"loss": loss, "top1": top1, "top5": top5, "n": len(test), "data": test.fingerprint()}
+                judged = guarded(judge, "the test", descent.device)
+            found = {name: value for name, value in judged.items() if value is not None}
+            tested = {**found, "n": len(test), "data": test.fingerprint()}
         result = TrainedNetwork(space, self.text, self.settings, log, epoch, tested, self.folder)
         if self.workers.rank == 0:
             self._write(NETWORK, descent.parameters(), epoch)
@@ -253,13 +284,6 @@ class _Run:
     def _write(self, name: str, parameters: dict[str, Tensor], epoch: int) -> None:
         notes = {"architecture": self.text, "space": json.dumps(self.settings["space"]), "epoch": str(epoch)}
         write_tensors(self.folder / name, parameters, notes)
-
-
-def best_epoch(log: tuple[EpochFinished, ...]) -> int:
-    """The epoch of the highest top-1 accuracy on the validation part, the earliest on ties; the last without one."""
-    if log[-1].top1 is None:
-        return len(log)
-    return max(log, key=lambda row: (row.top1 or 0.0, -row.epoch)).epoch
 
 
 def as_csv(log: tuple[EpochFinished, ...]) -> str:
@@ -296,6 +320,8 @@ def _parts(data: LabelledData, fraction: float, seed: int) -> tuple[LabelledData
 
 def _as_test(test: LabelledData, data: LabelledData) -> LabelledData:
     """The test set, with the names of the classes that the training has."""
+    if test.task != data.task:
+        raise DataError(f"The test set must be of the training's task, {data.task}; it is of {test.task}.")
     if test.input_shape != data.input_shape:
         raise DataError(f"The test set must have inputs of shape {data.input_shape}; got {test.input_shape}.")
     if test.class_names != data.class_names[: test.n_classes]:  # the last classes may have no sample
@@ -305,7 +331,10 @@ def _as_test(test: LabelledData, data: LabelledData) -> LabelledData:
             f"The test set must have the classes of the training, in their order; class {place} is {theirs!r} there "
             f"and {'missing' if ours is None else repr(ours)} here."
         )
-    return dataclasses.replace(test, class_names=data.class_names)
+    test = dataclasses.replace(test, class_names=data.class_names)
+    if test.output_shape != data.output_shape:
+        raise DataError(f"The test set must have targets of shape {data.output_shape}; got {test.output_shape}.")
+    return test
 
 
 @contextlib.contextmanager
