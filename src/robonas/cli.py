@@ -40,6 +40,7 @@ from robonas.cli_options import (
     Storage,
     Threads,
     Workers,
+    read_data,
     read_limits,
     read_lines,
     read_precision,
@@ -143,13 +144,12 @@ def search(
     """
     from robonas import study
     from robonas.console import SearchProgress, print_json, print_result, say, warn
-    from robonas.datasets import load_dataset
     from robonas.objectives import Training
     from robonas.objectives.descent import check_space
     from robonas.report import write_report
 
     _quiet_optuna()
-    images = load_dataset(data, root=data_root, size=image_size, mode=image_mode)
+    images = read_data(data, data_root, image_size, image_mode)
     objective: Training = Training(
         images,
         validation_fraction=validation_fraction,
@@ -232,10 +232,9 @@ def score(
 ) -> None:
     """Score architectures without training; stopped at any moment, the same command goes on where it was."""
     from robonas.console import SearchProgress, print_json, print_scores, say
-    from robonas.datasets import load_dataset
     from robonas.scoring import score as score_pool
 
-    images = load_dataset(data, root=data_root, size=image_size, mode=image_mode)
+    images = read_data(data, data_root, image_size, image_mode)
     where = read_space(space, space_set, images)
     size = where.size()
     chosen = (

@@ -187,6 +187,19 @@ def read_settings(what: str, settings: list[str]) -> dict[str, Any]:
     return values
 
 
+def read_data(
+    text: str, root: Path | None, size: int | None, mode: str | None, *, part: str | None = None
+) -> LabelledData:
+    """The data of that text; the root and the part are for torchvision's, and the root for data of one's own."""
+    from robonas.datasets import DATASETS, load_dataset
+
+    kind = text.partition(":")[0]
+    rooted = kind == "torchvision" or (kind not in DATASETS and not Path(text).expanduser().exists())
+    return load_dataset(
+        text, root=root if rooted else None, size=size, mode=mode, part=part if kind == "torchvision" else None
+    )
+
+
 def read_space(name: str, settings: list[str], data: LabelledData, *, smaller: bool = False) -> SearchSpace:
     """The space of that name, for these data; its networks may be smaller where the recipe crops, which it checks."""
     from robonas.spaces import SPACES, make_space

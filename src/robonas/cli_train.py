@@ -24,6 +24,7 @@ from robonas.cli_options import (
     Storage,
     Threads,
     Workers,
+    read_data,
     read_precision,
     read_settings,
     read_space,
@@ -79,14 +80,10 @@ def train(
     robonas train …
     """
     from robonas.console import TrainingProgress, print_json, print_trained
-    from robonas.datasets import load_dataset
     from robonas.retraining import train as train_in_full
 
-    images = load_dataset(data, root=data_root, size=image_size, mode=image_mode)
-    tested = None
-    if test_data is not None:
-        part = "test" if test_data.startswith("torchvision:") else None
-        tested = load_dataset(test_data, root=data_root, size=image_size, mode=image_mode, part=part)
+    images = read_data(data, data_root, image_size, image_mode)
+    tested = None if test_data is None else read_data(test_data, data_root, image_size, image_mode, part="test")
     winner = architecture if architecture is not None else _winner(search, name, storage)
     where = _space(winner, space, space_set, images, recipe)
     first = os.environ.get("RANK", "0") == "0"
