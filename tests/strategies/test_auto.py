@@ -101,6 +101,19 @@ def test_a_failure_speaks_against_its_neighbours_less_than_a_worst_answer() -> N
     assert expectation(Trial(best.row, floor)) < expectation(Trial(best.row, failed=True))
 
 
+def test_candidates_with_the_same_scores_are_not_all_asked_for_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, values = pool(n=60, budget=30)
+    copies = Problem(np.repeat(problem.scores, 40, axis=0), problem.metrics, 30)
+    answers = np.repeat(values, 40)
+
+    def n_different() -> int:
+        return len({trial.row // 40 for trial in run(Auto(), copies, answers, 30)})
+
+    ours = n_different()
+    monkeypatch.setattr(module, "TWIN_COST", 0.0)
+    assert ours > n_different()
+
+
 def test_a_pending_query_keeps_the_next_one_away() -> None:
     rng = np.random.default_rng(0)
     base = rng.normal(size=(40, 3))

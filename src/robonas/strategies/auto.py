@@ -53,6 +53,8 @@ FAILURE_NOISE = 1.0
 """Noise variance of a failed evaluation beside that of any answer: a failure may be bad luck."""
 RANK_OFFSET = 30.0
 """In the fusion, the sum of log(rank + offset): the larger, the less a first place is worth above a second."""
+TWIN_COST = 2.0
+"""Beside the sum, this times log(1 + n): n candidates with just the same scores have been asked for already."""
 WHOLE_POOL = 40_000
 """Pools up to this size are modelled as a whole; of larger ones, the candidates that the linear weights like best."""
 SHORTLIST = 8_000
@@ -75,6 +77,8 @@ class Auto(Strategy):
           place and no outlier, and any monotone change of the objective changes nothing. A failure shares the
           last place and weighs less, since it may be bad luck. A pending query counts as a middling answer,
           which keeps the next one away from it.
+        - Candidates whose scores equal those of candidates that have been asked for are probably the same
+          network in other words; each such query puts the others back.
         - Of candidates that are expected to be equal, the first in the pool is taken. There is no draw: the
           seed is not used.
         - With `Problem.codes`, architectures that differ in few choices are expected to be similar.
@@ -177,6 +181,7 @@ class _Pool:
         self.unit = unit_scores(scores[:, self.columns])
         self.whole = len(problem) <= WHOLE_POOL
         self.features: dict[str, Feature] = {}
+        self.twins: dict[int, NDArray[np.bool_]] = {}
         self.covariances: list[dict[int, NDArray[np.float64]]] = [{} for _ in BELIEFS]
 
     def learn(self, history: Sequence[Trial]) -> _View:
@@ -203,6 +208,7 @@ class _Pool:
         rows = self._modelled(weights)
         means = [expected(number, rows) for number, belief in enumerate(self.beliefs) if belief.speaks(len(history))]
         fused = -np.sum([np.log(_ranks(mean) + RANK_OFFSET) for mean in means], axis=0)
+        fused -= TWIN_COST * np.log1p(self._n_twins(rows, asked))
         return _View(rows, fused, expected(0, rows), weights)
 
     def _features(self, number: int, rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
@@ -226,6 +232,18 @@ class _Pool:
         distance = np.abs(prior - np.median(prior)) + np.where(self.unscored, 1e6, 0.0)
         distance[other_than] = np.inf
         return int(np.argmin(distance))
+
+    def _n_twins(self, rows: NDArray[np.intp], asked: list[int]) -> NDArray[np.intp]:
+        """How many of those asked for have the scores of each row, (n,)."""
+        count = np.zeros(len(rows), dtype=np.intp)
+        for row in asked:
+            if not self.whole:
+                count += np.all(self.unit[rows] == self.unit[row], axis=1)
+                continue
+            if row not in self.twins:
+                self.twins[row] = np.all(self.unit == self.unit[row], axis=1)
+            count += self.twins[row]
+        return count
 
     def _modelled(self, weights: NDArray[np.float64]) -> NDArray[np.intp]:
         """The rows to look at: all, or those that the linear weights like best, in pool order."""
