@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from robonas.listing import LISTINGS
 from robonas.metrics import METRICS
+from robonas.recipe import Recipe, meanings
 
 FOLDER = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/make_reference.py from the code; run `make docs` after a change. -->\n\n"
@@ -40,12 +42,27 @@ def listing_page(kind: str, title: str) -> str:
     return f"{NOTE}# {title}\n\n" + "\n".join(lines) + "\n"
 
 
+def recipe_page() -> str:
+    """A table of the settings of a training."""
+    texts = meanings()
+    rows = [
+        f"| `{setting.name}` | `{setting.default!r}` | {texts[setting.name].replace('|', chr(92) + '|')} |"
+        for setting in dataclasses.fields(Recipe)
+    ]
+    head = (
+        "# Settings of a training\n\nFor `robonas.Training`, `robonas.train` and, with dashes, the commands `search` and "
+        "`train`, where `batch_size` is called `--train-batch-size`.\n\n| setting | default | meaning |\n|---|---|---|\n"
+    )
+    return NOTE + head + "\n".join(rows) + "\n"
+
+
 def pages() -> dict[str, str]:
     """Every page by its file's name."""
     return {
         "metrics.md": metrics_page(),
         "spaces.md": listing_page("spaces", "Search spaces"),
         "strategies.md": listing_page("strategies", "Strategies"),
+        "recipe.md": recipe_page(),
         "datasets.md": listing_page("datasets", "Data sets"),
     }
 

@@ -261,10 +261,15 @@ def score(
 
 
 @app.command()
-def show(folder: Folder, name: Name = "search", storage: Storage = None, as_json: Json = False) -> None:
-    """Show what a search has found so far, finished or not."""
-    from robonas.console import print_json, print_result, print_table
+def show(folder: AnyFolder, name: Name = "search", storage: Storage = None, as_json: Json = False) -> None:
+    """Show what a search has found so far, finished or not, or what a full training has come to."""
+    from robonas.console import print_json, print_result, print_table, print_trained
+    from robonas.retraining import is_training, load_trained
 
+    if is_training(folder):
+        trained = load_trained(folder)
+        print_json(trained.to_json()) if as_json else print_trained(trained)
+        return
     result = _result(folder, name, storage)
     if as_json:
         print_json(result.to_json())

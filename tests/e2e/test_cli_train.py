@@ -55,6 +55,8 @@ def test_the_winner_of_a_search_is_trained_in_its_own_space(found, images, tmp_p
     assert "trained" in told.stdout
     assert "test" in told.stdout
     again = json.loads(call(*given, "--json").stdout)
+    assert json.loads(call("show", folder, "--json").stdout) == again
+    assert "kept epoch" in " ".join(call("show", folder).stdout.split())
     winner = json.loads(call("show", found, "--json").stdout)
     space = again["settings"]["space"]
     assert space == winner["settings"]["space"]
