@@ -45,12 +45,12 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> None:
     """Write tensors and notes about them as safetensors, whole or not at all."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
+    # Copies, since tensors that share memory are not taken.
+    whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
-        # Copies, since tensors that share memory are not taken.
-        whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-        save_file(whole, temporary, metadata=dict(notes))
+        temporary.write_bytes(save(whole, metadata=dict(notes)))  # its own writing to files hides what went wrong
 
 
 def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -44,6 +44,16 @@ def finish(command: list[str], *arguments: str, code: int | None = 0) -> str:
     return out + err
 
 
+def test_one_gpu_for_all(monkeypatch) -> None:
+    for name, value in (("WORLD_SIZE", "2"), ("RANK", "1"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    with (
+        pytest.raises(ConfigError, match=r"Several processes take a GPU each.* got the device 'cuda:0' for all"),
+        working_together(torch.device("cuda:0")),
+    ):
+        pass
+
+
 def test_parts_of_a_list() -> None:
     for n in (1, 2, 7, 8):
         parts = [Workers(rank, 3).share(torch.arange(n)) for rank in range(3)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +15,14 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 import robonas
-from robonas.datasets import from_arrays, load_dataset
+from robonas.datasets import from_arrays, from_dataset, load_dataset
 from robonas.errors import CheckpointError, ConfigError, DataError, NetworkError, ObjectiveError
 from robonas.events import EpochFinished
 from robonas.files import read_tensors, write_tensors
 from robonas.objectives import Training
 from robonas.objectives.measures import guesses
 from robonas.retraining import is_training, load_trained, run, train
+from robonas.retraining.checkpoint import read_checkpoint
 from robonas.spaces.darts import DARTS
 from tests.objectives.toy import FIRST, TWIN, ToySpace, blobs
 
@@ -421,6 +424,52 @@ def test_settings_that_cannot_be(tmp_path, settings, error, sentence) -> None:
 def test_an_architecture_needs_a_space() -> None:
     with pytest.raises(ConfigError, match="needs its `space`"):
         train("x", blobs())
+
+
+def test_a_full_disk_keeps_what_is_finished(tmp_path, monkeypatch) -> None:
+    whole = full(tmp_path / "whole")
+    real, written = Path.write_bytes, []
+
+    def fill(path, content) -> int:
+        written.append(path.name)
+        if len(written) == 4:  # the checkpoint of the second epoch
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, content)
+
+    with (
+        monkeypatch.context() as context,
+        pytest.raises(ConfigError, match=r"No space left on device. Finished epochs"),
+    ):
+        context.setattr(Path, "write_bytes", fill)
+        full(tmp_path / "cut")
+    assert "checkpoint" in written[3]
+    assert len(read_checkpoint(tmp_path / "cut").log) == 1
+    assert same(whole, full(tmp_path / "cut"))
+
+
+def test_data_read_lazily_by_workers_go_on_exactly(tmp_path) -> None:
+    class Items(torch.utils.data.Dataset):
+        """Points with a random shift, another one each time that they are read."""
+
+        def __init__(self) -> None:
+            self.inputs, self.labels = blobs().inputs, blobs().labels.tolist()
+
+        def __len__(self) -> int:
+            return len(self.labels)
+
+        def __getitem__(self, index):
+            return self.inputs[index] + 0.1 * torch.randn(4), self.labels[index]
+
+    data = from_dataset(Items(), memory_limit=0)
+    whole = full(tmp_path / "whole", data=data)
+    with pytest.raises(KeyboardInterrupt):
+        full(tmp_path / "cut", data=data, on_event=stop_after(1))
+    assert same(whole, full(tmp_path / "cut", data=data, n_workers=1))
+
+
+def test_the_folder_of_a_search_is_left_alone(found) -> None:
+    with pytest.raises(ConfigError, match=r"is the folder of a search\. Choose another"):
+        train(found, load_dataset("digits"), folder=found.folder, epochs=1, **CPU)
 
 
 def test_a_folder_that_cannot_be_made(tmp_path) -> None:

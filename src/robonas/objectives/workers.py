@@ -101,11 +101,16 @@ def working_together(device: torch.device) -> Iterator[tuple[Workers, torch.devi
         device: Where this process trains; ``cuda`` without a number becomes the GPU of its local rank.
 
     Raises:
-        ConfigError: There are more processes than GPUs on this machine.
+        ConfigError: There are more processes than GPUs on this machine, or one GPU is named for all.
     """
     distributed = torch.distributed
     began = False
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
+        if device.type == "cuda" and device != torch.device("cuda"):
+            raise ConfigError(
+                f"Several processes take a GPU each, by their numbers; got the device {str(device)!r} for all. "
+                "Use 'cuda' or 'auto'."
+            )
         local = int(os.environ.get("LOCAL_RANK", "0"))
         if device == torch.device("cuda"):
             if local >= torch.cuda.device_count():

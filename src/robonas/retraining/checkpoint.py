@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -44,8 +45,10 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "log": [dataclasses.asdict(row) for row in checkpoint.log],
         "state": checkpoint.state,
     }
+    stream = io.BytesIO()
+    torch.save(content, stream)
     with replacing(folder / CHECKPOINT) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(stream.getbuffer())  # PyTorch's own writing to files hides a full disk
 
 
 def read_checkpoint(folder: Path, settings: Mapping[str, Any] | None = None) -> Checkpoint | None:

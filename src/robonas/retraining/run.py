@@ -30,7 +30,7 @@ from robonas.results import SearchResult
 from robonas.retraining.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
 from robonas.retraining.result import BEST, LOG, NETWORK, RESULT, TrainedNetwork, load_trained, read_parameters
 from robonas.settings import plain
-from robonas.storage import lock_of
+from robonas.storage import DATABASE, lock_of
 
 if TYPE_CHECKING:
     import os
@@ -343,8 +343,10 @@ def _alone_in(folder: Path, workers: Workers) -> Iterator[Path]:
 
     Raises:
         CheckpointError: Another one does.
-        ConfigError: It cannot be written.
+        ConfigError: It cannot be written, or holds a search.
     """
+    if (folder / DATABASE).exists():
+        raise ConfigError(f"'{folder}' is the folder of a search. Choose another one for the full training.")
     if workers.rank:
         yield folder
         return
