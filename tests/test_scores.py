@@ -58,6 +58,26 @@ def test_warns_of_mostly_undefined_and_of_constant_metrics() -> None:
     assert "'b' is undefined for 2 of 2 architectures: dead" in sentences[1]
 
 
+def test_half_undefined_is_no_warning_and_more_is() -> None:
+    for n_undefined, expected in ((2, 0), (3, 1)):
+        scores = {
+            text: {"a": Score(math.nan, "dead") if place < n_undefined else Score(float(place))}
+            for place, text in enumerate("ABCD")
+        }
+        sentences = ScoreTable.from_scores([(text, text) for text in "ABCD"], scores, ("a",), ORIGIN).warnings()
+        assert len(sentences) == expected, n_undefined
+
+
+def test_a_metric_that_raised_is_named_with_an_architecture() -> None:
+    scores = {
+        "A": {"mine": Score(1.0)},
+        "B": {"mine": Score(math.nan, "mine raised KeyError: 'x'")},
+        "C": {"mine": Score(2.0)},
+    }
+    (sentence,) = ScoreTable.from_scores([(text, text) for text in "ABC"], scores, ("mine",), ORIGIN).warnings()
+    assert sentence == "Metric 'mine' failed for 1 of 3 architectures, first for 'B': mine raised KeyError: 'x'"
+
+
 def test_round_trip_through_parquet(tmp_path) -> None:
     table = make_table()
     table.write(tmp_path / "s.parquet")

@@ -167,7 +167,14 @@ class ScoreTable:
         """What a user should know before trusting these scores, a sentence each; empty where all is well."""
         sentences = []
         for name, row in self.summary().iterrows():
-            if row["undefined"] * 2 > len(self):
+            reasons = self.frame[_REASON + str(name)]
+            raised = [row for row, reason in enumerate(reasons) if str(reason).startswith(f"{name} raised ")]
+            if raised:
+                sentences.append(
+                    f"Metric {name!r} failed for {len(raised):,} of {len(self):,} architectures, first for "
+                    f"{self.architectures[raised[0]]!r}: {reasons.iloc[raised[0]]}"
+                )
+            elif row["undefined"] * 2 > len(self):
                 sentences.append(
                     f"Metric {name!r} is undefined for {row['undefined']:,} of {len(self):,} architectures: "
                     f"{row['reason']}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,20 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
+def benchmark(name: str) -> ModuleType:
+    """A module of the benchmarks."""
+    if name not in sys.modules:
+        path = Path(__file__).resolve().parents[2] / "benchmarks" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
 def plain_metrics() -> ModuleType:
     """The independent implementations that the benchmarks keep."""
-    path = Path(__file__).resolve().parents[2] / "benchmarks" / "plain_metrics.py"
-    spec = importlib.util.spec_from_file_location("plain_metrics", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return benchmark("plain_metrics")
 
 
 def images(n: int = 8, shape: tuple[int, ...] = (3, 8, 8), n_classes: int = 4, seed: int = 0) -> Batch:

@@ -12,9 +12,10 @@ from torch import nn
 from robonas.batch import Batch
 from robonas.metrics import METRICS, compute
 from robonas.spaces import NASBench201
-from tests.metrics.networks import convnet, images, plain_metrics, seeded
+from tests.metrics.networks import benchmark, convnet, images, plain_metrics, seeded
 
 PLAIN = plain_metrics()
+PUBLIC_WAY = benchmark("public_way")
 
 
 def value(network, batch, name, **settings):
@@ -115,3 +116,15 @@ def test_a_sequential_network_equals_the_plain_implementation() -> None:
         if name in METRICS and name != "zen":
             expected = plain(network, batch.inputs.double(), batch.targets)
             assert value(network, batch, name) == pytest.approx(expected, rel=1e-9, abs=1e-12), name
+
+
+@pytest.mark.parametrize("name", ["fisher", "grad_norm", "grasp", "jacov", "snip", "synflow"])
+def test_the_public_way_with_all_edges_has_the_same_values(name) -> None:
+    """So that the benchmark compares the same work: dead edges, masks and layout change nothing."""
+    space = NASBench201(input_shape=(3, 8, 8), channels=4, depth=1)
+    cell = space.parse("|nor_conv_1x1~0|+|none~0|nor_conv_3x3~1|+|avg_pool_3x3~0|skip_connect~1|none~2|")
+    network, batch = space.build_seeded(cell, 0), images(8, n_classes=10)
+    full = PUBLIC_WAY.full_network(network, cell)
+    assert sum(p.numel() for p in full.parameters()) > sum(p.numel() for p in network.parameters())
+    public = PUBLIC_WAY.PUBLIC[name](full, batch.inputs, batch.targets)
+    assert public == pytest.approx(value(network, batch, name), rel=1e-4)
