@@ -90,7 +90,7 @@ def test_parameters_of_another_network_are_never_taken_for_the_winner_s(tmp_path
     with pytest.raises(StudyError, match="holds the parameters of another, not of the winner"):
         load_result(tmp_path).load_parameters()
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(StudyError, match="is damaged"):
+    with pytest.raises(StudyError, match="damaged"):
         load_result(tmp_path).load_parameters()
 
 

@@ -30,7 +30,7 @@ def told(result):
 
 
 def test_finds_the_best_of_what_it_queried_and_says_what_it_did(tmp_path) -> None:
-    result = run(tmp_path)
+    result = run(tmp_path, strategy="robot")
     assert len(result.queries) == 7
     assert len({q.architecture for q in result.queries}) == 7
     assert result.value == max(q.value for q in result.queries) == SPACE.count_parameters(result.architecture) / 1000
@@ -275,7 +275,7 @@ def test_impossible_plans_are_refused_before_anything_is_written(tmp_path, chang
     ("changes", "message"),
     [
         ({"seed": 1}, "seed was 0, is now 1"),
-        ({"strategy": "random"}, "strategy.name was 'robot', is now 'random'"),
+        ({"strategy": "random"}, "strategy.name was 'auto', is now 'random'"),
         ({"metrics": ("params", "snip")}, "metrics was"),
         ({"pool": 31}, "pool.size was 30, is now 31"),
     ],

@@ -102,7 +102,7 @@ def search(
     space: Space = "nasbench201",
     space_set: SpaceSetting = [],  # noqa: B006
     metric: Metrics = PAPER,
-    strategy: Annotated[str, typer.Option(help="See 'robonas list strategies'.")] = "robot",
+    strategy: Annotated[str, typer.Option(help="See 'robonas list strategies'.")] = "auto",
     strategy_set: Annotated[
         list[str], typer.Option(metavar="KEY=VALUE", help="Setting of the strategy. May be repeated.")
     ] = [],  # noqa: B006

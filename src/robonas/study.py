@@ -56,7 +56,7 @@ def search(
     metrics: Sequence[str | Metric | Callable[..., float]] = PAPER_METRICS,
     pool: int | Iterable[Architecture | str] = 1000,
     limits: Limits | None = None,
-    strategy: str | Strategy = "robot",
+    strategy: str | Strategy = "auto",
     budget: int = 20,
     seed: int = 0,
     grow: int = 0,
@@ -83,7 +83,7 @@ def search(
         metrics: What to score by; see `score`. Not used by strategies that read no scores.
         pool: How many architectures to sample from the space (all of it, where it has fewer), or the architectures.
         limits: Bounds on size, work, time or memory; what breaks one is left out before anything is scored.
-        strategy: A name, or a `Strategy`.
+        strategy: A name, or a `Strategy`; `auto` needs the fewest queries, `robot` is the paper's.
         budget: How many different networks may be evaluated. A study can be gone on with under a larger one.
         seed: Of the sample, the batch, the networks' parameters, the strategy and the trainings.
         grow: How many children of the best candidates join the pool before each query, from the first answer on; 0

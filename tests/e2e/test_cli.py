@@ -40,7 +40,7 @@ def finished(images, tmp_path_factory) -> str:
     folder = str(tmp_path_factory.mktemp("run") / "search")
     result = RUNNER.invoke(app, ["search", "--data", images, *SHORT, "-o", folder, "--compare", "random"])
     assert result.exit_code == 0, result.output
-    assert "robot found" in result.stdout
+    assert "auto found" in result.stdout
     assert "random" in result.stdout
     assert "One seed proves little" in result.stdout
     return folder
@@ -62,7 +62,7 @@ def test_search_leaves_everything_in_its_folder(finished) -> None:
 
 def test_show_tells_what_was_found(finished) -> None:
     shown = call("show", finished)
-    assert "robot found" in shown.stdout
+    assert "auto found" in shown.stdout
     assert "Queries" in shown.stdout
     value = json.loads(call("show", finished, "--json").stdout)
     assert len(value["queries"]) == 3
@@ -145,7 +145,7 @@ def test_profile_of_a_space_counts_what_keeps_the_limits() -> None:
 def test_every_default_is_in_the_help() -> None:
     environment = {"COLUMNS": "200"}
     shown = RUNNER.invoke(app, ["search", "--help"], env=environment).stdout
-    for default in ("digits", "nasbench201", "robot", "20", "1000", "robonas-run", "0.0005", "10"):
+    for default in ("digits", "nasbench201", "auto", "20", "1000", "robonas-run", "0.0005", "10"):
         assert f"[default: {default}]" in shown, default
 
 
@@ -212,7 +212,7 @@ def test_a_full_disk_at_the_end_hides_no_result(finished, images, monkeypatch) -
 
     monkeypatch.setattr("robonas.files.write_text", full)
     told = call("search", "--data", images, *SHORT, "-o", finished, code=2)
-    assert "robot found" in told.stdout
+    assert "auto found" in told.stdout
     assert f"Cannot write '{finished}/result.json': No space left on device. Finished work is kept" in told.stderr
     told = call("search", "--data", images, *SHORT, "-o", finished, "--json", code=2)
     assert len(json.loads(told.stdout)["queries"]) == 3
@@ -313,7 +313,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(images, tmp_
     )
     assert child.stderr is not None
     for line in child.stderr:
-        if line.startswith("robot") and "  1  " in line:
+        if line.startswith("auto") and "  1  " in line:
             break
     time.sleep(0.3)
     child.send_signal(signal.SIGINT)
