@@ -165,11 +165,11 @@ MEASURES: Mapping[Task, Mapping[str, Measure]] = {
         "balanced_accuracy": Measure(_right, _balanced, "maximize", "balanced accuracy"),
         "loss": _loss("classification"),
     },
-    "image": {"ssim": Measure(ssim, _mean, "maximize", "structural similarity"), "loss": _loss("image")},
+    "image": {"ssim": Measure(ssim, _mean, "maximize", "SSIM"), "loss": _loss("image")},
     "multilabel": {"loss": _loss("multilabel")},
     "regression": {"r2": Measure(_pairs, _r2, "maximize", "R²"), "loss": _loss("regression")},
     "segmentation": {
-        "mean_iou": Measure(_overlaps, _mean_iou, "maximize", "mean intersection over union"),
+        "mean_iou": Measure(_overlaps, _mean_iou, "maximize", "mean IoU"),
         "pixel_accuracy": Measure(_pixels_right, _mean, "maximize", "pixel accuracy"),
         "loss": _loss("segmentation"),
     },
