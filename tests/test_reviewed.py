@@ -217,7 +217,7 @@ def _score(cache: str, start: int) -> None:
 
 
 def test_limits_by_latency_remember_only_their_own_pool(tmp_path) -> None:
-    from robonas.spaces import Limits
+    from robonas.limits import Limits
 
     limits = Limits(max_latency_ms=1e6)
     with pytest.raises(ConfigError, match="Enlarge the pool"):

@@ -11,10 +11,11 @@ import torch
 
 import robonas
 from robonas.errors import ConfigError, NetworkError, ObjectiveError, StudyError
-from robonas.events import QueryFinished, QueryStarted, QueryStep, ScoringProgress
+from robonas.events import CandidatesLeftOut, QueryFinished, QueryStarted, QueryStep, ScoringProgress
 from robonas.objectives.base import Evaluation
+from robonas.report.words import headline
 from robonas.study import load_result, search
-from tests.fakes import CHEAP, CountParameters, small_space
+from tests.fakes import CHEAP, CountParameters, small_batch, small_space
 
 SPACE = small_space()
 PLAN = {"metrics": CHEAP, "pool": 30, "budget": 7}
@@ -245,9 +246,32 @@ def test_limits_that_nothing_meets_are_told_with_the_smallest(tmp_path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+def test_bounds_on_metrics_filter_the_pool_and_are_told(tmp_path) -> None:
+    events = []
+    limits = robonas.Limits(at_most={"depth": 9})
+    result = run(tmp_path, limits=limits, on_event=events.append)
+    assert 7 <= len(result.scores) < 30
+    assert result.left_out == {"depth above 9": 30 - len(result.scores)}
+    assert events[0] == CandidatesLeftOut(result.left_out, len(result.scores))
+    assert robonas.load_result(tmp_path).left_out == result.left_out == result.to_json()["left_out"]
+    assert result.settings["limits"] == {"depth <=": 9.0}
+    drawn = run(tmp_path / "random", limits=limits, strategy="random", name="other")
+    assert drawn.scores.architectures == result.scores.architectures, "a strategy without scores has the same bounds"
+    assert "candidates were left out before they were scored: " in headline(result).remarks[-1]
+    with pytest.raises(StudyError, match="limits"):
+        run(tmp_path, limits=robonas.Limits(at_most={"depth": 12}))
+
+
+def test_children_keep_bounds_on_metrics(tmp_path) -> None:
+    result = run(tmp_path, limits=robonas.Limits(at_most={"depth": 9}), grow=2, strategy="random")
+    depths = robonas.score(SPACE, result.scores.architectures, ["depth"], small_batch()).scores
+    assert depths.max() <= 9
+    assert result.n_grown > 0
+
+
 def test_candidates_allowed_by_a_measured_latency_are_remembered(tmp_path, monkeypatch) -> None:
     first = run(tmp_path, limits=robonas.Limits(max_latency_ms=1e6), strategy="random")
-    monkeypatch.setattr("robonas.spaces.limits.measure_latency", lambda *_, **__: float("inf"))
+    monkeypatch.setattr("robonas.limits.measure_latency", lambda *_, **__: float("inf"))
     assert told(run(tmp_path, limits=robonas.Limits(max_latency_ms=1e6), strategy="random")) == told(first)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from robonas.batch import Batch as Batch
     from robonas.datasets import from_dataset as from_dataset, load_dataset as load_dataset
     from robonas.errors import NasError as NasError
+    from robonas.limits import Limits as Limits
     from robonas.metrics import METRICS as METRICS, Metric as Metric, compute as compute
     from robonas.objectives import (
         FunctionObjective as FunctionObjective,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         TableObjective as TableObjective,
         Training as Training,
     )
+    from robonas.profiling import profile as profile
     from robonas.report import write_report as write_report
     from robonas.results import SearchResult as SearchResult
     from robonas.retraining import TrainedNetwork as TrainedNetwork, load_trained as load_trained, train as train
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from robonas.scoring import score as score
     from robonas.spaces import (
         SPACES as SPACES,
-        Limits as Limits,
         NASBench201 as NASBench201,
         SearchSpace as SearchSpace,
         from_choices as from_choices,
@@ -53,7 +54,7 @@ _HOMES = {
     "Architecture": "architecture",
     "Batch": "batch",
     "FunctionObjective": "objectives",
-    "Limits": "spaces",
+    "Limits": "limits",
     "METRICS": "metrics",
     "Metric": "metrics",
     "NASBench201": "spaces",
@@ -78,6 +79,7 @@ _HOMES = {
     "load_trained": "retraining",
     "make_space": "spaces",
     "make_strategy": "strategies",
+    "profile": "profiling",
     "score": "scoring",
     "search": "study",
     "train": "retraining",

@@ -14,6 +14,8 @@ from robonas import cli_spaces, cli_tables, cli_train
 from robonas.cli_options import (
     PAPER,
     AnyFolder,
+    AtLeast,
+    AtMost,
     BatchSize,
     Config,
     Data,
@@ -113,6 +115,8 @@ def search(
     max_macs: MaxMacs = None,
     max_latency_ms: MaxLatency = None,
     max_memory: MaxMemory = None,
+    at_least: AtLeast = [],  # noqa: B006
+    at_most: AtMost = [],  # noqa: B006
     seed: Seed = 0,
     batch_size: BatchSize = 64,
     jobs: Jobs = -1,
@@ -163,7 +167,7 @@ def search(
     )
     where = read_space(space, space_set, images, smaller=bool(objective.recipe.resized_crop))
     check_space(where, images, objective.recipe)
-    limits = read_limits(max_params, max_macs, max_latency_ms, max_memory)
+    limits = read_limits(max_params, max_macs, max_latency_ms, max_memory, at_least, at_most)
     metrics, others = split(metric), split(compare)
     chosen = read_strategy(strategy, strategy_set)
     rivals = [read_strategy(other, []) for other in others]  # an unknown name is told now, not after the trainings

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from robonas.datasets import LabelledData
+    from robonas.limits import Limits
+    from robonas.metrics import MetricLike
     from robonas.objectives.device import Mixed
-    from robonas.spaces import Limits, SearchSpace
+    from robonas.spaces import SearchSpace
     from robonas.strategies import Strategy
 
 
@@ -157,6 +159,17 @@ MaxParams = Annotated[int | None, typer.Option(help="Most parameters a candidate
 MaxMacs = Annotated[float | None, typer.Option(help="Most multiply-accumulates for one sample.")]
 MaxLatency = Annotated[float | None, typer.Option(help="Most milliseconds a forward pass may take on this device.")]
 MaxMemory = Annotated[float | None, typer.Option(help="Most bytes a training step may keep.")]
+AtLeast = Annotated[
+    list[str],
+    typer.Option(
+        metavar="METRIC=VALUE",
+        help="Least value of a cheap metric, such as synflow=80. May be repeated.",
+    ),
+]
+AtMost = Annotated[
+    list[str],
+    typer.Option(metavar="METRIC=VALUE", help="Most value of a cheap metric, such as depth=12. May be repeated."),
+]
 
 PAPER = ["grad_norm", "snip", "grasp", "fisher", "synflow", "jacov"]
 
@@ -227,13 +240,46 @@ def read_precision(text: str) -> Mixed:
 
 
 def read_limits(
-    max_params: int | None, max_macs: float | None, max_latency_ms: float | None, max_memory: float | None
+    max_params: int | None,
+    max_macs: float | None,
+    max_latency_ms: float | None,
+    max_memory: float | None,
+    at_least: list[str],
+    at_most: list[str],
 ) -> Limits | None:
     """The bounds that were given; None where there is none."""
-    from robonas.spaces import Limits
+    from robonas.limits import Limits
 
-    limits = Limits(max_params=max_params, max_macs=max_macs, max_latency_ms=max_latency_ms, max_memory=max_memory)
+    limits = Limits(
+        max_params=max_params,
+        max_macs=max_macs,
+        max_latency_ms=max_latency_ms,
+        max_memory=max_memory,
+        at_least=_read_bounds("--at-least", at_least),
+        at_most=_read_bounds("--at-most", at_most),
+    )
     return limits if limits.bounds else None
+
+
+def _read_bounds(option: str, entries: list[str]) -> dict[MetricLike, float]:
+    """Bounds that were given as METRIC=VALUE.
+
+    Raises:
+        ConfigError: One does not read METRIC=VALUE, or a metric has two.
+    """
+    bounds: dict[MetricLike, float] = {}
+    for entry in split(entries):
+        name, _, text = entry.rpartition("=")
+        try:
+            value = float(text)
+        except ValueError:
+            name = ""
+        if not name.strip():
+            raise ConfigError(f"`{option}` must read METRIC=VALUE, such as synflow=80; got {entry!r}.")
+        if name.strip() in bounds:
+            raise ConfigError(f"`{option}` must bound a metric once; got {name.strip()!r} twice.")
+        bounds[name.strip()] = value
+    return bounds
 
 
 @contextmanager

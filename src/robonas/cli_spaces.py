@@ -8,15 +8,25 @@ from typing import Annotated
 import typer
 
 from robonas.cli_options import (
+    AtLeast,
+    AtMost,
+    BatchSize,
+    DataRoot,
+    ImageMode,
+    ImageSize,
+    Jobs,
     Json,
     MaxLatency,
     MaxMacs,
     MaxMemory,
     MaxParams,
+    Metrics,
     Seed,
     SpaceSetting,
     read_limits,
     read_settings,
+    read_space,
+    split,
 )
 
 app = typer.Typer(help="What a search space has to offer.", no_args_is_help=True)
@@ -31,23 +41,42 @@ def space() -> None:
 def profile(
     name: Annotated[str, typer.Argument(metavar="SPACE", help="Name, or package.module:NAME.")],
     space_set: SpaceSetting = [],  # noqa: B006
+    data: Annotated[
+        str | None,
+        typer.Option(help="Data that the space is made for and metrics see; without them, the space's own and noise."),
+    ] = None,
+    data_root: DataRoot = None,
+    image_size: ImageSize = None,
+    image_mode: ImageMode = None,
     sample: Annotated[int, typer.Option(help="How many architectures to measure.")] = 100,
     latency: Annotated[bool, typer.Option(help="Also time a forward pass of each on this machine.")] = False,
+    metric: Metrics = [],  # noqa: B006
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
     max_latency_ms: MaxLatency = None,
     max_memory: MaxMemory = None,
+    at_least: AtLeast = [],  # noqa: B006
+    at_most: AtMost = [],  # noqa: B006
     seed: Seed = 0,
+    batch_size: BatchSize = 64,
+    jobs: Jobs = -1,
     as_json: Json = False,
 ) -> None:
-    """Show the range of size, work and memory in a space, and how many architectures keep some bounds."""
-    from robonas.console import out, print_json, print_table
-    from robonas.spaces import make_space, profile as take
+    """Show the range of size, work, memory and metrics in a space, and whether some bounds can be met."""
+    from robonas.console import out, print_json, print_table, say
+    from robonas.datasets import load_dataset
+    from robonas.limits import Limits
+    from robonas.profiling import profile as take
+    from robonas.spaces import make_space
 
-    where = make_space(name, **read_settings("space", space_set))
-    limits = read_limits(max_params, max_macs, max_latency_ms, max_memory)
-    measures = ["params", "macs", "memory", *(["latency_ms"] if latency or max_latency_ms else [])]
-    found = take(where, sample, seed, measures=measures, limits=limits)
+    limits = read_limits(max_params, max_macs, max_latency_ms, max_memory, at_least, at_most)
+    if data is None:
+        where, batch = make_space(name, **read_settings("space", space_set)), None
+    else:
+        samples = load_dataset(data, root=data_root, size=image_size, mode=image_mode)
+        where, batch = read_space(name, space_set, samples), samples.batch(batch_size, seed)
+    measures = ["params", "macs", "memory", *(["latency_ms"] if latency else []), *split(metric)]
+    found = take(where, sample, seed, measures=measures, limits=limits, batch=batch, n_jobs=jobs)
     rows = [
         {
             "measure": measure,
@@ -55,26 +84,31 @@ def profile(
             "median": float(found.frame[measure].median()),
             "most": float(found.frame[measure].max()),
         }
-        for measure in measures
+        for measure in map(str, found.frame)
     ]
-    share = None if limits is None else found.share(limits)
+    bounds = (limits or Limits()).bounds
+    shares = [{"bound": str(bound), "share": found.share(bound)} for bound in bounds]
+    size = where.size()
     if as_json:
         print_json(
             {
                 "space": where.name,
-                "size": where.size(),
-                "sample": len(found.frame) + len(found.failures),
+                "size": size,
+                "sample": found.n,
                 "measures": json.loads(json.dumps(rows)),
-                "share_within_limits": share,
+                "bounds": shares,
+                "share_within_limits": None if limits is None else found.share(limits),
+                "verdict": None if limits is None else found.verdict(limits),
                 "failures": dict(found.failures),
             }
         )
         return
-    size = where.size()
-    print_table(
-        f"{len(found.frame)} of {'countless' if size is None else f'{size:,}'} architectures of {where.name}", rows
-    )
+    print_table(f"{found.n} of {'countless' if size is None else f'{size:,}'} architectures of {where.name}", rows)
     for reason in list(found.failures.values())[:3]:
         out.print(f"No network: {reason}", soft_wrap=True, markup=False)
-    if share is not None:
-        out.print(f"Within the limits: {100 * share:.1f} % of the sample.")
+    if batch is None and (split(metric) or (limits is not None and limits.metrics)):
+        say("Metrics saw white noise; give --data for what they say of your data.")
+    if limits is not None:
+        for bound in bounds if len(bounds) > 1 else ():
+            out.print(f"{100 * found.share(bound):5.1f} % have {bound}.", soft_wrap=True, markup=False)
+        out.print(found.verdict(limits), soft_wrap=True, markup=False)

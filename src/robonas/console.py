@@ -23,7 +23,17 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from robonas.events import EpochFinished, Event, PoolGrown, QueryFinished, QueryStarted, QueryStep, ScoringProgress
+from robonas.events import (
+    CandidatesLeftOut,
+    EpochFinished,
+    Event,
+    PoolGrown,
+    QueryFinished,
+    QueryStarted,
+    QueryStep,
+    ScoringProgress,
+)
+from robonas.results import left_out_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -103,6 +113,9 @@ class SearchProgress:
         match event:
             case ScoringProgress(done, total):
                 self.scoring(done, total)
+            case CandidatesLeftOut(counts, left):
+                if not self._quiet:
+                    say(f"limits  {left_out_in_words(counts, left)}")
             case PoolGrown(_, candidates):
                 self.scoring(candidates, candidates)
             case QueryStarted(query, budget):
@@ -248,6 +261,8 @@ def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -
     if result.weights is not None:
         ordered = sorted(result.weights.items(), key=lambda entry: -abs(entry[1]))
         rows["learned weights"] = "  ".join(f"{name} {weight:+.2f}" for name, weight in ordered)
+    if result.left_out:
+        rows["left out"] = left_out_in_words(result.left_out, len(result.scores) - result.n_grown)
     if result.n_explored is not None:
         rows["explored"] = (
             f"{result.n_explored} queries to learn the weights, {len(result.queries) - result.n_explored} to use them"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from robonas.objectives.base import CurvePoint
     from robonas.results import Query
 
@@ -18,6 +20,16 @@ class ScoringProgress:
     """Isomorphism classes scored so far."""
     total: int
     """In all."""
+
+
+@dataclass(frozen=True)
+class CandidatesLeftOut:
+    """The limits have left out candidates, before anything dearer was computed."""
+
+    counts: Mapping[str, int]
+    """How many for what is wrong with them, such as ``"more than 10,000 parameters"``; each for the first thing."""
+    left: int
+    """How many architectures keep all."""
 
 
 @dataclass(frozen=True)
@@ -84,5 +96,5 @@ class EpochFinished:
     """What the epoch took."""
 
 
-Event: TypeAlias = ScoringProgress | PoolGrown | QueryStarted | QueryStep | QueryFinished
+Event: TypeAlias = CandidatesLeftOut | ScoringProgress | PoolGrown | QueryStarted | QueryStep | QueryFinished
 """What a search tells while it runs."""

@@ -164,6 +164,17 @@ class Ledger:
             with self._turn():
                 self._study.set_user_attr("budget", budget)
 
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many candidates broke each limit, when the pool was drawn."""
+        return dict(self._study.user_attrs.get("left_out") or {})
+
+    @left_out.setter
+    def left_out(self, counts: Mapping[str, int]) -> None:
+        if counts != self.left_out:
+            with self._turn():
+                self._study.set_user_attr("left_out", dict(counts))
+
     def fix(self, key: str, value: str) -> None:
         """Remember a value at the first call, and insist on it at every later one.
 

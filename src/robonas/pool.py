@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from robonas.errors import ConfigError
@@ -12,10 +13,15 @@ from robonas.files import write_text
 from robonas.scoring import texts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from torch import Tensor
+
     from robonas.architecture import Architecture
-    from robonas.spaces import Limits, SearchSpace
+    from robonas.batch import Batch
+    from robonas.limits import Limits
+    from robonas.spaces import SearchSpace
 
 
 def count_of(name: str, value: object, what: str, *, least: int = 1) -> int:
@@ -44,35 +50,72 @@ def draw_pool(
     return pairs, len({text for text, _ in pairs}) == size
 
 
-def allowed(
-    space: SearchSpace, pairs: list[tuple[str, str]], limits: Limits, settings: dict[str, Any], memory: Path | None
-) -> list[tuple[str, str]]:
-    """The candidates that keep the limits.
-
-    A measured latency is never the same twice, so what was allowed by one is remembered in a file, for these settings.
-    """
-    measured = memory is not None and limits.max_latency_ms is not None
-    head = json.dumps([settings[key] for key in ("space", "limits", "pool", "seed")])
-    if memory is not None and measured and memory.exists():
-        first, *lines = memory.read_text(encoding="utf-8").splitlines()
-        if first == head:
-            return texts(space, lines)
-    kept = set(limits.filter(space, dict.fromkeys(space.parse(text) for text, _ in pairs)))
-    pairs = [pair for pair in pairs if space.parse(pair[0]) in kept]
-    if memory is not None and measured:
-        write_text(memory, "\n".join((head, *(text for text, _ in pairs))) + "\n")
-    return pairs
-
-
-def may_join(space: SearchSpace, child: Architecture, limits: Limits | None, *, try_it: bool) -> bool:
-    """Whether a new candidate keeps the limits.
+@dataclass(frozen=True)
+class Filter:
+    """The limits of a search, with what it takes to judge by them.
 
     Args:
-        space: Its own.
-        child: The candidate.
-        limits: The search's; None for none.
-        try_it: Whether to try that it makes a network that runs, where no score will tell.
+        space: Of the candidates.
+        limits: The bounds; None for none.
+        batch: What metrics with a bound see; None where there are none.
+        seed: Of the search.
+        n_jobs: Processes for metrics.
+        cache: File of the search's scores.
+        output: From what a network returns to its logits, for metrics.
     """
-    if limits is not None and limits.violation(space, child) is not None:
-        return False
-    return not try_it or space.failure(child) is None
+
+    space: SearchSpace
+    limits: Limits | None
+    batch: Batch | None = None
+    seed: int = 0
+    n_jobs: int = 1
+    cache: Path | None = None
+    output: Callable[[Any], Tensor] | None = None
+
+    def allowed(
+        self, pairs: list[tuple[str, str]], settings: dict[str, Any], memory: Path | None
+    ) -> tuple[list[tuple[str, str]], dict[str, int]]:
+        """The candidates that keep the limits, and how many broke each bound.
+
+        A measured latency is never the same twice, so what was allowed by one is remembered in a file, for these
+        settings.
+        """
+        if self.limits is None or not self.limits.bounds:
+            return pairs, {}
+        measured = memory is not None and self.limits.max_latency_ms is not None
+        origin = [settings[key] for key in ("space", "limits", "pool", "seed")]
+        origin.append(None if self.batch is None else self.batch.fingerprint())
+        if memory is not None and measured and memory.exists():
+            first, *lines = memory.read_text(encoding="utf-8").splitlines()
+            head = json.loads(first)
+            if isinstance(head, dict) and head["origin"] == origin:
+                return texts(self.space, lines), head["left_out"]
+        judgement = self.limits.judge(
+            self.space,
+            dict.fromkeys(self.space.parse(text) for text, _ in pairs),
+            batch=self.batch,
+            seed=self.seed,
+            n_jobs=self.n_jobs,
+            cache=self.cache,
+            output=self.output,
+        )
+        kept = set(judgement.allowed)
+        pairs = [pair for pair in pairs if self.space.parse(pair[0]) in kept]
+        left_out = dict(judgement.left_out)
+        if memory is not None and measured:
+            head = json.dumps({"origin": origin, "left_out": left_out})
+            write_text(memory, "\n".join((head, *(text for text, _ in pairs))) + "\n")
+        return pairs, left_out
+
+    def admits(self, child: Architecture, *, try_it: bool) -> bool:
+        """Whether a new candidate keeps the limits.
+
+        Args:
+            child: The candidate.
+            try_it: Whether to try that it makes a network that runs, where no score will tell.
+        """
+        if self.limits is not None and self.limits.bounds:
+            limits, space = self.limits, self.space
+            if limits.violation(space, child, batch=self.batch, seed=self.seed, output=self.output) is not None:
+                return False
+        return not try_it or self.space.failure(child) is None

@@ -35,6 +35,13 @@ def parameters_file(study: str) -> str:
     return f"{study}.safetensors"
 
 
+def left_out_in_words(counts: Mapping[str, int], left: int) -> str:
+    """What limits did to a pool, in one sentence without its full stop."""
+    n = sum(counts.values())
+    why = "; ".join(f"{count:,} with {fault}" for fault, count in counts.items())
+    return f"{n:,} of {n + left:,} candidates were left out before they were scored: {why}"
+
+
 @dataclass(frozen=True)
 class Query:
     """One evaluation of the objective."""
@@ -95,6 +102,9 @@ class SearchResult:
     """All settings of the search that change its result; JSON values."""
     joined: NDArray[np.int64] | None = None
     """Of a pool that grew, how many queries had been asked when each row of `scores` joined it; 0 for the sample."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How many candidates the limits kept out of the pool for what is wrong with them, such as ``"synflow below 80"``;
+    each for the first thing."""
     folder: Path | None = None
     """Where the study, the scores, the trained parameters and the report lie; None for a search in memory."""
 
@@ -254,6 +264,7 @@ class SearchResult:
             "weights": self.weights,
             "pool": len(self.scores),
             "grown": self.n_grown,
+            "left_out": dict(self.left_out),
             "seconds": {"evaluations": self.seconds, "scoring": self.scores.seconds()},
             "queries": [
                 {

@@ -186,7 +186,7 @@ def _score_chunk(
     batch: Batch,
     seed: int,
     output: Callable[[Any], Tensor] | None,
-    chunk: list[str],
+    chunk: Sequence[str],
 ) -> dict[str, Scores]:
     import torch
 
@@ -198,6 +198,18 @@ def _score_chunk(
         return {text: _score_one(space, text, metrics, batch, seed, output) for text in chunk}
     finally:
         torch.set_num_threads(threads)
+
+
+def score_here(
+    space: SearchSpace,
+    architectures: Sequence[str],
+    metrics: Sequence[Metric],
+    batch: Batch,
+    seed: int,
+    output: Callable[[Any], Tensor] | None,
+) -> dict[str, Scores]:
+    """Scores by text, in this process, with no cache: the same values as `score`'s."""
+    return _score_chunk(os.getpid(), space, metrics, batch, seed, output, architectures)
 
 
 def _score_one(

@@ -24,14 +24,14 @@ from robonas.errors import (
     ObjectiveError,
     StudyError,
 )
-from robonas.events import Event, QueryFinished, QueryStarted, QueryStep, ScoringProgress
+from robonas.events import CandidatesLeftOut, Event, QueryFinished, QueryStarted, QueryStep, ScoringProgress
 from robonas.ledger import Ledger, Ticket
 from robonas.metrics import Metric, resolve_metrics
-from robonas.pool import allowed, count_of, draw_pool, may_join
+from robonas.pool import Filter, count_of, draw_pool
 from robonas.results import Query, SearchResult, StopReason
 from robonas.scores import ScoreTable
 from robonas.scoring import score, texts
-from robonas.spaces import Limits, SearchSpace, make_space
+from robonas.spaces import SearchSpace, make_space
 from robonas.storage import DATABASE, open_storage, storage_file, storage_url
 from robonas.strategies import Strategy, make_strategy
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from robonas.architecture import Architecture
     from robonas.batch import Batch
+    from robonas.limits import Limits
     from robonas.objectives.base import CurvePoint, Evaluation, Objective
 
 PAPER_METRICS = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov")
@@ -82,7 +83,8 @@ def search(
         objective: What a query evaluates, such as `Training`.
         metrics: What to score by; see `score`. Not used by strategies that read no scores.
         pool: How many architectures to sample from the space (all of it, where it has fewer), or the architectures.
-        limits: Bounds on size, work, time or memory; what breaks one is left out before anything is scored.
+        limits: Bounds on size, work, time, memory or cheap metrics; what breaks one is left out before anything dearer
+            is computed.
         strategy: A name, or a `Strategy`; `auto` needs the fewest queries, `robot` is the paper's.
         budget: How many different networks may be evaluated. A study can be gone on with under a larger one.
         seed: Of the sample, the batch, the networks' parameters, the strategy and the trainings.
@@ -118,8 +120,13 @@ def search(
     place = Path(folder) if folder is not None else None
     pairs, whole = draw_pool(space, pool, seed)
     settings = _settings(space, objective, chosen, resolved, limits, pairs, seed, grow)
-    if limits is not None and limits.bounds:
-        pairs = allowed(space, pairs, limits, settings, place / f"{name}.pool.txt" if place else None)
+    bounded = limits is not None and bool(limits.metrics)
+    seen = _batch(batch, objective, space, batch_size, seed) if resolved or bounded else None
+    cache = place / cache_file(space, seen, seed) if place and seen is not None else None
+    within = Filter(space, limits, seen, seed, n_jobs, cache, output)
+    pairs, left_out = within.allowed(pairs, settings, place / f"{name}.pool.txt" if place else None)
+    if left_out:
+        tell(CandidatesLeftOut(left_out, len(pairs)))
     n_classes = len({canonical for _, canonical in pairs})
     if n_classes < budget and not whole and not grow:
         raise ConfigError(
@@ -130,12 +137,10 @@ def search(
     backing = open_storage(url)
     ledger = Ledger(backing, name, objective.direction, settings, folder=place, file=storage_file(url))
     origin = {"space": settings["space"], "seed": seed}
-    seen = _batch(batch, objective, space, batch_size, seed) if resolved else None
 
     def scored(some: Sequence[str], progress: Callable[[int, int], None] | None = None) -> ScoreTable:
-        if seen is None:
+        if not resolved or seen is None:
             return ScoreTable.from_scores(texts(space, some), {}, (), origin)
-        cache = place / cache_file(space, seen, seed) if place else None
         return score(
             space, some, resolved, seen, seed=seed, n_jobs=n_jobs, cache=cache, output=output, progress=progress
         )
@@ -147,7 +152,7 @@ def search(
             f"Every score of every architecture is undefined, so there is nothing to search by. {reasons}."
         )
     ledger.fix("scores", table.fingerprint())
-    ledger.budget = budget
+    ledger.budget, ledger.left_out = budget, left_out
     file = place / scores_file(name) if place else None
     if file and not (grow and file.exists()):  # a pool that has grown is written again when it is chosen from
         table.write(file)
@@ -160,7 +165,7 @@ def search(
         higher_is_better=settings["higher_is_better"],
         grow=grow,
         score=scored,
-        allowed=lambda child: may_join(space, child, limits, try_it=not resolved),
+        allowed=lambda child: within.admits(child, try_it=not resolved),
         save=lambda pool: pool.write(file) if file else None,
         tell=tell,
     )
@@ -268,7 +273,7 @@ def _settings(
         "strategy": {"name": strategy.reference, "settings": strategy.settings},
         "metrics": [metric.name for metric in metrics],
         "higher_is_better": [metric.higher_is_better for metric in metrics],
-        "limits": {} if limits is None else limits.bounds,
+        "limits": {} if limits is None else limits.settings,
         "pool": {"size": len(pairs), "fingerprint": fingerprint},
         "seed": seed,
         **({"grow": grow} if grow else {}),
@@ -345,4 +350,5 @@ def _result(ledger: Ledger, chooser: Chooser, folder: Path | None) -> SearchResu
         settings={**ledger.settings, "budget": problem.budget},
         folder=folder,
         joined=chooser.joined,
+        left_out=ledger.left_out,
     )

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from robonas.spaces import make_space
-from robonas.spaces.limits import count_macs
+from robonas.spaces.measuring import count_macs
 from tests.tables import table
 
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from robonas.catalogue import import_object, lookup
 from robonas.errors import ConfigError, MetricError
 from robonas.metrics.az_nas import AZ_COMPLEXITY, AZ_EXPRESSIVITY, AZ_PROGRESSIVITY, AZ_TRAINABILITY
-from robonas.metrics.base import Metric, Need, Score
+from robonas.metrics.base import DEAR, Metric, Need, Score
 from robonas.metrics.engine import score_network
 from robonas.metrics.epe_nas import EPE_NAS
 from robonas.metrics.fisher import FISHER
 from robonas.metrics.flops import FLOPS
 from robonas.metrics.grad_norm import GRAD_NORM
 from robonas.metrics.grasp import GRASP, GRASP_BN
+from robonas.metrics.guard import is_foreign
 from robonas.metrics.jacob_cov import JACOB_COV
 from robonas.metrics.jacov import JACOV
 from robonas.metrics.l2_norm import L2_NORM
@@ -234,6 +235,7 @@ def left_out(network: nn.Module, batch: Batch, *, output: Callable[[Any], Tensor
 
 
 __all__ = [
+    "DEAR",
     "METRICS",
     "Metric",
     "MetricLike",
@@ -241,6 +243,7 @@ __all__ = [
     "Passes",
     "Score",
     "compute",
+    "is_foreign",
     "left_out",
     "regularised_swap",
     "resolve_metrics",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from robonas.errors import ConfigError
 from robonas.targets import TASKS, Task
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
     from robonas.batch import Batch
     from robonas.metrics.passes import Passes
+
+
+Cost: TypeAlias = Literal[
+    "free", "forward", "backward", "double backward", "several passes", "a pass for each sample or class"
+]
+DEAR: frozenset[Cost] = frozenset({"double backward", "a pass for each sample or class"})
+"""Costs at which a metric is no longer cheap."""
 
 
 class Need(enum.Enum):
@@ -68,6 +75,8 @@ class Metric:
     """Kinds of targets for which it is defined."""
     least_samples: int = 2
     """How large a batch it needs."""
+    sample_by_sample: bool = False
+    """Whether it makes a pass for each sample, or each class."""
     measures_the_machine: bool = False
     """Whether the value is a measurement of this machine, which differs from run to run."""
 
@@ -103,8 +112,10 @@ class Metric:
         }
 
     @property
-    def cost(self) -> Literal["free", "forward", "backward", "double backward", "several passes"]:
+    def cost(self) -> Cost:
         """How dear it is when computed alone."""
+        if self.sample_by_sample:
+            return "a pass for each sample or class"
         if Need.OWN_PASSES in self.needs:
             return "several passes"
         if self.needs & {Need.HESSIAN, Need.CURVATURE, Need.NORMED_CURVATURE}:

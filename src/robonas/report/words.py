@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from robonas.report.numbers import Standing, best_query, labels, plural, pool_size, standing
+from robonas.results import left_out_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,6 +120,8 @@ def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -
             f"The pool ran out after {ours.n_queries:,} of {plural(result.budget, word)}: "
             "there was nothing left to ask."
         )
+    if result.left_out:
+        sentences.append(f"By the limits, {left_out_in_words(result.left_out, len(result.scores) - result.n_grown)}.")
     best = best_query(result)
     if best is not None and result.n_grown:
         after = result.joined_after(best)

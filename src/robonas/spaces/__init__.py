@@ -19,7 +19,6 @@ from robonas.spaces.base import SearchSpace
 from robonas.spaces.choices import ChoiceSpace, from_choices
 from robonas.spaces.conv1d import Conv1d
 from robonas.spaces.darts import DARTS
-from robonas.spaces.limits import Limits, Profile, profile
 from robonas.spaces.mlp import MLP
 from robonas.spaces.mobilenetv3 import MobileNetV3
 from robonas.spaces.models import Model, ModelSpace, from_models
@@ -141,7 +140,6 @@ __all__ = [
     "AutoFormer",
     "ChoiceSpace",
     "Conv1d",
-    "Limits",
     "MobileNetV3",
     "Model",
     "ModelSpace",
@@ -149,12 +147,10 @@ __all__ = [
     "NASBench201",
     "NASBenchMacro",
     "NATSSize",
-    "Profile",
     "SearchSpace",
     "TransNASMacro",
     "TransNASMicro",
     "from_choices",
     "from_models",
     "make_space",
-    "profile",
 ]

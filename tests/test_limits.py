@@ -6,9 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from robonas.errors import ArchitectureError, ConfigError
-from robonas.spaces import Limits, NASBench201, from_choices, profile
-from robonas.spaces.limits import MEASURES, count_macs, count_memory, measure_latency
+from robonas.batch import Batch
+from robonas.errors import ArchitectureError, ConfigError, UnknownNameError
+from robonas.limits import Limits
+from robonas.profiling import profile
+from robonas.scoring import score
+from robonas.spaces import NASBench201, from_choices, make_space
+from robonas.spaces.measuring import MEASURES, count_macs, count_memory, measure_latency
 from tests.spaces import own
 from tests.tables import table
 
@@ -150,7 +154,9 @@ def test_no_candidates_is_no_error():
 
 def test_networks_that_do_not_run_are_not_allowed():
     space = convs((3, 9), conv_only)
-    verdicts = Limits(max_macs=1e9).judge(space, space)
+    judgement = Limits(max_macs=1e9).judge(space, space)
+    assert judgement.left_out == {"no network that runs": 1}
+    verdicts = judgement.reasons
     assert next(iter(verdicts.values())) is None
     assert "does not run on an input of shape (3, 8, 8): RuntimeError" in list(verdicts.values())[1]
     for measure in (count_macs, count_memory, measure_latency):
@@ -218,6 +224,167 @@ def test_profile_measures():
     space = convs()
     assert list(profile(space, measures=MEASURES, limits=Limits(repeats=1, warm_up=1)).frame) == list(MEASURES)
     with pytest.raises(ConfigError, match="one of params, macs, memory, latency_ms; got 'speed'"):
+        Limits().measure(space, space.at(0), "speed")
+    with pytest.raises(UnknownNameError, match="Unknown metric 'speed'"):
         profile(space, measures=["speed"])
     with pytest.raises(ConfigError, match="This profile has params, macs, memory; got 'latency_ms'"):
         profile(space).share(Limits(max_latency_ms=1))
+
+
+# ── metrics ──
+
+
+def shaped(widths=(4, 8, 16), dead=()):
+    """Networks of one hidden layer; some answer without looking."""
+
+    def build(width):
+        layers = [nn.Flatten(), nn.Linear(16, width), nn.ReLU(), nn.Linear(width, 3)]
+        return nn.Sequential(*layers, Silence() if width in dead else nn.Identity())
+
+    return from_choices({"width": list(widths)}, build, input_shape=(1, 4, 4), n_classes=3, name="shaped")
+
+
+class Silence(nn.Module):
+    """Zero, whatever comes."""
+
+    def forward(self, x):
+        return 0 * x.detach()
+
+
+BATCH = Batch(torch.randn(6, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 3, 3)
+
+
+def weight_sum(passes):
+    """Of the absolute weights."""
+    return sum(float(weight.abs().sum()) for weight in passes.weights.values())
+
+
+weight_sum.needs = ("parameters",)
+
+
+def scores_of(space, metric):
+    return score(space, space, [metric], BATCH).scores[:, 0]
+
+
+@pytest.mark.parametrize("metric", ["l2_norm", "depth", "snip", "synflow", "params"])
+def test_a_metrics_bound_is_included(metric):
+    space = shaped()
+    values = scores_of(space, metric)
+    middle = sorted(values)[1]
+    least = Limits(at_least={metric: middle}).judge(space, space, batch=BATCH)
+    assert [reason is None for reason in least.reasons.values()] == [value >= middle for value in values]
+    most = Limits(at_most={metric: middle}).judge(space, space, batch=BATCH)
+    assert [reason is None for reason in most.reasons.values()] == [value <= middle for value in values]
+    for architecture, value in zip(space, values, strict=True):
+        broken = Limits(at_most={metric: middle}).violation(space, architecture, batch=BATCH)
+        assert (broken is None) == (value <= middle), "one alone is judged as all together"
+
+
+def test_a_users_metric_as_a_bound():
+    space = shaped()
+    values = scores_of(space, weight_sum)
+    limits = Limits(max_params=200, at_least={weight_sum: values[1]})
+    judgement = limits.judge(space, space, batch=BATCH)
+    assert judgement.allowed == [space.at(1)]
+    assert judgement.left_out == {
+        f"weight_sum below {values[1]:.6g}": 1,
+        "more than 200 parameters": 1,
+    }
+    assert limits.settings == {"params": 200.0, "weight_sum >=": values[1]}
+    assert "It has weight_sum" in judgement.reasons[space.at(0)]
+
+
+def test_what_breaks_a_cheap_bound_meets_no_metric(monkeypatch):
+    seen = []
+    real = score
+
+    def spy(space, pool, *rest, **settings):
+        seen.extend(pool)
+        return real(space, pool, *rest, **settings)
+
+    monkeypatch.setattr("robonas.limits.score", spy)
+    space = shaped()
+    Limits(max_params=170, at_most={"depth": 9}, max_latency_ms=1e6).filter(space, space, batch=BATCH)
+    assert seen == [space.format(space.at(place)) for place in (0, 1)]
+
+
+def test_candidates_without_a_value_are_out():
+    space = shaped(dead=(8,))
+    judgement = Limits(at_least={"synflow": -1e9}).judge(space, space, batch=BATCH)
+    assert judgement.left_out == {"synflow undefined": 1}
+    assert judgement.reasons[space.at(1)].startswith("It has no synflow: synflow: ")
+    with pytest.raises(ConfigError) as caught:
+        Limits(at_least={"synflow": -1e9}).filter(shaped((8,), dead=(8,)), [space.at(1)], batch=BATCH)
+    assert "0 of 1 satisfy the limits: 1 have synflow undefined: It has no synflow: " in str(caught.value)
+
+
+def test_metric_bounds_that_nothing_meets_name_the_nearest_value():
+    space = shaped()
+    values = scores_of(space, "l2_norm")
+    with pytest.raises(ConfigError) as caught:
+        Limits(at_least={"l2_norm": 1e6}).filter(space, space, batch=BATCH)
+    assert str(caught.value) == (
+        f"0 of 3 satisfy the limits: the limit is at least l2_norm 1e+06, the largest is l2_norm {max(values):.6g}. "
+        "Loosen them, or take other networks."
+    )
+    low, high = sorted(values)[:2]
+    with pytest.raises(ConfigError) as caught:
+        Limits(at_least={"l2_norm": high}, at_most={"l2_norm": low}).filter(space, space, batch=BATCH)
+    assert "1 break the limit of at least l2_norm" in str(caught.value)
+    assert "2 more break the limit of at most l2_norm" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["grasp", "gradsign", "ntk_cond", "ntk_trace", "vkdnw"])
+def test_dear_metrics_are_no_bounds(name):
+    with pytest.raises(ConfigError, match=f"`at_most` must bound cheap metrics, .* '{name}' costs (double|a pass)"):
+        Limits(at_most={name: 1.0})
+
+
+def test_bad_bounds_on_metrics():
+    with pytest.raises(ConfigError, match=r"'latency' measures this machine. Use `max_latency_ms`"):
+        Limits(at_most={"latency": 1.0})
+    with pytest.raises(ConfigError, match=r"'peak_memory' measures this machine. Use `max_memory`"):
+        Limits(at_most={"peak_memory": 1.0})
+    with pytest.raises(UnknownNameError, match="Did you mean 'synflow'"):
+        Limits(at_least={"synflw": 1.0})
+    for value in (math.nan, math.inf, "80", True, None):
+        with pytest.raises(ConfigError, match="`at_least` of synflow must be a number; got"):
+            Limits(at_least={"synflow": value})
+    with pytest.raises(ConfigError, match=r"`at_least` must map metrics to numbers; got \['synflow'\]"):
+        Limits(at_least=["synflow"])
+    with pytest.raises(ConfigError, match=r"Bounds on metrics \(depth\) need samples to score with. Pass `batch`"):
+        Limits(at_most={"depth": 3}).filter(shaped(), shaped())
+
+
+def test_the_metric_params_is_told_from_the_measure():
+    space = shaped()
+    limits = Limits(max_params=10**6, at_least={"params": 1.0})
+    assert [bound.key for bound in limits.bounds] == ["params", "params (metric)"]
+    with pytest.raises(ConfigError, match=r"at least params \(metric\) 1, the largest is params \(metric\) 0.00"):
+        limits.filter(space, space, batch=BATCH)
+
+
+def test_profile_of_metrics():
+    space = shaped(dead=(8,))
+    values = scores_of(space, "l2_norm")
+    limits = Limits(max_params=170, at_least={"l2_norm": sorted(values)[1]}, at_most={"synflow": 1e9})
+    found = profile(space, limits=limits, measures=["params", "snip"], batch=BATCH)
+    assert list(found.frame) == ["params", "snip", "l2_norm", "synflow"]
+    assert found.range("l2_norm") == (min(values), max(values))
+    assert [found.share(bound) for bound in limits.bounds] == pytest.approx([2 / 3, 2 / 3, 2 / 3])
+    assert found.share(limits) == 0, "what is undefined is out"
+    assert found.verdict(limits) == (
+        "Within the limits: nothing in the sample of 3: each can be kept alone, but not all together. "
+        "Loosen them, or take a larger sample."
+    )
+    strict = Limits(at_least={"l2_norm": 1e6})
+    assert "at least l2_norm 1e+06, and the largest is l2_norm " in profile(space, limits=strict).verdict(strict)
+    loose = Limits(max_params=10**6)
+    assert profile(space, limits=loose).verdict(loose) == "Within the limits: 100.0 % of the sample."
+
+
+@pytest.mark.parametrize("task", ["class_scene", "jigsaw", "segmentsemantic", "autoencoder", "room_layout"])
+def test_profiles_of_spaces_without_data_see_noise(task):
+    shape = (9, 1, 8, 8) if task == "jigsaw" else (1, 32, 32)
+    space = make_space("transnas_micro", task=task, input_shape=shape, channels=2)
+    assert profile(space, 1, measures=["grad_norm"]).frame["grad_norm"].item() > 0
