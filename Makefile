@@ -32,7 +32,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@touch $@
 
 demo: $(VENV)/.installed
-	$(BIN)/robonas search --config examples/demo.toml --folder $(DEMO) --compare random
+	$(BIN)/robonas search examples/demo.toml --folder $(DEMO) --compare random
 
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal

@@ -76,7 +76,7 @@ def test_examples_are_settings_that_the_command_line_takes(path) -> None:
     for name in tables or {"search"}:
         with group.make_context("robonas", [], resilient_parsing=True) as context:
             command = group.commands[name]
-            assert command.make_context(name, ["--config", str(path)], parent=context).params["config"] == path
+            assert command.make_context(name, [str(path)], parent=context).params["config"] == path
 
 
 def test_links_lead_somewhere() -> None:

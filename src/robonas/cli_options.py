@@ -96,7 +96,8 @@ def _as_json(path: Path, key: str, value: Any) -> str:
 
 
 Config = Annotated[
-    Path | None, typer.Option(help="TOML file with any of these settings.", is_eager=True, callback=from_toml)
+    Path | None,
+    typer.Argument(metavar="SETTINGS.toml", help="File with any of these settings.", is_eager=True, callback=from_toml),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and no progress.")]
 Folder = Annotated[Path, typer.Argument(help="Folder of a search.")]

@@ -111,10 +111,14 @@ def train(
 def _winner(folder: Path, name: str, storage: str | None) -> SearchResult:
     import optuna
 
+    from robonas.console import warn
     from robonas.study import load_result
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return load_result(folder, name, storage=storage)
+    found = load_result(folder, name, storage=storage)
+    if found.stop_reason == "interrupted":
+        warn(f"The search in '{folder}' is not finished: what is trained is its best so far.")
+    return found
 
 
 def _space(

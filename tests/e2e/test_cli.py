@@ -154,7 +154,7 @@ def test_settings_from_a_file_and_the_command_line_wins(images, tmp_path) -> Non
         f'data = "{images}"\nmetric = ["snip", "synflow"]\npool = 12\nbudget = 2\nepochs = 1\njobs = 1\nseed = 5\n'
         "batch-size = 16\nreport = false\n[space-set]\nchannels = 2\ndepth = 1\n"
     )
-    config = ["search", "--config", str(tmp_path / "run.toml"), "-o", str(tmp_path / "run"), "--json"]
+    config = ["search", str(tmp_path / "run.toml"), "-o", str(tmp_path / "run"), "--json"]
     value = json.loads(call(*config, "--budget", "1").stdout)
     assert value["seed"] == 5
     assert value["budget"] == 1
@@ -184,7 +184,7 @@ def test_settings_from_a_file_and_the_command_line_wins(images, tmp_path) -> Non
         (["search", "--learning-rate", "-1"], "learning_rate"),
         (["search", "--device", "tpu"], "tpu"),
         (["search", "--data", "folder:/nowhere"], "/nowhere"),
-        (["search", "--config", "/nowhere.toml"], "Cannot read settings file"),
+        (["search", "/nowhere.toml"], "Cannot read settings file"),
         (["search", "--storage", "nonsense://x"], "cannot be used"),
         (["show", "/nowhere"], "There is no search in"),
         (["list", "metric"], "Did you mean 'metrics'"),
@@ -260,14 +260,14 @@ def test_lone_texts_and_json_in_a_settings_file(images, tmp_path) -> None:
         f'data = "{images}"\nmetric = "snip"\ncompare = "random"\npool = 6\nbudget = 1\nepochs = 1\njobs = 1\n'
         "batch-size = 16\nreport = false\njson = true\n[space-set]\nchannels = 2\ndepth = 1\n"
     )
-    value = json.loads(call("search", "--config", str(tmp_path / "run.toml"), "-o", str(tmp_path / "run")).stdout)
+    value = json.loads(call("search", str(tmp_path / "run.toml"), "-o", str(tmp_path / "run")).stdout)
     assert value["settings"]["metrics"] == ["snip"]
     assert [other["strategy"] for other in value["baselines"]] == ["random"]
 
 
 def test_a_date_among_settings_in_a_file_is_told(tmp_path) -> None:
     (tmp_path / "run.toml").write_text("[strategy-set]\nfoo = 2024-01-01\n")
-    told = call("search", "--config", str(tmp_path / "run.toml"), code=2).stderr
+    told = call("search", str(tmp_path / "run.toml"), code=2).stderr
     assert "Setting 'strategy-set.foo'" in told
     assert "got 2024-01-01" in told
 
@@ -295,7 +295,7 @@ def test_arrays_have_a_size_of_their_own(images) -> None:
 
 def test_an_unknown_setting_in_a_file_is_told(tmp_path) -> None:
     (tmp_path / "run.toml").write_text("bugdet = 3\n")
-    told = call("search", "--config", str(tmp_path / "run.toml"), code=2).stderr
+    told = call("search", str(tmp_path / "run.toml"), code=2).stderr
     assert "unknown setting 'bugdet'. Did you mean 'budget'?" in told.replace("\n", " ")
 
 

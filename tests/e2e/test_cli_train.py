@@ -12,7 +12,9 @@ from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
+import robonas
 from robonas.cli import app
+from robonas.events import QueryFinished
 
 RUNNER = CliRunner()
 SMALL = ["--space-set", "channels=2", "--space-set", "depth=1"]
@@ -92,15 +94,15 @@ def test_one_file_for_both_commands(images, tmp_path, monkeypatch) -> None:
         'mixed-precision = "bf16"\nnesterov = false\n'
         "[train.space-set]\nchannels = 4\ndepth = 1\n"
     )
-    searched = json.loads(call("search", "--config", "both.toml").stdout)
-    trained = json.loads(call("train", "--config", "both.toml", "--epochs", "1").stdout)
+    searched = json.loads(call("search", "both.toml").stdout)
+    trained = json.loads(call("train", "both.toml", "--epochs", "1").stdout)
     assert searched["settings"]["space"]["settings"]["channels"] == 2
     assert searched["settings"]["objective"]["settings"]["epochs"] == 1
     settings = trained["settings"]
     assert settings["space"]["settings"]["channels"] == 4
     assert (settings["recipe"]["epochs"], settings["recipe"]["clip"], settings["seed"]) == (1, 5.0, 4)
     assert (settings["recipe"]["nesterov"], settings["precision"]) == (False, "bfloat16")
-    call("score", "--config", "both.toml", "--pool", "2", "-m", "params", *SMALL)  # it has what it shares
+    call("score", "both.toml", "--pool", "2", "-m", "params", *SMALL)  # it has what it shares
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_one_file_for_both_commands(images, tmp_path, monkeypatch) -> None:
 def test_a_slip_in_a_table_is_told_by_every_command(tmp_path, content, message) -> None:
     (tmp_path / "run.toml").write_text(content)
     command = "train" if "many" in content else "search"
-    told = call(command, "--config", str(tmp_path / "run.toml"), code=2)
+    told = call(command, str(tmp_path / "run.toml"), code=2)
     assert message in " ".join(told.stderr.split())
 
 
@@ -147,6 +149,32 @@ def test_a_folder_of_another_training(images, tmp_path) -> None:
     given = ["train", "--data", images, "--architecture", cell, *SMALL, *CPU, "-o", str(tmp_path), "--epochs"]
     call(*given, "1")
     assert "recipe.epochs was 1, is now 2" in call(*given, "2", code=2).stderr
+
+
+def test_the_best_so_far_of_a_search_that_was_stopped(images, tmp_path) -> None:
+    data = robonas.load_dataset(images)
+    space = robonas.NASBench201(input_shape=data.input_shape, n_classes=10, channels=2, depth=1)
+    objective = robonas.Training(data, epochs=1, device="cpu", threads=1)
+
+    def stop(event) -> None:
+        if isinstance(event, QueryFinished):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        robonas.search(space, objective, strategy="random", pool=3, budget=3, folder=tmp_path / "s", on_event=stop)
+    given = [
+        "train",
+        "--search",
+        str(tmp_path / "s"),
+        "--data",
+        images,
+        "--epochs",
+        "1",
+        *CPU,
+        "-o",
+        str(tmp_path / "t"),
+    ]
+    assert "is not finished: what is trained is its best so far" in call(*given).stderr
 
 
 def test_a_search_without_a_winner(images, tmp_path) -> None:

@@ -51,9 +51,9 @@ def plan(monkeypatch, file: str, command: str) -> SimpleNamespace:
 
     monkeypatch.setattr(robonas.datasets, "load_dataset", load)
     monkeypatch.setattr(robonas.study, "search", work)
-    monkeypatch.setattr(robonas.study, "load_result", lambda *_, **__: DARTS_V2)
     monkeypatch.setattr(robonas.retraining, "train", work)
-    result = RUNNER.invoke(app, [command, "--config", str(EXAMPLES / f"{file}.toml"), "--device", "cpu"])
+    given = ["--device", "cpu", *(["--architecture", DARTS_V2] if command == "train" else [])]
+    result = RUNNER.invoke(app, [command, str(EXAMPLES / f"{file}.toml"), *given])
     assert isinstance(result.exception, Seen), result.output
     arguments, settings = result.exception.args
     return SimpleNamespace(arguments=arguments, settings=settings, data=asked)
@@ -148,7 +148,7 @@ def test_both_stages_run_from_the_file(file, tmp_path, monkeypatch) -> None:
     small += ["--train-batch-size", "24", "--json", "--workers", "0", "--space-set", "layers=3", "--space-set", size]
     if file == "darts-imagenet":
         small += ["--space-set", "stem=imagenet"]
-    config = ["--config", str(EXAMPLES / f"{file}.toml")]
+    config = [str(EXAMPLES / f"{file}.toml")]
     searched = RUNNER.invoke(
         app,
         [
