@@ -1,22 +1,27 @@
-"""The code of "bring your own space" runs as it stands."""
+"""The commands of "bring your own space" run as they stand, beside the module that the page shows."""
 
-import itertools
-import re
+import shlex
+import sys
 from pathlib import Path
 
-from robonas.spaces import SearchSpace
+from typer.testing import CliRunner
+
+from robonas.cli import app
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "bring-your-own-space.md"
 
 
-def test_the_pages_code_runs(capsys):
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(blocks) >= 8
-    names: dict[str, object] = {"__name__": "page"}
-    exec(compile("\n".join(blocks), str(PAGE), "exec"), names)
-    spaces = [value for value in names.values() if isinstance(value, SearchSpace)]
-    assert len(spaces) >= 5
-    for space in spaces:
-        good = [architecture for architecture in itertools.islice(space, 3) if space.failure(architecture) is None]
-        assert good
-    assert "params" in capsys.readouterr().out
+def test_the_pages_commands_run(tmp_path, monkeypatch):
+    text = PAGE.read_text(encoding="utf-8")
+    blocks = text.split("```")[1::2]
+    (module,) = (block.removeprefix("python\n") for block in blocks if block.startswith("python\n# my_spaces.py"))
+    (tmp_path / "my_spaces.py").write_text(module)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    commands = [line for block in blocks if block.startswith("\n") for line in block.strip().splitlines()]
+    assert len(commands) == 3
+    for command in commands:
+        done = CliRunner().invoke(app, [*shlex.split(command)[1:], "--jobs", "1"])
+        assert done.exit_code == 0, f"{command}: {done.output}"
+    assert (tmp_path / "wine" / "report.html").is_file()
+    monkeypatch.delitem(sys.modules, "my_spaces", raising=False)

@@ -14,6 +14,7 @@ from robonas.errors import ConfigError
 from robonas.spaces.base import SearchSpace, same_option
 from robonas.spaces.building import call_builder
 from robonas.spaces.choice_tree import ChoiceTree, tree_of_configspace, tree_of_lists, tree_of_trial_function
+from robonas.targets import NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     import optuna
     from torch import nn
+
+    from robonas.targets import Task
 
 Choices: TypeAlias = "Mapping[str, Sequence[Option]] | Callable[[optuna.Trial], Mapping[str, Any] | None] | Any"
 """Lists of options by name, a `ConfigSpace.ConfigurationSpace`, or a function of an Optuna trial."""
@@ -36,6 +39,7 @@ class ChoiceSpace(SearchSpace):
         n_classes: How many numbers the network returns for a sample.
         name: What errors and files call this space.
         canonical: The representative of all architectures that build the same network; None where all differ.
+        output_shape: Shape of one answer; None for (n_classes,).
     """
 
     def __init__(
@@ -47,9 +51,16 @@ class ChoiceSpace(SearchSpace):
         n_classes: int,
         name: str,
         canonical: Callable[[Architecture], Mapping[str, Option]] | None = None,
+        output_shape: Sequence[int] | None = None,
     ) -> None:
         self.name = name
         super().__init__(input_shape=input_shape, n_classes=n_classes)
+        self._output_shape = (self.n_classes,) if output_shape is None else tuple(output_shape)
+        if len(self._output_shape) not in {1, 3} or self._output_shape[0] != self.n_classes:
+            raise ConfigError(
+                f"`output_shape` must be (n_classes,) or (n_classes, height, width), with n_classes={self.n_classes}; "
+                f"got {self._output_shape}."
+            )
         self._tree = tree
         self._build = build
         self._canonical = canonical
@@ -63,7 +74,18 @@ class ChoiceSpace(SearchSpace):
     def settings(self) -> dict[str, Any]:
         """What tells this space from others; the functions that it was made from are the user's to keep."""
         choices = {name: list(options) for name, options in self.choices.items()}
-        return {**super().settings, "choices": choices}
+        maps = {} if len(self._output_shape) == 1 else {"output_shape": list(self._output_shape)}
+        return {**super().settings, **maps, "choices": choices}
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of one answer."""
+        return self._output_shape
+
+    @property
+    def answers(self) -> tuple[Task, ...]:
+        """Numbers of any kind, or maps of any kind."""
+        return NUMBERS if len(self._output_shape) == 1 else ("segmentation", "image")
 
     def contains(self, architecture: Architecture) -> bool:
         """Whether exactly the choices are set that its other options ask for, and all go together."""
@@ -154,6 +176,7 @@ def from_choices(
     n_classes: int,
     name: str = "own",
     canonical: Callable[[Architecture], Mapping[str, Option]] | None = None,
+    output_shape: Sequence[int] | None = None,
 ) -> ChoiceSpace:
     """A search space of your own.
 
@@ -170,6 +193,8 @@ def from_choices(
         name: What errors and files call this space.
         canonical: From an architecture to the representative of all that build the same network, as a mapping; None
             where all differ.
+        output_shape: Shape of one answer, (n_classes, height, width), for networks that answer with maps, as data for
+            segmentation want them; None for (n_classes,).
 
     Returns:
         The space. Where choices depend on each other and make more than 10,000 architectures, its size is unknown, and
@@ -202,4 +227,12 @@ def from_choices(
             "`choices` must be a mapping from names to lists, a ConfigSpace, or a function of an Optuna trial; "
             f"got a {type(choices).__name__}."
         )
-    return ChoiceSpace(tree, build, input_shape=input_shape, n_classes=n_classes, name=name, canonical=canonical)
+    return ChoiceSpace(
+        tree,
+        build,
+        input_shape=input_shape,
+        n_classes=n_classes,
+        name=name,
+        canonical=canonical,
+        output_shape=output_shape,
+    )
