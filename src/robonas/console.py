@@ -147,6 +147,9 @@ class SearchProgress:
 
     def _finished(self, query: Query, best: float | None) -> None:
         told = f"{query.value:.4f}" if query.value is not None else f"failed: {query.failure}"
+        if query.state == "pruned":
+            reached = "" if query.partial is None else f" at {query.partial:.4f}"
+            told = f"pruned{reached} after {query.steps} of {query.steps + query.steps_saved} epochs"
         star = " ★" if query.value is not None and query.value == best and best != self._best else ""
         self._best = best
         if self._search is not None:
@@ -266,6 +269,11 @@ def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -
     if result.n_explored is not None:
         rows["explored"] = (
             f"{result.n_explored} queries to learn the weights, {len(result.queries) - result.n_explored} to use them"
+        )
+    if result.n_pruned:
+        rows["pruned"] = (
+            f"{result.n_pruned} of {n} evaluations ended early; "
+            f"{result.steps_saved:,} of {result.steps + result.steps_saved:,} epochs saved"
         )
     if result.stop_reason != "budget spent":
         rows["stopped"] = result.stop_reason

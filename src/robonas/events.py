@@ -67,7 +67,7 @@ class QueryFinished:
     """An evaluation has ended."""
 
     query: Query
-    """Complete or failed."""
+    """Complete, pruned or failed."""
     best: float | None
     """The best value so far, this one included; None while none has completed."""
 

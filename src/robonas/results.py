@@ -54,8 +54,8 @@ class Query:
     """Its row in the table of scores."""
     phase: str
     """What the query was for, such as ``"explore"`` or ``"exploit"``."""
-    state: Literal["complete", "failed", "running"]
-    """Running: asked, and not answered before the search stopped."""
+    state: Literal["complete", "pruned", "failed", "running"]
+    """Pruned: ended early as hopeless. Running: asked, and not answered before the search stopped."""
     value: float | None = None
     """The objective's value in its own direction; None unless complete."""
     seconds: float = 0.0
@@ -68,6 +68,18 @@ class Query:
     """Weights of the combined metric that chose it, one a metric."""
     curve: tuple[CurvePoint, ...] = ()
     """The learning curve."""
+    partial: float | None = None
+    """The value that it had come to; None unless pruned."""
+
+    @property
+    def steps(self) -> int:
+        """How many epochs were done, as far as the curve tells."""
+        return self.curve[-1].step if self.curve else 0
+
+    @property
+    def steps_saved(self) -> int:
+        """How many epochs were not done because it was pruned."""
+        return self.curve[-1].steps - self.curve[-1].step if self.state == "pruned" and self.curve else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,15 +122,16 @@ class SearchResult:
 
     @cached_property
     def best(self) -> Query:
-        """The best completed query; the earliest one on ties.
+        """The best completed query, never a pruned one; the earliest one on ties.
 
         Raises:
-            StudyError: No query has completed; the message has the failures' commonest reason.
+            StudyError: No query has completed; the message has the first failure's reason.
         """
         done = [query for query in self.queries if query.value is not None]
         if not done:
             failures = [query.failure for query in self.queries if query.failure]
             why = f" The first failure: {failures[0]}" if failures else ""
+            why += f" {self.n_pruned} were pruned; choose a milder pruner." if self.n_pruned else ""
             raise StudyError(f"Study '{self.study}' has no completed evaluation among {len(self.queries)}.{why}")
         sign = 1.0 if self.direction == "maximize" else -1.0
         return max(done, key=lambda query: (sign * (query.value or 0.0), -query.number))
@@ -167,13 +180,28 @@ class SearchResult:
         return sum(query.seconds for query in self.queries)
 
     @property
+    def n_pruned(self) -> int:
+        """How many queries were ended early as hopeless."""
+        return sum(query.state == "pruned" for query in self.queries)
+
+    @property
+    def steps(self) -> int:
+        """How many epochs were done in all, as far as the curves tell."""
+        return sum(query.steps for query in self.queries)
+
+    @property
+    def steps_saved(self) -> int:
+        """How many epochs pruning has saved."""
+        return sum(query.steps_saved for query in self.queries)
+
+    @property
     def parameters_file(self) -> Path | None:
         """The winner's trained parameters (safetensors); None where nothing was trained or kept."""
         path = self.folder / parameters_file(self.study) if self.folder else None
         return path if path is not None and path.is_file() else None
 
     def history(self) -> pd.DataFrame:
-        """One row a query, with the best value so far in ``best``."""
+        """One row a query, with the best value so far in ``best``; ``steps`` are epochs done."""
         frame = pd.DataFrame(
             {
                 "number": [query.number for query in self.queries],
@@ -183,6 +211,10 @@ class SearchResult:
                 "value": np.array(
                     [np.nan if query.value is None else query.value for query in self.queries], dtype=float
                 ),
+                "partial": np.array(
+                    [np.nan if query.partial is None else query.partial for query in self.queries], dtype=float
+                ),
+                "steps": [query.steps for query in self.queries],
                 "seconds": [query.seconds for query in self.queries],
                 "failure": [query.failure for query in self.queries],
             }
@@ -266,6 +298,7 @@ class SearchResult:
             "grown": self.n_grown,
             "left_out": dict(self.left_out),
             "seconds": {"evaluations": self.seconds, "scoring": self.scores.seconds()},
+            "steps": {"done": self.steps, "saved": self.steps_saved},
             "queries": [
                 {
                     "number": query.number,
@@ -273,6 +306,8 @@ class SearchResult:
                     "phase": query.phase,
                     "state": query.state,
                     "value": query.value,
+                    "partial": query.partial,
+                    "steps": query.steps,
                     "seconds": query.seconds,
                     "failure": query.failure,
                 }

@@ -38,8 +38,8 @@ class StrategySampler(optuna.samplers.BaseSampler):
     choices of the space, such as a learning rate, are left to another sampler.
 
     Rules:
-        - A running trial is a pending query, a failed one, or one whose value is infinite, a failure. Of several
-          trials of one candidate the first that has succeeded counts. Trials whose parameters are no candidate
+        - A running trial is a pending query, a failed one, or one whose value is infinite, a failure, a pruned one
+          counts with its last value. Of several trials of one candidate the first that has a value counts. Trials whose parameters are no candidate
           count for nothing.
         - A study may go on past the budget: each further trial is asked for as the last of a budget larger by one.
         - With the last candidate the study is told to stop. A worker that asks all the same gets the best again.
@@ -231,4 +231,4 @@ def _told(row: int, trial: FrozenTrial, sign: float) -> Trial:
         return Trial(row)
     if trial.state == TrialState.FAIL or trial.value is None or not math.isfinite(trial.value):
         return Trial(row, failed=True)
-    return Trial(row, sign * trial.value)
+    return Trial(row, sign * trial.value, pruned=trial.last_step if trial.state == TrialState.PRUNED else None)

@@ -22,8 +22,9 @@ FEW = settings(max_examples=8, deadline=None, derandomize=True)
 METRICS = ("snip", "grad_norm", "ntk_cond", "fisher")
 """Not in alphabetical order; with the first alone, every strategy has what it needs."""
 LEVELS = (np.nan, np.inf, -np.inf, -1e8, 0.0, 0.25, 0.5, 1.0, 3.0, 1e30)
-ANSWERS = (None, 0.1, 0.5, 0.5, 0.9)
-"""What an evaluation may give; None is a failure."""
+Answer = float | tuple[float, int] | None
+ANSWERS: tuple[Answer, ...] = (None, 0.1, 0.5, 0.5, 0.9, (0.3, 1), (0.5, 4))
+"""What an evaluation may give; None is a failure, a pair a value and the step after which the rest was pruned."""
 
 
 def least(name: str) -> int:
@@ -51,16 +52,18 @@ def problems(draw: st.DrawFn, *, levels: tuple[float, ...] = LEVELS, min_metrics
     )
 
 
-def answers(problem: Problem) -> st.SearchStrategy[list[float | None]]:
+def answers(problem: Problem) -> st.SearchStrategy[list[Answer]]:
     return st.lists(st.sampled_from(ANSWERS), min_size=len(problem), max_size=len(problem))
 
 
-def told(row: int, answer: float | None) -> Trial:
+def told(row: int, answer: Answer) -> Trial:
+    if isinstance(answer, tuple):
+        return Trial(row, answer[0], pruned=answer[1])
     return Trial(row, failed=True) if answer is None else Trial(row, answer)
 
 
 def search(
-    strategy: Strategy, problem: Problem, answer: list[float | None], history: list[Trial] | None = None
+    strategy: Strategy, problem: Problem, answer: list[Answer], history: list[Trial] | None = None
 ) -> list[Trial]:
     history = list(history or [])
     while len(history) < problem.limit:
@@ -303,6 +306,7 @@ def test_an_impossible_history_is_refused(name: str) -> None:
         ([Trial(3, 0.1)], "names candidate 3"),
         ([Trial(0, 0.1), Trial(0, 0.1)], "repeats candidate 0"),
         ([Trial(0, float("nan"))], "finite"),
+        ([Trial(0, failed=True, pruned=2)], "pruned after step 2, so it must have a value"),
     ):
         with pytest.raises(AskTellError, match=message):
             make_strategy(name).ask(problem, history)

@@ -85,6 +85,7 @@ def result(
     n_explored: int = 5,
     strategy: str = "robot",
     failures: tuple[int, ...] = (4,),
+    pruned: tuple[int, ...] = (),
     seed: int = 0,
     learns: bool = True,
     minimise: bool = False,
@@ -107,20 +108,21 @@ def result(
         exploring = learns and number <= n_explored
         phase = ("explore" if exploring else "exploit") if learns else "random"
         line = curve(value, generator)
-        failed = number in failures
+        failed, ended = number in failures, number in pruned
         queries.append(
             Query(
                 number=number,
                 architecture=scores.architectures[row],
                 row=row,
                 phase=phase,
-                state="failed" if failed else "complete",
-                value=None if failed else value,
+                state="failed" if failed else "pruned" if ended else "complete",
+                value=None if failed or ended else value,
+                partial=line[2].value if ended else None,
                 seconds=float(generator.uniform(4, 9)) * (0.4 if failed else 1),
                 reason="Top of the combined metric." if phase == "exploit" else "Top of a trial weighting.",
                 failure=FAILURE if failed else None,
                 weights=weights if learns else None,
-                curve=line[:3] if failed else line,
+                curve=line[:3] if failed or ended else line,
             )
         )
     n_explored = min(n_explored, n_queries)

@@ -107,8 +107,22 @@ def test_curves_mark_winner_and_failure_and_survive_nan():
     assert list(figure.data[2].marker.symbol) == ["circle", "x"]
 
 
+def test_pruned_queries_are_marked_where_they_stood():
+    result = sample.result(20, failures=(), pruned=(7, 12))
+    figure = charts.progress_chart(numbers.progress(result), [], "accuracy", [None] * 20)
+    (mark,) = (trace for trace in figure.data if trace.name == "pruned")
+    assert list(mark.x) == [7, 12]
+    assert list(mark.y) == [result.queries[6].partial, result.queries[11].partial]
+    assert figure.layout.yaxis.range[0] < min(mark.y)
+    assert all(7 not in trace.x for trace in figure.data if trace.name in {"explore", "exploit"})
+    lines = numbers.curves(result)
+    assert [line.number for line in lines[:2]] == [7, 12]
+    curves = charts.curves_chart(lines, "accuracy").data
+    assert [trace.line.dash for trace in curves[:3]] == ["dash", "dash", "solid"]
+
+
 def test_every_colour_has_a_dark_one():
-    for result in (sample.result(20), sample.hostile()):
+    for result in (sample.result(20), sample.result(20, pruned=(9,)), sample.hostile()):
         for figure in all_figures(result):
             used = set(re.findall(r"#[0-9a-fA-F]{6}", figure.to_json()))
             assert used

@@ -73,6 +73,8 @@ CASES = {
     "two queries": sample.result(2, failures=(), n_explored=1),
     "none": sample.result(queries=(), summary=Summary(n_explored=0)),
     "none completed": sample.result(5, failures=(1, 2, 3, 4, 5)),
+    "pruned": sample.result(20, pruned=(7, 12)),
+    "all pruned or failed": sample.result(3, failures=(1,), pruned=(2, 3)),
     "a hundred": sample.result(100, n_explored=30, n_pool=150),
     "loss": sample.result(12, minimise=True),
     "no weights": sample.random_baseline(),
@@ -131,6 +133,20 @@ def test_page_names_everything():
         "Our derivation, not the paper’s theorem",
     ):
         assert words in page.text, words
+
+
+def test_pruned_queries_are_marked_and_what_was_saved_is_told():
+    result = sample.result(20, pruned=(7, 12))
+    page = read(result, baselines=[sample.random_baseline(20)])
+    assert page.text.count("after epoch 3 of 8") == 2
+    assert page.text.count("pruned at 0.") == 2
+    assert "10 of 155 epochs saved" in page.text
+    assert "Hollow triangles: what pruned queries had come to." in page.text
+    assert "dashed lines were pruned" in page.text
+    assert ("tr", "class", "pruned") in page.attributes
+    assert "CompletedPrunedFailed" in page.text.replace(" ", "")
+    plain = read(sample.result(20))
+    assert "runed" not in plain.text
 
 
 def test_a_baseline_that_won_is_said_first():

@@ -50,6 +50,15 @@ def test_verdict_names_unequal_efforts_and_small_gaps():
     assert sentence == "It beats random by 1e−5: 0.90001 against 0.90000 (12 trainings against 20)."
 
 
+def test_pruning_is_told_with_what_it_saved():
+    one = words.headline(sample.result(20, failures=(), pruned=(9,)), [], None)
+    assert one.remarks[0] == (
+        "1 of 20 trainings was pruned: ended early, with 5 of 160 epochs saved. A pruned network is never the winner."
+    )
+    two = words.headline(sample.result(20, failures=(), pruned=(9, 11)), [], None)
+    assert two.remarks[0].startswith("2 of 20 trainings were pruned: ended early, with 10 of 160 epochs saved.")
+
+
 def test_headline_of_a_win_with_a_failure():
     result = sample.result(20, n_explored=8)
     found = words.headline(result, [sample.random_baseline(20)], {"parameters": 11_766, "macs": 92_576})

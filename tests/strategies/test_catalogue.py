@@ -67,6 +67,7 @@ def test_a_strategy_that_repeats_itself_is_caught() -> None:
 def test_the_incumbent_is_the_earliest_of_the_best() -> None:
     assert incumbent([Trial(3, 0.1), Trial(1, 0.7), Trial(0, 0.7), Trial(2, failed=True), Trial(4)]) == Trial(1, 0.7)
     assert incumbent([Trial(2, failed=True)]) is None
+    assert incumbent([Trial(3, 0.1), Trial(1, 0.7, pruned=2)]) == Trial(3, 0.1)
 
 
 @pytest.mark.parametrize(

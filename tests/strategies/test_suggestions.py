@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,31 @@ def test_the_sampler_sees_values_failures_and_pending_queries() -> None:
     assert [list(trial.params.values()) for trial in seen] == problem.codes[:4].tolist()
     strategy.ask(problem, history[1:3])
     assert [trial.state.name for trial in strategy.fixed.study.get_trials()[:-1]] == ["RUNNING"]
+
+
+def test_only_a_sampler_that_learns_from_pruned_trials_is_shown_them() -> None:
+    problem, _ = cube()
+    history = [Trial(0, 0.5), Trial(1, 0.75, pruned=3)]
+    strategy = Stubborn(0, 0, 0, 0)
+    strategy.ask(problem, history)
+    assert [trial.state.name for trial in strategy.fixed.study.get_trials()[:-1]] == ["COMPLETE", "COMPLETE"]
+    strategy.learns_from_pruned = True
+    strategy.ask(problem, history)
+    first, second, _ = strategy.fixed.study.get_trials()
+    assert (first.state.name, first.intermediate_values) == ("COMPLETE", {})
+    assert (second.state.name, second.intermediate_values, second.value) == ("PRUNED", {3: 0.75}, 0.75)
+
+
+def test_tpe_takes_a_pruned_candidate_for_worse_than_a_finished_one() -> None:
+    """Candidates of the first option were pruned at high values; those of the second finished at low ones."""
+    codes = np.stack(np.meshgrid(np.arange(2), np.arange(40), indexing="ij"), -1).reshape(-1, 2)
+    problem = Problem(np.zeros((80, 0)), (), 60, codes=codes)
+    begun = [Trial(row, 0.9, pruned=1) for row in range(12)] + [Trial(40 + row, 0.1) for row in range(12)]
+    asked = [Tpe(startup=4).ask(replace(problem, seed=seed), begun).row for seed in range(8)]
+    assert np.mean(codes[asked, 0]) > 0.6
+    finished = [Trial(trial.row, trial.value) for trial in begun]
+    asked = [Tpe(startup=4).ask(replace(problem, seed=seed), finished).row for seed in range(8)]
+    assert np.mean(codes[asked, 0]) < 0.4
 
 
 def test_choices_without_a_choice_are_left_out_and_absent_ones_are_an_option() -> None:

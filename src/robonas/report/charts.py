@@ -76,6 +76,18 @@ def progress_chart(
                     hovertemplate=f"query %{{x}} ({_template(phase)})<br>%{{y:.5g}}<extra></extra>",
                 )
             )
+    pruned = np.isfinite(main.partial)
+    if pruned.any():
+        figure.add_trace(
+            go.Scatter(
+                x=main.numbers[pruned],
+                y=main.partial[pruned],
+                mode="markers",
+                name="pruned",
+                marker={"color": light("muted"), "symbol": "triangle-down-open", "size": size},
+                hovertemplate="query %{x} pruned<br>%{y:.5g} by then<extra></extra>",
+            )
+        )
     if main.failed.any():
         why = [escape(reason or "no reason given") for reason, bad in zip(reasons, main.failed, strict=True) if bad]
         figure.add_trace(
@@ -108,7 +120,7 @@ def progress_chart(
     steps = {"dtick": 1} if last <= 12 else {}
     figure.update_xaxes(title_text="query", range=[0.4, last + 0.6], tickformat="d", **steps)
     _name_values(figure, value_name)
-    drawn = np.concatenate([main.values, *(each.best for each in (main, *baselines))])
+    drawn = np.concatenate([main.values, main.partial, *(each.best for each in (main, *baselines))])
     drawn = drawn[np.isfinite(drawn)]
     if len(drawn):  # room for the words at the top and the crosses at the foot
         low, high = float(drawn.min()), float(drawn.max())
@@ -195,12 +207,14 @@ def _dots(points: Agreement, own: NDArray[np.bool_], name: str, marker: dict[str
 
 
 def curves_chart(lines: Sequence[Curve], value_name: str) -> go.Figure:
-    """Learning curves of all trainings: the winner bold, failures dashed and ended by a cross."""
+    """Learning curves of all trainings: the winner bold, pruned ones dashed, failures dotted and ended by a cross."""
     figure = _figure(height=380)
     shown: set[str] = set()
     for line in lines:
-        kind = "winner" if line.is_best else "failed" if line.failed else "others"
-        colour = {"winner": light("winner"), "failed": light("failure"), "others": light("baseline")}[kind]
+        kind = "winner" if line.is_best else "failed" if line.failed else "pruned" if line.pruned else "others"
+        colour = {"winner": light("winner"), "failed": light("failure"), "pruned": light("muted")}.get(
+            kind, light("baseline")
+        )
         figure.add_trace(
             go.Scatter(
                 x=line.steps,
@@ -212,7 +226,7 @@ def curves_chart(lines: Sequence[Curve], value_name: str) -> go.Figure:
                 line={
                     "color": colour,
                     "width": 3.5 if line.is_best else 1.5,
-                    "dash": "dot" if line.failed else "solid",
+                    "dash": "dot" if line.failed else "dash" if line.pruned else "solid",
                 },
                 marker={
                     "color": colour,

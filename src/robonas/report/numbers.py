@@ -32,7 +32,9 @@ class Progress:
     numbers: NDArray[np.int64]
     """Numbers of the queries, (n,)."""
     values: NDArray[np.float64]
-    """Their values in the objective's own direction, (n,); NaN where a query failed or is running."""
+    """Their values in the objective's own direction, (n,); NaN where a query failed, was pruned or is running."""
+    partial: NDArray[np.float64]
+    """The values that pruned queries had come to, (n,); NaN for the others."""
     best: NDArray[np.float64]
     """The best value so far, (n,); NaN before the first completed query."""
     phases: tuple[str, ...]
@@ -50,6 +52,7 @@ def progress(result: SearchResult, label: str | None = None) -> Progress:
         label=result.strategy if label is None else label,
         numbers=np.array([query.number for query in result.queries], dtype=np.int64),
         values=history["value"].to_numpy(dtype=np.float64),
+        partial=history["partial"].to_numpy(dtype=np.float64),
         best=history["best"].to_numpy(dtype=np.float64),
         phases=tuple(query.phase for query in result.queries),
         failed=np.array([query.state == "failed" for query in result.queries], dtype=np.bool_),
@@ -91,6 +94,8 @@ class Standing:
     """Those that failed."""
     seconds: float
     """What its queries took."""
+    n_pruned: int = 0
+    """Those that were ended early as hopeless."""
 
 
 def standing(result: SearchResult, label: str | None = None) -> Standing:
@@ -105,6 +110,7 @@ def standing(result: SearchResult, label: str | None = None) -> Standing:
         n_complete=len(complete),
         n_failed=sum(query.state == "failed" for query in result.queries),
         seconds=result.seconds,
+        n_pruned=result.n_pruned,
     )
 
 
@@ -223,6 +229,8 @@ class Curve:
     """Whether this is the winner."""
     failed: bool
     """Whether it failed later."""
+    pruned: bool = False
+    """Whether it was ended here as hopeless."""
 
 
 def curves(result: SearchResult) -> tuple[Curve, ...]:
@@ -235,11 +243,12 @@ def curves(result: SearchResult) -> tuple[Curve, ...]:
             values=tuple(point.value for point in query.curve),
             is_best=query is best,
             failed=query.state == "failed",
+            pruned=query.state == "pruned",
         )
         for query in result.queries
         if query.curve
     ]
-    return tuple(sorted(found, key=lambda curve: (curve.failed, curve.is_best)))
+    return tuple(sorted(found, key=lambda curve: (curve.failed, curve.is_best, not curve.pruned)))
 
 
 @dataclass(frozen=True)

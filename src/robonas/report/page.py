@@ -98,6 +98,7 @@ def render(
         "short": _SHORT_TEXT,
         "headline": words.headline(result, baselines, size),
         "failures": sum(query.state == "failed" for query in result.queries),
+        "any_pruned": any(each.n_pruned for each in (result, *baselines)),
         "standings": [numbers.standing(each, name) for each, name in zip([result, *baselines], names, strict=True)],
         "figures": sorted(figures),
         "size": size,

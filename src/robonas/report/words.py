@@ -107,6 +107,12 @@ def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -
             f"{'counts' if ours.n_failed == 1 else 'count'} "
             f"towards the budget; the reason{often}: {why}"
         )
+    if ours.n_pruned:
+        whole = result.steps + result.steps_saved
+        sentences.append(
+            f"{ours.n_pruned:,} of {plural(ours.n_queries, word)} {'was' if ours.n_pruned == 1 else 'were'} pruned: "
+            f"ended early, with {result.steps_saved:,} of {whole:,} epochs saved. A pruned network is never the winner."
+        )
     running = sum(query.state == "running" for query in result.queries)
     if running:
         sentences.append(f"{plural(running, word)} had not answered when the search stopped.")

@@ -104,6 +104,11 @@ class Trial:
     """f of the candidate, finite, higher is better; None while pending, and for a failed trial."""
     failed: bool = False
     """The evaluation failed: it counts, and the strategy takes it for the worst value seen."""
+    pruned: int | None = None
+    """The step after which a pruner ended the evaluation, of which `value` is; None for all others.
+
+    Values of few steps are lower than those of all, so this one understates a candidate that was found to be among the
+    worse ones anyway. Strategies take it as it is; `tpe` compares by steps first, as BOHB does."""
 
     @property
     def pending(self) -> bool:
@@ -223,10 +228,16 @@ def check_history(problem: Problem, history: Sequence[Trial]) -> None:
             raise AskTellError(
                 f"Trial {number} must have a finite value or be failed; got {trial.value} and failed={trial.failed}."
             )
+        if trial.pruned is not None and trial.value is None:
+            raise AskTellError(f"Trial {number} was pruned after step {trial.pruned}, so it must have a value of then.")
         seen.add(trial.row)
 
 
 def incumbent(history: Sequence[Trial]) -> Trial | None:
-    """The best completed trial; the earliest one on ties; None where none has completed."""
-    done = [(trial.value, -place, trial) for place, trial in enumerate(history) if trial.value is not None]
+    """The best completed trial, no pruned one; the earliest one on ties; None where none has completed."""
+    done = [
+        (trial.value, -place, trial)
+        for place, trial in enumerate(history)
+        if trial.value is not None and trial.pruned is None
+    ]
     return max(done, key=lambda entry: entry[:2])[2] if done else None

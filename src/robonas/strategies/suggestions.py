@@ -37,7 +37,8 @@ class SamplerStrategy(Strategy):
         - A suggestion that is not in the pool, or was asked for before, stands for the candidate that differs
           from it in the fewest choices; of equals, the first in the pool.
         - A failure counts as the worst value seen, and is no trial at all while nothing has succeeded. A pending
-          query is a running trial, which the samplers keep away from.
+          query is a running trial, which the samplers keep away from. A pruned one is a pruned trial where the
+          sampler learns from those, else a finished one with the value that it had.
         - Without `Problem.codes`, or where they do not differ, there is nothing to model, and candidates are
           drawn uniformly.
 
@@ -54,6 +55,8 @@ class SamplerStrategy(Strategy):
     affine_change_irrelevant: ClassVar[bool] = True
     title: ClassVar[str]
     """The sampler's name in sentences."""
+    learns_from_pruned: ClassVar[bool] = False
+    """Whether the sampler looks at pruned trials, and knows that they are."""
 
     def __init__(self, startup: int | None = None) -> None:
         if startup is not None and startup < 1:
@@ -111,10 +114,13 @@ class SamplerStrategy(Strategy):
             for trial in history:
                 if not (trial.pending or trial.row in values):
                     continue
+                pruned = trial.pruned is not None and self.learns_from_pruned
+                done = TrialState.PRUNED if pruned else TrialState.COMPLETE
                 study.add_trial(
                     create_trial(
-                        state=TrialState.RUNNING if trial.pending else TrialState.COMPLETE,
+                        state=TrialState.RUNNING if trial.pending else done,
                         value=values.get(trial.row),
+                        intermediate_values={trial.pruned or 0: values[trial.row]} if pruned else None,
                         params={name: int(codes[trial.row, int(name)]) for name in space},
                         distributions=space,
                     )

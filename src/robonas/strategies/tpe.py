@@ -15,7 +15,8 @@ class Tpe(SamplerStrategy):
 
     The answers are split into good and bad ones, a density over all choices together is fitted to each, and of 24
     draws from the good ones' the one with the largest ratio of the two is suggested. Pending queries count as bad.
-    With a pruner of the trainings, this is the search of BOHB.
+    Pruned trainings come after all finished ones, those that came further first: with the pruner ``"hyperband"``, this
+    is the search of BOHB.
 
     Source:
         Bergstra, Bardenet, Bengio, Kégl, NIPS 2011; Watanabe, arXiv 2304.11127, has the sampler as Optuna has it.
@@ -24,6 +25,7 @@ class Tpe(SamplerStrategy):
 
     name: ClassVar[str] = "tpe"
     title: ClassVar[str] = "Optuna's TPE"
+    learns_from_pruned: ClassVar[bool] = True
 
     def sampler(self, seed: int, startup: int) -> optuna.samplers.BaseSampler:
         """A new sampler."""
