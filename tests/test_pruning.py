@@ -35,7 +35,9 @@ def test_names_are_sorted_and_known() -> None:
     assert list(PRUNERS) == sorted(PRUNERS)
     with pytest.raises(UnknownNameError, match=r"Unknown pruner 'medain'\. Did you mean 'median'\?"):
         Pruning("medain")
-    with pytest.raises(ConfigError, match="one of hyperband, median, successive_halving, or a pruner of Optuna; got int"):
+    with pytest.raises(
+        ConfigError, match="one of hyperband, median, successive_halving, or a pruner of Optuna; got int"
+    ):
         Pruning(3)  # type: ignore[arg-type]
 
 

@@ -148,7 +148,7 @@ class Chooser:
 
     def history(self, asked: Sequence[Asked]) -> list[Trial]:
         """The queries as the strategy sees them."""
-        return [Trial(self._places[entry.architecture], entry.value, entry.failed) for entry in asked]
+        return [Trial(self._places[entry.architecture], entry.value, entry.failed, entry.pruned) for entry in asked]
 
     def _due(self, asked: Sequence[Asked]) -> bool:
         return self.grow > 0 and any(entry.value is not None or entry.failed for entry in asked)

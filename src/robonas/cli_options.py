@@ -134,6 +134,12 @@ Pool = Annotated[int, typer.Option(help="How many architectures to sample from t
 Grow = Annotated[
     int, typer.Option(help="How many children of the best join the pool before each query; 0 keeps it as it is.")
 ]
+Prune = Annotated[
+    str | None,
+    typer.Option(
+        help="End hopeless trainings early: hyperband, median or successive_halving. They count towards the budget."
+    ),
+]
 BatchSize = Annotated[int, typer.Option(help="Samples in the batch that the metrics see.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes for scoring; -1 is one a core.")]
 

@@ -8,6 +8,7 @@ transaction, and whatever state a stop leaves it in tells how to go on:
     running, worker gone begun, not finished         → begun again, with the same seed, so with the same end
     running              another worker is at it     → pending
     complete, fail       done
+    pruned               ended early as hopeless     → done, with its last value, and never the best
 """
 
 from __future__ import annotations
@@ -28,17 +29,20 @@ from robonas.storage import lock_of, storage_errors, worker_is_gone, worker_toke
 from robonas.trials import Asked, as_asked, as_query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import optuna
     from optuna.trial import FrozenTrial
 
     from robonas.objectives.base import CurvePoint, Evaluation
+    from robonas.pruning import Pruning
     from robonas.results import Query
     from robonas.trials import Chooser
 
 SETTINGS = "robonas"
 """User attribute of a study that is ours."""
+HOPELESS = "hopeless"
+"""User attribute of a trial: the step after which the pruner ended it."""
 _ACTIVE: set[tuple[str, str, int]] = set()
 """Trials at work in this process: what tells an interrupted evaluation from a running one when a notebook calls
 `search` again."""
@@ -64,6 +68,7 @@ class Ledger:
         settings: What must be equal to go on with a study; JSON values.
         folder: Where the best network's parameters are kept, and the lock by which workers take turns; None for
             neither.
+        pruning: When to end an evaluation early; None for never.
 
     Raises:
         StudyError: There is a study of that name with other settings, or one that robonas did not make.
@@ -78,10 +83,12 @@ class Ledger:
         *,
         folder: Path | None = None,
         file: Path | None = None,
+        pruning: Pruning | None = None,
     ) -> None:
         import optuna
 
         self.name = name
+        self._pruning = pruning
         self.settings = plain(settings)
         self._folder, self._file = folder, file
         self._place = str(folder or file or f"memory {id(storage)}")
@@ -226,8 +233,8 @@ class Ledger:
         )
 
     def best(self) -> float | None:
-        """The best value so far, in the objective's own direction."""
-        values = [entry.value for entry in self.asked() if entry.value is not None]
+        """The best value so far, in the objective's own direction; pruned evaluations have none."""
+        values = [entry.value for entry in self.asked() if entry.value is not None and entry.pruned is None]
         return self._sign * max(values) if values else None
 
     # ── asking ──
@@ -318,17 +325,30 @@ class Ledger:
         finally:
             _ACTIVE.discard(self._key(ticket.trial.number))
 
-    def report(self, ticket: Ticket, point: CurvePoint) -> None:
-        """Record a step of the evaluation."""
-        if point.step not in ticket.reported:
-            with storage_errors(self._place):
+    def report(self, ticket: Ticket, point: CurvePoint) -> bool:
+        """Record a step of the evaluation.
+
+        Returns:
+            Whether to end it here: never after its last step, nor where an earlier attempt has gone on.
+        """
+        with storage_errors(self._place):
+            if point.step not in ticket.reported:
                 ticket.trial.report(point.value, point.step)
+            if self._pruning is None or max(ticket.reported, default=0) > point.step or point.step >= point.steps:
+                return False
+            # An earlier attempt may have been stopped after its verdict. Asked twice, a pruner can answer otherwise.
+            if ticket.trial.user_attrs.get(HOPELESS) == point.step:
+                return True
+            self._study.pruner = self._pruning.pruner(point.steps)
+            hopeless = ticket.trial.should_prune()
+            if hopeless:
+                ticket.trial.set_user_attr(HOPELESS, point.step)
+            return hopeless
 
     def complete(self, ticket: Ticket, answer: Evaluation) -> None:
         """Record the value, and keep the parameters if they are the best so far."""
         with self._turn():
-            ticket.trial.set_user_attr("seconds", float(answer.seconds))
-            ticket.trial.set_user_attr("curve", [[p.step, p.steps, p.value, p.loss, p.seconds] for p in answer.curve])
+            self._note(ticket, answer.seconds, answer.curve)
             best = self.best()
             if (
                 answer.parameters is not None
@@ -337,6 +357,18 @@ class Ledger:
             ):
                 self._keep(ticket.trial.user_attrs["architecture"], answer)
             self._study.tell(ticket.trial, float(answer.value))
+
+    def _note(self, ticket: Ticket, seconds: float, curve: Sequence[CurvePoint]) -> None:
+        ticket.trial.set_user_attr("seconds", float(seconds))
+        ticket.trial.set_user_attr("curve", [[p.step, p.steps, p.value, p.loss, p.seconds] for p in curve])
+
+    def prune(self, ticket: Ticket, curve: Sequence[CurvePoint]) -> None:
+        """Record that the evaluation was ended early, and how far it had come; Optuna takes the last value for its."""
+        import optuna
+
+        with self._turn():
+            self._note(ticket, curve[-1].seconds if curve else 0.0, curve)
+            self._study.tell(ticket.trial, state=optuna.trial.TrialState.PRUNED)
 
     def _keep(self, architecture: str, answer: Evaluation) -> None:
         assert self._folder is not None

@@ -28,6 +28,7 @@ from robonas.events import CandidatesLeftOut, Event, QueryFinished, QueryStarted
 from robonas.ledger import Ledger, Ticket
 from robonas.metrics import Metric, resolve_metrics
 from robonas.pool import Filter, count_of, draw_pool
+from robonas.pruning import Pruning
 from robonas.results import Query, SearchResult, StopReason
 from robonas.scores import ScoreTable
 from robonas.scoring import score, texts
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Sequence
 
+    import optuna
     from torch import Tensor
 
     from robonas.architecture import Architecture
@@ -61,6 +63,7 @@ def search(
     budget: int = 20,
     seed: int = 0,
     grow: int = 0,
+    pruner: str | optuna.pruners.BasePruner | None = None,
     batch: Batch | None = None,
     batch_size: int = 64,
     n_jobs: int = 1,
@@ -90,6 +93,9 @@ def search(
         seed: Of the sample, the batch, the networks' parameters, the strategy and the trainings.
         grow: How many children of the best candidates join the pool before each query, from the first answer on; 0
             keeps the pool as it is. Children are scored as the pool was, keep the limits, and are new to it.
+        pruner: What ends hopeless trainings early, after any epoch but the last: ``"hyperband"``, ``"median"``,
+            ``"successive_halving"``, or a pruner of Optuna. A pruned network counts as one of the budget; the strategy
+            is told its last value, and it is never the winner. None trains each to the end.
         batch: What the metrics see; drawn from the objective's own data where that has some.
         batch_size: How many samples to draw for it.
         n_jobs: Processes for scoring; see `score`. The result does not depend on it.
@@ -119,7 +125,8 @@ def search(
     chosen.check_metrics([metric.name for metric in resolved])
     place = Path(folder) if folder is not None else None
     pairs, whole = draw_pool(space, pool, seed)
-    settings = _settings(space, objective, chosen, resolved, limits, pairs, seed, grow)
+    pruning = None if pruner is None else Pruning(pruner)
+    settings = _settings(space, objective, chosen, resolved, limits, pairs, seed, grow, pruning)
     bounded = limits is not None and bool(limits.metrics)
     seen = _batch(batch, objective, space, batch_size, seed) if resolved or bounded else None
     cache = place / cache_file(space, seen, seed) if place and seen is not None else None
@@ -135,7 +142,7 @@ def search(
         )
     url = storage or (storage_url(place) if place else None)
     backing = open_storage(url)
-    ledger = Ledger(backing, name, objective.direction, settings, folder=place, file=storage_file(url))
+    ledger = Ledger(backing, name, objective.direction, settings, folder=place, file=storage_file(url), pruning=pruning)
     origin = {"space": settings["space"], "seed": seed}
 
     def scored(some: Sequence[str], progress: Callable[[int, int], None] | None = None) -> ScoreTable:
@@ -259,6 +266,7 @@ def _settings(
     pairs: Sequence[tuple[str, str]],
     seed: int,
     grow: int,
+    pruning: Pruning | None,
 ) -> dict[str, Any]:
     """All that a study's trials depend on, but the budget: what must be equal to go on with it."""
     fingerprint = hashlib.blake2b("\n".join(text for text, _ in pairs).encode(), digest_size=16).hexdigest()
@@ -277,6 +285,7 @@ def _settings(
         "pool": {"size": len(pairs), "fingerprint": fingerprint},
         "seed": seed,
         **({"grow": grow} if grow else {}),
+        **({"pruner": pruning.settings} if pruning else {}),
     }
 
 
@@ -293,13 +302,21 @@ def _evaluate(
 
     What can only be the user's mistake ends the search; whatever else goes wrong is a failed trial.
     """
+    from optuna import TrialPruned
+
+    curve: list[CurvePoint] = []
 
     def report(point: CurvePoint) -> None:
-        ledger.report(ticket, point)
+        curve.append(point)
+        hopeless = ledger.report(ticket, point)
         tell(QueryStep(query, point))
+        if hopeless:
+            raise TrialPruned
 
     try:
         answer = _checked(objective.evaluate(space, space.parse(query.architecture), seed=seed, report=report))
+    except TrialPruned:
+        ledger.prune(ticket, curve)
     except (ObjectiveError, ArchitectureError, MetricError) as error:
         ledger.fail(ticket, str(error))
     except NetworkError as error:

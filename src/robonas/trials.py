@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from robonas.objectives.base import CurvePoint
 from robonas.results import Query
@@ -27,6 +28,8 @@ class Asked:
     """Higher is better; None while pending, and where it failed."""
     failed: bool
     """It has ended without a value."""
+    pruned: int | None
+    """The step after which it was ended early, of which `value` is; None for all others."""
     n_rows: int | None
     """Rows of the table of scores from which it was chosen, its children included."""
     children: tuple[str, ...]
@@ -94,15 +97,24 @@ def as_asked(trial: FrozenTrial, sign: float) -> Asked:
         trial: One of ours.
         sign: 1 where higher is better, else -1.
     """
-    notes, done = trial.user_attrs, trial.state.name == "COMPLETE" and trial.value is not None
+    notes = trial.user_attrs
+    done = trial.state.name in {"COMPLETE", "PRUNED"} and trial.value is not None and math.isfinite(trial.value)
     return Asked(
         notes["architecture"],
         sign * (trial.value or 0.0) if done else None,
         trial.state.is_finished() and not done,
+        trial.last_step if done and trial.state.name == "PRUNED" else None,
         notes.get("n_rows"),
         tuple(notes.get("children", ())),
         notes.get("children_scores", ""),
     )
+
+
+_STATES: Mapping[str, Literal["complete", "pruned", "failed"]] = {
+    "COMPLETE": "complete",
+    "PRUNED": "pruned",
+    "FAIL": "failed",
+}
 
 
 def as_query(number: int, trial: FrozenTrial) -> Query:
@@ -113,18 +125,19 @@ def as_query(number: int, trial: FrozenTrial) -> Query:
         trial: One of ours.
     """
     notes = trial.user_attrs
-    finished, complete = trial.state.is_finished(), trial.state.name == "COMPLETE"
+    state = _STATES.get(trial.state.name, "running")
     weights = notes.get("weights")
     return Query(
         number=number,
         architecture=notes["architecture"],
         row=int(notes["row"]),
         phase=notes["phase"],
-        state="complete" if complete else "failed" if finished else "running",
-        value=trial.value if complete else None,
+        state=state,
+        value=trial.value if state == "complete" else None,
         seconds=float(notes.get("seconds", 0.0)),
         reason=notes["reason"],
-        failure=notes.get("failure", "ended by another program") if finished and not complete else None,
+        failure=notes.get("failure", "ended by another program") if state == "failed" else None,
         weights=None if weights is None else tuple(weights),
         curve=tuple(CurvePoint(*point) for point in notes.get("curve", ())),
+        partial=trial.value if state == "pruned" else None,
     )
