@@ -1,8 +1,9 @@
-"""Searches that end hopeless trainings early: the budget, the winner, what strategies are told, stops, and what is shown."""
+"""Searches that end hopeless trainings early: the budget, the winner, what strategies are told, stops, the words."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -27,7 +28,7 @@ class Slow(CountParameters):
     def evaluate(self, space, architecture, *, seed, report=None):
         count = space.count_parameters(architecture)
         if self.log:
-            with open(self.log, "a", encoding="utf-8") as stream:
+            with Path(self.log).open("a", encoding="utf-8") as stream:
                 stream.write(space.format(architecture) + "\n")
         sign = 1 if self.direction == "maximize" else -1
         points = []
@@ -204,7 +205,7 @@ def test_what_is_shown_marks_them(tmp_path) -> None:
 
 def test_the_pruner_is_a_setting_of_the_study(tmp_path) -> None:
     run(tmp_path, budget=2)
-    with pytest.raises(StudyError, match="pruner.name was 'successive_halving', is now 'median'"):
+    with pytest.raises(StudyError, match=r"pruner\.name was 'successive_halving', is now 'median'"):
         run(tmp_path, pruner="median", budget=2)
     with pytest.raises(StudyError, match="made with other settings: pruner"):
         run(tmp_path, pruner=None, budget=2)

@@ -1,4 +1,4 @@
-"""Pruners by name and by hand: the same verdicts as Optuna's, settings that tell them apart, nothing of the user's changed."""
+"""Pruners by name and by hand: their verdicts, settings that tell them apart, and nothing of the user's changed."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def test_names_are_sorted_and_known() -> None:
     assert list(PRUNERS) == sorted(PRUNERS)
     with pytest.raises(UnknownNameError, match=r"Unknown pruner 'medain'\. Did you mean 'median'\?"):
         Pruning("medain")
-    with pytest.raises(
-        ConfigError, match="one of hyperband, median, successive_halving, or a pruner of Optuna; got int"
-    ):
+    with pytest.raises(ConfigError, match=r"one of hyperband, .*, or a pruner of Optuna; got int"):
         Pruning(3)  # type: ignore[arg-type]
 
 

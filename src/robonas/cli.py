@@ -282,7 +282,7 @@ def show(folder: AnyFolder, name: Name = "search", storage: Storage = None, as_j
         print_json(result.to_json())
         return
     print_result(result)
-    history = result.history().drop(columns="failure")
+    history = result.history().drop(columns=["failure"] if result.n_pruned else ["failure", "partial"])
     print_table("Queries", history.to_dict("records"))
 
 

@@ -226,7 +226,7 @@ def print_card(row: Mapping[str, Any]) -> None:
 
 
 def _cell(value: object) -> str:
-    if value is None:
+    if value is None or value != value:  # noqa: PLR0124  # NaN
         return "–"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from robonas.scores import ScoreTable
     from robonas.spaces import SearchSpace
 
+State: TypeAlias = Literal["complete", "pruned", "failed", "running"]
+"""How an evaluation stands."""
 StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "interrupted"]
 """Why a search ended."""
 
@@ -54,7 +56,7 @@ class Query:
     """Its row in the table of scores."""
     phase: str
     """What the query was for, such as ``"explore"`` or ``"exploit"``."""
-    state: Literal["complete", "pruned", "failed", "running"]
+    state: State
     """Pruned: ended early as hopeless. Running: asked, and not answered before the search stopped."""
     value: float | None = None
     """The objective's value in its own direction; None unless complete."""

@@ -38,9 +38,9 @@ class StrategySampler(optuna.samplers.BaseSampler):
     choices of the space, such as a learning rate, are left to another sampler.
 
     Rules:
-        - A running trial is a pending query, a failed one, or one whose value is infinite, a failure, a pruned one
-          counts with its last value. Of several trials of one candidate the first that has a value counts. Trials whose parameters are no candidate
-          count for nothing.
+        - A running trial is a pending query, a failed one, or one whose value is infinite, a failure, and a pruned
+          one counts with its last value. Of several trials of one candidate the first that has a value counts.
+          Trials whose parameters are no candidate count for nothing.
         - A study may go on past the budget: each further trial is asked for as the last of a budget larger by one.
         - With the last candidate the study is told to stop. A worker that asks all the same gets the best again.
         - Threads of one process never get the same candidate. Processes that ask at the very same moment may;

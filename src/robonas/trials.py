@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from robonas.objectives.base import CurvePoint
-from robonas.results import Query
+from robonas.results import Query, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,7 +110,7 @@ def as_asked(trial: FrozenTrial, sign: float) -> Asked:
     )
 
 
-_STATES: Mapping[str, Literal["complete", "pruned", "failed"]] = {
+_STATES: Mapping[str, State] = {
     "COMPLETE": "complete",
     "PRUNED": "pruned",
     "FAIL": "failed",
@@ -125,7 +125,7 @@ def as_query(number: int, trial: FrozenTrial) -> Query:
         trial: One of ours.
     """
     notes = trial.user_attrs
-    state = _STATES.get(trial.state.name, "running")
+    state: State = _STATES.get(trial.state.name, "running")
     weights = notes.get("weights")
     return Query(
         number=number,

@@ -161,12 +161,34 @@ def test_settings_from_a_file_and_the_command_line_wins(images, tmp_path) -> Non
     assert value["settings"]["space"]["settings"]["channels"] == 2
 
 
+def test_pruned_trainings_are_told_everywhere(images, tmp_path) -> None:
+    (tmp_path / "run.toml").write_text(
+        f'data = "{images}"\nprune = "successive_halving"\nstrategy = "random"\nbudget = 9\nepochs = 3\njobs = 1\n'
+        "pool = 12\n[space-set]\nchannels = 2\ndepth = 1\n"
+    )
+    told = call("search", "--config", str(tmp_path / "run.toml"), "-o", str(tmp_path / "run"))
+    assert "pruned at 0." in told.stderr
+    assert "after 1 of 3 epochs" in told.stderr
+    assert "of 27 epochs saved" in " ".join(told.stdout.replace("│", " ").split())
+    value = json.loads(call("show", str(tmp_path / "run"), "--json").stdout)
+    states = [query["state"] for query in value["queries"]]
+    assert states[0] == "complete"
+    assert "pruned" in states
+    assert value["settings"]["pruner"] == {"name": "successive_halving"}
+    assert value["steps"]["done"] + value["steps"]["saved"] == 27
+    shown = call("show", str(tmp_path / "run")).stdout
+    assert "partial" in shown
+    assert "nan" not in shown
+    assert "epochs saved" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["search", "--data", "digit"], "Did you mean 'digits'"),
         (["search", "--space", "nasbench20"], "Did you mean 'nasbench201'"),
         (["search", "--strategy", "robt"], "Did you mean 'robot'"),
+        (["search", "--prune", "medain"], "Did you mean 'median'"),
         (["search", "-m", "sinp"], "Did you mean 'snip'"),
         (["search", "--compare", "randon"], "Did you mean 'random'"),
         (["search", "--budget", "0"], "at least 1 evaluation; got 0"),
