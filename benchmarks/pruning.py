@@ -1,4 +1,4 @@
-"""What pruning brings at equal numbers of epochs: real learning curves of a pool, recorded once, then searched many times.
+"""What pruning brings at equal numbers of epochs: real learning curves of a pool, recorded once, searched many times.
 
     python benchmarks/pruning.py CURVES.json                 trains the pool on the embedded digits, then compares
     python benchmarks/pruning.py CURVES.json --seeds 40      more searches on the recorded curves
@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 from pathlib import Path
 
 import numpy as np
+import optuna
 
 import robonas
 from robonas.objectives.base import CurvePoint, Evaluation, Objective
@@ -48,9 +48,11 @@ class Recorded(Objective):
 
     @property
     def settings(self) -> dict[str, object]:
+        """None."""
         return {}
 
     def evaluate(self, space, architecture, *, seed, report=None) -> Evaluation:  # noqa: ARG002
+        """The recorded curve, reported epoch by epoch."""
         values = self.curves[space.format(architecture)]
         points = [CurvePoint(step, len(values), value) for step, value in enumerate(values, 1)]
         for point in points:
@@ -69,12 +71,13 @@ def search(curves, strategy: str, pruner: str | None, seed: int, epochs: int) ->
         pool=list(curves),
         strategy=chosen,
         pruner=pruner,
-        budget=len({space.canonical(space.parse(text)) for text in curves}),
+        budget=len(curves) // 2,
         seed=seed,
         folder=None,
         name=f"{strategy} {pruner} {seed}",
     )
     spent = np.cumsum([query.steps for query in result.queries])
+    assert spent[-1] > epochs, "the budget of networks must outlast the epochs"
     within = result.queries[: int(np.searchsorted(spent, epochs, side="right"))]
     values = [query.value for query in within if query.value is not None]
     return max(values), len(within), len(values)
@@ -88,7 +91,7 @@ def main() -> None:
     parser.add_argument("--networks", type=int, default=12)
     parser.add_argument("--seeds", type=int, default=40)
     options = parser.parse_args()
-    logging.getLogger("optuna").setLevel(logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     curves = record(options.curves, options.pool, options.epochs)
     finals = np.array([values[-1] for values in curves.values()])
     total = options.networks * options.epochs

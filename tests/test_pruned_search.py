@@ -223,3 +223,44 @@ def test_objectives_that_report_nothing_are_not_pruned() -> None:
     result = run(objective=objective, metrics=None, budget=3)
     assert [query.state for query in result.queries] == ["complete"] * 3
     assert result.steps == 0
+
+
+@pytest.mark.slow
+def test_bohb_on_digits_trains_fewer_epochs_and_goes_on_after_a_stop(tmp_path) -> None:
+    """`tpe` with `hyperband`, on real trainings."""
+    data = robonas.load_dataset("digits")
+    space = robonas.NASBench201(input_shape=data.input_shape, n_classes=data.n_classes, channels=4, depth=1)
+    plan = {
+        "objective": robonas.Training(data, epochs=9, batch_size=64, threads=1),
+        "strategy": "tpe",
+        "pruner": "hyperband",
+        "pool": 60,
+        "budget": 16,
+    }
+    whole = search(space, folder=None, **plan)
+    assert len(whole.queries) == 16
+    assert whole.n_pruned >= 4
+    assert whole.steps + whole.steps_saved == 16 * 9
+    assert {query.steps for query in whole.queries if query.state == "pruned"} <= {1, 3}
+    assert whole.best.steps == 9
+    values = [query.value for query in whole.queries if query.value is not None]
+    assert whole.value == max(values) > np.median(values)
+
+    class Stop(BaseException):
+        """Ctrl-C."""
+
+    left = [whole.steps // 2]
+
+    def stop(event) -> None:
+        left[0] -= isinstance(event, QueryStep)
+        if left[0] == 0:
+            raise Stop
+
+    with pytest.raises(Stop):
+        search(space, folder=tmp_path, on_event=stop, **plan)
+    again = search(space, folder=tmp_path, **plan)
+    alike = [(q.architecture, q.state, q.value, q.partial, q.steps, q.reason) for q in again.queries]
+    assert alike == [(q.architecture, q.state, q.value, q.partial, q.steps, q.reason) for q in whole.queries]
+    network = again.build()
+    batch = data.batch(64, 0)
+    assert (network(batch.inputs).argmax(1) == batch.targets).float().mean() > 0.2

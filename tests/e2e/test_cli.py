@@ -166,7 +166,7 @@ def test_pruned_trainings_are_told_everywhere(images, tmp_path) -> None:
         f'data = "{images}"\nprune = "successive_halving"\nstrategy = "random"\nbudget = 9\nepochs = 3\njobs = 1\n'
         "pool = 12\n[space-set]\nchannels = 2\ndepth = 1\n"
     )
-    told = call("search", "--config", str(tmp_path / "run.toml"), "-o", str(tmp_path / "run"))
+    told = call("search", str(tmp_path / "run.toml"), "-o", str(tmp_path / "run"))
     assert "pruned at 0." in told.stderr
     assert "after 1 of 3 epochs" in told.stderr
     assert "of 27 epochs saved" in " ".join(told.stdout.replace("│", " ").split())
