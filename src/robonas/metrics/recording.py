@@ -242,7 +242,7 @@ class Recorder(TorchFunctionMode):
                 repeats.called(func, args)
             elif (known := repeats.find(key, args[0])) is not None:
                 return known
-        result = self._fast(func, args, kwargs) if self._fast_norms else None
+        result = self._fast(func, args, kwargs)
         if result is None:
             result = func(*args, **kwargs)
         if repeats is not None and key is not None:
@@ -251,7 +251,7 @@ class Recorder(TorchFunctionMode):
 
     def _fast(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
         """The result by a function of ours with cheap derivatives, if there is one."""
-        if func is functional.avg_pool2d:
+        if func is functional.avg_pool2d and (self._fast_norms or not torch.is_grad_enabled()):
             return average(args, kwargs)
         if not self._fast_second:
             return None
