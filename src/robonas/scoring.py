@@ -142,7 +142,7 @@ def _probe(
         try:
             architecture = space.parse(text)
             seen = batch.resized(space.input_shape_of(architecture))
-            compute(space.build_seeded(architecture, seed), seen, ("grad_norm",), seed=seed, output=output)
+            compute(space.build_seeded(architecture, seed), seen, ("flops",), seed=seed, output=output)
         except NetworkError as error:
             fault = error
         except Exception:  # noqa: BLE001  # a builder or network that fails is a NaN with a reason, told by its scores
