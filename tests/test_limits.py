@@ -356,6 +356,21 @@ def test_bad_bounds_on_metrics():
         Limits(at_most={"depth": 3}).filter(shaped(), shaped())
 
 
+def test_settings_say_how_was_measured():
+    assert Limits(max_params=7, max_memory=8, batch_size=5, repeats=2).settings == {
+        "params": 7.0,
+        "memory": 8.0,
+        "batch_size": 5,
+    }
+    assert Limits(max_latency_ms=3, repeats=2).settings == {
+        "latency_ms": 3.0,
+        "latency_batch_size": 1,
+        "device": "cpu",
+        "warm_up": 3,
+        "repeats": 2,
+    }
+
+
 def test_the_metric_params_is_told_from_the_measure():
     space = shaped()
     limits = Limits(max_params=10**6, at_least={"params": 1.0})

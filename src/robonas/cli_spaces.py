@@ -108,6 +108,12 @@ def profile(
         out.print(f"No network: {reason}", soft_wrap=True, markup=False)
     if batch is None and (split(metric) or (limits is not None and limits.metrics)):
         say("Metrics saw white noise; give --data for what they say of your data.")
+    if "latency_ms" in found.frame:
+        how = limits or Limits()
+        say(
+            f"Latency: {how.latency_batch_size} sample at a time on {how.device}, median of {how.repeats} passes after "
+            f"{how.warm_up} others."
+        )
     if limits is not None:
         for bound in bounds if len(bounds) > 1 else ():
             out.print(f"{100 * found.share(bound):5.1f} % have {bound}.", soft_wrap=True, markup=False)

@@ -169,12 +169,17 @@ class Limits:
         return tuple({bound.name: bound.metric for bound in self.bounds if bound.metric is not None}.values())
 
     @property
-    def settings(self) -> dict[str, float]:
-        """The bounds as JSON values; metrics as ``"synflow >="``."""
-        return {
+    def settings(self) -> dict[str, float | str]:
+        """The bounds as JSON values, metrics as ``"synflow >="``, and how what is bounded was measured."""
+        settings: dict[str, float | str] = {
             bound.key if bound.metric is None else f"{bound.key} {'<=' if bound.upper else '>='}": bound.value
             for bound in self.bounds
         }
+        how = {
+            "memory": ("batch_size",),
+            "latency_ms": ("latency_batch_size", "device", "warm_up", "repeats"),
+        }
+        return settings | {name: getattr(self, name) for key, names in how.items() if key in settings for name in names}
 
     def measure(self, space: SearchSpace, architecture: Architecture, measure: str) -> float:
         """One measure of one architecture.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -154,3 +155,14 @@ def test_profile_says_whether_bounds_can_be_met():
     assert value["share_within_limits"] == 0
     assert "at least depth 99, and the largest is depth " in value["verdict"]
     assert "white noise" in CliRunner().invoke(app, ["space", "profile", "mlp", "--sample", "2", "-m", "snip"]).stderr
+
+
+def test_the_bounds_of_the_example_leave_something(tmp_path):
+    example = Path(__file__).resolve().parents[2] / "examples" / "small-device.toml"
+    few = ["--pool", "40", "--budget", "1", "--epochs", "1", "--training-fraction", "0.05", "--batch-size", "8"]
+    given = ["search", "--config", str(example), *few, "--strategy", "random", "--jobs", "1", "--no-report", "--json"]
+    result = CliRunner().invoke(app, [*given, "-o", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert 1 <= found["pool"] < 40
+    assert set(found["left_out"]) >= {"more than 30,000 parameters", "depth above 9"}

@@ -153,6 +153,28 @@ def test_canonical_keeps_the_outputs(name, seed):
 
 
 @every_space
+def test_what_is_merged_is_the_same_network(name):
+    space = space_of(name)
+    size = space.size()
+    members = [space.draw(np.random.default_rng(seed)) for seed in range(400)] if size is None else []
+    members = members or space.sample(min(size, 400), seed=1)
+    merged = [architecture for architecture in members if space.canonical(architecture) != architecture][:4]
+    if not merged:
+        pytest.skip("no two of its architectures build the same network, or they are rare")
+    for architecture in merged:
+        x = torch.randn(2, *space.input_shape_of(architecture), generator=torch.Generator().manual_seed(0))
+        answers = []
+        for variant in (architecture, space.canonical(architecture)):
+            with seeded("law"):
+                network = space.build(variant)
+            with torch.no_grad():
+                answers.append(network.eval()(x))
+        assert torch.equal(*answers)
+        assert space.count_parameters(architecture) == space.count_parameters(space.canonical(architecture))
+        assert space.format(architecture) != space.format(space.canonical(architecture))
+
+
+@every_space
 @fewer
 @given(seeds)
 def test_networks_run_forward_and_backward(name, seed):
