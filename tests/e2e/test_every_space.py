@@ -131,7 +131,7 @@ def test_bounds_on_metrics_from_a_file_and_what_was_left_out(tmp_path):
         'space = "mlp"\ndata = "sklearn:wine"\npool = 60\nbudget = 2\nepochs = 1\njobs = 1\nmetric = ["snip"]\n'
         'batch-size = 16\nmax-params = 200000\nstrategy = "random"\n[at-least]\ndepth = 2\n[at-most]\ndepth = 4\n'
     )
-    given = ["search", "--config", str(tmp_path / "run.toml"), "-o", str(tmp_path / "run")]
+    given = ["search", str(tmp_path / "run.toml"), "-o", str(tmp_path / "run")]
     result = CliRunner().invoke(app, given, env={"COLUMNS": "300"})
     assert result.exit_code == 0, result.output
     for text in (result.stderr, CliRunner().invoke(app, ["show", given[-1]], env={"COLUMNS": "300"}).stdout):
@@ -160,9 +160,9 @@ def test_profile_says_whether_bounds_can_be_met():
 def test_the_bounds_of_the_example_leave_something(tmp_path):
     example = Path(__file__).resolve().parents[2] / "examples" / "small-device.toml"
     few = ["--pool", "40", "--budget", "1", "--epochs", "1", "--training-fraction", "0.05", "--batch-size", "8"]
-    given = ["search", "--config", str(example), *few, "--strategy", "random", "--jobs", "1", "--no-report", "--json"]
+    given = ["search", str(example), *few, "--strategy", "random", "--jobs", "1", "--no-report", "--json"]
     result = CliRunner().invoke(app, [*given, "-o", str(tmp_path / "run")])
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert 1 <= found["pool"] < 40
-    assert set(found["left_out"]) >= {"more than 30,000 parameters", "depth above 9"}
+    assert found["left_out"]["more than 30,000 parameters"] > 1
