@@ -154,7 +154,7 @@ def test_a_network_that_ignores_its_input_has_no_data_dependent_score() -> None:
     for name in ("params", "flops", "l2_norm"):
         assert scores[name].value > 0.0
     for name in ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov", "nwot", "plain"):
-        assert scores[name].reason == f"{name}: the logits do not depend on the input"
+        assert scores[name].reason.startswith(f"{name}: the logits do not depend on the input")
 
 
 def test_micro_batches_give_the_whole_where_that_is_exact() -> None:

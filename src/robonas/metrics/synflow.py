@@ -71,7 +71,7 @@ def _log_total(passes: Passes, *, skip_norms: bool) -> float:
     found = flow(passes, skip_norms=skip_norms)
     total = sum(float((w * g).abs().sum()) for w, g in found.pairs)
     if total == 0.0:
-        raise MetricError(INPUT_IGNORED)
+        raise MetricError(f"{INPUT_IGNORED}, or an activation at the end, such as tanh, is saturated")
     return math.log(total) + found.scale * math.log(2.0)
 
 
