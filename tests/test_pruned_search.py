@@ -174,6 +174,23 @@ def test_a_stopped_search_ends_as_the_uninterrupted_one(tmp_path, strategy, prun
     assert told(run(folder, **{**changes, "budget": 10}))[:9] == told(whole)
 
 
+def test_workers_share_the_budget_and_the_rungs(tmp_path) -> None:
+    """A second worker does some of the queries while a training of the first is under way."""
+    inner = []
+
+    def once(event) -> None:
+        if isinstance(event, QueryStep) and event.query.number == 4 and not inner:
+            inner.append(None)
+            inner[0] = run(tmp_path)
+
+    outer = run(tmp_path, on_event=once)
+    assert len(outer.queries) == 12
+    assert len({query.architecture for query in outer.queries}) == 12
+    assert {query.state for query in outer.queries} == {"complete", "pruned"}
+    assert inner[0].stop_reason == "interrupted"
+    assert outer.stop_reason == "budget spent"
+
+
 def test_failures_and_pruned_trainings_stand_side_by_side() -> None:
     first = SPACE.count_parameters(SPACE.parse(run(budget=1).text))
     result = run(objective=Slow(fail=lambda count: count == first))
