@@ -31,8 +31,8 @@ FULL = {
 }
 """Spearman correlation with the published column over 150 cells, at least, on white noise.
 
-`fisher` misses .904 − .02 on the cells drawn here (.876), which is chance: its bootstrap standard error over 150 cells is
-.027. See docs/explanation/metric-engine.md.
+`fisher` misses .904 − .02 on the cells drawn here (.876), which is chance: its bootstrap standard error over 150 cells
+is .027. See docs/explanation/metric-engine.md.
 """
 SMOOTH = {"fisher": 0.972 - 0.02}
 """The same on noise as smooth as images are, against the figure for real images."""
