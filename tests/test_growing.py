@@ -187,6 +187,25 @@ def test_the_report_and_the_files_say_what_grew(tmp_path, whole) -> None:
     assert value["best"]["joined_after"] == whole.joined_after(whole.best)
 
 
+def test_darts_cells_that_grow_are_valid_and_different() -> None:
+    space = robonas.make_space("darts", input_shape=(1, 8, 8), n_classes=10, channels=4, layers=3)
+
+    class Skips(CountParameters):
+        def evaluate(self, space, architecture, *, seed, report=None):
+            return Evaluation(float(sum(option == "skip_connect" for option in architecture.values())), 1.0)
+
+    plan = {"metrics": ["params", "synflow"], "pool": 10, "budget": 5, "grow": 4, "strategy": "auto"}
+    result = search(space, Skips(), folder=None, **plan)
+    assert result.n_grown == 16
+    cells = [space.parse(text) for text in result.scores.architectures]
+    canonical = [space.canonical(cell) for cell in cells]
+    assert canonical[10:] == cells[10:]
+    assert len(set(canonical)) == len(cells)
+    assert all(space.failure(cell) is None for cell in cells[10:])
+    assert np.isfinite(result.scores.scores).all()
+    assert any(result.joined_after(query) for query in result.queries)
+
+
 # ── a space of nine, one of which makes no network ──
 
 

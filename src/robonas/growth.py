@@ -7,6 +7,7 @@ What was measured, and what was tried without success, is in docs/explanation/gr
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from robonas.strategies.base import Problem, Strategy, Trial
 
 PARENTS = 20
-"""How many of the best candidates have children."""
+"""How many of the best candidates have children, unless that were more than a fifth of the pool."""
 CROSSOVER = 0.5
 """Share of the children that have two parents; the others are a neighbour of one."""
 STEPS = 3
@@ -61,7 +62,7 @@ def breed(
 ) -> list[str]:
     """Children of the best candidates: new to the pool, different from each other, in canonical form.
 
-    A parent is one of the best few, any of them as likely. Half of the children take each choice from one of two
+    A parent is one of the best few, each of them as likely. Half of the children take each choice from one of two
     parents at random; the others, and those whose choices do not go together, are a random neighbour of one parent. A
     child that is in the pool already gives way to a random neighbour of it, a few times over.
 
@@ -73,15 +74,16 @@ def breed(
         seed: Of the search.
         generation: Its number; each draws differently.
         allowed: Whether a child may join. Asked once for each.
-        parents: How many of the best have children.
+        parents: How many of the best have children; at most a fifth of the pool, at least two.
         crossover: The share of children that have two parents.
 
     Returns:
         Their texts, in the order of birth.
     """
     ranked = np.argsort(-worth, kind="stable")[: np.count_nonzero(~np.isnan(worth))]
-    couple = [space.parse(pool[row]) for row in ranked[:parents]]
+    couple = [space.parse(pool[row]) for row in ranked[: max(2, min(parents, len(pool) // 5))]]
     generator = numpy_generator("growth", seed, generation)
+    neighbours = functools.cache(space.neighbours)  # a parent has many children
     known = set(pool)
     children: list[str] = []
     for _ in range(ATTEMPTS * n if couple else 0):
@@ -91,12 +93,12 @@ def breed(
         child = None
         if generator.random() < crossover:
             child = _crossed(space, mother, couple[int(generator.integers(len(couple)))], generator)
-        child = _mutated(space, mother, generator) if child is None else child
+        child = _mutated(neighbours, mother, generator) if child is None else child
         text = space.format(space.canonical(child))
         for _ in range(STEPS):
             if text not in known:
                 break
-            child = _mutated(space, child, generator)
+            child = _mutated(neighbours, child, generator)
             text = space.format(space.canonical(child))
         if text not in known:
             known.add(text)
@@ -105,9 +107,11 @@ def breed(
     return children
 
 
-def _mutated(space: SearchSpace, parent: Architecture, generator: np.random.Generator) -> Architecture:
+def _mutated(
+    neighbours: Callable[[Architecture], list[Architecture]], parent: Architecture, generator: np.random.Generator
+) -> Architecture:
     """A random neighbour; the parent itself where it has none."""
-    around = space.neighbours(parent)
+    around = neighbours(parent)
     return around[int(generator.integers(len(around)))] if around else parent
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from tests.fakes import CHEAP, CountParameters, small_batch, small_space
 
 from robonas.study import load_result, search
@@ -19,8 +20,9 @@ import sys
 from robonas.study import search
 from tests.fakes import CHEAP, CountParameters, small_space
 objective = CountParameters(delay={delay}, log={log!r})
-search(small_space(), objective, metrics=CHEAP, pool=30, budget=6, folder={folder!r}, n_jobs={jobs})
+search(small_space(), objective, metrics=CHEAP, pool=30, budget=6, folder={folder!r}, n_jobs={jobs}, **{more})
 """
+GROWING = {"grow": 4, "strategy": "auto"}
 SCORE = """
 from robonas.scoring import score
 from tests.fakes import CHEAP, small_batch, small_space
@@ -52,23 +54,44 @@ def told(result) -> list:
     return [(q.architecture, q.phase, q.state, q.value, q.weights, q.curve) for q in result.queries]
 
 
-def test_a_search_killed_twice_ends_as_the_uninterrupted_one(tmp_path) -> None:
-    whole = search(small_space(), CountParameters(), metrics=CHEAP, pool=30, budget=6, folder=None)
+@pytest.mark.parametrize("more", [{}, GROWING], ids=["fixed pool", "growing pool"])
+def test_a_search_killed_twice_ends_as_the_uninterrupted_one(tmp_path, more) -> None:
+    plan = {"metrics": CHEAP, "pool": 30, "budget": 6, **more}
+    whole = search(small_space(), CountParameters(), folder=None, **plan)
     log = tmp_path / "log.txt"
     lines = lambda: log.read_text().splitlines() if log.exists() else []
     folder = tmp_path / "run"
     for begun in (2, 5):
-        child = start(SEARCH.format(delay=0.2, log=str(log), folder=str(folder), jobs=1))
+        child = start(SEARCH.format(delay=0.2, log=str(log), folder=str(folder), jobs=1, more=more))
         wait_until(lambda: len(lines()) >= begun, child)  # noqa: B023
         kill(child)
     half = load_result(folder)
     assert half.stop_reason == "interrupted"
     assert 3 <= len(half.queries) <= 5
-    resumed = search(
-        small_space(), CountParameters(log=str(log)), metrics=CHEAP, pool=30, budget=6, folder=folder, n_jobs=2
-    )
+    resumed = search(small_space(), CountParameters(log=str(log)), folder=folder, n_jobs=2, **plan)
     assert told(resumed) == told(whole)
+    assert resumed.scores.fingerprint() == whole.scores.fingerprint()
     assert len(lines()) <= 6 + 2  # six trainings, and the two in flight once more
+
+
+def test_processes_that_share_a_growing_study_agree(tmp_path) -> None:
+    log, folder = tmp_path / "log.txt", tmp_path / "run"
+    lines = lambda: log.read_text().splitlines() if log.exists() else []
+    children = [start(SEARCH.format(delay=0.3, log=str(log), folder=str(folder), jobs=1, more=GROWING)) for _ in "ab"]
+    wait_until(lambda: len(lines()) >= 3, children[0])
+    kill(children[0])
+    children[1].wait(timeout=120)
+    assert children[1].returncode == 0, children[1].stderr.read().decode()
+    children[1].stderr.close()
+    result = load_result(folder)
+    assert result.stop_reason == "budget spent"
+    assert len({query.architecture for query in result.queries}) == 6
+    canonical = result.scores.frame["canonical"]
+    assert not canonical.iloc[30:].duplicated().any()
+    assert result.n_grown >= 12
+    assert all((result.joined_after(query) or 0) < query.number for query in result.queries)
+    again = search(small_space(), CountParameters(), metrics=CHEAP, pool=30, budget=6, folder=folder, **GROWING)
+    assert told(again) == told(result)
 
 
 def test_scoring_killed_goes_on_where_it_was(tmp_path) -> None:

@@ -15,6 +15,7 @@ from hypothesis import given, settings, strategies as st
 
 from robonas.architecture import Architecture
 from robonas.errors import ArchitectureError, ConfigError
+from robonas.growth import breed
 from robonas.randomness import seeded
 from robonas.spaces import SPACES, make_space
 from tests.spaces.own import OWN
@@ -324,3 +325,26 @@ def test_foreign_codes_get_a_clear_sentence(name):
     for bad in (code[:-1], [*code, 0], np.where(np.arange(len(code)) == 0, 10_000, code), code * 0 - 2):
         with pytest.raises(ArchitectureError, match=name):
             space.decode(bad)
+
+
+@every_space
+@fewer
+@given(seeds)
+def test_children_of_a_growing_pool_are_new_canonical_and_of_the_space(name, seed):
+    space = space_of(name)
+    generator = np.random.default_rng(seed)
+    size = space.size()
+    sample = [space.canonical(drawn(space, int(generator.integers(2**32)))) for _ in range(6)]
+    pool = list(dict.fromkeys(map(space.format, sample)))
+    for generation in range(3):
+        worth = generator.normal(size=len(pool))
+        worth[generator.random(len(pool)) < 0.2] = np.nan
+        children = breed(space, pool, worth, 5, seed=seed, generation=generation)
+        assert children == breed(space, pool, worth, 5, seed=seed, generation=generation)
+        assert len(children) == 5 or np.isnan(worth).all() or (size is not None and size < 1_000)
+        pool += children
+    assert len(set(pool)) == len(pool)
+    for text in pool:
+        architecture = space.parse(text)
+        assert space.contains(architecture)
+        assert space.canonical(architecture) == architecture
