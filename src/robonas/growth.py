@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from robonas.spaces import SearchSpace
     from robonas.strategies.base import Problem, Strategy, Trial
 
-PARENTS = 20
+PARENTS = 10
 """How many of the best candidates have children, unless that were more than a fifth of the pool."""
 CROSSOVER = 0.5
 """Share of the children that have two parents; the others are a neighbour of one."""
