@@ -8,9 +8,11 @@ import pytest
 import robonas
 from robonas.errors import ConfigError, StudyError
 from robonas.events import PoolGrown, QueryStarted, QueryStep
+from robonas.growth import fitness, n_parents
 from robonas.objectives.base import Evaluation
 from robonas.report.page import render
 from robonas.spaces import from_choices
+from robonas.strategies import Problem, Trial, make_strategy
 from robonas.study import load_result, search
 from tests.fakes import CHEAP, CountParameters, small_batch, small_space
 
@@ -204,6 +206,18 @@ def test_darts_cells_that_grow_are_valid_and_different() -> None:
     assert all(space.failure(cell) is None for cell in cells[10:])
     assert np.isfinite(result.scores.scores).all()
     assert any(result.joined_after(query) for query in result.queries)
+
+
+def test_half_of_the_parents_are_proven_and_half_are_promising() -> None:
+    scores = np.arange(30.0)[:, None]
+    problem = Problem(scores, ("a",), 9)
+    history = [Trial(row, -float(row)) for row in (3, 7, 9, 2)] + [Trial(11, failed=True), Trial(1)]
+    worth = fitness(make_strategy("average_rank"), problem, history)
+    assert np.argsort(-worth)[:6].tolist() == [2, 3, 7, 29, 28, 27]
+    assert n_parents(30) == 6
+    worth = fitness(make_strategy("random"), problem, history)
+    assert np.flatnonzero(~np.isnan(worth)).tolist() == [2, 3, 7, 9]
+    assert np.nanargmax(worth) == 2
 
 
 # ── a space of nine, one of which makes no network ──

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PARENTS = 10
 """How many of the best candidates have children, unless that were more than a fifth of the pool."""
+PROVEN = 0.5
+"""Share of the parents that are the best by their own values, whatever the combination says of them."""
 CROSSOVER = 0.5
 """Share of the children that have two parents; the others are a neighbour of one."""
 STEPS = 3
@@ -36,16 +38,24 @@ ATTEMPTS = 20
 def fitness(strategy: Strategy, problem: Problem, history: Sequence[Trial]) -> NDArray[np.float64]:
     """What a search thinks of each candidate, (N,), higher is better; NaN for those that have no children.
 
-    The learned combination of the metrics; with a strategy that learns none, the values of those that were evaluated.
+    The learned combination of the metrics, but the best of those that were evaluated come first: they keep the children
+    near what is good where the combination is wrong. With a strategy that learns none, the values.
     """
     combined = strategy.summarise(problem, history).combined
-    if combined is not None and not np.isnan(combined).all():
-        return combined
-    values = np.full(len(problem), np.nan)
-    for trial in history:
-        if trial.value is not None:
-            values[trial.row] = trial.value
-    return values
+    done = sorted((trial for trial in history if trial.value is not None), key=lambda trial: trial.value or 0.0)
+    if combined is None or np.isnan(combined).all():
+        worth = np.full(len(problem), np.nan)
+        worth[[trial.row for trial in done]] = [trial.value for trial in done]
+        return worth
+    worth = np.array(combined)
+    best = done[-max(1, int(PROVEN * n_parents(len(problem)))) :]
+    worth[[trial.row for trial in best]] = np.nanmax(worth) + np.arange(1, len(best) + 1)
+    return worth
+
+
+def n_parents(n_pool: int, parents: int = PARENTS) -> int:
+    """How many candidates of a pool have children."""
+    return max(2, min(parents, n_pool // 5))
 
 
 def breed(
@@ -81,7 +91,7 @@ def breed(
         Their texts, in the order of birth.
     """
     ranked = np.argsort(-worth, kind="stable")[: np.count_nonzero(~np.isnan(worth))]
-    couple = [space.parse(pool[row]) for row in ranked[: max(2, min(parents, len(pool) // 5))]]
+    couple = [space.parse(pool[row]) for row in ranked[: n_parents(len(pool), parents)]]
     generator = numpy_generator("growth", seed, generation)
     neighbours = functools.cache(space.neighbours)  # a parent has many children
     known = set(pool)
