@@ -405,7 +405,7 @@ def test_cards_say_it_in_words() -> None:
     card = METRICS["ntk_cond"].card()
     assert card["direction"] == "lower is better"
     assert card["range"] == "1 to ∞"
-    assert card["cost"] == "several passes"
+    assert card["cost"] == "a pass for each sample or class"
     assert METRICS["snip"].card()["needs"] == "a backward pass of the loss; labels"
     assert all(all(card.values()) for card in (metric.card() for metric in METRICS.values()))
 
