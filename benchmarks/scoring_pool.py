@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/scoring_pool.py --json pool.json
 
-Three measurements in one run, in less than four minutes on an idle machine of two cores:
+Three measurements in one run, in about five minutes on an idle machine of two cores:
 
 - the same pool with 1 and with 2 workers, turn by turn, wall-clock seconds, started workers warm. The machine should be
   idle; the CPU seconds of both and the load are printed, so that one can see whether it was;
@@ -124,8 +124,8 @@ def first(many: int, options: dict[str, tuple[int, ...]]) -> Iterator[tuple[int,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=["memory", "overhead", "workers"], help="measure this alone")
-    parser.add_argument("--cells", type=int, default=24, help="cells for the workers (default: 24)")
-    parser.add_argument("--repeats", type=int, default=2, help="turns of the workers (default: 2)")
+    parser.add_argument("--cells", type=int, default=72, help="cells for the workers (default: 72)")
+    parser.add_argument("--repeats", type=int, default=1, help="turns of the workers (default: 1)")
     parser.add_argument("--many", type=int, default=100_000, help="candidates for the memory (default: 100,000)")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--json", type=Path, help="write the figures here")
