@@ -332,6 +332,8 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(images, tmp_
         stdout=subprocess.DEVNULL,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # A shell's background job, such as this test's may be, ignores Ctrl-C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # no threads here
     )
     assert child.stderr is not None
     for line in child.stderr:
