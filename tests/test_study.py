@@ -359,3 +359,8 @@ def test_random_search_scores_nothing(tmp_path) -> None:
     assert result.scores.metrics == ()
     assert result.weights is None
     assert told(load_result(tmp_path)) == told(result)
+
+
+def test_a_plain_function_is_no_objective() -> None:
+    with pytest.raises(ConfigError, match="Wrap a function by FunctionObjective"):
+        search(SPACE, lambda _: 1.0, **PLAN)  # type: ignore[arg-type]

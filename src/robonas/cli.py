@@ -53,7 +53,7 @@ from robonas.cli_options import (
     writing,
 )
 from robonas.cli_recipe import takes_recipe
-from robonas.errors import NasError
+from robonas.errors import ConfigError, NasError
 
 if TYPE_CHECKING:
     from robonas.objectives import Training
@@ -173,6 +173,9 @@ def search(
     metrics, others = split(metric), split(compare)
     chosen = read_strategy(strategy, strategy_set)
     rivals = [read_strategy(other, []) for other in others]  # an unknown name is told now, not after the trainings
+    for rival in rivals:
+        if (rival.name, rival.settings) == (chosen.name, chosen.settings):
+            raise ConfigError(f"`--compare` must name another strategy than the search's own; got {rival.name!r}.")
 
     def run(which: Strategy, title: str) -> SearchResult:
         with SearchProgress(which.name, quiet=as_json) as progress:

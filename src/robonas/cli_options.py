@@ -170,12 +170,14 @@ AtLeast = Annotated[
     list[str],
     typer.Option(
         metavar="METRIC=VALUE",
-        help="Least value of a cheap metric, such as synflow=80. May be repeated.",
+        help="Least value of a cheap metric in its unit, such as synflow=80, params=0.1 (millions). May be repeated.",
     ),
 ]
 AtMost = Annotated[
     list[str],
-    typer.Option(metavar="METRIC=VALUE", help="Most value of a cheap metric, such as depth=12. May be repeated."),
+    typer.Option(
+        metavar="METRIC=VALUE", help="Most value of a cheap metric in its own unit, such as depth=12. May be repeated."
+    ),
 ]
 
 PAPER = ["grad_norm", "snip", "grasp", "fisher", "synflow", "jacov"]

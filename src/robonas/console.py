@@ -259,7 +259,9 @@ def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -
     }
     if result.n_grown:
         after = result.joined_after(result.best)
-        origin = "was in the sample" if after is None else f"joined after {after} queries"
+        origin = (
+            "was in the sample" if after is None else f"joined after {after} {'query' if after == 1 else 'queries'}"
+        )
         rows["pool"] = f"{len(result.scores) - result.n_grown:,} sampled, {result.n_grown:,} grown; the winner {origin}"
     if result.weights is not None:
         ordered = sorted(result.weights.items(), key=lambda entry: -abs(entry[1]))

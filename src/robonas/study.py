@@ -27,6 +27,7 @@ from robonas.errors import (
 from robonas.events import CandidatesLeftOut, Event, QueryFinished, QueryStarted, QueryStep, ScoringProgress
 from robonas.ledger import Ledger, Ticket
 from robonas.metrics import Metric, resolve_metrics
+from robonas.objectives.base import Objective
 from robonas.pool import Filter, count_of, draw_pool
 from robonas.pruning import Pruning
 from robonas.results import Query, SearchResult, StopReason
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from robonas.architecture import Architecture
     from robonas.batch import Batch
     from robonas.limits import Limits
-    from robonas.objectives.base import CurvePoint, Evaluation, Objective
+    from robonas.objectives.base import CurvePoint, Evaluation
 
 PAPER_METRICS = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov")
 """The six of He et al., ICLR 2024: what a search combines unless told otherwise."""
@@ -118,6 +119,10 @@ def search(
         NetworkError: The networks' output is not what the objective needs.
     """
     tell = on_event or (lambda _: None)
+    if not isinstance(objective, Objective):
+        raise ConfigError(
+            f"`objective` must be an Objective; got {type(objective).__name__}. Wrap a function by FunctionObjective."
+        )
     chosen = make_strategy(strategy)
     budget = count_of("budget", budget, "evaluation")
     grow = count_of("grow", grow, "children", least=0)

@@ -351,3 +351,8 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(images, tmp_
     value = json.loads(call(*arguments, "--json").stdout)
     assert len(value["queries"]) == 4
     assert value["queries"][0] == done["queries"][0]
+
+
+def test_a_strategy_is_not_compared_with_itself(images, tmp_path) -> None:
+    told = call("search", "--data", images, *SHORT, "-o", str(tmp_path / "run"), "--compare", "auto", code=2)
+    assert "must name another strategy than the search's own; got 'auto'" in " ".join(told.stderr.split())
