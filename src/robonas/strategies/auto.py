@@ -178,7 +178,7 @@ class _Pool:
         by_name = sorted(range(len(problem.metrics)), key=problem.metrics.__getitem__)
         self.columns = [column for column in by_name if not self.dead[column]]
         self.beliefs = [replace(belief, slope=optimism * belief.slope) for belief in BELIEFS]
-        self.unit = unit_scores(scores[:, self.columns])
+        self.unit = unit_scores(np.take(scores, self.columns, axis=1))
         self.whole = len(problem) <= WHOLE_POOL
         self.features: dict[str, Feature] = {}
         self.twins: dict[int, NDArray[np.bool_]] = {}

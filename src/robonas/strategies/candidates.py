@@ -130,7 +130,7 @@ class Feature:
 def unit_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """The metrics min-max scaled, (N, M) in [0, 1]; 0 where undefined."""
     unit = min_max(scores)
-    np.nan_to_num(unit, copy=False, nan=0.0)
+    unit[np.isnan(unit)] = 0.0
     np.clip(unit, 0.0, 1.0, out=unit)
     return unit
 

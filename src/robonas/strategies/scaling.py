@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 def finite_or_nan(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """The scores with ±inf as NaN; a new array, (N, M)."""
-    scores = np.asarray(scores, dtype=np.float64)
-    return np.where(np.isfinite(scores), scores, np.nan)
+    clean = np.array(scores, dtype=np.float64)
+    clean[np.isinf(clean)] = np.nan
+    return clean
 
 
 def oriented(scores: NDArray[np.float64], higher_is_better: tuple[bool, ...]) -> NDArray[np.float64]:
