@@ -198,18 +198,20 @@ class _Pool:
             K = self._covariance(number, queried, asked)
             return dual_weights(K, self.beliefs[number].noise + doubts, r - self._prior(number, queried))
 
-        def expected(number: int, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-            mean = self._prior(number, rows) + self._covariance(number, rows, asked) @ duals(number)
+        def expected(number: int, dual: NDArray[np.float64]) -> NDArray[np.float64]:
+            mean = self._prior(number, rows) + self._covariance(number, rows, asked) @ dual
             mean[self.unscored[rows]] = -1e6
             # Rounded, since candidates with the same scores must tie whatever rounding does to them.
             return np.round(mean, 9)
 
-        weights = linear_weights(self.beliefs[0], self._features(0, queried), duals(0))
+        first = duals(0)
+        weights = linear_weights(self.beliefs[0], self._features(0, queried), first)
         rows = self._modelled(weights)
-        means = [expected(number, rows) for number, belief in enumerate(self.beliefs) if belief.speaks(len(history))]
-        fused = -np.sum([np.log(_ranks(mean) + RANK_OFFSET) for mean in means], axis=0)
+        speaking = [number for number, belief in enumerate(self.beliefs) if belief.speaks(len(history))]
+        means = {0: expected(0, first)} | {number: expected(number, duals(number)) for number in speaking if number}
+        fused = -np.sum([np.log(_ranks(means[number]) + RANK_OFFSET) for number in speaking], axis=0)
         fused -= TWIN_COST * np.log1p(self._n_twins(rows, asked))
-        return _View(rows, fused, expected(0, rows), weights)
+        return _View(rows, fused, means[0], weights)
 
     def _features(self, number: int, rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
         """F of some rows, or of all."""
