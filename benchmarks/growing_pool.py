@@ -29,7 +29,7 @@ from robonas.spaces import SearchSpace, make_space
 from robonas.strategies import Problem, Trial, make_strategy
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from search_quality import BUDGET_AWARE, METRICS, PAPER, ROOT, TASKS, table
+from search_quality import BUDGET_AWARE, METRICS, PAPER, ROOT, TASKS, Task, table
 
 SPACES = {"nb201": ("nasbench201", 500), "tnb101": ("transnas_micro", 200)}
 """By the first word of a table's name: its space, and how many candidates to sample."""
@@ -41,10 +41,8 @@ WHOLE = (
 """Tables that list all of their space, and have metrics."""
 
 
-class Whole:
+class Whole(Task):
     """A table that lists a space: one row a class of isomorphic architectures."""
-
-    cache: dict[tuple[str, str], Whole] = {}  # noqa: RUF012
 
     def __init__(self, folder: str, name: str) -> None:
         kind, self.sample = SPACES[name.split("-", maxsplit=1)[0]]
@@ -59,13 +57,6 @@ class Whole:
         self.scores = data[[metric for metric in METRICS if metric in data]]
         self.objective = data[TASKS[name]].to_numpy(float)
         self.codes = np.stack([self.space.encode(self.space.parse(text)) for text in self.texts])
-
-    @classmethod
-    def read(cls, folder: str, name: str) -> Whole:
-        """The table of that name."""
-        if (folder, name) not in cls.cache:
-            cls.cache[folder, name] = cls(folder, name)
-        return cls.cache[folder, name]
 
 
 def search(

@@ -18,6 +18,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Self
 
 import joblib
 import numpy as np
@@ -81,7 +82,7 @@ def codes(architectures: list[str]) -> np.ndarray:
 class Task:
     """One table, read once a process."""
 
-    cache: dict[tuple[str, str], Task] = {}  # noqa: RUF012
+    cache: dict[tuple[type[Task], str, str], Task] = {}  # noqa: RUF012
 
     def __init__(self, folder: str, name: str) -> None:
         data = pd.read_parquet(Path(folder) / f"{name}.parquet")
@@ -91,11 +92,11 @@ class Task:
         self.codes = codes(list(data["arch"]))
 
     @classmethod
-    def read(cls, folder: str, name: str) -> Task:
+    def read(cls, folder: str, name: str) -> Self:
         """The table of that name."""
-        if (folder, name) not in cls.cache:
-            cls.cache[folder, name] = cls(folder, name)
-        return cls.cache[folder, name]
+        if (cls, folder, name) not in cls.cache:
+            cls.cache[cls, folder, name] = cls(folder, name)
+        return cls.cache[cls, folder, name]
 
 
 def inputs(

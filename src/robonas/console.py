@@ -78,7 +78,24 @@ def _bars(*, quiet: bool) -> Progress:
     )
 
 
-class SearchProgress:
+class _Progress:
+    """Bars while a block runs; with `quiet`, none."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bars = _bars(quiet=quiet)
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+
+class SearchProgress(_Progress):
     """Three bars with the time left: scoring, the search, and the training in flight.
 
     A plain line a query where there is no terminal.
@@ -89,24 +106,19 @@ class SearchProgress:
     """
 
     def __init__(self, title: str, *, quiet: bool = False) -> None:
+        super().__init__(quiet=quiet)
         self._title = title
-        self._quiet = quiet
-        self._bars = _bars(quiet=quiet)
         self._scoring: TaskID | None = None
         self._search: TaskID | None = None
         self._training: TaskID | None = None
         self._best: float | None = None
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._training is not None:
             self._bars.remove_task(self._training)
-        self._bars.stop()
+        super().__exit__(kind, error, trace)
 
     def __call__(self, event: Event) -> None:
         """Show an event of `search`."""
@@ -161,7 +173,7 @@ class SearchProgress:
             self._bars.console.print(Text(line), **cut)  # a line a query, whole in a log
 
 
-class TrainingProgress:
+class TrainingProgress(_Progress):
     """A bar of the epochs of a full training with the time left; a plain line an epoch where there is no terminal.
 
     Args:
@@ -169,18 +181,8 @@ class TrainingProgress:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
-        self._bars = _bars(quiet=quiet)
+        super().__init__(quiet=quiet)
         self._task: TaskID | None = None
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
 
     def __call__(self, row: EpochFinished) -> None:
         """Show an event of `train`."""
@@ -216,13 +218,20 @@ def print_table(title: str, rows: Sequence[Mapping[Any, Any]], *, columns: Itera
 
 def print_card(row: Mapping[str, Any]) -> None:
     """All that is to know about one entry of a catalogue."""
+    _panel(row["name"], {key: value for key, value in row.items() if key != "name" and value not in {None, ""}})
+
+
+def _panel(title: str, rows: Mapping[str, object], *, style: str = "none") -> None:
     body = Table.grid(padding=(0, 2))
     body.add_column(style="dim")
     body.add_column(overflow="fold")
-    for key, value in row.items():
-        if key != "name" and value not in {None, ""}:
-            body.add_row(Text(key), Text(str(value)))
-    out.print(Panel(body, title=Text(row["name"]), title_align="left"))
+    for name, value in rows.items():
+        body.add_row(Text(name), Text(str(value)))
+    out.print(Panel(body, title=Text(title), title_align="left", border_style=style))
+
+
+def _size_in_words(size: Mapping[str, float]) -> str:
+    return f"{size['parameters']:,.0f} parameters, {size['macs'] / 1e6:,.2f} million multiply-adds"
 
 
 def _cell(value: object) -> str:
@@ -246,22 +255,19 @@ def print_scores(table: ScoreTable) -> None:
 
 def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -> None:
     """The winner, what it is made of, what the search learned and whether it was worth it."""
-    size, n = result.size(), len(result.queries)
-    body = Table.grid(padding=(0, 2))
-    body.add_column(style="dim")
-    body.add_column(overflow="fold")
+    from robonas.report.numbers import plural
+
+    n = len(result.queries)
     rows = {
         "architecture": result.text,
         result.value_name: f"{result.value:.4f}  (query {result.best.number} of {n}, {result.best.phase})",
-        "size": f"{size['parameters']:,.0f} parameters, {size['macs'] / 1e6:,.2f} million multiply-adds",
+        "size": _size_in_words(result.size()),
         "cost": f"{n} evaluations in {result.seconds:.1f} s; "
         f"{len(result.scores):,} candidates scored in {result.scores.seconds():.1f} CPU s",
     }
     if result.n_grown:
         after = result.joined_after(result.best)
-        origin = (
-            "was in the sample" if after is None else f"joined after {after} {'query' if after == 1 else 'queries'}"
-        )
+        origin = "was in the sample" if after is None else f"joined after {plural(after, 'query')}"
         rows["pool"] = f"{len(result.scores) - result.n_grown:,} sampled, {result.n_grown:,} grown; the winner {origin}"
     if result.weights is not None:
         ordered = sorted(result.weights.items(), key=lambda entry: -abs(entry[1]))
@@ -281,19 +287,14 @@ def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -
         rows["stopped"] = result.stop_reason
     if result.parameters_file is not None:
         rows["trained network"] = str(result.parameters_file)
-    for name, value in rows.items():
-        body.add_row(Text(name), Text(value))
-    out.print(Panel(body, title=Text(f"{result.strategy} found"), title_align="left", border_style="green"))
+    _panel(f"{result.strategy} found", rows, style="green")
     for baseline in baselines:
         out.print(Text(verdict(result, baseline), style="bold"), soft_wrap=True)
 
 
 def print_trained(result: TrainedNetwork) -> None:
     """What a full training has come to."""
-    size, n = result.size(), len(result.log)
-    body = Table.grid(padding=(0, 2))
-    body.add_column(style="dim")
-    body.add_column(overflow="fold")
+    n = len(result.log)
     kept = "the best on the validation part" if result.validation else "the last"
     metric = result.settings["metric"]
     words = {"value": metric.replace("_", " "), "loss": "loss", "top1": "top-1", "top5": "top-5"}
@@ -301,16 +302,14 @@ def print_trained(result: TrainedNetwork) -> None:
         words.pop(same)
     rows = {
         "architecture": result.text,
-        "size": f"{size['parameters']:,.0f} parameters, {size['macs'] / 1e6:,.2f} million multiply-adds",
+        "size": _size_in_words(result.size()),
         "training": f"{n} epochs in {sum(row.seconds for row in result.log):.1f} s; kept epoch {result.epoch}, {kept}",
     }
     for part, values in (("validation", result.validation), ("test", result.test)):
         if values is not None:
             rows[part] = ", ".join(f"{words[key]} {number:.4f}" for key, number in values.items() if key in words)
     rows["trained network"] = str(result.parameters_file)
-    for name, value in rows.items():
-        body.add_row(Text(name), Text(value))
-    out.print(Panel(body, title=Text("trained"), title_align="left", border_style="green"))
+    _panel("trained", rows, style="green")
 
 
 def verdict(result: SearchResult, baseline: SearchResult) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.torch import load_file
-from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
 from robonas.cli import app
@@ -23,15 +22,6 @@ from robonas.scores import ScoreTable
 RUNNER = CliRunner()
 SMALL = ["--space-set", "channels=2", "--space-set", "depth=1", "--jobs", "1", "--pool", "12", "-m", "snip,synflow"]
 SHORT = [*SMALL, "--budget", "3", "--epochs", "1", "--batch-size", "16"]
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory) -> str:
-    """A hundred digits in an .npz file."""
-    digits = load_digits()
-    path = tmp_path_factory.mktemp("data") / "digits.npz"
-    np.savez(path, x=digits.images[:200, :, :, None].astype(np.uint8) * 15, y=digits.target[:200])
-    return str(path)
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
 import robonas
@@ -19,15 +17,6 @@ from robonas.events import QueryFinished
 RUNNER = CliRunner()
 SMALL = ["--space-set", "channels=2", "--space-set", "depth=1"]
 CPU = ["--device", "cpu", "--threads", "1"]
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory) -> str:
-    """Two hundred digits in an .npz file."""
-    digits = load_digits()
-    path = tmp_path_factory.mktemp("data") / "digits.npz"
-    np.savez(path, x=digits.images[:200, :, :, None].astype(np.uint8) * 15, y=digits.target[:200])
-    return str(path)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import pytest
 
 import robonas.strategies.auto as module
 from robonas.errors import ConfigError
-from robonas.strategies import Auto, Problem, RandomSearch, Strategy, Trial
+from robonas.strategies import Auto, Problem, RandomSearch, Trial
+from tests.strategies.asking import ask_and_tell as run
 
 NAN = np.nan
 
@@ -18,14 +19,6 @@ def pool(n: int = 400, seed: int = 0, budget: int = 15, sign: float = 1.0) -> tu
     scores = rng.normal(size=(n, 4))
     values = scores[:, 0] + 0.7 * scores[:, 2] + 0.3 * rng.normal(size=n)
     return Problem(sign * scores, ("a", "b", "c", "d"), budget, seed), values
-
-
-def run(strategy: Strategy, problem: Problem, values: np.ndarray, n: int) -> list[Trial]:
-    history: list[Trial] = []
-    for _ in range(n):
-        row = strategy.ask(problem, history).row
-        history.append(Trial(row, float(values[row])))
-    return history
 
 
 def rank(values: np.ndarray, history: list[Trial]) -> int:

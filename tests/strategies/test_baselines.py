@@ -16,6 +16,7 @@ from robonas.strategies import (
     Trial,
 )
 from robonas.strategies.structure import hamming, known_values, mutated, nearest
+from tests.strategies.asking import rows_asked as run
 
 NAN = np.nan
 
@@ -25,14 +26,6 @@ def cube(side: int = 4, choices: int = 3, budget: int = 40, seed: int = 0) -> tu
     codes = np.stack(np.meshgrid(*[np.arange(side)] * choices, indexing="ij"), -1).reshape(-1, choices)
     values = codes.sum(axis=1).astype(float)
     return Problem(np.zeros((len(codes), 0)), (), budget, seed, codes=codes), values
-
-
-def run(strategy: Strategy, problem: Problem, values: np.ndarray, n: int) -> list[int]:
-    history: list[Trial] = []
-    for _ in range(n):
-        row = strategy.ask(problem, history).row
-        history.append(Trial(row, float(values[row])))
-    return [trial.row for trial in history]
 
 
 def test_random_search_depends_on_the_seed_and_not_on_answers() -> None:

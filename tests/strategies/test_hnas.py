@@ -4,18 +4,11 @@ import numpy as np
 import pytest
 
 from robonas.errors import ConfigError
-from robonas.strategies import Hnas, Problem, RandomSearch, Strategy, Trial
+from robonas.strategies import Hnas, Problem, RandomSearch, Trial
 from robonas.strategies.hnas import most_promising, pair_of
+from tests.strategies.asking import rows_asked as run
 
 NAN = np.nan
-
-
-def run(strategy: Strategy, problem: Problem, values: np.ndarray, n: int) -> list[int]:
-    history: list[Trial] = []
-    for _ in range(n):
-        row = strategy.ask(problem, history).row
-        history.append(Trial(row, float(values[row])))
-    return [trial.row for trial in history]
 
 
 def test_the_objective_by_hand() -> None:

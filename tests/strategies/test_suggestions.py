@@ -14,6 +14,7 @@ import torch
 from robonas.errors import ConfigError
 from robonas.strategies import Gp, Problem, RandomSearch, Strategy, Tpe, Trial
 from robonas.strategies.suggestions import SamplerStrategy
+from tests.strategies.asking import ask_and_tell as run
 
 BOTH = pytest.mark.parametrize("strategy", [Tpe(), Gp()], ids=["tpe", "gp"])
 
@@ -24,14 +25,6 @@ def cube(side: int = 4, choices: int = 4, budget: int = 24, seed: int = 0) -> tu
     worth = np.random.default_rng(7).permuted(np.tile(np.arange(side), (choices, 1)), axis=1)
     values = worth[np.arange(choices), codes].sum(axis=1).astype(float)
     return Problem(np.zeros((len(codes), 0)), (), budget, seed, codes=codes), values
-
-
-def run(strategy: Strategy, problem: Problem, values: np.ndarray, n: int) -> list[Trial]:
-    history: list[Trial] = []
-    for _ in range(n):
-        row = strategy.ask(problem, history).row
-        history.append(Trial(row, float(values[row])))
-    return history
 
 
 class Fixed(optuna.samplers.BaseSampler):
