@@ -9,16 +9,16 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
-
 from robonas.errors import MetricError
+from robonas.lazy import nn, torch
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.linear_algebra import eigenvalues
 from robonas.metrics.redraw import redrawn
 from robonas.randomness import torch_generator
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from robonas.metrics.passes import Passes
 
 PAPER = "Lee, Ham, AZ-NAS, CVPR 2024, arXiv 2403.19232, "
@@ -56,7 +56,7 @@ def features(passes: Passes) -> list[Tensor]:
         outputs: list[Tensor] = []
 
         def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and output.ndim >= 2 and len(output) == len(inputs):
+            if isinstance(output, torch.Tensor) and output.ndim >= 2 and len(output) == len(inputs):
                 outputs.append(output)
 
         inputs = passes.noise("az").requires_grad_()

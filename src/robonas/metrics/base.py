@@ -22,6 +22,8 @@ Cost: TypeAlias = Literal[
 ]
 DEAR: frozenset[Cost] = frozenset({"double backward", "a pass for each sample or class"})
 """Costs at which a metric is no longer cheap."""
+INPUT_IGNORED = "the logits do not depend on the input"
+"""The reason why a metric that reads their gradients has no value then."""
 
 
 class Need(enum.Enum):

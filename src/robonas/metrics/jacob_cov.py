@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from robonas.errors import MetricError
-from robonas.metrics.base import Metric, Need
+from robonas.lazy import torch
+from robonas.metrics.base import INPUT_IGNORED, Metric, Need
 from robonas.metrics.jacov import spread
-from robonas.metrics.sweep import INPUT_IGNORED
 
 if TYPE_CHECKING:
     from robonas.metrics.passes import Passes

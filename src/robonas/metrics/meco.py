@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from robonas.errors import MetricError
+from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
 from robonas.randomness import torch_generator
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.linear_algebra import log_determinant
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from robonas.metrics.passes import Passes
 
 _COLUMNS = 1 << 20  # units at a time; float32 counts exactly up to 2^24

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
+from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
 
 if TYPE_CHECKING:

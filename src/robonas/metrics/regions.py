@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import torch
-
 from robonas.errors import ConfigError
+from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.params import params
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import torch
-
 from robonas.errors import MetricError
-from robonas.metrics.base import Metric, Need
+from robonas.lazy import torch
+from robonas.metrics.base import INPUT_IGNORED, Metric, Need
 from robonas.metrics.linear_algebra import eigenvalues
-from robonas.metrics.sweep import INPUT_IGNORED
 from robonas.targets import loss_of
 
 if TYPE_CHECKING:

@@ -5,13 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 import time
-import weakref
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-
+from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.networks import place_of
 
@@ -81,42 +77,10 @@ def latency(passes: Passes) -> float:
     return statistics.median(times[1:])  # the first one warms up
 
 
-class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the memory of all tensors alive."""
-
-    def __init__(self, tensors: list[Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.alive = 0
-        self.peak = 0
-        self.known: set[int] = set()
-        for tensor in tensors:
-            self.add(tensor)
-
-    def add(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key = storage._cdata  # noqa: SLF001  (what tells storages apart)
-        if key in self.known:
-            return
-        size = storage.nbytes()
-        self.known.add(key)
-        self.alive += size
-        self.peak = max(self.peak, self.alive)
-        weakref.finalize(storage, self.drop, key, size)
-
-    def drop(self, key: int, size: int) -> None:
-        self.known.discard(key)
-        self.alive -= size
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, torch.Tensor):
-                self.add(leaf)
-        return result
-
-
 def peak_memory(passes: Passes) -> float:
     """Most memory that tensors take during a forward pass in evaluation mode, in MiB, parameters included."""
+    from robonas.metrics.memory_tally import MemoryTally
+
     inputs = passes.inputs()
     device, _ = place_of(passes.network, inputs)
     own = [*passes.network.parameters(), *passes.network.buffers(), inputs]
@@ -129,7 +93,7 @@ def peak_memory(passes: Passes) -> float:
             torch.cuda.synchronize(device)
             held = sum(tensor.untyped_storage().nbytes() for tensor in own)
             return (torch.cuda.max_memory_allocated(device) - before + held) / 2**20
-        tally = _Tally(own)
+        tally = MemoryTally(own)
         with tally:
             passes.run(inputs, training=False, as_given=True, purpose="memory")
         return tally.peak / 2**20

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from robonas.errors import MetricError, NetworkError
-from robonas.metrics.base import Need
+from robonas.metrics.base import INPUT_IGNORED, Need
 from robonas.metrics.batchnorm import Watch
 from robonas.metrics.invariance import mark
 from robonas.metrics.networks import OutputHook, call, explain, logits_of, place_of
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from robonas.batch import Batch
     from robonas.metrics.layers import Weights
 
-INPUT_IGNORED = "the logits do not depend on the input"
 SECOND = frozenset({Need.HESSIAN, Need.CURVATURE, Need.NORMED_CURVATURE})
 BACKWARD = SECOND | {Need.GRADIENTS, Need.SALIENCIES}
 WATCHED = frozenset({Need.CODES, Need.PREACTIVATIONS, Need.LAYER_CODES, Need.MAPS})

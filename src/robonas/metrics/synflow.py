@@ -6,20 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-from torch.nn import functional
-
 from robonas.errors import MetricError
-from robonas.metrics.base import Metric, Need
+from robonas.lazy import functional, torch
+from robonas.metrics.base import INPUT_IGNORED, Metric, Need
 from robonas.metrics.networks import buffers_of, parameters_of, place_of
-from robonas.metrics.recording import Recorder, own_tensors
-from robonas.metrics.scaled import ScaledRecorder
-from robonas.metrics.sweep import INPUT_IGNORED
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from robonas.metrics.passes import Passes
+    from robonas.metrics.recording import Recorder
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +33,8 @@ def flow(passes: Passes, *, skip_norms: bool) -> Flow:
 
     All parameters and buffers are absolute, in float64. What overflows is run again with scaled activations.
     """
+    from robonas.metrics.recording import own_tensors
+    from robonas.metrics.scaled import ScaledRecorder
 
     def make() -> Flow:
         recorder = passes.recorder(skip_norms=skip_norms)
@@ -49,6 +47,8 @@ def flow(passes: Passes, *, skip_norms: bool) -> Flow:
 
 
 def _flow(passes: Passes, recorder: Recorder) -> Flow:
+    from robonas.metrics.scaled import ScaledRecorder
+
     network = passes.network
     tensors: dict[str, Tensor] = {
         name: tensor.detach().abs().double() if tensor.is_floating_point() else tensor.detach().clone()

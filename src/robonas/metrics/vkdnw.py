@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
 from robonas.errors import MetricError
-from robonas.metrics.base import Metric, Need
+from robonas.lazy import functional, torch
+from robonas.metrics.base import INPUT_IGNORED, Metric, Need
 from robonas.metrics.linear_algebra import eigenvalues
-from robonas.metrics.recording import TRANSPOSED
 from robonas.metrics.redraw import redrawn
-from robonas.metrics.sweep import INPUT_IGNORED
 from robonas.targets import NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from torch import Tensor
 
     from robonas.metrics.passes import Passes
 
@@ -40,6 +37,8 @@ class _Nudges:
     def __call__(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor
     ) -> Tensor:
+        from robonas.metrics.recording import TRANSPOSED
+
         if len(self.changes) >= LAYERS:
             return output
         call = dict(zip(("input", "weight", "bias", "stride", "padding"), args, strict=False)) | kwargs

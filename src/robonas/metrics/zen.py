@@ -5,19 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
 from robonas.errors import MetricError
-from robonas.metrics.base import Metric, Need
-from robonas.metrics.layers import BATCH_NORMS
+from robonas.lazy import functional, torch
+from robonas.metrics.base import INPUT_IGNORED, Metric, Need
 from robonas.metrics.networks import buffers_of, modules_of
 from robonas.metrics.redraw import redrawn
-from robonas.metrics.sweep import INPUT_IGNORED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from torch import Tensor
 
     from robonas.metrics.passes import Passes
 
@@ -26,6 +23,8 @@ STEP = 0.01
 
 def zen(passes: Passes) -> float:
     """Log of how far the features move for a small step of the input, plus what batch norms took away on the way."""
+    from robonas.metrics.layers import BATCH_NORMS
+
     network = passes.network
     tensors = redrawn(passes, "normal", "zen")
     # One set of running statistics for both passes: they are part of the score.
