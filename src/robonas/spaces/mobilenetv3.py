@@ -11,10 +11,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from robonas.errors import ConfigError
-from robonas.spaces.blocks import ConvBNAct, InvertedResidual, make_divisible
+from robonas.lazy import nn
 from robonas.spaces.layered import LayeredSpace, Stage
 
 if TYPE_CHECKING:
@@ -27,7 +25,6 @@ _STAGES = tuple(Stage(f"stage_{place}", (2, 3, 4), _LAYER) for place in range(1,
 _WIDTHS = (24, 40, 80, 112, 160)
 _STRIDES = (2, 2, 2, 1, 2)
 _SQUEEZE = (False, True, False, True, True)
-_ACTIVATIONS = (nn.ReLU, nn.ReLU, nn.Hardswish, nn.Hardswish, nn.Hardswish)
 
 
 class MobileNetV3(LayeredSpace):
@@ -97,6 +94,9 @@ class MobileNetV3(LayeredSpace):
 
     def build(self, architecture: Architecture) -> nn.Module:
         """The network of these layers; see the class."""
+        from robonas.spaces.blocks import ConvBNAct, InvertedResidual, make_divisible
+
+        activations = (nn.ReLU, nn.ReLU, nn.Hardswish, nn.Hardswish, nn.Hardswish)
         architecture = self.check(architecture)
 
         def wide(channels: int) -> int:
@@ -117,7 +117,7 @@ class MobileNetV3(LayeredSpace):
                         layer["kernel"],
                         _STRIDES[place] if number == 0 else 1,
                         layer["expansion"],
-                        _ACTIVATIONS[place],
+                        activations[place],
                         squeeze=_SQUEEZE[place],
                     )
                 )
