@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy.special import ndtri
-from scipy.stats import rankdata
+from robonas.lazy import np, special, stats
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,13 +67,13 @@ def uniform_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     ranks = np.full(clean.shape, np.nan)
     for column in range(clean.shape[1]):
         known = ~np.isnan(clean[:, column])
-        ranks[known, column] = (rankdata(clean[known, column]) - 0.5) / max(1, int(known.sum()))
+        ranks[known, column] = (stats.rankdata(clean[known, column]) - 0.5) / max(1, int(known.sum()))
     return ranks
 
 
 def normal_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Standard normal quantiles of `uniform_ranks`, (N, M): a bell curve whatever the tails; NaN where missing."""
-    quantiles: NDArray[np.float64] = ndtri(uniform_ranks(scores))
+    quantiles: NDArray[np.float64] = special.ndtri(uniform_ranks(scores))
     return quantiles
 
 
