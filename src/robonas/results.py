@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
-import pandas as pd
-
 from robonas.errors import StudyError
+from robonas.lazy import np
 from robonas.strategies.base import Summary
 
 if TYPE_CHECKING:
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    import pandas as pd
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
@@ -72,6 +71,8 @@ class Query:
     """The learning curve."""
     partial: float | None = None
     """The value that it had come to; None unless pruned."""
+    size: Mapping[str, float] | None = None
+    """``parameters`` and ``macs`` of its network, where they were counted when it was trained."""
 
     @property
     def steps(self) -> int:
@@ -204,6 +205,8 @@ class SearchResult:
 
     def history(self) -> pd.DataFrame:
         """One row a query, with the best value so far in ``best``; ``steps`` are epochs done."""
+        import pandas as pd
+
         frame = pd.DataFrame(
             {
                 "number": [query.number for query in self.queries],
@@ -270,6 +273,8 @@ class SearchResult:
 
     def size(self) -> dict[str, float]:
         """The winner's ``parameters`` and ``macs`` (multiply-accumulates of one sample, counted by PyTorch)."""
+        if self.best.size is not None:
+            return dict(self.best.size)
         return network_size(
             lambda: self.space.build_seeded(self.architecture, self.seed), self.space.input_shape_of(self.architecture)
         )
@@ -323,6 +328,15 @@ class SearchResult:
         from robonas.files import write_text
 
         write_text(path, json.dumps(self.to_json(), indent=2) + "\n")
+
+
+def as_size(found: object) -> dict[str, float] | None:
+    """The ``parameters`` and ``macs`` of a network as a file records them; None where it does not, or wrongly."""
+    if not isinstance(found, dict):
+        return None
+    size = {name: found.get(name) for name in ("parameters", "macs")}
+    whole: dict[str, float] = {name: n for name, n in size.items() if type(n) is int and n >= 0}
+    return whole if len(whole) == len(size) else None
 
 
 def network_size(build: Callable[[], nn.Module], input_shape: tuple[int, ...]) -> dict[str, float]:

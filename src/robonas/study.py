@@ -5,6 +5,7 @@ An Optuna study lies underneath, so that any stop loses at most the evaluation i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -30,7 +31,7 @@ from robonas.metrics import Metric, resolve_metrics
 from robonas.objectives.base import Objective
 from robonas.pool import Filter, count_of, draw_pool
 from robonas.pruning import Pruning
-from robonas.results import Query, SearchResult, StopReason
+from robonas.results import Query, SearchResult, StopReason, network_size
 from robonas.scores import ScoreTable
 from robonas.scoring import score, texts
 from robonas.spaces import SearchSpace, make_space
@@ -333,7 +334,15 @@ def _evaluate(
     except Exception as error:  # noqa: BLE001  # a training can fail in any way, and costs its trial only
         ledger.fail(ticket, f"{type(error).__name__}: {error}")
     else:
+        if answer.parameters is not None:  # it has a network: counted now, `show` and `report` need no PyTorch
+            with contextlib.suppress(Exception):
+                ledger.note_size(ticket, _size(space, query.architecture, seed))
         ledger.complete(ticket, answer)
+
+
+def _size(space: SearchSpace, text: str, seed: int) -> dict[str, float]:
+    architecture = space.parse(text)
+    return network_size(lambda: space.build_seeded(architecture, seed), space.input_shape_of(architecture))
 
 
 def _checked(answer: Evaluation) -> Evaluation:

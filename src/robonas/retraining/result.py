@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from robonas.errors import CheckpointError
 from robonas.events import EpochFinished
 from robonas.files import read_tensors, write_text
-from robonas.results import network_size
+from robonas.results import as_size, network_size
 from robonas.retraining.checkpoint import CHECKPOINT, read_checkpoint
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class TrainedNetwork:
     classes, the number ``n`` of samples and a hash of the ``data``."""
     folder: Path
     """Where everything lies."""
+    counted: Mapping[str, float] | None = None
+    """Its size, where it was counted before."""
 
     @property
     def validation(self) -> dict[str, float] | None:
@@ -81,6 +83,8 @@ class TrainedNetwork:
 
     def size(self) -> dict[str, float]:
         """Its ``parameters`` and ``macs`` (multiply-accumulates of one sample)."""
+        if self.counted is not None:
+            return dict(self.counted)
         return network_size(lambda: self.build(trained=False), self.space.input_shape_of(self.space.parse(self.text)))
 
     def history(self) -> pd.DataFrame:
@@ -145,7 +149,9 @@ def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | None = 
         if space is None:
             space = make_space(settings["space"]["name"], **settings["space"]["settings"])
         log = tuple(EpochFinished(**row) for row in value["log"])
-        return TrainedNetwork(space, value["architecture"], settings, log, value["epoch"], value["test"], place)
+        return TrainedNetwork(
+            space, value["architecture"], settings, log, value["epoch"], value["test"], place, as_size(value)
+        )
     except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CheckpointError(
             f"'{path}' is damaged ({type(error).__name__}: {error}). Remove it, and run the training again: "

@@ -22,8 +22,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from robonas.lazy import linalg, np, special, stats
-from robonas.strategies.scaling import min_max
+from robonas.lazy import linalg, np, special
+from robonas.strategies.scaling import mean_ranks, min_max
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ class Feature:
             self._spread = np.where(high > low, high - low, 1.0)
         if kind == "normal":
             self._ordered = np.sort(unit, axis=0)
-            bent = special.ndtri((stats.rankdata(unit, axis=0) - 0.5) / len(unit))
+            bent = special.ndtri((np.apply_along_axis(mean_ranks, 0, unit) - 0.5) / len(unit))
         else:
             bent = self._bent(unit)
         # The mean of equal values can differ from them by rounding.
@@ -135,7 +135,7 @@ def targets(values: Sequence[float]) -> NDArray[np.float64]:
     """r, (t,): standard normal quantiles of the mean ranks (rank − ½) / t; unchanged by any monotone change of f."""
     if len(values) == 0:
         return np.zeros(0)
-    quantiles: NDArray[np.float64] = special.ndtri((stats.rankdata(values) - 0.5) / len(values))
+    quantiles: NDArray[np.float64] = special.ndtri((mean_ranks(values) - 0.5) / len(values))
     return quantiles
 
 
