@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from robonas import cli_spaces, cli_tables, cli_train
+from robonas.cli_help import QuickCommand, QuickGroup
 from robonas.cli_options import (
     PAPER,
     AnyFolder,
@@ -61,19 +62,27 @@ if TYPE_CHECKING:
     from robonas.strategies import Strategy
 
 
-class _Group(TyperGroup):
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    from robonas.console import warn
+
+    warn(str(message))
+
+
+class _Group(QuickGroup):
     """Turns a user's mistake into one line and exit code 2, and a stop by Ctrl-C into a word on how to go on."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
-        from robonas.console import complain, say, warn
-
-        warnings.showwarning = lambda message, *_: warn(str(message))
+        warnings.showwarning = _warn
         try:
             return super().invoke(ctx)
         except NasError as error:
+            from robonas.console import complain
+
             complain(str(error))
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
+            from robonas.console import say
+
             say("Stopped. Finished work is kept: run the same command again to go on.")
             raise typer.Exit(130) from None
 
@@ -85,7 +94,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # plain help comes at once
 )
 
 
@@ -333,25 +342,33 @@ def export(
     say(f"Written: {output}")
 
 
-@app.command("list")
-def list_entries(
-    what: Annotated[str, typer.Argument(help="metrics, spaces, strategies or datasets.")],
-    name: Annotated[str | None, typer.Argument(help="One of them, to see its whole card.")] = None,
-    as_json: Json = False,
-) -> None:
-    """List what there is, or all that is to know about one of them."""
-    from robonas.catalogue import lookup
-    from robonas.console import print_card, print_json, print_table
-    from robonas.listing import BRIEF, LISTINGS
+@app.command(
+    "list",
+    cls=QuickCommand,
+    context_settings={"allow_extra_args": True},
+    options_metavar="WHAT [NAME] [OPTIONS]",
+)
+def list_entries(ctx: typer.Context, as_json: Json = False) -> None:
+    """List what there is, or all that is to know about one of them.
 
-    rows = lookup("listing", what, LISTINGS)()
-    if name is not None:
-        row = lookup(what.removesuffix("s"), name, {row["name"].partition(":")[0]: row for row in rows})
-        print_json(row) if as_json else print_card(row)
-    elif as_json:
-        print_json(rows)
+    WHAT is metrics, spaces, strategies or datasets; NAME is one of them, to see its whole card.
+    """
+    from robonas.catalogue import lookup
+    from robonas.listing import LISTINGS, as_card, as_lines
+    from robonas.streams import json_text
+
+    if not 1 <= len(ctx.args) <= 2:
+        raise ConfigError(
+            f"`robonas list` must be told what to list ({', '.join(LISTINGS)}) and at most one name; "
+            f"got {' '.join(ctx.args) or 'nothing'}."
+        )
+    what, *names = ctx.args
+    find = lookup("listing", what, LISTINGS)
+    if names:
+        row = lookup(what.removesuffix("s"), names[0], {row["name"].partition(":")[0]: row for row in find()})
+        typer.echo(json_text(row) if as_json else as_card(row))
     else:
-        print_table(what, rows, columns=[column for column in rows[0] if column in BRIEF])
+        typer.echo(json_text(find()) if as_json else as_lines(what))
 
 
 def _result(folder: Path, name: str, storage: str | None) -> SearchResult:
@@ -369,7 +386,23 @@ def _quiet_optuna() -> None:
 
 def main() -> None:
     """Entry point of the `robonas` command."""
-    app()
+    from robonas.streams import close_streams, drop_output, open_streams
+
+    open_streams()
+    try:
+        try:
+            app()
+        finally:
+            close_streams()
+    except BrokenPipeError:  # `robonas … | head`
+        drop_output()
+        sys.exit(1)
+    except NasError as error:  # the output, full before a command or after it
+        from robonas.console import complain
+
+        drop_output()
+        complain(str(error))
+        sys.exit(2)
 
 
 if __name__ == "__main__":

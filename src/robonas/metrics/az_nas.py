@@ -174,6 +174,7 @@ AZ_EXPRESSIVITY = Metric(
     name="az_expressivity",
     compute=az_expressivity,
     needs=frozenset({Need.OWN_PASSES}),
+    brief="directions that the features of blocks use",
     meaning="How many directions the features of all blocks use.",
     formula="Σ_l H_l, H_l = −Σ p log(p + 1e-8), p the normalised eigenvalues of the covariance between the channels "
     "of F_l",
@@ -185,6 +186,7 @@ AZ_PROGRESSIVITY = Metric(
     name="az_progressivity",
     compute=az_progressivity,
     needs=frozenset({Need.OWN_PASSES}),
+    brief="least gain in richness from block to block",
     meaning="How surely features grow richer from block to block.",
     formula="min_l (H_l − H_{l−1})",
     source=PAPER + "section 3.2." + BLOCKS,
@@ -194,6 +196,7 @@ AZ_TRAINABILITY = Metric(
     name="az_trainability",
     compute=az_trainability,
     needs=frozenset({Need.OWN_PASSES}),
+    brief="how well blocks pass gradients on",
     meaning="How well blocks pass gradients on: neither dying nor exploding.",
     formula="mean_l (2 − σ_l − 1/(σ_l + 1e-6)), σ_l the largest singular value of the mean product of the gradients "
     "before and after block l, random signs after it",
@@ -205,6 +208,7 @@ AZ_COMPLEXITY = Metric(
     name="az_complexity",
     compute=az_complexity,
     needs=frozenset({Need.OPERATIONS}),
+    brief="operations of a forward pass, in millions",
     meaning="What a forward pass of one sample costs, in millions of floating-point operations.",
     formula="2 · multiply-adds of convolution and linear layers / 10⁶",
     source=PAPER + "section 3.4, where larger is taken as better.",

@@ -65,6 +65,8 @@ class Metric:
     """Its definition, in plain characters."""
     source: str
     """Paper and equation, and how we differ from the reference code."""
+    brief: str = ""
+    """What it measures in a few words, for a table: at most 46 characters, direction not told."""
     higher_is_better: bool = True
     """Direction in which networks are expected to be better."""
     needs_labels: bool = False

@@ -20,6 +20,7 @@ FLOPS = Metric(
     name="flops",
     compute=flops,
     needs=frozenset({Need.OPERATIONS}),
+    brief="operations, counted as in published tables",
     meaning="What a forward pass of one sample costs, in millions of operations.",
     formula="[multiply-adds of convolution and linear layers + 2 an element of batch norm + 1 an element of ReLU + k² "
     "an output of average pooling + Π(side + 1) a channel of global pooling] / 10⁶",

@@ -20,6 +20,7 @@ L2_NORM = Metric(
     name="l2_norm",
     compute=l2_norm,
     needs=frozenset({Need.PARAMETERS}),
+    brief="size of the initial weights",
     meaning="How large the initial weights are, which under usual initialisations says how many layers and channels "
     "there are.",
     formula="Σ_l ‖w_l‖₂ over convolution and linear layers l, frozen ones too",

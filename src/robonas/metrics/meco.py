@@ -57,6 +57,7 @@ MECO = Metric(
     name="meco",
     compute=meco,
     needs=frozenset({Need.MAPS}),
+    brief="independence of the channels of maps",
     meaning="How far from redundant the channels of the network's feature maps are.",
     formula="Σ_l λ_min(P_l), P_l the Pearson correlation between the channels of convolution l's output, for the "
     "first sample",
@@ -71,6 +72,7 @@ MECO_OPT = Metric(
     name="meco_opt",
     compute=meco_opt,
     needs=frozenset({Need.MAPS}),
+    brief="`meco` on a few channels of each map",
     meaning="MeCo on a few channels of each map, so that small maps count too.",
     formula="Σ_l (c_l / 8) λ_min(P'_l), P'_l the correlation between 8 channels drawn from the c_l of convolution l's "
     "output",

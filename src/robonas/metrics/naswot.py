@@ -31,6 +31,7 @@ NASWOT_GRAM = Metric(
     name="naswot_gram",
     compute=naswot_gram,
     needs=frozenset({Need.PREACTIVATIONS}),
+    brief="independence of samples at the rectifiers",
     meaning="How independent the inputs of all rectifiers are between the samples of a batch.",
     formula="log |det Σ over rectifier calls of X Xᵀ|, X the inputs of the call, one row a sample",
     source="The `naswot` of He, Shu, Dai, Low, RoBoT, ICLR 2024, arXiv 2403.07591, and HNAS, NeurIPS 2022 (code): not "
@@ -42,6 +43,7 @@ NASWOT_LAYERS = Metric(
     name="naswot_layers",
     compute=naswot_layers,
     needs=frozenset({Need.LAYER_CODES}),
+    brief="unlikeness of the signs of layers' outputs",
     meaning="How well the signs of all layers' outputs tell the samples of a batch apart, rectified or not.",
     formula="log |det K|, K = Σ over convolution and linear calls of X Xᵀ + (1 − X)(1 − X)ᵀ, X = 1[output > 0]",
     source="A variant that circulates in public collections of metrics, from the kernel of Mellor et al., ICML 2021, "

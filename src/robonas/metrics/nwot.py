@@ -45,6 +45,7 @@ NWOT = Metric(
     name="nwot",
     compute=nwot,
     needs=frozenset({Need.CODES}),
+    brief="unlikeness of which rectifiers are active",
     meaning="How well the pattern of active rectifiers tells the samples of a batch apart.",
     formula="log |det K|, K = Σ over rectifier calls of X Xᵀ + (1 − X)(1 − X)ᵀ, X = 1[input > 0]",
     source="Mellor, Turner, Storkey, Crowley, Neural Architecture Search without Training, ICML 2021, arXiv "

@@ -19,6 +19,7 @@ PARAMS = Metric(
     name="params",
     compute=params,
     needs=frozenset({Need.PARAMETERS}),
+    brief="number of parameters, in millions",
     meaning="How many parameters the network has, in millions.",
     formula="Σ numel(p) / 10⁶ over all parameters, tied ones once",
     source="Definition; equals the published values of NAS-Bench-201 and NAS-Bench-Suite-Zero.",

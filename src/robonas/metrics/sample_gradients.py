@@ -147,6 +147,7 @@ GRADSIGN = Metric(
     compute=gradsign,
     needs=frozenset({Need.OWN_PASSES}),
     sample_by_sample=True,
+    brief="agreement of samples on where weights go",
     meaning="How much the samples' losses agree on which way to move every weight.",
     formula="Σ_k |Σ_n sign(∂L(f(x_n), y_n)/∂w_k)| over the weights of convolution and linear layers",
     source="Zhang, Jia, GradSign, ICLR 2022, arXiv 2110.08616, algorithm 1: the sum, as in the paper; some code "
@@ -161,6 +162,7 @@ NTK_CONDITION = Metric(
     compute=ntk_condition,
     needs=frozenset({Need.OWN_PASSES}),
     sample_by_sample=True,
+    brief="unevenness of learning",
     meaning="How unevenly gradient descent would learn the directions that the batch spans.",
     formula="λ_max/λ_min of Θ = J Jᵀ, row n of J the gradient of Σ_c z_nc in every parameter called weight, norms "
     "included",
@@ -176,6 +178,7 @@ NTK_TRACE = Metric(
     compute=ntk_trace,
     needs=frozenset({Need.OWN_PASSES}),
     sample_by_sample=True,
+    brief="reaction of the answers to the parameters",
     meaning="How strongly the network's own answers react to its parameters.",
     formula="√(tr Θ / n) = √(mean_n ‖∂z_{n,y_n}/∂θ‖²) over weights and biases of convolution and linear layers",
     source="Shu, Dai, Wu, Low, HNAS, NeurIPS 2022, arXiv 2201.09785, and Shu, Cai, Dai, Ooi, Low, NASI, "

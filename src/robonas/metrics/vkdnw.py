@@ -106,6 +106,7 @@ VKDNW = Metric(
     compute=vkdnw,
     needs=frozenset({Need.OWN_PASSES}),
     sample_by_sample=True,
+    brief="evenness of the Fisher information",
     meaning="How evenly the data would inform the weights of different layers.",
     formula="−Σ_k t_k log t_k over the 9 deciles t of the eigenvalues of F = mean_n J_nᵀ (diag π_n − π_n π_nᵀ) J_n, "
     "normalised; J_n the gradients of the logits in the first weight of each of the first 128 layers, π_n = 0.95 · "
