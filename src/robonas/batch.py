@@ -38,12 +38,21 @@ class Batch:
         import torch
 
         inputs, targets = self.inputs, self.targets
+        for what, tensor in (("Inputs", inputs), ("Targets", targets)):
+            if not isinstance(tensor, torch.Tensor):
+                raise DataError(f"{what} of a batch must be a torch.Tensor; got a {type(tensor).__name__}.")
+            if tensor.is_nested or tensor.is_quantized or tensor.layout is not torch.strided:
+                raise DataError(f"{what} of a batch must be a dense tensor; got a sparse, nested or quantized one.")
+            if tensor.is_meta:
+                raise DataError(f"{what} of a batch must hold values; got a tensor on the device 'meta'.")
         if inputs.ndim < 2:
             raise DataError(f"Inputs of a batch must be (samples, ...); got shape {tuple(inputs.shape)}.")
         if not inputs.is_floating_point():
             raise DataError(
                 f"Inputs of a batch must be floating point; got {inputs.dtype}. Scale images to floats first."
             )
+        if 0 in inputs.shape[1:]:
+            raise DataError(f"Samples of a batch must hold numbers; got inputs of shape {tuple(inputs.shape)}.")
         n = len(inputs)
         if n < 2:
             raise DataError(

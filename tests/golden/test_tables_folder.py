@@ -7,6 +7,11 @@ import subprocess
 import sys
 import tomllib
 
+import pytest
+
+from robonas.errors import TableError
+from robonas.experiments import Task
+from robonas.tables import read_table
 from tests.tables import ROOT, TABLES
 
 FILES = sorted(path.relative_to(TABLES).as_posix() for path in TABLES.rglob("*") if path.is_file())
@@ -33,3 +38,10 @@ def test_scripts_look_for_the_tables_there(monkeypatch) -> None:
     done = subprocess.run([*command, "--tasks", "tnb101-macro-jigsaw"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "tnb101-macro-jigsaw" in done.stdout
+
+
+def test_a_metric_that_a_table_lacks_everywhere_is_refused_by_its_name() -> None:
+    found = read_table(TABLES / "tnb101-micro-normal.parquet")
+    assert found.warnings()[0].startswith("Metric 'epe_nas' is undefined for 711 of 711 architectures")
+    with pytest.raises(TableError, match="Metric 'epe_nas' is undefined for all 711 rows"):
+        Task.from_table(found, objective="val_metric", metrics=("epe_nas", "snip"))
