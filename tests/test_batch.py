@@ -42,8 +42,8 @@ def test_other_tasks():
     [
         (INPUTS.long(), LABELS, 3, "classification", "floating point; got torch.int64. Scale images"),
         (INPUTS.byte(), LABELS, 3, "classification", "floating point; got torch.uint8"),
-        (INPUTS.numpy(), LABELS, 3, "classification", "Inputs of a batch must be a torch.Tensor; got a ndarray"),
-        (INPUTS, [0, 1, 2, 0], 3, "classification", "Targets of a batch must be a torch.Tensor; got a list"),
+        (INPUTS.numpy(), LABELS, 3, "classification", "Inputs of a batch must be a tensor; got a ndarray"),
+        (INPUTS, [0, 1, 2, 0], 3, "classification", "Targets of a batch must be a tensor; got a list"),
         (INPUTS.to_sparse(), LABELS, 3, "classification", "Inputs of a batch must be a dense tensor"),
         (INPUTS, LABELS.to_sparse(), 3, "classification", "Targets of a batch must be a dense tensor"),
         (INPUTS.to("meta"), LABELS, 3, "classification", "must hold values; got a tensor on the device 'meta'"),
