@@ -17,15 +17,7 @@ from robonas.errors import TableError, UnknownNameError
 from robonas.tables import TABLE_FORMATS, UnsafePickleError, detect_format, read_table
 from tests.benchmark_tables import records
 from tests.benchmark_tables.test_unpickling import Hostile
-from tests.tables import table, tables_folder
-
-
-def original(name: str):
-    path = tables_folder() / "original" / name
-    if not path.exists():
-        pytest.skip(f"needs the sample {name} in {path.parent}")
-    return path
-
+from tests.tables import original, table
 
 # ── real files ──
 

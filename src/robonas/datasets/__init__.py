@@ -140,6 +140,11 @@ def load_dataset(name_or_path: str | Path, **settings: Any) -> LabelledData:
         LabelledData('digits', n=1797, input_shape=(1, 8, 8), n_classes=10)
     """
     settings = {name: value for name, value in settings.items() if value is not None}
+    if not isinstance(name_or_path, str | Path):
+        raise DataError(
+            f"Data must be named by a text or a path; got a {type(name_or_path).__name__}. "
+            "Use `from_arrays` for arrays and `from_dataset` for a data set."
+        )
     text = str(name_or_path)
     name, colon, place = text.partition(":")
     if name in DATASETS:
