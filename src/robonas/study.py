@@ -340,7 +340,7 @@ def _evaluate(
         ledger.complete(ticket, answer)
 
 
-def _size(space: SearchSpace, text: str, seed: int) -> dict[str, float]:
+def _size(space: SearchSpace, text: str, seed: int) -> dict[str, int | None]:
     architecture = space.parse(text)
     return network_size(lambda: space.build_seeded(architecture, seed), space.input_shape_of(architecture))
 

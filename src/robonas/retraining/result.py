@@ -47,7 +47,7 @@ class TrainedNetwork:
     classes, the number ``n`` of samples and a hash of the ``data``."""
     folder: Path
     """Where everything lies."""
-    counted: Mapping[str, float] | None = None
+    counted: Mapping[str, int | None] | None = None
     """Its size, where it was counted before."""
 
     @property
@@ -81,8 +81,8 @@ class TrainedNetwork:
             network.eval()
         return network
 
-    def size(self) -> dict[str, float]:
-        """Its ``parameters`` and ``macs`` (multiply-accumulates of one sample)."""
+    def size(self) -> dict[str, int | None]:
+        """Its ``parameters`` and ``macs`` (multiply-accumulates of one sample), None where not countable."""
         if self.counted is not None:
             return dict(self.counted)
         return network_size(lambda: self.build(trained=False), self.space.input_shape_of(self.space.parse(self.text)))
