@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,7 @@ LISTS = [
 ]
 SPY = """
 import sys
+from pathlib import Path
 from robonas.cli import main
 sys.argv = ["robonas", *sys.argv[1:]]
 try:
@@ -100,10 +102,10 @@ def test_json_is_whole_in_ascii() -> None:
     assert plain["formula"] == METRICS["zico"].formula
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("arguments", [["--help"], ["list", "metrics"], ["list", "metrics", "--json"]])
 def test_a_full_disk_is_told_in_one_line(arguments) -> None:
-    with open("/dev/full", "wb") as full:
+    with Path("/dev/full").open("wb") as full:
         done = run(*arguments, stdout=full.fileno())
     assert done.returncode == 2
     assert done.stderr.decode().splitlines() == [
@@ -118,3 +120,37 @@ def test_a_closed_pipe_is_no_trouble() -> None:
     os.close(writer)
     assert done.stderr == b""
     assert done.returncode == 1
+
+
+def test_a_folder_of_any_name_in_a_locale_without_its_letters(tmp_path) -> None:
+    from robonas import FunctionObjective, search
+    from robonas.spaces import NASBench201
+
+    def value(network, **_) -> float:
+        return float(sum(parameter.numel() for parameter in network.parameters()))
+
+    folder = tmp_path / "aus gabe é"
+    space = NASBench201(input_shape=(1, 8, 8), channels=4, depth=1)
+    search(space, FunctionObjective(value), strategy="random", budget=2, pool=4, folder=folder)
+    environment = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for arguments in (["show", str(folder)], ["report", str(folder)], ["show", str(folder), "--json"]):
+        done = run(*arguments, **environment)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout or (folder / "report.html").is_file()
+
+
+def test_show_and_report_of_a_training_load_no_pytorch(tmp_path) -> None:
+    """Also after a search that trained: sizes are recorded with the trials."""
+    import robonas
+
+    data = robonas.load_dataset("digits")
+    space = robonas.NASBench201(input_shape=data.input_shape, n_classes=10, channels=4, depth=1)
+    objective = robonas.Training(data, epochs=1, training_fraction=0.1)
+    found = robonas.search(space, objective, metrics=["params"], budget=2, pool=6, folder=tmp_path)
+    counted = sum(parameter.numel() for parameter in found.build().parameters())
+    assert found.best.size is not None
+    assert found.size()["parameters"] == counted
+    for arguments in (["show", str(tmp_path)], ["report", str(tmp_path)]):
+        done = run(*arguments, code=SPY)
+        assert done.returncode == 0, done.stderr
+        assert "torch" not in done.stderr.decode().rpartition("LOADED")[2].split()
