@@ -12,18 +12,18 @@ from array import array
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
 from robonas.errors import ScoreTableError
-from robonas.files import replacing
+from robonas.files import read_parquet, write_parquet
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -205,13 +205,11 @@ class ScoreTable:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a Parquet file, whole or not at all; readable by pandas, and by `read` with its provenance."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         content = pa.Table.from_pandas(self.frame, preserve_index=False)
         note = json.dumps({"metrics": self.metrics, "provenance": self.provenance})
         content = content.replace_schema_metadata({**(content.schema.metadata or {}), _METADATA_KEY: note.encode()})
-        with replacing(path) as temporary:
-            pq.write_table(content, temporary)
+        write_parquet(path, content)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
@@ -222,10 +220,9 @@ class ScoreTable:
             ScoreTableError: The file is damaged, or not a table of scores.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         try:
-            content = pq.read_table(Path(path))
+            content = read_parquet(path)
             note = json.loads((content.schema.metadata or {})[_METADATA_KEY])
             metrics, origin = tuple(note["metrics"]), note["provenance"]
             frame = content.to_pandas()

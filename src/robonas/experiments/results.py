@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,7 +11,7 @@ import pandas as pd
 
 from robonas.errors import StudyError
 from robonas.experiments.ranking import ranks_of
-from robonas.files import replacing
+from robonas.files import read_parquet, write_parquet
 
 if TYPE_CHECKING:
     import os
@@ -65,13 +64,11 @@ class Results:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write one Parquet file, whole or not at all."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         content = pa.Table.from_pandas(self.frame, preserve_index=False)
         note = json.dumps({"format": FORMAT, "settings": self.settings})
         content = content.replace_schema_metadata({**(content.schema.metadata or {}), _KEY: note.encode()})
-        with replacing(path) as temporary:
-            pq.write_table(content, temporary)
+        write_parquet(path, content)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
@@ -82,10 +79,9 @@ class Results:
             StudyError: It is damaged, of a newer format, or not an experiment's.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         try:
-            content = pq.read_table(Path(path))
+            content = read_parquet(path)
             note = json.loads((content.schema.metadata or {})[_KEY])
             newer = note["format"] > FORMAT
             found = cls(content.to_pandas(), note["settings"])

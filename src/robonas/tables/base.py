@@ -5,14 +5,13 @@ from __future__ import annotations
 import difflib
 import json
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
 
 from robonas.errors import TableError
-from robonas.files import replacing
+from robonas.files import read_parquet, write_parquet
 
 if TYPE_CHECKING:
     import os
@@ -251,15 +250,13 @@ class BenchmarkTable:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a Parquet file, whole or not at all; readable by pandas, and by `read` with all it says of itself."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         content = pa.Table.from_pandas(self.frame, preserve_index=False)
         note = json.dumps(
             {"format": FORMAT, "columns": [asdict(column) for column in self.columns], "provenance": self.provenance}
         )
         content = content.replace_schema_metadata({**(content.schema.metadata or {}), METADATA_KEY: note.encode()})
-        with replacing(path) as temporary:
-            pq.write_table(content, temporary)
+        write_parquet(path, content)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
@@ -270,10 +267,9 @@ class BenchmarkTable:
             TableError: The file is damaged, of a newer format, or not a benchmark table.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         try:
-            content = pq.read_table(Path(path))
+            content = read_parquet(path)
             note = json.loads((content.schema.metadata or {})[METADATA_KEY])
             _check_format(note["format"], path)
             columns = tuple(Column(**entry) for entry in note["columns"])
