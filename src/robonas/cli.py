@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robonas import cli_spaces, cli_tables, cli_train
+from robonas import cli_spaces, cli_tables, cli_train, stops
 from robonas.cli_help import QuickCommand, QuickGroup
 from robonas.cli_options import (
     PAPER,
@@ -69,22 +69,24 @@ def _warn(message: Warning | str, *_: object, **__: object) -> None:
 
 
 class _Group(QuickGroup):
-    """Turns a user's mistake into one line and exit code 2, and a stop by Ctrl-C into a word on how to go on."""
+    """Turns a user's mistake into one line and exit code 2, and a stop into a word on how to go on."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         warnings.showwarning = _warn
         try:
             return super().invoke(ctx)
-        except NasError as error:
-            from robonas.console import complain
+        except BaseException as error:
+            # Code that is stopped may raise anything, such as a broken pipe for its own child.
+            if stops.received() is not None or isinstance(error, KeyboardInterrupt):
+                from robonas.console import say
 
-            complain(str(error))
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            from robonas.console import say
+                raise typer.Exit(stops.tell(say)) from None
+            if isinstance(error, NasError):
+                from robonas.console import complain
 
-            say("Stopped. Finished work is kept: run the same command again to go on.")
-            raise typer.Exit(130) from None
+                complain(str(error))
+                raise typer.Exit(2) from None
+            raise
 
 
 app = typer.Typer(
@@ -390,10 +392,15 @@ def main() -> None:
 
     open_streams()
     try:
-        try:
-            app()
-        finally:
-            close_streams()
+        with stops.stopping():
+            try:
+                app()
+            except (SystemExit, KeyboardInterrupt):
+                if stops.received() is not None:
+                    stops.leave()
+                raise
+            finally:
+                close_streams()
     except BrokenPipeError:  # `robonas … | head`
         drop_output()
         sys.exit(1)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from robonas import stops
 from robonas.choosing import Chooser
 from robonas.errors import (
     ArchitectureError,
@@ -29,6 +30,7 @@ from robonas.events import CandidatesLeftOut, Event, QueryFinished, QueryStarted
 from robonas.ledger import Ledger, Ticket
 from robonas.metrics import Metric, resolve_metrics
 from robonas.objectives.base import Objective
+from robonas.objectives.elsewhere import Elsewhere
 from robonas.pool import Filter, count_of, draw_pool
 from robonas.pruning import Pruning
 from robonas.results import Query, SearchResult, StopReason, network_size
@@ -182,12 +184,13 @@ def search(
         save=lambda pool: pool.write(file) if file else None,
         tell=tell,
     )
-    with ledger.open():
+    with ledger.open(), Elsewhere(space, objective) as elsewhere:
         while ticket := ledger.next(chooser, budget):
+            stops.check()
             with ledger.working(ticket):
                 query = ledger.query(ticket)
                 tell(QueryStarted(query, chooser.limit))
-                _evaluate(ledger, ticket, query, space, objective, seed, tell)
+                _evaluate(ledger, ticket, query, space, elsewhere, seed, tell)
                 tell(QueryFinished(ledger.query(ticket), ledger.best()))
     return _result(ledger, chooser, place)
 
@@ -300,7 +303,7 @@ def _evaluate(
     ticket: Ticket,
     query: Query,
     space: SearchSpace,
-    objective: Objective,
+    elsewhere: Elsewhere,
     seed: int,
     tell: Callable[[Event], None],
 ) -> None:
@@ -315,12 +318,13 @@ def _evaluate(
     def report(point: CurvePoint) -> None:
         curve.append(point)
         hopeless = ledger.report(ticket, point)
+        stops.check()
         tell(QueryStep(query, point))
         if hopeless:
             raise TrialPruned
 
     try:
-        answer = _checked(objective.evaluate(space, space.parse(query.architecture), seed=seed, report=report))
+        answer = _checked(elsewhere.evaluate(space.parse(query.architecture), seed=seed, report=report))
     except TrialPruned:
         ledger.prune(ticket, curve)
     except (ObjectiveError, ArchitectureError, MetricError) as error:
@@ -331,6 +335,8 @@ def _evaluate(
         ledger.fail(ticket, str(error))
     except NasError:
         raise
+    except SystemExit as error:
+        ledger.fail(ticket, f"The training called sys.exit({error.code!r}).")
     except Exception as error:  # noqa: BLE001  # a training can fail in any way, and costs its trial only
         ledger.fail(ticket, f"{type(error).__name__}: {error}")
     else:
