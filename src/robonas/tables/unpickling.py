@@ -1,31 +1,44 @@
 """Reading pickles of others without running their code: containers, numbers, texts and NumPy's arrays, nothing else.
 
-A pickle is a program. This reader obeys only the instructions that build data, knows only the callables in its table,
-and checks every size that a pickle states before it believes it.
+A pickle is a program. This reader interprets it by itself: it knows the instructions that build data and the few names
+in its table, imports and calls nothing, and checks every size that a pickle states before it believes it. How many
+steps it takes, how many containers it makes, how deep they lie in each other and how large they are once written out
+is limited.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
+import re
 import struct
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import numpy as np
 
 from robonas.errors import TableError
-from robonas.tables.plain_data import ALLOWED, check_dtype, check_extent
+from robonas.tables.plain_data import ALLOWED, Beginning, Kind, Name, array_of, check_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from robonas.tables.plain_data import Global
-
 MAX_FILE = 512 * 2**20
 """Bytes of the largest pickle, decompressed, that is read into memory at once."""
 MAX_ITEM = 256 * 2**20
 """Bytes of the largest text or array inside a pickle."""
+MAX_LINE = 1024
+"""Bytes of the longest name or number that is written as text, and of the largest whole number."""
+MAX_STEPS = 20_000_000
+"""Instructions of the longest pickle, unless its reader says otherwise."""
+MAX_CONTAINERS = 4_000_000
+"""Lists, dictionaries, sets, tuples and arrays of the largest pickle, unless its reader says otherwise."""
+MAX_PARTS = 100_000_000
+"""Values of the largest pickle, each counted as often as it is referred to."""
+MAX_MARKS = 1000
+"""Containers that may be begun inside each other at once."""
+DEEPEST = 100
+"""Levels of containers inside each other."""
 _BROKEN = (
     ArithmeticError,
     AssertionError,
@@ -33,12 +46,13 @@ _BROKEN = (
     EOFError,
     LookupError,
     MemoryError,
+    OSError,
     RecursionError,
     TypeError,
     ValueError,
-    pickle.UnpicklingError,
     struct.error,
 )
+_CONVERT = "If you trust the file, convert it to CSV or Parquet yourself."
 
 
 class UnsafePickleError(TableError):
@@ -55,190 +69,508 @@ class UnsafePickleError(TableError):
 
 # ── the reader ──
 
+_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([0-7]{1,3})|([\\'\"abfnrtv]))")
+_ESCAPED = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
 
-_Reader: Any = pickle._Unpickler  # noqa: SLF001
-"""The reader written in Python: its instructions can be chosen."""
+
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    """The byte that an escape in a quoted text stands for."""
+    hexadecimal, octal, letter = match.groups()
+    if letter is not None:
+        return bytes([_ESCAPED.get(letter[0], letter[0])])
+    return bytes([(int(hexadecimal, 16) if hexadecimal else int(octal, 8)) & 255])
 
 
-class SafeUnpickler(_Reader):
-    """Obeys the instructions that build data; see the module.
+_NONE: Any = object()
+_COUNTED = frozenset({dict, list, set, frozenset, np.ndarray, Beginning})
+
+
+class SafeUnpickler:
+    """Interprets the instructions that build data; see the module.
 
     Args:
         file: What to read from; several pickles may stand behind each other, one reader each.
-        extra: More callables by module and name.
+        extra: More names, by module and name, and what stands for a call of each.
     """
 
-    stack: list[Any]
-    memo: Any
-    dispatch: ClassVar[dict[int, Any]] = dict(_Reader.dispatch)
+    INSTRUCTIONS: ClassVar[Mapping[bytes, str]] = {
+        pickle.PROTO: "protocol",
+        pickle.FRAME: "frame",
+        pickle.MARK: "mark",
+        pickle.NONE: "none",
+        pickle.NEWTRUE: "true",
+        pickle.NEWFALSE: "false",
+        pickle.INT: "int_text",
+        pickle.LONG: "long_text",
+        pickle.BININT: "int_4",
+        pickle.BININT1: "int_1",
+        pickle.BININT2: "int_2",
+        pickle.LONG1: "long_1",
+        pickle.LONG4: "long_4",
+        pickle.FLOAT: "float_text",
+        pickle.BINFLOAT: "float_8",
+        pickle.STRING: "string_text",
+        pickle.BINSTRING: "string_4",
+        pickle.SHORT_BINSTRING: "string_1",
+        pickle.UNICODE: "unicode_text",
+        pickle.BINUNICODE: "unicode_4",
+        pickle.SHORT_BINUNICODE: "unicode_1",
+        pickle.BINUNICODE8: "unicode_8",
+        pickle.BINBYTES: "bytes_4",
+        pickle.SHORT_BINBYTES: "bytes_1",
+        pickle.BINBYTES8: "bytes_8",
+        pickle.BYTEARRAY8: "bytearray_8",
+        pickle.EMPTY_LIST: "empty_list",
+        pickle.LIST: "list",
+        pickle.APPEND: "append",
+        pickle.APPENDS: "appends",
+        pickle.EMPTY_TUPLE: "empty_tuple",
+        pickle.TUPLE: "tuple",
+        pickle.TUPLE1: "tuple_1",
+        pickle.TUPLE2: "tuple_2",
+        pickle.TUPLE3: "tuple_3",
+        pickle.EMPTY_DICT: "empty_dict",
+        pickle.DICT: "dict",
+        pickle.SETITEM: "setitem",
+        pickle.SETITEMS: "setitems",
+        pickle.EMPTY_SET: "empty_set",
+        pickle.ADDITEMS: "additems",
+        pickle.FROZENSET: "frozenset",
+        pickle.PUT: "put_text",
+        pickle.BINPUT: "put_1",
+        pickle.LONG_BINPUT: "put_4",
+        pickle.MEMOIZE: "memoize",
+        pickle.GET: "get_text",
+        pickle.BINGET: "get_1",
+        pickle.LONG_BINGET: "get_4",
+        pickle.GLOBAL: "name_text",
+        pickle.STACK_GLOBAL: "name",
+        pickle.REDUCE: "reduce",
+        pickle.BUILD: "build",
+        pickle.BINPERSID: "refer",
+    }
+    """Method of each instruction, without its prefix."""
+    REFUSED: ClassVar[frozenset[bytes]] = frozenset(
+        {
+            *(pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.EXT1, pickle.EXT2, pickle.EXT4),
+            *(pickle.PERSID, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER),
+        }
+    )
+    """Instructions that make objects, or refer outside the pickle."""
 
-    def __init__(self, file: BinaryIO, extra: Mapping[tuple[str, str], Global] | None = None) -> None:
-        super().__init__(file, fix_imports=False, encoding="latin1")
-        self._known = {**ALLOWED, **(extra or {})}
+    def __init__(self, file: BinaryIO, extra: Mapping[tuple[str, str], Callable[..., Any]] | None = None) -> None:
+        self._file = file
+        self._names: dict[tuple[str, str], Name] = {
+            **ALLOWED,
+            **{key: Name(".".join(key), make) for key, make in (extra or {}).items()},
+        }
+        self.stack: list[Any] = []
+        self._below: list[list[Any]] = []
+        self.memo: Any = []
+        self.steps = MAX_STEPS
+        """Instructions that are left."""
+        self.containers = MAX_CONTAINERS
+        """Containers that are left."""
 
-    def find_class(self, module: str, name: str) -> Any:
-        """The stand-in for what a pickle names.
+    def load(self) -> Any:
+        """Return the object of one pickle.
 
         Raises:
-            UnsafePickleError: It is not one of the few that are allowed.
+            UnsafePickleError: It asks for more than data.
+            TableError: It breaks a limit, or contradicts itself.
+            Exception: One of a few of Python's, where it is damaged; see `load_one`.
         """
-        try:
-            return self._known[module, name]
-        except KeyError:
-            raise UnsafePickleError(
-                f"The pickle asks for '{module}.{name}', which is not plain data; it was not run. "
-                "If you trust the file, convert it to CSV or Parquet yourself.",
-                f"{module}.{name}",
-            ) from None
+        methods = [self._unknown] * 256
+        for code in self.REFUSED:
+            methods[code[0]] = self._refuse
+        for code, method in self.INSTRUCTIONS.items():
+            methods[code[0]] = getattr(self, f"do_{method}")
+        read = self._file.read
+        while True:
+            code = read(1)
+            if code == b".":
+                break
+            if not code:
+                raise EOFError("it ends before its last instruction")
+            self.steps -= 1
+            if self.steps < 0:
+                raise TableError("The pickle has more instructions than any real one; it was not read.")
+            methods[code[0]]()
+        made = self.stack.pop()
+        self.check(made)
+        return made
 
-    def load_reduce(self) -> None:
-        """Call one of the allowed callables."""
-        args = self.stack.pop()
-        make = self.stack[-1]
-        if not callable(make) or isinstance(make, type) or not isinstance(args, tuple):
-            raise TableError(f"A pickle must call what it names with its parts; got {type(make).__name__}.")
-        self.stack[-1] = make(*args)
+    def check(self, made: object) -> None:
+        """Raise unless what was made lies no deeper than `DEEPEST`, and is of reasonable size once written out.
 
-    def load_build(self) -> None:
-        """Fill an array or say a type's byte order; nothing else has a state."""
-        state = self.stack.pop()
-        made = self.stack[-1]
-        if isinstance(made, np.dtype):
-            if not isinstance(state, tuple) or len(state) < 5 or any(part is not None for part in state[2:5]):
-                raise TableError("A pickle's arrays must hold plain numbers or texts; got a type with fields.")
-            self.stack[-1] = self._with_order(made, state[1])
-            for place, value in list(self.memo.items())[-8:]:  # the memo holds the one without byte order
-                if value is made:
-                    self.memo[place] = self.stack[-1]
-        elif isinstance(made, np.ndarray):
-            self._fill(made, state)
-        elif isinstance(state, dict) and not state:
-            return
-        else:
-            raise UnsafePickleError(
-                f"The pickle sets the state of a {type(made).__name__}, which is not plain data; it was not run.",
-                type(made).__name__,
-            )
+        Raises:
+            TableError: It is deeper or larger, or contains itself.
+        """
+        check_tree(made)
 
-    @staticmethod
-    def _with_order(dtype: np.dtype[Any], order: object) -> np.dtype[Any]:
-        return dtype.newbyteorder(cast("Any", order)) if order in {"<", ">"} else dtype
+    # reading
 
-    @staticmethod
-    def _fill(made: np.ndarray[Any, Any], state: object) -> None:
-        if not isinstance(state, tuple) or len(state) != 5:
-            raise TableError("A pickle's array must have a state of five parts.")
-        _, shape, dtype, _, data = state
-        check_dtype(dtype)
-        if isinstance(data, str):
-            data = data.encode("latin1")
-            state = (*state[:4], data)
-        if dtype.hasobject:
-            if not isinstance(data, list):
-                raise TableError("A pickle's array of objects must bring a list.")
-            check_extent(shape, len(data) * dtype.itemsize, dtype)
-        else:
-            check_extent(shape, len(data), dtype)
-        made.__setstate__(state)
-
-    def load_append(self) -> None:
-        """Add to a list."""
-        value = self.stack.pop()
-        _check(self.stack[-1], list).append(value)
-
-    def load_appends(self) -> None:
-        """Add several to a list."""
-        items = self.pop_mark()
-        _check(self.stack[-1], list).extend(items)
-
-    def load_setitem(self) -> None:
-        """Add a pair to a dictionary."""
-        value, key = self.stack.pop(), self.stack.pop()
-        _check(self.stack[-1], dict)[key] = value
-
-    def load_setitems(self) -> None:
-        """Add pairs to a dictionary."""
-        items = self.pop_mark()
-        _check(self.stack[-1], dict).update(zip(items[::2], items[1::2], strict=True))
-
-    def load_additems(self) -> None:
-        """Add to a set."""
-        items = self.pop_mark()
-        _check(self.stack[-1], set).update(items)
-
-    def refuse(self) -> None:
-        """Any other instruction."""
-        raise UnsafePickleError(
-            "The pickle makes objects that are not plain data, or refers outside itself; it was not run. "
-            "If you trust the file, convert it to CSV or Parquet yourself.",
-            "object",
-        )
-
-
-def _check(made: Any, kind: type) -> Any:
-    if not isinstance(made, kind):
-        raise TableError(f"The pickle is damaged: it treats a {type(made).__name__} as a {kind.__name__}.")
-    return made
-
-
-def _sized(width: str, convert: Callable[[SafeUnpickler, bytes], Any]) -> Callable[[SafeUnpickler], None]:
-    """An instruction with a size before its data, which is checked before anything of that size is asked for."""
-
-    def load(reader: SafeUnpickler) -> None:
-        (size,) = struct.unpack(width, reader.read(struct.calcsize(width)))
+    def _take(self, size: int) -> bytes:
+        """Read exactly so many bytes."""
         if not 0 <= size <= MAX_ITEM:
             raise TableError(
                 f"The pickle states an item of {size:,} bytes; at most {MAX_ITEM:,} are read. "
                 "The file is damaged or hostile."
             )
-        data = reader.read(size)
+        data = self._file.read(size)
         if len(data) != size:
-            raise EOFError("the pickle ends inside an item")
-        reader.append(convert(reader, data))
+            raise EOFError("it ends inside an item")
+        return data
 
-    return load
+    def _line(self, most: int = MAX_LINE) -> bytes:
+        """Read up to the end of a line."""
+        data = self._file.readline(most + 2)
+        if not data.endswith(b"\n"):
+            raise TableError(f"The pickle has a line without end, or of more than {most:,} bytes.")
+        return data[:-1]
+
+    def _number(self, width: str) -> int:
+        (number,) = struct.unpack(width, self._take(struct.calcsize(width)))
+        return int(number)
+
+    def _new(self, container: Any) -> None:
+        """Put a new container on the stack."""
+        self.containers -= 1
+        if self.containers < 0:
+            raise TableError("The pickle has more containers than any real one; it was not read.")
+        self.stack.append(container)
+
+    def _marked(self) -> list[Any]:
+        """Take everything since the last mark."""
+        items = self.stack
+        self.stack = self._below.pop()
+        return items
+
+    def _refuse(self) -> None:
+        raise UnsafePickleError(
+            "The pickle makes objects that are not plain data, or refers outside itself; it was not run. " + _CONVERT,
+            "object",
+        )
+
+    def _unknown(self) -> None:
+        raise ValueError("it has an instruction that plain data do not need")
+
+    # instructions
+
+    def do_protocol(self) -> None:  # noqa: D102
+        number = self._take(1)[0]
+        if number > 5:
+            raise ValueError(f"it is of protocol {number}")
+
+    def do_frame(self) -> None:  # noqa: D102
+        self._take(8)
+
+    def do_mark(self) -> None:  # noqa: D102
+        if len(self._below) >= MAX_MARKS:
+            raise TableError(f"The pickle begins more than {MAX_MARKS:,} containers inside each other.")
+        self._below.append(self.stack)
+        self.stack = []
+
+    def do_none(self) -> None:  # noqa: D102
+        self.stack.append(None)
+
+    def do_true(self) -> None:  # noqa: D102
+        self.stack.append(True)
+
+    def do_false(self) -> None:  # noqa: D102
+        self.stack.append(False)
+
+    def do_int_text(self) -> None:  # noqa: D102
+        text = self._line()
+        self.stack.append({b"00": False, b"01": True}[text] if text in {b"00", b"01"} else int(text, 0))
+
+    def do_long_text(self) -> None:  # noqa: D102
+        self.stack.append(int(self._line().removesuffix(b"L"), 0))
+
+    def do_int_4(self) -> None:  # noqa: D102
+        self.stack.append(self._number("<i"))
+
+    def do_int_1(self) -> None:  # noqa: D102
+        self.stack.append(self._take(1)[0])
+
+    def do_int_2(self) -> None:  # noqa: D102
+        self.stack.append(self._number("<H"))
+
+    def do_long_1(self) -> None:  # noqa: D102
+        self.stack.append(int.from_bytes(self._take(self._take(1)[0]), "little", signed=True))
+
+    def do_long_4(self) -> None:  # noqa: D102
+        size = self._number("<i")
+        if not 0 <= size <= MAX_LINE:
+            raise TableError(f"The pickle states a whole number of {size:,} bytes; at most {MAX_LINE:,} are read.")
+        self.stack.append(int.from_bytes(self._take(size), "little", signed=True))
+
+    def do_float_text(self) -> None:  # noqa: D102
+        self.stack.append(float(self._line()))
+
+    def do_float_8(self) -> None:  # noqa: D102
+        self.stack.append(struct.unpack(">d", self._take(8))[0])
+
+    def do_string_text(self) -> None:  # noqa: D102
+        text = self._line(MAX_ITEM)
+        if len(text) < 2 or text[:1] != text[-1:] or text[:1] not in {b"'", b'"'}:
+            raise ValueError("a text without quotes")
+        self.stack.append(_ESCAPE.sub(_unescaped, text[1:-1]).decode("latin1"))
+
+    def do_string_4(self) -> None:  # noqa: D102
+        self.stack.append(self._take(self._number("<i")).decode("latin1"))
+
+    def do_string_1(self) -> None:  # noqa: D102
+        self.stack.append(self._take(self._take(1)[0]).decode("latin1"))
+
+    def do_unicode_text(self) -> None:  # noqa: D102
+        self.stack.append(str(self._line(MAX_ITEM), "raw-unicode-escape"))
+
+    def do_unicode_4(self) -> None:  # noqa: D102
+        self.stack.append(str(self._take(self._number("<I")), "utf-8", "surrogatepass"))
+
+    def do_unicode_1(self) -> None:  # noqa: D102
+        self.stack.append(str(self._take(self._take(1)[0]), "utf-8", "surrogatepass"))
+
+    def do_unicode_8(self) -> None:  # noqa: D102
+        self.stack.append(str(self._take(self._number("<Q")), "utf-8", "surrogatepass"))
+
+    def do_bytes_4(self) -> None:  # noqa: D102
+        self.stack.append(self._take(self._number("<I")))
+
+    def do_bytes_1(self) -> None:  # noqa: D102
+        self.stack.append(self._take(self._take(1)[0]))
+
+    def do_bytes_8(self) -> None:  # noqa: D102
+        self.stack.append(self._take(self._number("<Q")))
+
+    def do_bytearray_8(self) -> None:  # noqa: D102
+        self.stack.append(bytearray(self._take(self._number("<Q"))))
+
+    def do_empty_list(self) -> None:  # noqa: D102
+        self._new([])
+
+    def do_list(self) -> None:  # noqa: D102
+        self._new(self._marked())
+
+    def do_append(self) -> None:  # noqa: D102
+        value = self.stack.pop()
+        self._target(list).append(value)
+
+    def do_appends(self) -> None:  # noqa: D102
+        items = self._marked()
+        self._target(list).extend(items)
+
+    def do_empty_tuple(self) -> None:  # noqa: D102
+        self.stack.append(())
+
+    def do_tuple(self) -> None:  # noqa: D102
+        self._new(tuple(self._marked()))
+
+    def do_tuple_1(self) -> None:  # noqa: D102
+        self._new((self.stack.pop(),))
+
+    def do_tuple_2(self) -> None:  # noqa: D102
+        second, first = self.stack.pop(), self.stack.pop()
+        self._new((first, second))
+
+    def do_tuple_3(self) -> None:  # noqa: D102
+        third, second, first = self.stack.pop(), self.stack.pop(), self.stack.pop()
+        self._new((first, second, third))
+
+    def do_empty_dict(self) -> None:  # noqa: D102
+        self._new({})
+
+    def do_dict(self) -> None:  # noqa: D102
+        items = self._marked()
+        self._new({})
+        self._put_all(items)
+
+    def do_setitem(self) -> None:  # noqa: D102
+        value, key = self.stack.pop(), self.stack.pop()
+        self._put_all([key, value])
+
+    def do_setitems(self) -> None:  # noqa: D102
+        self._put_all(self._marked())
+
+    def _put_all(self, items: list[Any]) -> None:
+        """Put keys and values, in turn, into the dictionary on top."""
+        made = self._target(dict)
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if type(key) is not str:
+                check_key(key)
+            made[key] = value
+
+    def do_empty_set(self) -> None:  # noqa: D102
+        self._new(set())
+
+    def do_additems(self) -> None:  # noqa: D102
+        items = self._marked()
+        made = self._target(set)
+        for item in items:
+            check_key(item)
+            made.add(item)
+
+    def do_frozenset(self) -> None:  # noqa: D102
+        items = self._marked()
+        for item in items:
+            check_key(item)
+        self._new(frozenset(items))
+
+    def _target(self, kind: type) -> Any:
+        made = self.stack[-1]
+        if type(made) is not kind:
+            raise TableError(f"The pickle is damaged: it treats a {type(made).__name__} as a {kind.__name__}.")
+        return made
+
+    def _remember(self, place: int) -> None:
+        """Let the pickle refer back to what is on top by a number; numbers are counted up from 0 or 1."""
+        value, memo = self.stack[-1], self.memo
+        if place == len(memo) + 1:
+            memo.append(_NONE)
+        if place == len(memo):
+            memo.append(value)
+        elif 0 <= place < len(memo):
+            memo[place] = value
+        else:
+            raise TableError("The pickle numbers its objects in no order. The file is damaged or hostile.")
+        if type(value) is Beginning:
+            value.places.append(place)
+
+    def do_put_text(self) -> None:  # noqa: D102
+        self._remember(int(self._line()))
+
+    def do_put_1(self) -> None:  # noqa: D102
+        self._remember(self._take(1)[0])
+
+    def do_put_4(self) -> None:  # noqa: D102
+        self._remember(self._number("<I"))
+
+    def do_memoize(self) -> None:  # noqa: D102
+        self._remember(len(self.memo))
+
+    def _recall(self, place: int) -> None:
+        value = self.memo[place]
+        if value is _NONE or type(value) is Beginning:
+            raise TableError("The pickle refers to what is not there yet. The file is damaged or hostile.")
+        self.stack.append(value)
+
+    def do_get_text(self) -> None:  # noqa: D102
+        place = int(self._line())
+        if place < 0:
+            raise ValueError("it refers back to a negative number")
+        self._recall(place)
+
+    def do_get_1(self) -> None:  # noqa: D102
+        self._recall(self._take(1)[0])
+
+    def do_get_4(self) -> None:  # noqa: D102
+        self._recall(self._number("<I"))
+
+    def do_name_text(self) -> None:  # noqa: D102
+        module, name = self._line(), self._line()
+        self._name(module.decode("utf-8"), name.decode("utf-8"))
+
+    def do_name(self) -> None:  # noqa: D102
+        name, module = self.stack.pop(), self.stack.pop()
+        if type(name) is not str or type(module) is not str:
+            raise TableError("A pickle must name things by texts.")
+        self._name(module, name)
+
+    def _name(self, module: str, name: str) -> None:
+        known = self._names.get((module, name))
+        if known is None:
+            wanted = f"{module}.{name}"[:200]
+            raise UnsafePickleError(
+                f"The pickle asks for '{wanted}', which is not plain data; it was not run. {_CONVERT}", wanted
+            )
+        self.stack.append(known)
+
+    def do_reduce(self) -> None:  # noqa: D102
+        args = self.stack.pop()
+        named = self.stack.pop()
+        if type(named) is not Name or type(args) is not tuple:
+            raise TableError(f"A pickle must call what it names with its parts; got {type(named).__name__}.")
+        made = named.make(*args)
+        if type(made) in _COUNTED:
+            self._new(made)
+        else:
+            self.stack.append(made)
+
+    def do_build(self) -> None:  # noqa: D102
+        state = self.stack.pop()
+        made = self.stack[-1]
+        if type(made) is Kind:
+            made.describe(state)
+        elif type(made) is Beginning:
+            array = array_of(state)
+            self.stack[-1] = array
+            for place in made.places:
+                self.memo[place] = array
+        elif type(made) is not dict or type(state) is not dict or state:
+            raise UnsafePickleError(
+                f"The pickle sets the state of a {type(made).__name__}, which is not plain data; it was not run.",
+                type(made).__name__,
+            )
+
+    def do_refer(self) -> None:
+        """Take what lies outside of the pickle."""
+        self._refuse()
 
 
-def _utf8(_: SafeUnpickler, data: bytes) -> str:
-    return str(data, "utf-8", "surrogatepass")
+def check_tree(made: object, most: int = MAX_PARTS) -> None:
+    """Raise unless a value lies no deeper than `DEEPEST` and has no more parts, counted as often as they occur.
+
+    A pickle may refer to a part many times; a reader that goes through all of it meets the part as often.
+
+    Raises:
+        TableError: It is deeper, larger, or contains itself.
+    """
+    sizes: dict[int, int] = {}  # of the containers of containers
+    begun: set[int] = set()
+    waiting = [made] if type(made) in _CONTAINERS else []
+    while waiting:
+        value = waiting[-1]
+        number = id(value)
+        if number in sizes:
+            waiting.pop()
+            continue
+        parts = _parts_of(value)
+        if number not in begun:
+            begun.add(number)
+            if len(begun) - len(sizes) > DEEPEST:
+                raise TableError(f"The pickle's data lie more than {DEEPEST} levels deep in each other.")
+            for part in parts:
+                if type(part) in _CONTAINERS and id(part) not in sizes:
+                    if id(part) in begun:
+                        raise TableError("The pickle's data contain themselves. The file is damaged or hostile.")
+                    if any(type(inner) in _CONTAINERS for inner in _parts_of(part)):
+                        waiting.append(part)
+            continue
+        waiting.pop()
+        size = len(parts) + sum(sizes.get(id(part)) or _size_of(part) for part in parts if type(part) in _CONTAINERS)
+        if size > most:
+            raise TableError(
+                "The pickle refers to its parts so often that it would be unreasonably large once written out. "
+                "The file is damaged or hostile."
+            )
+        sizes[number] = size
 
 
-def _latin1(_: SafeUnpickler, data: bytes) -> str:
-    return data.decode("latin1")
+_CONTAINERS = frozenset({dict, list, tuple, np.ndarray})
 
 
-def _bytes(_: SafeUnpickler, data: bytes) -> bytes:
-    return data
+def _parts_of(value: Any) -> Any:
+    """The values in a container; keys are small, and arrays of numbers have no parts of their own."""
+    if type(value) is dict:
+        return value.values()
+    if type(value) is np.ndarray:
+        return value.ravel().tolist() if value.dtype.kind == "O" else ()
+    return value
 
 
-def _instructions() -> None:
-    """Fill in the table of instructions."""
-    table = SafeUnpickler.dispatch
-    for code, load in (
-        (pickle.REDUCE, SafeUnpickler.load_reduce),
-        (pickle.BUILD, SafeUnpickler.load_build),
-        (pickle.APPEND, SafeUnpickler.load_append),
-        (pickle.APPENDS, SafeUnpickler.load_appends),
-        (pickle.SETITEM, SafeUnpickler.load_setitem),
-        (pickle.SETITEMS, SafeUnpickler.load_setitems),
-        (pickle.ADDITEMS, SafeUnpickler.load_additems),
-        (pickle.BINUNICODE, _sized("<I", _utf8)),
-        (pickle.BINUNICODE8, _sized("<Q", _utf8)),
-        (pickle.BINBYTES, _sized("<I", _bytes)),
-        (pickle.BINBYTES8, _sized("<Q", _bytes)),
-        (pickle.BYTEARRAY8, _sized("<Q", lambda _, data: bytearray(data))),
-        (pickle.BINSTRING, _sized("<i", _latin1)),
-        (pickle.LONG4, _sized("<i", lambda _, data: pickle.decode_long(data))),
-    ):
-        table[code[0]] = load
-    for code in (
-        *(pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.EXT1, pickle.EXT2, pickle.EXT4),
-        *(pickle.PERSID, pickle.BINPERSID, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER),
-    ):
-        table[code[0]] = SafeUnpickler.refuse
-
-
-_instructions()
+def _size_of(value: Any) -> int:
+    return int(value.size) if type(value) is np.ndarray else len(value)
 
 
 def unpickle(data: bytes, where: object) -> Any:
