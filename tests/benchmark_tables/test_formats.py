@@ -286,6 +286,8 @@ def test_tensors_are_read_as_torch_reads_them(tmp_path, zipped) -> None:
         "part": large[1, :, 1:3].T,
         "numbers": torch.tensor(3),
         "true": torch.tensor([True, False]),
+        "one": torch.tensor(True),
+        "half": torch.tensor(0.5, dtype=torch.bfloat16),
         "small": torch.tensor([1.5, -2.0], dtype=torch.bfloat16),
         "double": torch.tensor([], dtype=torch.float64),
         "weight": torch.nn.Parameter(torch.ones(2, dtype=torch.float16)),
@@ -298,7 +300,7 @@ def test_tensors_are_read_as_torch_reads_them(tmp_path, zipped) -> None:
     assert found.pop("shape") == (2, 3)
     for name, array in found.items():
         expected = content[name].detach()
-        np.testing.assert_array_equal(array, (expected.float() if name == "small" else expected).numpy())
+        np.testing.assert_array_equal(array, (expected.float() if name in {"small", "half"} else expected).numpy())
         assert array.flags.writeable
 
 

@@ -257,7 +257,7 @@ class _Tensors:
             )
         else:
             view = np.zeros(shape, dtype=numbers.dtype)
-        array = (view != 0) if storage.type.name == "bool" else view.copy()
+        array = np.asarray(view != 0) if storage.type.name == "bool" else view.copy()
         return self._make(array, storage.type.name)
 
 
@@ -286,4 +286,4 @@ def _never(*_: object) -> Any:
 
 def _plain(array: NDArray[Any], kind: str) -> NDArray[Any]:
     """A tensor as an array, with numbers in bfloat16 as float32."""
-    return (array.astype(np.uint32) << 16).view(np.float32) if kind == BFLOAT16 else array
+    return np.asarray(array.astype(np.uint32) << 16).view(np.float32) if kind == BFLOAT16 else array
