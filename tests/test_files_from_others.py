@@ -6,7 +6,7 @@ import json
 import shutil
 import sqlite3
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -21,6 +21,9 @@ from robonas.study import load_result, search
 from tests.benchmark_tables.test_unpickling import Hostile
 from tests.fakes import CHEAP, CountParameters, small_space
 from tests.objectives.toy import FIRST, ToySpace, blobs
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OWN = """
 from pathlib import Path
@@ -214,7 +217,7 @@ def test_damaged_trainings_are_told(place, name, content) -> None:
 
 def test_names_of_our_own_may_be_recorded() -> None:
     assert recorded_name("search space", "nasbench201", "folder", "how") == "nasbench201"
-    with pytest.raises(ConfigError, match="'folder' names a strategy .* name it yourself: how"):
+    with pytest.raises(ConfigError, match=r"'folder' names a strategy .* name it yourself: how"):
         recorded_name("strategy", "a:b", "folder", "how")
     with pytest.raises(ConfigError, match="must name its strategy by a text"):
         recorded_name("strategy", ["a:b"], "folder", "how")

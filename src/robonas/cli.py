@@ -352,9 +352,7 @@ def export(
     from robonas.retraining import is_training, load_trained
 
     found = (
-        load_trained(folder, space=space)
-        if is_training(folder)
-        else _result(folder, name, storage, space, strategy)
+        load_trained(folder, space=space) if is_training(folder) else _result(folder, name, storage, space, strategy)
     )
     write(found, output)
     say(f"Written: {output}")

@@ -110,9 +110,7 @@ def train(
         print_json(result.to_json()) if as_json else print_trained(result)
 
 
-def _winner(
-    folder: Path, name: str, storage: str | None, space: str | None, strategy: str | None
-) -> SearchResult:
+def _winner(folder: Path, name: str, storage: str | None, space: str | None, strategy: str | None) -> SearchResult:
     import optuna
 
     from robonas.console import warn

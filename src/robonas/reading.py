@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import pandas as pd
     import pyarrow as pa
 
 DEEPEST = 100
@@ -172,6 +173,22 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> tuple[pa.T
             raise
         raise ValueError(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__) from error
     return table, dict(schema.metadata or {})
+
+
+def to_frame(table: pa.Table, columns: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+    """Return columns of a table, in this order.
+
+    Raises:
+        KeyError: A column that it does not have.
+        TypeError: One of `numbers` does not hold float64.
+    """
+    import pyarrow as pa
+
+    for name in numbers:
+        if not table.column(name).type.equals(pa.float64()):
+            raise TypeError(f"column {name!r} must hold numbers")
+    frame: pd.DataFrame = table.select(list(columns)).to_pandas()
+    return frame
 
 
 def _content_of(kind: pa.DataType) -> pa.DataType:

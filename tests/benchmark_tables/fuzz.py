@@ -74,7 +74,14 @@ def mutated(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
             made[place : place + size] = struct.pack(width, number % 2 ** (8 * size))
         else:
             made[place:place] = chance.choice(
-                [b"cos\nsystem\n", b"cbuiltins\neval\n", b"\x8c\x02os\x8c\x06system\x93", b"cnumpy\nndarray\n", b"R", b"b"]
+                [
+                    b"cos\nsystem\n",
+                    b"cbuiltins\neval\n",
+                    b"\x8c\x02os\x8c\x06system\x93",
+                    b"cnumpy\nndarray\n",
+                    b"R",
+                    b"b",
+                ]
             )
     return bytes(made)
 
@@ -118,7 +125,7 @@ def run(seed: int, n: int, folder: Path) -> dict:
             counts["read"] += 1
         except TableError:
             counts["refused"] += 1
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             other.append(f"{seed} {number} {type(error).__name__}: {error}"[:300])
         finally:
             events, _seen = _seen, None

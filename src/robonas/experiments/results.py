@@ -13,6 +13,7 @@ import pandas as pd
 from robonas.errors import StudyError
 from robonas.experiments.ranking import ranks_of
 from robonas.files import replacing
+from robonas.reading import parse_json, read_parquet
 
 if TYPE_CHECKING:
     import os
@@ -81,17 +82,14 @@ class Results:
             FileNotFoundError: There is no such file.
             StudyError: It is damaged, of a newer format, or not an experiment's.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         try:
-            content = pq.read_table(Path(path))
-            note = json.loads((content.schema.metadata or {})[_KEY])
+            content, notes = read_parquet(Path(path))
+            note = parse_json(notes[_KEY])
             newer = note["format"] > FORMAT
-            found = cls(content.to_pandas(), note["settings"])
+            found = cls(content.to_pandas(), dict(note["settings"]))
         except FileNotFoundError:
             raise
-        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise StudyError(f"'{path}' is not a readable file of an experiment's results ({error}).") from error
         if newer:
             raise StudyError(

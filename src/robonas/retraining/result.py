@@ -155,8 +155,7 @@ def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | str | N
         settings, text, epoch, test = (value[key] for key in ("settings", "architecture", "epoch", "test"))
         name, made = settings["space"]["name"], dict(settings["space"]["settings"])
         log = tuple(EpochFinished(**row) for row in value["log"])
-        if type(text) is not str or type(epoch) is not int or not 1 <= epoch <= len(log):
-            raise ValueError(f"architecture {str(text)[:100]!r} at epoch {str(epoch)[:100]} of {len(log)}")
+        _check_kept(text, epoch, len(log))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"'{path}' is damaged ({type(error).__name__}: {error}). Remove it, and run the training again: "
@@ -165,6 +164,16 @@ def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | str | N
     if not isinstance(space, SearchSpace):
         space = make_space(space or recorded_name("search space", name, path, _NAME_SPACE), **made)
     return TrainedNetwork(space, text, settings, log, epoch, test, place, as_size(value))
+
+
+def _check_kept(text: object, epoch: object, epochs: int) -> None:
+    """Raise unless a training kept a network of one of its epochs.
+
+    Raises:
+        ValueError: It did not.
+    """
+    if type(text) is not str or type(epoch) is not int or not 1 <= epoch <= epochs:
+        raise ValueError(f"architecture {str(text)[:100]!r} at epoch {str(epoch)[:100]} of {epochs}")
 
 
 def read_parameters(path: Path, text: str) -> dict[str, Tensor]:

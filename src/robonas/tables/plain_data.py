@@ -130,9 +130,10 @@ def _array(shape: object, kind: object, order: str, data: object) -> NDArray[Any
         check_extent(shape, len(data), dtype.itemsize)
         flat = _from_bytes(data, dtype)
     try:
-        return flat.reshape(shape, order="F" if order == "F" else "C")  # type: ignore[call-overload, no-any-return]
+        made: NDArray[Any] = flat.reshape(shape, order="F" if order == "F" else "C")  # type: ignore[call-overload]
     except ValueError as error:
         raise TableError(f"A pickle's array cannot have the shape {str(shape)[:200]} ({error}).") from error
+    return made
 
 
 def _from_bytes(data: bytes | bytearray, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -140,7 +141,7 @@ def _from_bytes(data: bytes | bytearray, dtype: np.dtype[Any]) -> NDArray[Any]:
     if not data or not dtype.itemsize:
         return np.zeros(0, dtype=dtype)
     if dtype.kind == "b":
-        return np.frombuffer(data, dtype=np.uint8) != 0
+        return np.asarray(np.frombuffer(data, dtype=np.uint8) != 0)
     if dtype.kind == "U":
         characters = np.frombuffer(data, dtype=np.dtype(np.uint32).newbyteorder(dtype.byteorder))
         if characters.max() > _LARGEST_CHARACTER:
@@ -249,6 +250,15 @@ def _no_bytes(*_: object) -> bytes:
     return b""
 
 
+def _bytearray(content: object = b"", encoding: object = "latin-1") -> bytearray:
+    """Bytes that can be changed, as protocols below 5 write them."""
+    if isinstance(content, str) and encoding == "latin-1":
+        content = content.encode("latin1")
+    if not isinstance(content, bytes):
+        raise TableError("A pickle's bytes must come as bytes or in latin-1.")
+    return bytearray(content)
+
+
 def _empty(*_: object) -> dict[Any, Any]:
     """A dictionary; of a default dictionary, without its factory."""
     return {}
@@ -298,6 +308,7 @@ def _allowed() -> dict[tuple[str, str], Name]:
     }
     for module in ("builtins", "__builtin__"):
         makers[module, "bytes"] = _no_bytes
+        makers[module, "bytearray"] = _bytearray
         makers[module, "set"] = _set
         makers[module, "frozenset"] = _frozenset
         makers[module, "complex"] = _complex

@@ -1,8 +1,8 @@
 """Reading files of `torch.save` without PyTorch: containers, numbers, texts and tensors, nothing else.
 
 The pickle inside is read by our own reader, tensors from their bytes, with a type from a short list and only where
-shape, steps and length agree. `torch.load`, even with ``weights_only``, is not used on files of others: its list of what
-may be called can be lengthened by any program, and it builds what the pickle says.
+shape, steps and length agree. `torch.load`, even with ``weights_only``, is not used on files of others: its list of
+what may be called can be lengthened by any program, and it builds what the pickle says.
 """
 
 from __future__ import annotations
@@ -120,14 +120,23 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     with path.open("rb") as file:
         try:
             with open_zip(file) as archive:
-                for member in archive.infolist():
-                    if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
-                        raise ValueError(f"its part {member.filename[:100]!r} is compressed, as torch.save never does")
+                _check_stored(archive)
                 yield archive
         except TableError:
             raise
         except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
             raise TableError(f"'{path}' is not a readable file of torch.save ({str(error)[:200]}).") from error
+
+
+def _check_stored(archive: zipfile.ZipFile) -> None:
+    """Raise unless every member has its own size in the file, as `torch.save` writes it.
+
+    Raises:
+        ValueError: One is compressed.
+    """
+    for member in archive.infolist():
+        if member.compress_type != 0 or member.file_size != member.compress_size:
+            raise ValueError(f"its part {member.filename[:100]!r} is compressed, as torch.save never does")
 
 
 def _data_of(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
