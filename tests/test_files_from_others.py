@@ -205,6 +205,15 @@ def test_damaged_settings_are_told(place, change) -> None:
         load_result(place / "search")
 
 
+def test_a_deeply_nested_study_is_told(place) -> None:
+    with sqlite3.connect(place / "search" / "study.db") as connection:
+        connection.execute("update study_user_attributes set value_json = ?", ("[" * 100_000,))
+    connection.close()
+    told = CliRunner().invoke(app, ["show", "search"])
+    assert told.exit_code == 2, told.output
+    assert "nested too deeply" in told.stderr
+
+
 @pytest.mark.parametrize("name", ["training.json", "checkpoint.pt"])
 @pytest.mark.parametrize("content", ["[" * 100_000, '{"settings": 1, "settings": 2}', "3", "{}"])
 def test_damaged_trainings_are_told(place, name, content) -> None:

@@ -227,7 +227,10 @@ def load_result(
         raise StudyError(
             f"There is no search in '{place}': '{place / DATABASE}' does not exist. Name the folder of a search."
         )
-    ledger = Ledger.load(open_storage(url), name, folder=place, file=storage_file(url))
+    try:
+        ledger = Ledger.load(open_storage(url), name, folder=place, file=storage_file(url))
+    except RecursionError as error:  # Optuna's reading of its JSON
+        raise StudyError(f"The study in '{place}' is damaged: its notes are nested too deeply.") from error
     settings = ledger.settings
     try:
         made = [dict(settings[what]["settings"]) for what in ("space", "strategy")]

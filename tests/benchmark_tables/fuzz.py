@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pickle
 import random
@@ -102,6 +103,7 @@ def run(seed: int, n: int, folder: Path) -> dict:
     counts, imported, other = Counter({"read": 0, "refused": 0}), [], []
     for path, name in paths:
         read_table(path, format=name)  # what the readers import by themselves
+    importlib.import_module("encodings.cp437")  # of names in archives: when the first strange one is met
     for data in whole:
         unpickle(data, "f.p")
     for number in range(n):

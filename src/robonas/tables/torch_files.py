@@ -124,7 +124,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
                 yield archive
         except TableError:
             raise
-        except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
             raise TableError(f"'{path}' is not a readable file of torch.save ({str(error)[:200]}).") from error
 
 
