@@ -205,6 +205,18 @@ def test_damaged_settings_are_told(place, change) -> None:
         load_result(place / "search")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"epoch": 9}, {"epoch": "1"}, {"architecture": 3}, {"test": 3}, {"log": 3}, {"log": [{}]}, {"settings": {}}],
+    ids=str,
+)
+def test_a_damaged_training_json_is_told(place, change) -> None:
+    path = place / "training" / "training.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(CheckpointError, match=r"training\.json' is damaged"):
+        load_trained(place / "training", space=ToySpace())
+
+
 def test_a_deeply_nested_study_is_told(place) -> None:
     with sqlite3.connect(place / "search" / "study.db") as connection:
         connection.execute("update study_user_attributes set value_json = ?", ("[" * 100_000,))

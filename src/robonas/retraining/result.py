@@ -155,7 +155,7 @@ def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | str | N
         settings, text, epoch, test = (value[key] for key in ("settings", "architecture", "epoch", "test"))
         name, made = settings["space"]["name"], dict(settings["space"]["settings"])
         log = tuple(EpochFinished(**row) for row in value["log"])
-        _check_kept(text, epoch, len(log))
+        _check_kept(value, len(log))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"'{path}' is damaged ({type(error).__name__}: {error}). Remove it, and run the training again: "
@@ -166,14 +166,22 @@ def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | str | N
     return TrainedNetwork(space, text, settings, log, epoch, test, place, as_size(value))
 
 
-def _check_kept(text: object, epoch: object, epochs: int) -> None:
-    """Raise unless a training kept a network of one of its epochs.
+def _check_kept(value: Mapping[str, Any], epochs: int) -> None:
+    """Raise unless a training says which network of one of its epochs it kept.
 
     Raises:
-        ValueError: It did not.
+        KeyError: It lacks a part of it.
+        TypeError: A part is of another type.
+        ValueError: There is no such epoch.
     """
-    if type(text) is not str or type(epoch) is not int or not 1 <= epoch <= epochs:
-        raise ValueError(f"architecture {str(text)[:100]!r} at epoch {str(epoch)[:100]} of {epochs}")
+    kinds: dict[str, Any] = {"architecture": str, "epoch": int, "test": (dict, type(None))}
+    for key, kind in kinds.items():
+        if not isinstance(value[key], kind):
+            raise TypeError(f"{key} is {str(value[key])[:100]!r}")
+    if type(value["settings"]["seed"]) is not int:
+        raise TypeError(f"seed is {str(value['settings']['seed'])[:100]!r}")
+    if not 1 <= value["epoch"] <= epochs:
+        raise ValueError(f"epoch {value['epoch']} was kept, of {epochs}")
 
 
 def read_parameters(path: Path, text: str) -> dict[str, Tensor]:
