@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import io
 import pickle
-import re
 import struct
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import numpy as np
 
 from robonas.errors import TableError
+from robonas.tables.pickle_memory import Memory
+from robonas.tables.pickle_tree import check_tree
 from robonas.tables.plain_data import ALLOWED, Beginning, Kind, Name, array_of, check_key
 
 if TYPE_CHECKING:
@@ -25,20 +26,12 @@ if TYPE_CHECKING:
 
 MAX_FILE = 512 * 2**20
 """Bytes of the largest pickle, decompressed, that is read into memory at once."""
-MAX_ITEM = 256 * 2**20
-"""Bytes of the largest text or array inside a pickle."""
-MAX_LINE = 1024
-"""Bytes of the longest name or number that is written as text, and of the largest whole number."""
 MAX_STEPS = 20_000_000
 """Instructions of the longest pickle, unless its reader says otherwise."""
 MAX_CONTAINERS = 4_000_000
 """Lists, dictionaries, sets, tuples and arrays of the largest pickle, unless its reader says otherwise."""
-MAX_PARTS = 100_000_000
-"""Values of the largest pickle, each counted as often as it is referred to."""
 MAX_MARKS = 1000
 """Containers that may be begun inside each other at once."""
-DEEPEST = 100
-"""Levels of containers inside each other."""
 _BROKEN = (
     ArithmeticError,
     AssertionError,
@@ -69,23 +62,10 @@ class UnsafePickleError(TableError):
 
 # ── the reader ──
 
-_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([0-7]{1,3})|([\\'\"abfnrtv]))")
-_ESCAPED = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
-
-
-def _unescaped(match: re.Match[bytes]) -> bytes:
-    """The byte that an escape in a quoted text stands for."""
-    hexadecimal, octal, letter = match.groups()
-    if letter is not None:
-        return bytes([_ESCAPED.get(letter[0], letter[0])])
-    return bytes([(int(hexadecimal, 16) if hexadecimal else int(octal, 8)) & 255])
-
-
-_NONE: Any = object()
 _COUNTED = frozenset({dict, list, set, frozenset, np.ndarray, Beginning})
 
 
-class SafeUnpickler:
+class SafeUnpickler(Memory):
     """Interprets the instructions that build data; see the module.
 
     Args:
@@ -97,29 +77,7 @@ class SafeUnpickler:
         pickle.PROTO: "protocol",
         pickle.FRAME: "frame",
         pickle.MARK: "mark",
-        pickle.NONE: "none",
-        pickle.NEWTRUE: "true",
-        pickle.NEWFALSE: "false",
-        pickle.INT: "int_text",
-        pickle.LONG: "long_text",
-        pickle.BININT: "int_4",
-        pickle.BININT1: "int_1",
-        pickle.BININT2: "int_2",
-        pickle.LONG1: "long_1",
-        pickle.LONG4: "long_4",
-        pickle.FLOAT: "float_text",
-        pickle.BINFLOAT: "float_8",
-        pickle.STRING: "string_text",
-        pickle.BINSTRING: "string_4",
-        pickle.SHORT_BINSTRING: "string_1",
-        pickle.UNICODE: "unicode_text",
-        pickle.BINUNICODE: "unicode_4",
-        pickle.SHORT_BINUNICODE: "unicode_1",
-        pickle.BINUNICODE8: "unicode_8",
-        pickle.BINBYTES: "bytes_4",
-        pickle.SHORT_BINBYTES: "bytes_1",
-        pickle.BINBYTES8: "bytes_8",
-        pickle.BYTEARRAY8: "bytearray_8",
+        **Memory.INSTRUCTIONS,
         pickle.EMPTY_LIST: "empty_list",
         pickle.LIST: "list",
         pickle.APPEND: "append",
@@ -136,13 +94,6 @@ class SafeUnpickler:
         pickle.EMPTY_SET: "empty_set",
         pickle.ADDITEMS: "additems",
         pickle.FROZENSET: "frozenset",
-        pickle.PUT: "put_text",
-        pickle.BINPUT: "put_1",
-        pickle.LONG_BINPUT: "put_4",
-        pickle.MEMOIZE: "memoize",
-        pickle.GET: "get_text",
-        pickle.BINGET: "get_1",
-        pickle.LONG_BINGET: "get_4",
         pickle.GLOBAL: "name_text",
         pickle.STACK_GLOBAL: "name",
         pickle.REDUCE: "reduce",
@@ -159,14 +110,12 @@ class SafeUnpickler:
     """Instructions that make objects, or refer outside the pickle."""
 
     def __init__(self, file: BinaryIO, extra: Mapping[tuple[str, str], Callable[..., Any]] | None = None) -> None:
-        self._file = file
+        super().__init__(file)
         self._names: dict[tuple[str, str], Name] = {
             **ALLOWED,
             **{key: Name(".".join(key), make) for key, make in (extra or {}).items()},
         }
-        self.stack: list[Any] = []
         self._below: list[list[Any]] = []
-        self.memo: Any = []
         self.steps = MAX_STEPS
         """Instructions that are left."""
         self.containers = MAX_CONTAINERS
@@ -208,31 +157,6 @@ class SafeUnpickler:
         """
         check_tree(made)
 
-    # reading
-
-    def _take(self, size: int) -> bytes:
-        """Read exactly so many bytes."""
-        if not 0 <= size <= MAX_ITEM:
-            raise TableError(
-                f"The pickle states an item of {size:,} bytes; at most {MAX_ITEM:,} are read. "
-                "The file is damaged or hostile."
-            )
-        data = self._file.read(size)
-        if len(data) != size:
-            raise EOFError("it ends inside an item")
-        return data
-
-    def _line(self, most: int = MAX_LINE) -> bytes:
-        """Read up to the end of a line."""
-        data = self._file.readline(most + 2)
-        if not data.endswith(b"\n"):
-            raise TableError(f"The pickle has a line without end, or of more than {most:,} bytes.")
-        return data[:-1]
-
-    def _number(self, width: str) -> int:
-        (number,) = struct.unpack(width, self._take(struct.calcsize(width)))
-        return int(number)
-
     def _new(self, container: Any) -> None:
         """Put a new container on the stack."""
         self.containers -= 1
@@ -270,82 +194,6 @@ class SafeUnpickler:
             raise TableError(f"The pickle begins more than {MAX_MARKS:,} containers inside each other.")
         self._below.append(self.stack)
         self.stack = []
-
-    def do_none(self) -> None:  # noqa: D102
-        self.stack.append(None)
-
-    def do_true(self) -> None:  # noqa: D102
-        self.stack.append(True)
-
-    def do_false(self) -> None:  # noqa: D102
-        self.stack.append(False)
-
-    def do_int_text(self) -> None:  # noqa: D102
-        text = self._line()
-        self.stack.append({b"00": False, b"01": True}[text] if text in {b"00", b"01"} else int(text, 0))
-
-    def do_long_text(self) -> None:  # noqa: D102
-        self.stack.append(int(self._line().removesuffix(b"L"), 0))
-
-    def do_int_4(self) -> None:  # noqa: D102
-        self.stack.append(self._number("<i"))
-
-    def do_int_1(self) -> None:  # noqa: D102
-        self.stack.append(self._take(1)[0])
-
-    def do_int_2(self) -> None:  # noqa: D102
-        self.stack.append(self._number("<H"))
-
-    def do_long_1(self) -> None:  # noqa: D102
-        self.stack.append(int.from_bytes(self._take(self._take(1)[0]), "little", signed=True))
-
-    def do_long_4(self) -> None:  # noqa: D102
-        size = self._number("<i")
-        if not 0 <= size <= MAX_LINE:
-            raise TableError(f"The pickle states a whole number of {size:,} bytes; at most {MAX_LINE:,} are read.")
-        self.stack.append(int.from_bytes(self._take(size), "little", signed=True))
-
-    def do_float_text(self) -> None:  # noqa: D102
-        self.stack.append(float(self._line()))
-
-    def do_float_8(self) -> None:  # noqa: D102
-        self.stack.append(struct.unpack(">d", self._take(8))[0])
-
-    def do_string_text(self) -> None:  # noqa: D102
-        text = self._line(MAX_ITEM)
-        if len(text) < 2 or text[:1] != text[-1:] or text[:1] not in {b"'", b'"'}:
-            raise ValueError("a text without quotes")
-        self.stack.append(_ESCAPE.sub(_unescaped, text[1:-1]).decode("latin1"))
-
-    def do_string_4(self) -> None:  # noqa: D102
-        self.stack.append(self._take(self._number("<i")).decode("latin1"))
-
-    def do_string_1(self) -> None:  # noqa: D102
-        self.stack.append(self._take(self._take(1)[0]).decode("latin1"))
-
-    def do_unicode_text(self) -> None:  # noqa: D102
-        self.stack.append(str(self._line(MAX_ITEM), "raw-unicode-escape"))
-
-    def do_unicode_4(self) -> None:  # noqa: D102
-        self.stack.append(str(self._take(self._number("<I")), "utf-8", "surrogatepass"))
-
-    def do_unicode_1(self) -> None:  # noqa: D102
-        self.stack.append(str(self._take(self._take(1)[0]), "utf-8", "surrogatepass"))
-
-    def do_unicode_8(self) -> None:  # noqa: D102
-        self.stack.append(str(self._take(self._number("<Q")), "utf-8", "surrogatepass"))
-
-    def do_bytes_4(self) -> None:  # noqa: D102
-        self.stack.append(self._take(self._number("<I")))
-
-    def do_bytes_1(self) -> None:  # noqa: D102
-        self.stack.append(self._take(self._take(1)[0]))
-
-    def do_bytes_8(self) -> None:  # noqa: D102
-        self.stack.append(self._take(self._number("<Q")))
-
-    def do_bytearray_8(self) -> None:  # noqa: D102
-        self.stack.append(bytearray(self._take(self._number("<Q"))))
 
     def do_empty_list(self) -> None:  # noqa: D102
         self._new([])
@@ -423,50 +271,6 @@ class SafeUnpickler:
             raise TableError(f"The pickle is damaged: it treats a {type(made).__name__} as a {kind.__name__}.")
         return made
 
-    def _remember(self, place: int) -> None:
-        """Let the pickle refer back to what is on top by a number; numbers are counted up from 0 or 1."""
-        value, memo = self.stack[-1], self.memo
-        if place == len(memo) + 1:
-            memo.append(_NONE)
-        if place == len(memo):
-            memo.append(value)
-        elif 0 <= place < len(memo):
-            memo[place] = value
-        else:
-            raise TableError("The pickle numbers its objects in no order. The file is damaged or hostile.")
-        if type(value) is Beginning:
-            value.places.append(place)
-
-    def do_put_text(self) -> None:  # noqa: D102
-        self._remember(int(self._line()))
-
-    def do_put_1(self) -> None:  # noqa: D102
-        self._remember(self._take(1)[0])
-
-    def do_put_4(self) -> None:  # noqa: D102
-        self._remember(self._number("<I"))
-
-    def do_memoize(self) -> None:  # noqa: D102
-        self._remember(len(self.memo))
-
-    def _recall(self, place: int) -> None:
-        value = self.memo[place]
-        if value is _NONE or type(value) is Beginning:
-            raise TableError("The pickle refers to what is not there yet. The file is damaged or hostile.")
-        self.stack.append(value)
-
-    def do_get_text(self) -> None:  # noqa: D102
-        place = int(self._line())
-        if place < 0:
-            raise ValueError("it refers back to a negative number")
-        self._recall(place)
-
-    def do_get_1(self) -> None:  # noqa: D102
-        self._recall(self._take(1)[0])
-
-    def do_get_4(self) -> None:  # noqa: D102
-        self._recall(self._number("<I"))
-
     def do_name_text(self) -> None:  # noqa: D102
         module, name = self._line(), self._line()
         self._name(module.decode("utf-8"), name.decode("utf-8"))
@@ -516,61 +320,6 @@ class SafeUnpickler:
     def do_refer(self) -> None:
         """Take what lies outside of the pickle."""
         self._refuse()
-
-
-def check_tree(made: object, most: int = MAX_PARTS) -> None:
-    """Raise unless a value lies no deeper than `DEEPEST` and has no more parts, counted as often as they occur.
-
-    A pickle may refer to a part many times; a reader that goes through all of it meets the part as often.
-
-    Raises:
-        TableError: It is deeper, larger, or contains itself.
-    """
-    sizes: dict[int, int] = {}  # of the containers of containers
-    begun: set[int] = set()
-    waiting = [made] if type(made) in _CONTAINERS else []
-    while waiting:
-        value = waiting[-1]
-        number = id(value)
-        if number in sizes:
-            waiting.pop()
-            continue
-        parts = _parts_of(value)
-        if number not in begun:
-            begun.add(number)
-            if len(begun) - len(sizes) > DEEPEST:
-                raise TableError(f"The pickle's data lie more than {DEEPEST} levels deep in each other.")
-            for part in parts:
-                if type(part) in _CONTAINERS and id(part) not in sizes:
-                    if id(part) in begun:
-                        raise TableError("The pickle's data contain themselves. The file is damaged or hostile.")
-                    if any(type(inner) in _CONTAINERS for inner in _parts_of(part)):
-                        waiting.append(part)
-            continue
-        waiting.pop()
-        size = len(parts) + sum(sizes.get(id(part)) or _size_of(part) for part in parts if type(part) in _CONTAINERS)
-        if size > most:
-            raise TableError(
-                "The pickle refers to its parts so often that it would be unreasonably large once written out. "
-                "The file is damaged or hostile."
-            )
-        sizes[number] = size
-
-
-_CONTAINERS = frozenset({dict, list, tuple, np.ndarray})
-
-
-def _parts_of(value: Any) -> Any:
-    """The values in a container; keys are small, and arrays of numbers have no parts of their own."""
-    if type(value) is dict:
-        return value.values()
-    if type(value) is np.ndarray:
-        return value.ravel().tolist() if value.dtype.kind == "O" else ()
-    return value
-
-
-def _size_of(value: Any) -> int:
-    return int(value.size) if type(value) is np.ndarray else len(value)
 
 
 def unpickle(data: bytes, where: object) -> Any:
