@@ -52,19 +52,6 @@ def write_parquet(path: str | os.PathLike[str], table: pa.Table) -> None:
         pq.write_table(table, stream)
 
 
-def read_parquet(path: str | os.PathLike[str]) -> pa.Table:
-    """Read a Parquet file.
-
-    Raises:
-        OSError: It cannot be read.
-        pyarrow.ArrowException: It is damaged.
-    """
-    import pyarrow.parquet as pq
-
-    with Path(path).open("rb") as stream:
-        return pq.read_table(stream)
-
-
 def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> None:
     """Write tensors and notes about them as safetensors, whole or not at all."""
     from safetensors.torch import save

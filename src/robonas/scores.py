@@ -12,18 +12,19 @@ from array import array
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
 from robonas.errors import ScoreTableError
-from robonas.files import read_parquet, write_parquet
+from robonas.files import write_parquet
+from robonas.reading import parse_json, read_parquet, to_frame
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -219,26 +220,23 @@ class ScoreTable:
             FileNotFoundError: There is no such file.
             ScoreTableError: The file is damaged, or not a table of scores.
         """
-        import pyarrow as pa
-
         try:
-            content = read_parquet(path)
-            note = json.loads((content.schema.metadata or {})[_METADATA_KEY])
-            metrics, origin = tuple(note["metrics"]), note["provenance"]
-            frame = content.to_pandas()
+            content, notes = read_parquet(Path(path))
+            note = parse_json(notes[_METADATA_KEY])
+            metrics, origin = tuple(map(str, note["metrics"])), dict(note["provenance"])
             wanted = [
                 "architecture",
                 "canonical",
                 *(prefix + name for name in metrics for prefix in ("", _REASON, _SECONDS)),
             ]
-            frame = frame[wanted]
+            frame = to_frame(content, wanted, [prefix + name for name in metrics for prefix in ("", _SECONDS)])
         except FileNotFoundError:
             raise
         except KeyError as error:
             raise ScoreTableError(
                 f"'{path}' is a Parquet file, but not robonas's table of scores: {error} is missing."
             ) from error
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except (AttributeError, OSError, TypeError, ValueError) as error:
             raise ScoreTableError(
                 f"Scores file '{path}' is damaged ({error}). Restore it, or delete it to score again."
             ) from error

@@ -17,6 +17,7 @@ from robonas.memory import keep_memory, keeping_memory
 from robonas.metrics import Metric, Score, compute, resolve_metrics
 from robonas.metrics.engine import score_network
 from robonas.parallel import Tell, spread
+from robonas.reading import parse_json
 from robonas.scores import ScoreColumns, ScoreTable, check_provenance, provenance
 
 if TYPE_CHECKING:
@@ -344,7 +345,7 @@ class _Journal:
                 if not line.endswith(b"\n"):
                     break
                 try:
-                    entry = json.loads(line)
+                    entry = parse_json(line)
                     if number == 1:
                         check_provenance(entry["provenance"], self._origin, partial)
                     else:
@@ -353,7 +354,7 @@ class _Journal:
                             for name, (value, reason, seconds) in entry["scores"].items()
                         }
                         self.scores.add(entry["canonical"], found)
-                except (KeyError, TypeError, json.JSONDecodeError) as error:
+                except (AttributeError, KeyError, TypeError, ValueError) as error:
                     raise ScoreTableError(
                         f"Line {number} of '{partial}' is damaged ({error}). "
                         "Restore the file, or delete it to score its architectures again."

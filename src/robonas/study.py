@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robonas import stops
+from robonas.catalogue import recorded_name
 from robonas.choosing import Chooser
 from robonas.errors import (
     ArchitectureError,
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 
 PAPER_METRICS = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov")
 """The six of He et al., ICLR 2024: what a search combines unless told otherwise."""
+_NAME_SPACE = "--space package.module:NAME on the command line, load_result(..., space=...) in Python"
+_NAME_STRATEGY = "--strategy package.module:NAME on the command line, load_result(..., strategy=...) in Python"
 
 
 def search(
@@ -200,17 +203,24 @@ def load_result(
     name: str = "search",
     *,
     storage: str | None = None,
-    space: SearchSpace | None = None,
+    space: SearchSpace | str | None = None,
+    strategy: Strategy | str | None = None,
 ) -> SearchResult:
     """What a search has found so far, finished or not, read from its folder.
+
+    A space and a strategy of robonas's own are made again from what the folder says. What else a folder names is never
+    imported: give it by `space` and `strategy`.
 
     Args:
         folder: The search's.
         name: Of the study.
         storage: Where its study is, if not in the folder.
-        space: The search space, where it is not one that `make_space` can make again.
+        space: The search space, or its ``package.module:NAME``, made again with the settings of the search; needed
+            where it is not one of robonas's.
+        strategy: The strategy, likewise.
 
     Raises:
+        ConfigError: The folder names a space or strategy that is not one of robonas's, and none is given.
         StudyError: There is no such study.
         ScoreTableError: Its scores are missing or damaged.
     """
@@ -220,11 +230,21 @@ def load_result(
         raise StudyError(
             f"There is no search in '{place}': '{place / DATABASE}' does not exist. Name the folder of a search."
         )
-    ledger = Ledger.load(open_storage(url), name, folder=place, file=storage_file(url))
+    try:
+        ledger = Ledger.load(open_storage(url), name, folder=place, file=storage_file(url))
+    except RecursionError as error:  # Optuna's reading of its JSON
+        raise StudyError(f"The study in '{place}' is damaged: its notes are nested too deeply.") from error
     settings = ledger.settings
-    if space is None:
-        space = make_space(settings["space"]["name"], **settings["space"]["settings"])
-    strategy = make_strategy(settings["strategy"]["name"], **settings["strategy"]["settings"])
+    try:
+        made = [dict(settings[what]["settings"]) for what in ("space", "strategy")]
+        names = [settings[what]["name"] for what in ("space", "strategy")]
+        seed = int(settings["seed"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StudyError(f"Study '{name}' in '{place}' is damaged: its settings lack {error}.") from error
+    if not isinstance(space, SearchSpace):
+        space = make_space(space or recorded_name("search space", names[0], place, _NAME_SPACE), **made[0])
+    if not isinstance(strategy, Strategy):
+        strategy = make_strategy(strategy or recorded_name("strategy", names[1], place, _NAME_STRATEGY), **made[1])
     try:
         table = ScoreTable.read(place / scores_file(name))
     except FileNotFoundError as error:
@@ -236,7 +256,7 @@ def load_result(
         strategy,
         table.part(0, n_sampled),
         budget=max(ledger.budget, len(asked)),
-        seed=settings["seed"],
+        seed=seed,
         higher_is_better=settings["higher_is_better"],
         children=table.part(n_sampled, len(table)),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,7 +12,8 @@ import pandas as pd
 
 from robonas.errors import StudyError
 from robonas.experiments.ranking import ranks_of
-from robonas.files import read_parquet, write_parquet
+from robonas.files import write_parquet
+from robonas.reading import parse_json, read_parquet
 
 if TYPE_CHECKING:
     import os
@@ -78,16 +80,14 @@ class Results:
             FileNotFoundError: There is no such file.
             StudyError: It is damaged, of a newer format, or not an experiment's.
         """
-        import pyarrow as pa
-
         try:
-            content = read_parquet(path)
-            note = json.loads((content.schema.metadata or {})[_KEY])
+            content, notes = read_parquet(Path(path))
+            note = parse_json(notes[_KEY])
             newer = note["format"] > FORMAT
-            found = cls(content.to_pandas(), note["settings"])
+            found = cls(content.to_pandas(), dict(note["settings"]))
         except FileNotFoundError:
             raise
-        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise StudyError(f"'{path}' is not a readable file of an experiment's results ({error}).") from error
         if newer:
             raise StudyError(

@@ -19,6 +19,7 @@ from robonas.experiments.ranking import ndcg_at, precision_at, spearman
 from robonas.experiments.results import Results, rows_of
 from robonas.files import write_text
 from robonas.parallel import Tell, spread
+from robonas.reading import parse_json
 from robonas.strategies import Problem, Strategy, Trial, make_strategy
 
 if TYPE_CHECKING:
@@ -244,7 +245,7 @@ class _Runner:
         if self.folder is None or not self._file(unit).is_file():
             return None
         try:
-            kept = json.loads(self._file(unit).read_text(encoding="utf-8"))
+            kept = parse_json(self._file(unit).read_bytes())
             return Run(**{**kept, "rows": tuple(kept["rows"]), "phases": tuple(kept["phases"])})
         except (ValueError, TypeError, KeyError, OSError):
             return None

@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import json
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
 
 from robonas.errors import TableError
-from robonas.files import read_parquet, write_parquet
+from robonas.files import write_parquet
+from robonas.reading import parse_json, read_parquet, to_frame
 
 if TYPE_CHECKING:
     import os
@@ -266,22 +268,21 @@ class BenchmarkTable:
             FileNotFoundError: There is no such file.
             TableError: The file is damaged, of a newer format, or not a benchmark table.
         """
-        import pyarrow as pa
-
         try:
-            content = read_parquet(path)
-            note = json.loads((content.schema.metadata or {})[METADATA_KEY])
+            content, notes = read_parquet(Path(path))
+            note = parse_json(notes[METADATA_KEY])
             _check_format(note["format"], path)
             columns = tuple(Column(**entry) for entry in note["columns"])
-            frame = content.to_pandas()[[ARCHITECTURE, *(column.name for column in columns)]]
-            return cls(frame, columns, note["provenance"])
+            names = [column.name for column in columns]
+            frame = to_frame(content, [ARCHITECTURE, *names], names)
+            return cls(frame, columns, dict(note["provenance"]))
         except (FileNotFoundError, TableError):
             raise
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise TableError(
                 f"'{path}' is a Parquet file, but not robonas's benchmark table: {error}. Import it first."
             ) from error
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise TableError(f"Table '{path}' is damaged ({error}). Import it again.") from error
 
 
