@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robonas import stops
-from robonas.catalogue import recorded_name
 from robonas.choosing import Chooser
 from robonas.errors import (
     ArchitectureError,
@@ -34,10 +33,10 @@ from robonas.objectives.base import Objective
 from robonas.objectives.elsewhere import Elsewhere
 from robonas.pool import Filter, count_of, draw_pool
 from robonas.pruning import Pruning
+from robonas.recorded import made_again
 from robonas.results import Query, SearchResult, StopReason, network_size
 from robonas.scores import ScoreTable
 from robonas.scoring import score, texts
-from robonas.spaces import SearchSpace, make_space
 from robonas.storage import DATABASE, open_storage, storage_file, storage_url
 from robonas.strategies import Strategy, make_strategy
 
@@ -52,11 +51,10 @@ if TYPE_CHECKING:
     from robonas.batch import Batch
     from robonas.limits import Limits
     from robonas.objectives.base import CurvePoint, Evaluation
+    from robonas.spaces import SearchSpace
 
 PAPER_METRICS = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov")
 """The six of He et al., ICLR 2024: what a search combines unless told otherwise."""
-_NAME_SPACE = "--space package.module:NAME on the command line, load_result(..., space=...) in Python"
-_NAME_STRATEGY = "--strategy package.module:NAME on the command line, load_result(..., strategy=...) in Python"
 
 
 def search(
@@ -179,7 +177,7 @@ def search(
         chosen,
         table,
         budget=budget,
-        seed=seed,
+        seed=settings["seed"],
         higher_is_better=settings["higher_is_better"],
         grow=grow,
         score=scored,
@@ -235,16 +233,7 @@ def load_result(
     except RecursionError as error:  # Optuna's reading of its JSON
         raise StudyError(f"The study in '{place}' is damaged: its notes are nested too deeply.") from error
     settings = ledger.settings
-    try:
-        made = [dict(settings[what]["settings"]) for what in ("space", "strategy")]
-        names = [settings[what]["name"] for what in ("space", "strategy")]
-        seed = int(settings["seed"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise StudyError(f"Study '{name}' in '{place}' is damaged: its settings lack {error}.") from error
-    if not isinstance(space, SearchSpace):
-        space = make_space(space or recorded_name("search space", names[0], place, _NAME_SPACE), **made[0])
-    if not isinstance(strategy, Strategy):
-        strategy = make_strategy(strategy or recorded_name("strategy", names[1], place, _NAME_STRATEGY), **made[1])
+    space, strategy = made_again(settings, place, space, strategy)
     try:
         table = ScoreTable.read(place / scores_file(name))
     except FileNotFoundError as error:
@@ -256,7 +245,7 @@ def load_result(
         strategy,
         table.part(0, n_sampled),
         budget=max(ledger.budget, len(asked)),
-        seed=seed,
+        seed=settings["seed"],
         higher_is_better=settings["higher_is_better"],
         children=table.part(n_sampled, len(table)),
     )
