@@ -121,7 +121,7 @@ COMMANDS = {
     "search": [*SMALL, "--pool", "12", "-m", "params", "-T", "3", "--epochs", "30", "-j", "1", "-o", "out"],
     "score": [*SMALL, "--pool", "2000", "-j", "2", "-o", "out/s.parquet"],
     "train": ["--architecture", CELL, *SMALL, "--epochs", "1000", "-o", "out"],
-    "space": ["profile", "nasbench201", "-n", "10000", "-m", "snip"],
+    "space": ["profile", "nasbench201", "--sample", "10000", "--metric", "snip"],
 }
 BEGUN = {"search": "auto ", "score": "scoring", "train": "epoch ", "space": ""}
 """What a command says once it is at its work."""
