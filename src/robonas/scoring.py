@@ -8,7 +8,7 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias
 
 from filelock import FileLock
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from robonas.architecture import Architecture
     from robonas.batch import Batch
+    from robonas.metrics.networks import OutputHook
     from robonas.spaces import SearchSpace
 
 CHUNK = 8
@@ -37,6 +38,7 @@ NOT_SCORED = "not scored yet"
 """Reason in a file that holds more metrics for some architectures than for others."""
 
 Scores = dict[str, Score]
+Fault: TypeAlias = NetworkError | None
 
 
 def score(
@@ -136,16 +138,11 @@ def texts(space: SearchSpace, pool: Iterable[Architecture | str]) -> list[tuple[
 
 
 def _probe(
-    space: SearchSpace,
-    some: Sequence[str],
-    batch: Batch,
-    seed: int,
-    output: Callable[[Any], Tensor] | None,
-    n_jobs: int,
+    space: SearchSpace, some: Sequence[str], batch: Batch, seed: int, output: OutputHook | None, n_jobs: int
 ) -> None:
     """Let a fault that all networks share, such as a tuple for logits, be one clear error instead of a table of NaN."""
     work = functools.partial(_try, space, batch, seed, output)
-    faults: list[NetworkError | None] = []
+    faults: list[Fault] = []
     for found in spread(work, some, n_jobs=min(n_jobs, 1), chunk=len(some), dead=lambda *_: None):
         faults += found.values()
     if faults and faults[-1] is not None and None not in faults:
@@ -153,12 +150,7 @@ def _probe(
 
 
 def _try(
-    space: SearchSpace,
-    batch: Batch,
-    seed: int,
-    output: Callable[[Any], Tensor] | None,
-    some: Sequence[str],
-    tell: Tell[str, NetworkError | None],
+    space: SearchSpace, batch: Batch, seed: int, output: OutputHook | None, some: Sequence[str], tell: Tell[str, Fault]
 ) -> None:
     """Tell the fault of each of some networks, until one has none."""
     for text in some:
@@ -222,13 +214,14 @@ def _score_chunk(
     torch.set_num_threads(1)
     try:
         for text in chunk:
-
-            def have(name: str, found: Score, text: str = text) -> None:
-                tell(text, {name: found}, part=True)
-
-            tell(text, _score_one(space, text, metrics, batch, seed, output, have))
+            part = functools.partial(_tell_part, tell, text)
+            tell(text, _score_one(space, text, metrics, batch, seed, output, part))
     finally:
         torch.set_num_threads(threads)
+
+
+def _tell_part(tell: Tell[str, Scores], text: str, name: str, found: Score) -> None:
+    tell(text, {name: found}, part=True)
 
 
 def score_here(
@@ -241,8 +234,7 @@ def score_here(
 ) -> dict[str, Scores]:
     """Scores by text, in this process, with no cache: the same values as `score`'s."""
     work = functools.partial(_score_chunk, os.getpid(), space, metrics, batch, seed, output)
-    (found,) = spread(work, architectures, n_jobs=0, chunk=len(architectures), dead=lambda *_: {})
-    return found
+    return next(spread(work, architectures, n_jobs=0, chunk=len(architectures), dead=lambda *_: {}))
 
 
 def _score_one(

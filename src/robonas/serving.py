@@ -91,14 +91,13 @@ def _breed(control: socket.socket) -> NoReturn:
         own = os.getpid()
         if os.fork() == 0:
             control.close()
-            die_with(own)
-            _watch(*handles)
+            _watch(own, *handles)
         for handle in handles:
             os.close(handle)
 
 
-def _watch(requests: int, replies: int, status: int) -> NoReturn:
-    """Fork the worker itself, and tell how it ends."""
+def _watch(nursery: int, requests: int, replies: int, status: int) -> NoReturn:
+    """Fork the worker itself, and tell how it ends; where the nursery ends, end it with all that it has started."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     own = os.getpid()
     pid = os.fork()
@@ -106,6 +105,13 @@ def _watch(requests: int, replies: int, status: int) -> NoReturn:
         os.close(status)
         die_with(own)
         serve(requests, replies)
+
+    def end(*_: object) -> None:
+        kill_group(pid)
+        os._exit(0)
+
+    signal.signal(signal.SIGUSR1, end)
+    die_with(nursery, signal.SIGUSR1)
     os.close(requests)
     os.close(replies)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -242,13 +248,13 @@ def _portable(error: BaseException) -> bytes:
     return data
 
 
-def die_with(parent: int) -> None:
-    """On Linux: end this process when the thread of its parent that started it ends, however that ends."""
+def die_with(parent: int, number: int = signal.SIGKILL) -> None:
+    """On Linux: send this process a signal when the thread of its parent that started it ends, however that ends."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:
-            os._exit(0)
+            signal.raise_signal(number)
 
 
 def kill_group(pid: int) -> None:
