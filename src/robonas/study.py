@@ -25,7 +25,15 @@ from robonas.errors import (
     ObjectiveError,
     StudyError,
 )
-from robonas.events import CandidatesLeftOut, Event, QueryFinished, QueryStarted, QueryStep, ScoringProgress
+from robonas.events import (
+    CandidatesLeftOut,
+    Event,
+    QueryFinished,
+    QueryStarted,
+    QueryStep,
+    ScoringProgress,
+    WaitingForOthers,
+)
 from robonas.ledger import Ledger, Ticket
 from robonas.metrics import Metric, resolve_metrics
 from robonas.objectives.base import Objective
@@ -35,7 +43,7 @@ from robonas.results import Query, SearchResult, StopReason, network_size
 from robonas.scores import ScoreTable
 from robonas.scoring import score, texts
 from robonas.spaces import SearchSpace, make_space
-from robonas.storage import DATABASE, open_storage, storage_file, storage_url
+from robonas.storage import DATABASE, check_reachable, open_storage, shown, storage_file, storage_url
 from robonas.strategies import Strategy, make_strategy
 
 if TYPE_CHECKING:
@@ -81,7 +89,8 @@ def search(
 
     Stopped at any moment and called again with the same arguments, it goes on where it was, and ends as it would have
     without the stop. Several
-    processes may run the same search at once: they share the budget, and no candidate is evaluated twice.
+    processes may run the same search at once: they share the budget, no candidate is evaluated twice, and all return
+    the same result.
 
     Args:
         space: The architectures, and how to build them.
@@ -103,7 +112,8 @@ def search(
         n_jobs: Processes for scoring; see `score`. The result does not depend on it.
         folder: Where to keep the study (SQLite), the scores and the best network's parameters; None keeps everything in
             memory.
-        storage: Another Optuna storage for the study, such as a PostgreSQL URL.
+        storage: Another Optuna storage for the study, such as a PostgreSQL URL. Workers on several hosts share a
+            study on a server; one that vanishes is noticed within half a minute, and its evaluation begun again.
         name: Of the study in its storage.
         output: From what a network returns to its logits, for the metrics.
         on_event: Told of every step.
@@ -120,6 +130,7 @@ def search(
         NetworkError: The networks' output is not what the objective needs.
     """
     tell = on_event or (lambda _: None)
+    check_reachable(storage)
     if not isinstance(objective, Objective):
         raise ConfigError(
             f"`objective` must be an Objective; got {type(objective).__name__}. Wrap a function by FunctionObjective."
@@ -148,7 +159,17 @@ def search(
         )
     url = storage or (storage_url(place) if place else None)
     backing = open_storage(url)
-    ledger = Ledger(backing, name, objective.direction, settings, folder=place, file=storage_file(url), pruning=pruning)
+    ledger = Ledger(
+        backing,
+        name,
+        objective.direction,
+        settings,
+        folder=place,
+        file=storage_file(url),
+        pruning=pruning,
+        place=_place(place, storage),
+    )
+    ledger.check_parameters()
     origin = {"space": settings["space"], "seed": seed}
 
     def scored(some: Sequence[str], progress: Callable[[int, int], None] | None = None) -> ScoreTable:
@@ -183,7 +204,7 @@ def search(
         tell=tell,
     )
     with ledger.open():
-        while ticket := ledger.next(chooser, budget):
+        while ticket := ledger.next(chooser, budget, lambda pending: tell(WaitingForOthers(pending))):
             with ledger.working(ticket):
                 query = ledger.query(ticket)
                 tell(QueryStarted(query, chooser.limit))
@@ -214,10 +235,17 @@ def load_result(
     place = Path(folder)
     url = storage or storage_url(place)
     if storage is None and not (place / DATABASE).is_file():
+        if (place / scores_file(name)).is_file():
+            raise StudyError(
+                f"The study of the search in '{place}' is not in that folder: it was run with a storage of its own. "
+                "Give the same one, by `--storage` or `storage=`."
+            )
         raise StudyError(
             f"There is no search in '{place}': '{place / DATABASE}' does not exist. Name the folder of a search."
         )
-    ledger = Ledger.load(open_storage(url), name, folder=place, file=storage_file(url))
+    ledger = Ledger.load(
+        open_storage(url, existing=True), name, folder=place, file=storage_file(url), place=_place(place, storage)
+    )
     settings = ledger.settings
     if space is None:
         space = make_space(settings["space"]["name"], **settings["space"]["settings"])
@@ -238,6 +266,11 @@ def load_result(
         children=table.part(n_sampled, len(table)),
     )
     return _result(ledger, chooser, place)
+
+
+def _place(folder: Path | None, storage: str | None) -> str | None:
+    """Where a study lies, for messages."""
+    return shown(storage) if storage else str(folder) if folder else None
 
 
 def cache_file(space: SearchSpace, batch: Batch, seed: int) -> str:
