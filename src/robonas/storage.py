@@ -9,6 +9,7 @@ import re
 import socket
 import sqlite3
 import warnings
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -186,7 +187,14 @@ def _open_server(url: str, *, existing: bool) -> optuna.storages.BaseStorage:
     text = server.render_as_string(hide_password=False)
     connect: dict[str, Any] = {"connect_timeout": CONNECT_S}
     if server.get_driver_name() in {"psycopg2", "psycopg"}:
-        connect |= {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+        # Of a database without an encoding, psycopg would hand over bytes.
+        connect |= {
+            "client_encoding": "utf8",
+            "keepalives": 1,
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+        }
     elif server.get_driver_name() == "pg8000":
         connect = {"timeout": CONNECT_S}
     engine = create_engine(server, poolclass=NullPool, connect_args=connect)
@@ -198,7 +206,7 @@ def _open_server(url: str, *, existing: bool) -> optuna.storages.BaseStorage:
         turn = server_turn(engine, "tables")  # those who begin at once would make the same tables
     with turn, warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.storages.get_storage(
+        return _closing(
             optuna.storages.RDBStorage(
                 text,
                 # A connection that was idle during a long training may have been ended by the server.
@@ -208,6 +216,15 @@ def _open_server(url: str, *, existing: bool) -> optuna.storages.BaseStorage:
                 skip_table_creation=existing,
             )
         )
+
+
+def _closing(backend: optuna.storages.RDBStorage) -> optuna.storages.BaseStorage:
+    """The storage over a database, whose connections end with it."""
+    import optuna
+
+    storage = optuna.storages.get_storage(backend)
+    weakref.finalize(storage, backend.engine.dispose)
+    return storage
 
 
 # ── files ──
@@ -220,12 +237,11 @@ def _open_sqlite(url: str, file: Path, *, existing: bool) -> optuna.storages.Bas
         _check_sqlite(file)
         # Nothing is written, so a folder that may only be read is enough.
         address = f"sqlite:///file:{file.absolute()}?mode=ro&uri=true"
-        return optuna.storages.get_storage(optuna.storages.RDBStorage(address, skip_table_creation=True))
+        return _closing(optuna.storages.RDBStorage(address, skip_table_creation=True))
     with _turn(file):
         _make(file)
         _check_sqlite(file)
-        storage = optuna.storages.RDBStorage(url, {"connect_args": {"timeout": BUSY_S}})
-        return optuna.storages.get_storage(storage)
+        return _closing(optuna.storages.RDBStorage(url, {"connect_args": {"timeout": BUSY_S}}))
 
 
 def _open_journal(file: Path, *, existing: bool) -> optuna.storages.BaseStorage:
