@@ -109,6 +109,7 @@ def hasty(monkeypatch) -> None:
 
 def round_of(server, home: Path, *, workers: int, killed: bool, budget: int = 16, **plan) -> dict[str, int]:
     """One search by some workers, each with a folder of its own; checked, and counted."""
+    home.mkdir(exist_ok=True)
     url, log = server.fresh(), home / "log"
     pieces = lambda number: told(run(url, home / f"worker-{number}", Logged(log, delay=0.02), budget=budget, **plan))
     alive = Workers(workers, home, pieces)
@@ -164,3 +165,18 @@ def test_sixteen_that_begin_at_once(server, tmp_path) -> None:
     assert len(set(answers)) == 1
     assert None not in answers
     assert len(begun(log)) == 16
+
+
+ROUNDS = 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("killed", [False, True], ids=["all live", "one killed"])
+@pytest.mark.usefixtures("hasty")
+def test_many_rounds(server, tmp_path, workers, killed) -> None:
+    counts = []
+    for number in range(ROUNDS):
+        counts.append(round_of(server, tmp_path / str(number), workers=workers, killed=killed))
+        print(f"{workers} workers, {'one killed' if killed else 'all live'}, round {number + 1}: {counts[-1]}")
+    assert sum(count["begun"] for count in counts) == 16 * ROUNDS + sum(count["again"] for count in counts)
