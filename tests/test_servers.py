@@ -178,5 +178,5 @@ def test_many_rounds(server, tmp_path, workers, killed) -> None:
     counts = []
     for number in range(ROUNDS):
         counts.append(round_of(server, tmp_path / str(number), workers=workers, killed=killed))
-        print(f"{workers} workers, {'one killed' if killed else 'all live'}, round {number + 1}: {counts[-1]}")
+        print(f"{workers} workers, {'one killed' if killed else 'all live'}, round {number + 1}: {counts[-1]}")  # noqa: T201
     assert sum(count["begun"] for count in counts) == 16 * ROUNDS + sum(count["again"] for count in counts)

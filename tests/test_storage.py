@@ -243,6 +243,23 @@ def test_a_search_in_a_folder_that_may_only_be_read_is_shown(open_folder, kind) 
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
+def test_what_a_kill_left_half_written_is_undone_before_it_is_shown(tmp_path) -> None:
+    """A copy of a database in the middle of a large write, with its journal: what a kill leaves."""
+    whole = run(None, tmp_path / "a b", budget=3)
+    (tmp_path / "killed").mkdir()
+    with sqlite3.connect(tmp_path / "a b" / "study.db") as connection:
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("UPDATE trials SET number = number + 100")
+        connection.execute("CREATE TABLE large AS SELECT randomblob(1000000) AS bytes")
+        for path in (tmp_path / "a b").iterdir():
+            shutil.copy(path, tmp_path / "killed" / path.name)
+        connection.rollback()
+    connection.close()
+    assert (tmp_path / "killed" / "study.db-journal").stat().st_size > 0
+    for folder in ("a b", "killed"):
+        assert told(load_result(tmp_path / folder, space=toy_space())) == told(whole)
+
+
 # ── workers that share a file ──
 
 

@@ -211,12 +211,12 @@ class SearchResult:
 
         They are in the search's folder, or in that of the worker which trained the winner.
         """
-        if self.folder is None:
+        if self.folder is None or all(query.value is None for query in self.queries):
             return None
         first = self.folder / parameters_file(self.study)
         places = [first]
-        if self.queries and (kept := self.best.kept):
-            places.append(Path(kept[1]))
+        if self.best.kept:
+            places.append(Path(self.best.kept[1]))
         # A stop may have come between the record of the winner and the file's last name.
         places += sorted(self.folder.glob(staged_file(glob.escape(self.study), "*")))
         found = [path for path in dict.fromkeys(places) if path.is_file()]

@@ -12,6 +12,7 @@ import warnings
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from robonas.errors import StudyError
 from robonas.sharing import GRACE_S, HEARTBEAT_S, SERVERS, lock_of, server_turn
@@ -135,7 +136,7 @@ def check_reachable(url: str | None) -> None:
     if kind not in {*SERVERS, "postgres"}:
         raise StudyError(f"A study cannot be kept in '{shown(url)}'. {_LIKE}")
     server = _server(url)
-    if server.host is None or server.host.startswith("/"):
+    if server.host is None or server.host.startswith("/") or "," in server.host:  # a socket's file, several servers
         return
     try:
         port = server.port or _PORTS[server.get_backend_name()]
@@ -181,7 +182,7 @@ def _open_server(url: str, *, existing: bool) -> optuna.storages.BaseStorage:
     from sqlalchemy import create_engine, inspect
     from sqlalchemy.pool import NullPool
 
-    if _parsed(url) is not None and str(url).startswith("sqlite:"):  # in memory
+    if url.startswith("sqlite"):  # in memory
         return optuna.storages.get_storage(url)
     server = _server(url)
     text = server.render_as_string(hide_password=False)
@@ -235,9 +236,7 @@ def _open_sqlite(url: str, file: Path, *, existing: bool) -> optuna.storages.Bas
 
     if existing:
         _check_sqlite(file)
-        # Nothing is written, so a folder that may only be read is enough.
-        address = f"sqlite:///file:{file.absolute()}?mode=ro&uri=true"
-        return _closing(optuna.storages.RDBStorage(address, skip_table_creation=True))
+        return _closing(optuna.storages.RDBStorage(f"sqlite:///{_address(file)}&uri=true", skip_table_creation=True))
     with _turn(file):
         _make(file)
         _check_sqlite(file)
@@ -281,17 +280,27 @@ def _make(file: Path) -> None:
         ) from error
 
 
+def _writable(file: Path) -> bool:
+    return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
+
+
+def _address(file: Path) -> str:
+    """What SQLite opens where there is a file and nowhere else.
+
+    Where it may be written, SQLite undoes first what a killed process left half written; else it only reads.
+    """
+    return f"file:{quote(str(file.absolute()))}?mode={'rw' if _writable(file) else 'ro'}"
+
+
 def _check_sqlite(path: Path) -> None:
     """Refuse a file that is not an Optuna study before Optuna adds its own tables to it."""
     if path.stat().st_size == 0:
         return
     try:
-        address = f"file:{path.absolute()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=PATIENCE_S)) as connection:
+        with contextlib.closing(sqlite3.connect(_address(path), uri=True, timeout=PATIENCE_S)) as connection:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-            with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE_S)) as connection:
+            if _writable(path):
                 connection.execute("BEGIN IMMEDIATE")  # fails while another program holds the file
                 connection.rollback()
     except sqlite3.OperationalError as error:
