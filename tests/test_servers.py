@@ -104,7 +104,7 @@ def _answers(port: int) -> bool:
 def hasty(monkeypatch) -> None:
     """Workers that are found dead after seconds."""
     monkeypatch.setattr("robonas.storage.HEARTBEAT_S", 1)
-    monkeypatch.setattr("robonas.storage.GRACE_S", 4)
+    monkeypatch.setattr("robonas.storage.GRACE_S", 6)
 
 
 def round_of(server, home: Path, *, workers: int, killed: bool, budget: int = 16, **plan) -> dict[str, int]:
@@ -143,7 +143,7 @@ def test_workers_share_a_study(server, tmp_path, killed) -> None:
 
 
 def test_a_pool_that_grows_is_shared_too(server, tmp_path) -> None:
-    round_of(server, tmp_path, workers=4, killed=False, grow=2, pool=20)
+    round_of(server, tmp_path, workers=4, killed=False, budget=10, grow=2, pool=20)
 
 
 @pytest.mark.usefixtures("hasty")

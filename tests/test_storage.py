@@ -294,6 +294,8 @@ def test_workers_share_a_file(tmp_path, kind, killed) -> None:
     assert len(set(answers)) == 1
     assert 16 <= len(begun(log)) <= 16 + killed
     assert len({text for _, text in begun(log)}) == 16
+    result = load_result(tmp_path / "run", storage=storage, space=toy_space())
+    assert float(result.load_parameters()["full"]) == result.value
 
 
 # ── the winner's parameters ──
