@@ -293,7 +293,8 @@ class SearchResult:
         if kept is None or (path is not None and path.absolute() == Path(kept[1])):
             raise StudyError(
                 f"'{path}' holds the parameters of {notes.get('architecture')}, not of the winner {self.text}: another "
-                "search wrote it, or none were kept. Use `build(trained=False)`, or train the winner again with `robonas train`."
+                "search wrote it, or none were kept. Use `build(trained=False)`, or train the winner again with "
+                "`robonas train`."
             )
         raise StudyError(
             f"The winner's trained parameters are not here: a worker on host '{kept[0]}' wrote them to '{kept[1]}'. "
