@@ -12,23 +12,18 @@ transaction, and whatever state a stop leaves it in tells how to go on:
     pruned               ended early as hopeless     → done, with its last value, and never the best
 
 Whatever is decided from what the storage holds is decided in a turn (see `robonas.sharing`), and noted by one write: a
-trial is claimed by one attribute, a pruner's answer is another. So any number of workers agree, and a stop between two
-writes changes nothing.
+claim is one attribute, a pruner's answer another. So workers agree, and a stop between two writes changes nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
-import socket
-import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from robonas.claims import Claims, Ticket
 from robonas.errors import StudyError
-from robonas.files import read_notes, write_tensors
-from robonas.results import parameters_file, staged_file
+from robonas.keeping import check_kept, settle, stage
 from robonas.settings import differences, plain
 from robonas.sharing import sharing_of
 from robonas.storage import storage_errors
@@ -46,28 +41,13 @@ if TYPE_CHECKING:
     from robonas.results import Query
     from robonas.trials import Chooser
 
+__all__ = ["Ledger", "Ticket"]
 SETTINGS = "robonas"
 """User attribute of a study that is ours."""
-CLAIM = "claim"
-"""User attribute of a trial: who is at it (``worker``), and how many ``attempts`` were begun and not given back."""
 VERDICT = "verdict"
 """User attribute of a trial: the pruner's latest answer that is more than "go on"."""
-ATTEMPTS = 2
-"""How often an evaluation may take its worker with it before it counts as failed."""
-_HERE: dict[str, int] = {}
-"""The workers in this process, and the thread of each."""
 _WAIT_S = (0.02, 1.0)
 """The shortest and the longest pause before looking again whether another worker has finished."""
-
-
-@dataclass(frozen=True)
-class Ticket:
-    """The right to evaluate one candidate."""
-
-    trial: optuna.Trial
-    """Of the study."""
-    reported: frozenset[int]
-    """Steps that an earlier attempt has reported."""
 
 
 class Ledger:
@@ -109,14 +89,15 @@ class Ledger:
         self._folder = folder
         self._place = place or str(folder or file or "memory")
         self._sharing = sharing_of(storage, file, name)
-        self._worker: str | None = None
         self._sign = 1.0 if direction == "maximize" else -1.0
         if existing:
             with storage_errors(self._place):
                 self._study = optuna.load_study(study_name=name, storage=storage)
+            self._claims = Claims(self._study, self._sharing)
             return
         with self._turn():
             self._study = self._find(storage, direction)
+            self._claims = Claims(self._study, self._sharing)
             ours = SETTINGS in self._study.user_attrs or not self._study.user_attrs
             if ours and not self._study.get_trials(deepcopy=False):
                 # Nothing has been evaluated yet, so nothing binds a later attempt to the settings of an earlier one.
@@ -138,14 +119,10 @@ class Ledger:
         """Within: this process works on the study, and others can tell that it is alive."""
         with contextlib.ExitStack() as stack:
             with storage_errors(self._place):
-                self._worker = stack.enter_context(self._sharing.present())
-            _HERE[self._worker] = threading.get_ident()
-            try:
-                with self._turn():
-                    self._settle_parameters()
-                yield
-            finally:
-                del _HERE[self._worker]
+                stack.enter_context(self._claims.open())
+            with self._turn():
+                self._settle()
+            yield
 
     @classmethod
     def load(
@@ -287,9 +264,10 @@ class Ledger:
         while True:
             with self._turn():
                 trials = self._trials()
-                ticket, trials = self._take_up(trials)
+                ticket, failed = self._claims.take_up(trials)
                 if ticket:
                     return ticket
+                trials = self._trials() if failed else trials
                 asked = [as_asked(trial, self._sign) for trial in trials]
                 ready = len(trials) >= budget or chooser.ready(asked)
                 if ready and len(trials) < budget:
@@ -301,63 +279,13 @@ class Ledger:
             if not ready:
                 chooser.prepare(asked)
                 continue
-            if not pending or any(_HERE.get(_worker_of(trial)) == threading.get_ident() for trial in pending):
+            if not pending or self._claims.in_vain(pending):
                 return None
             if len(pending) != waited:
                 waited, pause = len(pending), _WAIT_S[0]
                 waiting(waited)
             time.sleep(pause)
             pause = min(2 * pause, _WAIT_S[1])
-
-    def _take_up(self, trials: list[FrozenTrial]) -> tuple[Ticket | None, list[FrozenTrial]]:
-        """Begin what nobody is at; in a turn.
-
-        Returns:
-            The right to it, None where there is nothing, and all trials as they are then.
-        """
-        dead = False
-        for trial in trials:
-            waiting = trial.state.name == "WAITING"
-            if waiting or (trial.state.name == "RUNNING" and self._abandoned(trial)):
-                if _attempts_of(trial) < ATTEMPTS:
-                    return self._begin(trial, waiting=waiting), trials
-                self._bury(trial)
-                dead = True
-        return None, self._trials() if dead else trials
-
-    def _bury(self, trial: FrozenTrial) -> None:
-        import optuna
-
-        storage = self._study._storage  # noqa: SLF001
-        reason = (
-            f"the process that evaluated it died in each of {ATTEMPTS} attempts; "
-            "it may need more memory than there is, or crash the process"
-        )
-        storage.set_trial_user_attr(trial._trial_id, "failure", reason)  # noqa: SLF001
-        storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.FAIL)  # noqa: SLF001
-
-    def _abandoned(self, trial: FrozenTrial) -> bool:
-        """Whether nobody is at a trial that was begun; in a turn."""
-        worker = _worker_of(trial)
-        if worker == self._worker or not worker:  # nobody begins one and leaves its turn without a note of it
-            return True
-        return worker not in _HERE and self._sharing.gone(worker, trial._trial_id)  # noqa: SLF001
-
-    def _begin(self, before: FrozenTrial, *, waiting: bool) -> Ticket:
-        import optuna
-
-        assert self._worker is not None, "a ledger gives tickets while it is open"
-        trial_id, storage = before._trial_id, self._study._storage  # noqa: SLF001
-        if waiting:
-            storage.set_trial_state_values(trial_id, optuna.trial.TrialState.RUNNING)
-        self._sharing.beat(trial_id)
-        storage.set_trial_user_attr(trial_id, CLAIM, {"worker": self._worker, "attempts": _attempts_of(before) + 1})
-        trial = optuna.Trial(self._study, trial_id)
-        options = before.user_attrs["options"]
-        if len(before.params) < len(options):
-            for name, known in options.items():
-                trial.suggest_categorical(name, known)
-        return Ticket(trial, frozenset(before.intermediate_values))
 
     # ── telling ──
 
@@ -367,55 +295,23 @@ class Ledger:
 
         What is not finished then is given back, and does not count as an attempt: this process is alive.
         """
-        with self._beating(ticket):
+        with self._claims.beating(ticket):
             try:
                 yield
             except BaseException:
                 # An error of the storage would hide the one that matters.
                 with contextlib.suppress(Exception):
-                    self._give_back(ticket)
+                    self._claims.give_back(ticket)
                 raise
-
-    def _give_back(self, ticket: Ticket) -> None:
-        trial = self._own(ticket)
-        if trial is not None:
-            ticket.trial.set_user_attr(CLAIM, {"worker": None, "attempts": _attempts_of(trial) - 1})
-
-    @contextlib.contextmanager
-    def _beating(self, ticket: Ticket) -> Iterator[None]:
-        every = self._sharing.beats
-        if every is None:
-            yield
-            return
-        ended = threading.Event()
-
-        def beat() -> None:
-            while not ended.wait(every):
-                with contextlib.suppress(Exception):  # such as a server that restarts: the next beat may come through
-                    self._sharing.beat(ticket.trial._trial_id)  # noqa: SLF001
-
-        thread = threading.Thread(target=beat, name="robonas heartbeat", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-
-    def _own(self, ticket: Ticket) -> FrozenTrial | None:
-        """The trial as it is now; None where it is finished, or another worker has it since this one seemed dead."""
-        trial = self._study._storage.get_trial(ticket.trial._trial_id)  # noqa: SLF001
-        return trial if trial.state.name == "RUNNING" and _worker_of(trial) == self._worker else None
 
     def report(self, ticket: Ticket, point: CurvePoint) -> bool:
         """Record a step of the evaluation.
 
         Returns:
-            Whether to end it here: never after its last step, nor where an earlier attempt has gone on; always where it
-            is this worker's no more.
+            Whether to end it here: never after its last step, always where another worker has it by now.
         """
         with storage_errors(self._place):
-            trial = self._own(ticket)
+            trial = self._claims.own(ticket)
             if trial is None:
                 return True
             if point.step not in ticket.reported:
@@ -443,15 +339,15 @@ class Ledger:
     def complete(self, ticket: Ticket, answer: Evaluation) -> None:
         """Record the value, and keep the parameters if they are the best so far."""
         with self._turn():
-            if self._own(ticket) is None:
+            if self._claims.own(ticket) is None:
                 return
             self._note(ticket, answer.seconds, answer.curve)
             keep = answer.parameters is not None and self._folder is not None and self._leads(ticket, answer.value)
             if keep:
-                self._stage_parameters(ticket, answer)
+                self._stage(ticket, answer)
             self._study.tell(ticket.trial, float(answer.value))
             if keep:
-                self._settle_parameters()
+                self._settle()
 
     def _note(self, ticket: Ticket, seconds: float, curve: Sequence[CurvePoint]) -> None:
         ticket.trial.set_user_attr("seconds", float(seconds))
@@ -462,7 +358,7 @@ class Ledger:
         import optuna
 
         with self._turn():
-            if self._own(ticket) is None:
+            if self._claims.own(ticket) is None:
                 return
             self._note(ticket, curve[-1].seconds if curve else 0.0, curve)
             self._study.tell(ticket.trial, state=optuna.trial.TrialState.PRUNED)
@@ -472,30 +368,11 @@ class Ledger:
         import optuna
 
         with self._turn():
-            if self._own(ticket) is None:
+            if self._claims.own(ticket) is None:
                 return
             ticket.trial.set_user_attr("failure", reason)
             ticket.trial.set_user_attr("seconds", seconds)
             self._study.tell(ticket.trial, state=optuna.trial.TrialState.FAIL)
-
-    # ── the winner's trained parameters ──
-
-    def check_parameters(self) -> None:
-        """See that the winner's parameters in the folder are whole, where there are some.
-
-        Raises:
-            StudyError: They are damaged.
-        """
-        path = self._folder / parameters_file(self.name) if self._folder else None
-        if path is None or not path.exists():
-            return
-        try:
-            read_notes(path)
-        except (ValueError, OSError) as error:
-            raise StudyError(
-                f"'{path}', the winner's trained parameters, cannot be read ({error}). The search itself is whole. "
-                "Restore the file from a copy, or delete it and train the winner again with `robonas train`."
-            ) from error
 
     def _leads(self, ticket: Ticket, value: float) -> bool:
         """Whether a trial is the best with this value; the earliest one is on ties."""
@@ -504,37 +381,20 @@ class Ledger:
             return True
         return (self._sign * value, -ticket.trial.number) > (self._sign * leader.value, -leader.number)
 
-    def _stage_parameters(self, ticket: Ticket, answer: Evaluation) -> None:
-        """Write them beside those of the best before, which stay until the value is recorded."""
-        assert self._folder is not None
-        assert answer.parameters is not None
-        notes = {
-            "architecture": ticket.trial.user_attrs["architecture"],
-            "study": self.name,
-            "value": repr(answer.value),
-        }
-        write_tensors(self._folder / staged_file(self.name, ticket.trial.number), answer.parameters, notes)
-        kept = str((self._folder / parameters_file(self.name)).absolute())
-        ticket.trial.set_user_attr("parameters", [socket.gethostname(), kept])
+    # ── the winner's trained parameters ──
 
-    def _settle_parameters(self) -> None:
-        """Give the best network's parameters their name, and remove those that a stop left; in a turn."""
-        if self._folder is None or not self._folder.is_dir():
-            return
-        before, after = map(re.escape, staged_file(self.name, "/").split("/"))
-        staged = [path for path in self._folder.iterdir() if re.fullmatch(rf"{before}\d+{after}", path.name)]
-        leader = self._leader() if staged else None
-        for path in staged:
-            if leader is not None and path.name == staged_file(self.name, leader.number):
-                path.replace(self._folder / parameters_file(self.name))
-            else:
-                path.unlink(missing_ok=True)
+    def check_parameters(self) -> None:
+        """See that the winner's parameters in the folder are whole, where there are some; a `StudyError` if not."""
+        if self._folder:
+            check_kept(self._folder, self.name)
 
+    def _stage(self, ticket: Ticket, answer: Evaluation) -> None:
+        assert self._folder is not None and answer.parameters is not None  # noqa: PT018
+        notes = {"architecture": ticket.trial.user_attrs["architecture"], "value": repr(answer.value)}
+        kept = stage(self._folder, self.name, ticket.trial.number, answer.parameters, notes)
+        ticket.trial.set_user_attr("parameters", kept)
 
-def _worker_of(trial: FrozenTrial) -> str:
-    """Who is at a trial; empty for nobody."""
-    return trial.user_attrs.get(CLAIM, {}).get("worker") or ""
-
-
-def _attempts_of(trial: FrozenTrial) -> int:
-    return int(trial.user_attrs.get(CLAIM, {}).get("attempts", 0))
+    def _settle(self) -> None:
+        if self._folder is not None:
+            leader = self._leader()
+            settle(self._folder, self.name, None if leader is None else leader.number)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from robonas.errors import StudyError
+from robonas.journal import journal_backend
 from robonas.sharing import GRACE_S, HEARTBEAT_S, SERVERS, lock_of, server_turn
 
 if TYPE_CHECKING:
@@ -247,10 +248,10 @@ def _open_journal(file: Path, *, existing: bool) -> optuna.storages.BaseStorage:
     import optuna
 
     if existing:
-        return optuna.storages.JournalStorage(_journal(file, repaired=False))
+        return optuna.storages.JournalStorage(journal_backend(file, repaired=False))
     with _turn(file):
         _make(file)
-        return optuna.storages.JournalStorage(_journal(file, repaired=True))
+        return optuna.storages.JournalStorage(journal_backend(file, repaired=True))
 
 
 @contextlib.contextmanager
@@ -356,63 +357,3 @@ def storage_errors(place: str) -> Iterator[None]:
         raise StudyError(_sentence(place, str(origin).splitlines()[0])) from error
     except OSError as error:
         raise StudyError(_sentence(place, str(error))) from error
-
-
-# ── journals ──
-
-
-def _journal(file: Path, *, repaired: bool) -> optuna.storages.journal.JournalFileBackend:
-    """Optuna's backend of a journal in a file, which never writes behind a line that was cut.
-
-    A process that is killed while it writes leaves a part of a line, and so does a disk that is full. What Optuna
-    writes next would be added to it, and nobody could read the journal again.
-    """
-    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
-
-    path = str(file.absolute())  # Optuna's lock is a link to it, and a relative one would lead elsewhere
-
-    class Lock(JournalFileSymlinkLock):
-        def acquire(self) -> bool:
-            held = super().acquire()
-            try:
-                cut_torn_line(file)
-            except BaseException:
-                self.release()
-                raise
-            return held
-
-    lock = Lock(path)
-    if repaired:
-        lock.acquire()
-        lock.release()
-    return JournalFileBackend(path, lock)
-
-
-def cut_torn_line(file: Path) -> None:
-    """End a journal with its last whole line; its lock must be held.
-
-    The process that wrote the torn one was stopped before it went on, so that nothing depends on it.
-
-    Raises:
-        StudyError: The file is not a journal of Optuna.
-    """
-    with file.open("r+b") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, size - 1))
-        if size == 0 or stream.read(1) == b"\n":
-            return
-        stream.seek(0)
-        if stream.read(11) != b'{"op_code":'[: min(11, size)]:
-            raise StudyError(f"'{file}' is not a journal of Optuna. Name another file, or another kind of storage.")
-        keep = size
-        while keep > 0:  # backwards, since a journal can be large
-            block = min(keep, 1 << 16)
-            stream.seek(keep - block)
-            at = stream.read(block).rfind(b"\n")
-            keep -= block
-            if at >= 0:
-                keep += at + 1
-                break
-        stream.truncate(keep)
-        stream.flush()
-        os.fsync(stream.fileno())

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +36,10 @@ from robonas.events import (
 from robonas.ledger import Ledger, Ticket
 from robonas.metrics import Metric, resolve_metrics
 from robonas.objectives.base import Objective
+from robonas.outcome import outcome_of
 from robonas.pool import Filter, count_of, draw_pool
 from robonas.pruning import Pruning
-from robonas.results import Query, SearchResult, StopReason, network_size
+from robonas.results import Query, SearchResult, network_size
 from robonas.scores import ScoreTable
 from robonas.scoring import score, texts
 from robonas.spaces import SearchSpace, make_space
@@ -210,7 +210,7 @@ def search(
                 tell(QueryStarted(query, chooser.limit))
                 _evaluate(ledger, ticket, query, space, objective, seed, tell)
                 tell(QueryFinished(ledger.query(ticket), ledger.best()))
-    return _result(ledger, chooser, place)
+    return outcome_of(ledger, chooser, place)
 
 
 def load_result(
@@ -265,7 +265,7 @@ def load_result(
         higher_is_better=settings["higher_is_better"],
         children=table.part(n_sampled, len(table)),
     )
-    return _result(ledger, chooser, place)
+    return outcome_of(ledger, chooser, place)
 
 
 def _place(folder: Path | None, storage: str | None) -> str | None:
@@ -382,37 +382,3 @@ def _checked(answer: Evaluation) -> Evaluation:
     if not isinstance(answer.value, (int, float)) or not math.isfinite(answer.value):
         raise ObjectiveError(f"The evaluation returned {answer.value!r}; a value must be a finite number.")
     return answer
-
-
-def _result(ledger: Ledger, chooser: Chooser, folder: Path | None) -> SearchResult:
-    asked = ledger.asked()
-    chooser.settle(asked)
-    table, problem, history = chooser.table, chooser.problem, chooser.history(asked)
-    stop: StopReason = "budget spent" if problem.budget <= len(problem) else "candidates exhausted"
-    if len(history) < problem.limit or any(trial.pending for trial in history):
-        stop = "interrupted"
-    summary = chooser.strategy.summarise(problem, history)
-    if summary.combined is not None:
-        # 0, 1, … in order of first appearance, as the distinct rows are
-        classes = table.frame["canonical"].factorize()[0]
-        summary = replace(summary, combined=summary.combined[classes])
-    rows = {text: row for row, text in reversed(list(enumerate(table.architectures)))}
-    objective = ledger.settings["objective"]
-    return SearchResult(
-        study=ledger.name,
-        space=chooser.space,
-        scores=table,
-        strategy=chooser.strategy.name,
-        objective=objective["name"],
-        value_name=objective["value_name"],
-        direction=objective["direction"],
-        budget=problem.budget,
-        seed=problem.seed,
-        queries=tuple(replace(query, row=rows[query.architecture]) for query in ledger.queries()),
-        stop_reason=stop,
-        summary=summary,
-        settings={**ledger.settings, "budget": problem.budget},
-        folder=folder,
-        joined=chooser.joined,
-        left_out=ledger.left_out,
-    )
