@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robonas import cli_spaces, cli_tables, cli_train
+from robonas import cli_spaces, cli_tables, cli_train, stops
 from robonas.cli_help import QuickCommand, QuickGroup
 from robonas.cli_options import (
     PAPER,
@@ -35,6 +35,8 @@ from robonas.cli_options import (
     Measure,
     Metrics,
     Name,
+    OwnSpace,
+    OwnStrategy,
     Pool,
     Precision,
     Prune,
@@ -69,22 +71,24 @@ def _warn(message: Warning | str, *_: object, **__: object) -> None:
 
 
 class _Group(QuickGroup):
-    """Turns a user's mistake into one line and exit code 2, and a stop by Ctrl-C into a word on how to go on."""
+    """Turns a user's mistake into one line and exit code 2, and a stop into a word on how to go on."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         warnings.showwarning = _warn
         try:
             return super().invoke(ctx)
-        except NasError as error:
-            from robonas.console import complain
+        except BaseException as error:
+            # Code that is stopped may raise anything, such as a broken pipe for its own child.
+            if stops.received() is not None or isinstance(error, KeyboardInterrupt):
+                from robonas.console import say
 
-            complain(str(error))
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            from robonas.console import say
+                raise typer.Exit(stops.tell(say)) from None
+            if isinstance(error, NasError):
+                from robonas.console import complain
 
-            say("Stopped. Finished work is kept: run the same command again to go on.")
-            raise typer.Exit(130) from None
+                complain(str(error))
+                raise typer.Exit(2) from None
+            raise
 
 
 app = typer.Typer(
@@ -280,16 +284,23 @@ def score(
 
 
 @app.command()
-def show(folder: AnyFolder, name: Name = "search", storage: Storage = None, as_json: Json = False) -> None:
+def show(
+    folder: AnyFolder,
+    name: Name = "search",
+    storage: Storage = None,
+    space: OwnSpace = None,
+    strategy: OwnStrategy = None,
+    as_json: Json = False,
+) -> None:
     """Show what a search has found so far, finished or not, or what a full training has come to."""
     from robonas.console import print_json, print_result, print_table, print_trained
     from robonas.retraining import is_training, load_trained
 
     if is_training(folder):
-        trained = load_trained(folder)
+        trained = load_trained(folder, space=space)
         print_json(trained.to_json()) if as_json else print_trained(trained)
         return
-    result = _result(folder, name, storage)
+    result = _result(folder, name, storage, space, strategy)
     if as_json:
         print_json(result.to_json())
         return
@@ -305,13 +316,15 @@ def report(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="[default: report.html in the folder]")] = None,
     compare: Annotated[list[str], typer.Option(help="Name of another study in the folder to show beside it.")] = [],  # noqa: B006
     storage: Storage = None,
+    space: OwnSpace = None,
+    strategy: OwnStrategy = None,
 ) -> None:
     """Write the report of a search as one HTML page that works offline."""
     from robonas.console import say
     from robonas.report import write_report
 
-    result = _result(folder, name, storage)
-    baselines = [_result(folder, other, storage) for other in split(compare)]
+    result = _result(folder, name, storage, space, strategy)
+    baselines = [_result(folder, other, storage, space) for other in split(compare)]
     target = output or folder / "report.html"
     with writing(target):
         write_report(result, target, baselines=baselines)
@@ -332,13 +345,18 @@ def export(
     ],
     name: Name = "search",
     storage: Storage = None,
+    space: OwnSpace = None,
+    strategy: OwnStrategy = None,
 ) -> None:
     """Export the winner of a search or the network of a full training, or their history, for use elsewhere."""
     from robonas.console import say
     from robonas.export import export as write
     from robonas.retraining import is_training, load_trained
 
-    write(load_trained(folder) if is_training(folder) else _result(folder, name, storage), output)
+    found = (
+        load_trained(folder, space=space) if is_training(folder) else _result(folder, name, storage, space, strategy)
+    )
+    write(found, output)
     say(f"Written: {output}")
 
 
@@ -371,11 +389,13 @@ def list_entries(ctx: typer.Context, as_json: Json = False) -> None:
         typer.echo(json_text(find()) if as_json else as_lines(what))
 
 
-def _result(folder: Path, name: str, storage: str | None) -> SearchResult:
+def _result(
+    folder: Path, name: str, storage: str | None, space: str | None = None, strategy: str | None = None
+) -> SearchResult:
     from robonas.study import load_result
 
     _quiet_optuna()
-    return load_result(folder, name, storage=storage)
+    return load_result(folder, name, storage=storage, space=space, strategy=strategy)
 
 
 def _quiet_optuna() -> None:
@@ -390,10 +410,15 @@ def main() -> None:
 
     open_streams()
     try:
-        try:
-            app()
-        finally:
-            close_streams()
+        with stops.stopping():
+            try:
+                app()
+            except (SystemExit, KeyboardInterrupt):
+                if stops.received() is not None:
+                    stops.leave()
+                raise
+            finally:
+                close_streams()
     except BrokenPipeError:  # `robonas … | head`
         drop_output()
         sys.exit(1)

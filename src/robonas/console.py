@@ -229,8 +229,9 @@ def _panel(title: str, rows: Mapping[str, object], *, style: str = "none") -> No
     out.print(Panel(body, title=Text(title), title_align="left", border_style=style))
 
 
-def _size_in_words(size: Mapping[str, float]) -> str:
-    return f"{size['parameters']:,.0f} parameters, {size['macs'] / 1e6:,.2f} million multiply-adds"
+def _size_in_words(size: Mapping[str, float | None]) -> str:
+    macs = "multiply-adds unknown" if size["macs"] is None else f"{size['macs'] / 1e6:,.2f} million multiply-adds"
+    return f"{size['parameters']:,.0f} parameters, {macs}"
 
 
 def _cell(value: object) -> str:

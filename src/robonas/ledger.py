@@ -21,6 +21,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from robonas import stops
 from robonas.claims import Claims, Ticket
 from robonas.errors import StudyError
 from robonas.keeping import check_kept, settle, stage
@@ -258,7 +259,7 @@ class Ledger:
         Args:
             chooser: Chooses the new ones.
             budget: How many queries there may be.
-            waiting: Called with the number of evaluations that are waited for, whenever it changes.
+            waiting: Told how many evaluations are waited for, whenever that changes.
         """
         waited, pause = 0, _WAIT_S[0]
         while True:
@@ -284,6 +285,7 @@ class Ledger:
             if len(pending) != waited:
                 waited, pause = len(pending), _WAIT_S[0]
                 waiting(waited)
+            stops.check()
             time.sleep(pause)
             pause = min(2 * pause, _WAIT_S[1])
 
@@ -331,7 +333,7 @@ class Ledger:
                 self._study._storage.set_trial_system_attr(trial._trial_id, key, value)  # noqa: SLF001
             return bool(known["hopeless"])
 
-    def note_size(self, ticket: Ticket, size: Mapping[str, float]) -> None:
+    def note_size(self, ticket: Ticket, size: Mapping[str, int | None]) -> None:
         """Record the ``parameters`` and ``macs`` of the trial's network."""
         with storage_errors(self._place):
             ticket.trial.set_user_attr("size", dict(size))

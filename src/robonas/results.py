@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from robonas.errors import StudyError
+from robonas.errors import MetricError, StudyError
 from robonas.lazy import np
 from robonas.strategies.base import Summary
 
@@ -77,7 +77,7 @@ class Query:
     """The learning curve."""
     partial: float | None = None
     """The value that it had come to; None unless pruned."""
-    size: Mapping[str, float] | None = None
+    size: Mapping[str, int | None] | None = None
     """``parameters`` and ``macs`` of its network, where they were counted when it was trained."""
     kept: tuple[str, str] | None = None
     """The host and the file to which its trained parameters were written, if it was the best then."""
@@ -301,8 +301,8 @@ class SearchResult:
             f"Copy that file to '{self.folder}', or train the winner again with `robonas train`."
         )
 
-    def size(self) -> dict[str, float]:
-        """The winner's ``parameters`` and ``macs`` (multiply-accumulates of one sample, counted by PyTorch)."""
+    def size(self) -> dict[str, int | None]:
+        """The winner's ``parameters`` and ``macs`` (multiply-accumulates of one sample), None where not countable."""
         if self.best.size is not None:
             return dict(self.best.size)
         return network_size(
@@ -360,13 +360,13 @@ class SearchResult:
         write_text(path, json.dumps(self.to_json(), indent=2) + "\n")
 
 
-def as_size(found: object) -> dict[str, float] | None:
+def as_size(found: object) -> dict[str, int | None] | None:
     """The ``parameters`` and ``macs`` of a network as a file records them; None where it does not, or wrongly."""
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or "macs" not in found:
         return None
-    size = {name: found.get(name) for name in ("parameters", "macs")}
-    whole: dict[str, float] = {name: n for name, n in size.items() if type(n) is int and n >= 0}
-    return whole if len(whole) == len(size) else None
+    parameters, macs = found.get("parameters"), found["macs"]
+    right = type(parameters) is int and parameters >= 0 and (macs is None or (type(macs) is int and macs >= 0))
+    return {"parameters": parameters, "macs": macs} if right else None
 
 
 def _owner(path: Path) -> str | None:
@@ -379,17 +379,21 @@ def _owner(path: Path) -> str | None:
         return None
 
 
-def network_size(build: Callable[[], nn.Module], input_shape: tuple[int, ...]) -> dict[str, float]:
-    """How large a network is, without running it on real memory.
+def network_size(build: Callable[[], nn.Module], input_shape: tuple[int, ...]) -> dict[str, int | None]:
+    """How large a network is.
 
     Returns:
-        ``parameters``, and ``macs``: multiply-accumulates for one sample, half the operations that PyTorch's own
-        counter finds.
+        ``parameters``, and ``macs``: multiply-accumulates for one sample as `robonas.counting` defines them, None where
+        they cannot be counted.
     """
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
+
+    from robonas.counting import count
+    from robonas.randomness import torch_generator
 
     network = build().eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.zeros(1, *input_shape))
-    return {"parameters": sum(p.numel() for p in network.parameters()), "macs": counter.get_total_flops() // 2}
+    try:
+        macs = count(network, torch.rand(2, *input_shape, generator=torch_generator("size"))).macs
+    except MetricError:
+        macs = None
+    return {"parameters": sum(p.numel() for p in network.parameters()), "macs": macs}

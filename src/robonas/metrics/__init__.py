@@ -30,7 +30,7 @@ from robonas.metrics.plain import PLAIN
 from robonas.metrics.regions import LINEAR_REGIONS, SWAP, SWAP_REG, regularised_swap
 from robonas.metrics.sample_gradients import GRADSIGN, NTK_CONDITION, NTK_TRACE
 from robonas.metrics.snip import SNIP
-from robonas.metrics.structure import DEPTH, LATENCY, MACS, PEAK_MEMORY
+from robonas.metrics.structure import DEPTH, LATENCY, LAYERS, MACS, PEAK_MEMORY
 from robonas.metrics.synflow import LOG_SYNFLOW, SYNFLOW, SYNFLOW_BN
 from robonas.metrics.vkdnw import VKDNW
 from robonas.metrics.zen import ZEN
@@ -74,6 +74,7 @@ METRICS: Mapping[str, Metric] = {
     "jacov": JACOV,
     "l2_norm": L2_NORM,
     "latency": LATENCY,
+    "layers": LAYERS,
     "linear_regions": LINEAR_REGIONS,
     "log_synflow": LOG_SYNFLOW,
     "macs": MACS,

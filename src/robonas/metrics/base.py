@@ -26,6 +26,13 @@ INPUT_IGNORED = "the logits do not depend on the input"
 """The reason why a metric that reads their gradients has no value then."""
 
 
+YARDSTICK = (
+    "with the test accuracies of 400 cells of NAS-Bench-201 on CIFAR-10, scored with 16 crops of photographs of 16×16 "
+    "pixels; positive where the direction is right"
+)
+"""What `Metric.agreement` is measured with."""
+
+
 class Need(enum.Enum):
     """What a metric reads; each is made at most once a network, and only if some metric asks for it."""
 
@@ -83,6 +90,10 @@ class Metric:
     """Whether it makes a pass for each sample, or each class."""
     measures_the_machine: bool = False
     """Whether the value is a measurement of this machine, which differs from run to run."""
+    agreement: str = ""
+    """Its rank correlation with the accuracies of NAS-Bench-201 as `benchmarks/metric_correlations.py` measures it."""
+    reported: str = ""
+    """The rank correlations that papers report, and at which setting."""
 
     def __post_init__(self) -> None:
         if not self.name or self.name != self.name.strip() or "," in self.name:
@@ -112,6 +123,8 @@ class Metric:
             "tasks": ", ".join(self.tasks),
             "cost": self.cost,
             "source": self.source,
+            "agreement": f"{self.agreement} {YARDSTICK}" if self.agreement else "not measured",
+            "reported agreement": self.reported or "none known",
             "weaknesses": self.weaknesses or "none known",
         }
 

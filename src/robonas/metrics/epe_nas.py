@@ -42,4 +42,7 @@ EPE_NAS = Metric(
     tasks=("classification",),
     bounds=(0.0, float("inf")),
     weaknesses="Depends on how many samples of each class the batch has; weakly related to accuracy.",
+    agreement="Spearman's .66, Kendall's .47",
+    reported="no figure of its paper is known to us; the values that NAS-Bench-Suite-Zero publishes have .65 over "
+    "15,284 cells",
 )

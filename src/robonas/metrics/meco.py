@@ -66,6 +66,8 @@ MECO = Metric(
     "noise of a fixed size.",
     bounds=(0.0, float("inf")),
     weaknesses="Zero for maps with no more positions than channels: small inputs leave few maps. One sample decides.",
+    agreement="Spearman's .88, Kendall's .68",
+    reported="MeCo reports about .89 (recalled, not checked), with one image of 64×64",
 )
 
 MECO_OPT = Metric(
@@ -80,4 +82,6 @@ MECO_OPT = Metric(
     "count whole.",
     bounds=(0.0, float("inf")),
     weaknesses="The draw of channels adds noise.",
+    agreement="Spearman's .92, Kendall's .76",
+    reported="MeCo reports about .90 (recalled, not checked), with one image of 64×64",
 )

@@ -52,4 +52,7 @@ NWOT = Metric(
     "2006.04647, eq. 2 and 3. As NASLib, every call counts, reached by gradients or not. Functional calls count as "
     "modules do, and smooth rectifiers (GELU, SiLU, Mish, ELU, Hardswish, Softplus) by the sign of their input.",
     weaknesses="Grows with the number of units; undefined when two samples share all codes.",
+    agreement="Spearman's .75, Kendall's .56",
+    reported="SWAP-NAS reports .80 for it on CIFAR-100 (recalled, not checked); the values that "
+    "NAS-Bench-Suite-Zero publishes have .79 over 15,284 cells",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -83,8 +84,12 @@ LINEAR_REGIONS = Metric(
     source="Chen, Gong, Wang, TE-NAS, ICLR 2021, arXiv 2102.11535, section 3.1.2. There on a network thinned to one "
     "channel and 3,000 crops of 3×3 pixels; here on the network and the batch as they are.",
     bounds=(1.0, math.inf),
-    weaknesses="Equals the number of samples for networks of usual size, and then tells nothing: use thin networks "
-    "and many small inputs.",
+    weaknesses="Equals the number of samples for networks of usual size, whatever the network, and then tells nothing: "
+    "use thin networks and thousands of small inputs.",
+    agreement="none, since it is constant,",
+    reported="TE-NAS reports Kendall's .50 on CIFAR-100, with networks thinned to one channel and 3,000 crops of "
+    "3×3 (recalled, not checked). On networks of one channel and one cell a stage, with 3,000 crops of 4×4, ours "
+    "has Spearman's .47 and Kendall's .32",
 )
 
 SWAP = Metric(
@@ -98,6 +103,12 @@ SWAP = Metric(
     "the weights as they are, where the authors average 32 standard normal ones; the first 16 samples, as there.",
     bounds=(1.0, float(1 << SWAP_SAMPLES)),
     weaknesses="Counts units where samples are many, saturates where they are few.",
+    agreement="Spearman's .76, Kendall's .57",
+    reported="SWAP-NAS reports .90 on CIFAR-100 for its regularised form alone, see `swap_reg`",
 )
 
-SWAP_REG = regularised_swap(1000.0, 1e6)
+SWAP_REG = dataclasses.replace(
+    regularised_swap(1000.0, 1e6),
+    agreement="Spearman's .84, Kendall's .66",
+    reported="SWAP-NAS reports .90 on CIFAR-100 (recalled, not checked), with a target and a width for the space",
+)

@@ -155,6 +155,8 @@ GRADSIGN = Metric(
     needs_labels=True,
     bounds=(0.0, math.inf),
     weaknesses="Grows with the number of weights; signs of gradients that are zero up to rounding are noise.",
+    agreement="Spearman's .79, Kendall's .59",
+    reported="GradSign reports .77 over all cells (recalled, not checked)",
 )
 
 NTK_CONDITION = Metric(
@@ -171,6 +173,9 @@ NTK_CONDITION = Metric(
     higher_is_better=False,
     bounds=(1.0, math.inf),
     weaknesses="Noisy for large batches; costs a pass a sample.",
+    agreement="Spearman's .69, Kendall's .49",
+    reported="TE-NAS reports Kendall's .42 on CIFAR-100, with networks of 3 channels and batches of 72 (recalled, "
+    "not checked). At that setting every kernel is singular up to rounding here, where each sample goes alone",
 )
 
 NTK_TRACE = Metric(
@@ -186,4 +191,6 @@ NTK_TRACE = Metric(
     needs_labels=True,
     bounds=(0.0, math.inf),
     weaknesses="Grows with width, depth and exploding gradients.",
+    agreement="Spearman's .66, Kendall's .46",
+    reported="no figure of its paper is known to us",
 )

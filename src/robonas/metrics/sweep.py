@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from robonas.batch import Batch
+    from robonas.counting import Counts
     from robonas.metrics.layers import Weights
 
 SECOND = frozenset({Need.HESSIAN, Need.CURVATURE, Need.NORMED_CURVATURE})
@@ -59,8 +60,7 @@ class Shared:
     normed_curvature: float | None = None
     saliencies: list[Saliency] | None = None
     jacobian: Tensor | None = None
-    operations: int = 0
-    macs: int = 0
+    counts: Counts | None = None
     left_out: dict[str, str] = field(default_factory=dict)
     """Weights that the loss does not use, and calls whose samples cannot be told apart."""
     couples_samples: bool = False
@@ -125,7 +125,7 @@ class _Sweep:
         self.targets = batch.targets.detach().to(device)
         self.weights = weights.tensors
         self.trainable = {name: weight for name, weight in self.weights.items() if weight.requires_grad}
-        n = len(batch) if needs & SHARED else 2  # operations alone do not ask for more
+        n = len(batch) if needs & SHARED else 2  # to find out whether the network runs at all
         self.n = n
         self.parts = [slice(start, min(start + size, n)) for start in range(0, n, size)]
         images = self.inputs.ndim == 4 and device.type == "cpu"
@@ -151,7 +151,6 @@ class _Sweep:
             for part in self.parts:
                 self._second(part)
         shared.logits = torch.cat(self.logits)
-        shared.macs, shared.operations = shared.macs // self.n, shared.operations // self.n
         if self.jacobian:
             shared.jacobian = torch.cat(self.jacobian)
         shared.codes = join([record.codes for record in self.records])
@@ -205,8 +204,6 @@ class _Sweep:
                 return
             self._spend(Need.ACTIVATIONS, clock)
             shared.couples_samples |= recorder.couples_samples
-            shared.macs += recorder.macs
-            shared.operations += recorder.operations
             self.logits.append(logits.detach())
             if Need.ACTIVATIONS in needs:
                 shared.loss += float(self._loss(part, logits.detach()))

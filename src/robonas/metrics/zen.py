@@ -76,4 +76,7 @@ ZEN = Metric(
     source="Lin, Wang, Sun, Chen, Sun, Qian, Li, Jin, Zen-NAS, ICCV 2021, arXiv 2102.01063, algorithm 1; one "
     "repetition, as in NASLib. Without global pooling, φ is the input of the last linear layer.",
     weaknesses="Grows with depth and width; without batch norm it can overflow in float32.",
+    agreement="Spearman's .29, Kendall's .25",
+    reported="the paper has none on this space; the values that NAS-Bench-Suite-Zero publishes have .40 over 15,284 "
+    "cells",
 )

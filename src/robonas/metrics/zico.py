@@ -73,4 +73,6 @@ ZICO = Metric(
     needs_labels=True,
     least_samples=4,
     weaknesses="A sum of heavy-tailed ratios: few weights decide each layer. Grows with the number of layers.",
+    agreement="Spearman's .77, Kendall's .58",
+    reported="ZiCo reports .80, Kendall's .61, with two batches of CIFAR-10 (recalled, not checked)",
 )

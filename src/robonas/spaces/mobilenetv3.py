@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from robonas.errors import ConfigError
 from robonas.lazy import nn
+from robonas.reading import parse_json
 from robonas.spaces.layered import LayeredSpace, Stage
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class MobileNetV3(LayeredSpace):
             ArchitectureError: The text has another form, or an option that does not exist.
         """
         try:
-            given = json.loads(text)
+            given = parse_json(text)
             most = _STAGES[0].depths[-1]
             kernels, expansions, depths = (list(given[key]) for key in ("ks", "e", "d"))
             if (len(kernels), len(expansions), len(depths)) != (most * len(_STAGES), most * len(_STAGES), len(_STAGES)):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.lazy import nn, np
+from robonas.reading import parse_json
 from robonas.spaces.base import SearchSpace
 
 if TYPE_CHECKING:
@@ -162,10 +163,10 @@ class NASBench101(SearchSpace):
             ArchitectureError: The text has another form, or the cell breaks a rule of the space.
         """
         try:
-            given = json.loads(text)
+            given = parse_json(text)
             operations = list(given["ops"])
             matrix = np.array(given["matrix"], dtype=np.int64)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise ArchitectureError(
                 f'An architecture of {self.name} must be JSON like {{"matrix": [[0, 1], [0, 0]], "ops": ["input", '
                 f'"output"]}}; got {text!r}.'
