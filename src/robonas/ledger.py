@@ -12,7 +12,7 @@ transaction, and whatever state a stop leaves it in tells how to go on:
     pruned               ended early as hopeless     → done, with its last value, and never the best
 
 Whatever is decided from what the storage holds is decided in a turn (see `robonas.sharing`), and noted by one write: a
-claim is one attribute, a pruner's answer another. So workers agree, and a stop between two writes changes nothing.
+claim is one attribute, a pruner's answer another. So a stop between two writes changes nothing.
 """
 
 from __future__ import annotations
@@ -253,8 +253,7 @@ class Ledger:
     def next(self, chooser: Chooser, budget: int, waiting: Callable[[int], None] = lambda _: None) -> Ticket | None:
         """The next evaluation to do: one that a stop has left, else a new one; None when there is no more to do.
 
-        While other workers are at the last evaluations this waits, since one of them may be left behind. It does not
-        wait for a search that this one was called from.
+        While other workers are at the last evaluations this waits: one may be left. Not for a search that called this.
 
         Args:
             chooser: Chooses the new ones.
@@ -393,10 +392,9 @@ class Ledger:
     def _stage(self, ticket: Ticket, answer: Evaluation) -> None:
         assert self._folder is not None and answer.parameters is not None  # noqa: PT018
         notes = {"architecture": ticket.trial.user_attrs["architecture"], "value": repr(answer.value)}
-        kept = stage(self._folder, self.name, ticket.trial.number, answer.parameters, notes)
-        ticket.trial.set_user_attr("parameters", kept)
+        file = stage(self._folder, self.name, ticket.trial.number, answer.parameters, notes)
+        ticket.trial.set_user_attr("parameters", file)
 
     def _settle(self) -> None:
         if self._folder is not None:
-            leader = self._leader()
-            settle(self._folder, self.name, None if leader is None else leader.number)
+            settle(self._folder, self.name, getattr(self._leader(), "number", None))
