@@ -102,12 +102,10 @@ def npz(path, *, header=None, x=None, compression=zipfile.ZIP_STORED):
     return path
 
 
-@pytest.mark.parametrize(
-    ("shape", "kind"),
-    [((10**12,), "<f8"), ((2**62, 2**62), "<f8"), ((4, 4), "<f8"), ((0, 10**12), "<f8"), ((4,), "<f8")],
-)
-def test_an_array_that_states_another_size_is_refused(tmp_path, shape, kind) -> None:
-    path = npz(tmp_path / "x.npz", header={"descr": kind, "fortran_order": False, "shape": shape})
+@pytest.mark.parametrize("shape", [(10**12,), (2**62, 2**62), (4, 4), (0, 10**12), (4,)], ids=str)
+def test_an_array_that_states_another_size_is_refused(tmp_path, shape) -> None:
+    load_dataset(str(npz(tmp_path / "whole.npz")))  # imports what it needs
+    path = npz(tmp_path / "x.npz", header={"descr": "<f8", "fortran_order": False, "shape": shape})
     tracemalloc.start()
     with pytest.raises(DataError, match=r"its header states an array of shape"):
         load_dataset(str(path))
