@@ -31,6 +31,7 @@ from robonas.events import (
     QueryStarted,
     QueryStep,
     ScoringProgress,
+    WaitingForOthers,
 )
 from robonas.results import left_out_in_words
 from robonas.streams import json_text, speaks_unicode
@@ -130,6 +131,9 @@ class SearchProgress(_Progress):
                     say(f"limits  {left_out_in_words(counts, left)}")
             case PoolGrown(_, candidates):
                 self.scoring(candidates, candidates)
+            case WaitingForOthers(pending):
+                if not self._quiet:
+                    say(f"waiting for {pending} evaluation{'s' if pending > 1 else ''} of other workers")
             case QueryStarted(query, budget):
                 self._started(query, budget)
             case QueryStep(_, point):

@@ -43,6 +43,14 @@ class PoolGrown:
 
 
 @dataclass(frozen=True)
+class WaitingForOthers:
+    """The budget is spent, and other workers are still at some evaluations; what one of them leaves is taken up."""
+
+    pending: int
+    """How many evaluations."""
+
+
+@dataclass(frozen=True)
 class QueryStarted:
     """An evaluation begins."""
 
@@ -96,5 +104,7 @@ class EpochFinished:
     """What the epoch took."""
 
 
-Event: TypeAlias = CandidatesLeftOut | ScoringProgress | PoolGrown | QueryStarted | QueryStep | QueryFinished
+Event: TypeAlias = (
+    CandidatesLeftOut | ScoringProgress | PoolGrown | WaitingForOthers | QueryStarted | QueryStep | QueryFinished
+)
 """What a search tells while it runs."""

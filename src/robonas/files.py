@@ -76,3 +76,19 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
             return {name: stream.get_tensor(name) for name in stream.keys()}, dict(stream.metadata() or {})  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"damaged: {error}") from error
+
+
+def read_notes(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The notes in a safetensors file, without its tensors.
+
+    Raises:
+        ValueError: The file is damaged, such as cut.
+        OSError: It cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            return dict(stream.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(f"damaged: {error}") from error

@@ -6,30 +6,33 @@ transaction, and whatever state a stop leaves it in tells how to go on:
 
     waiting              asked, not begun            → begun by the next worker
     running, worker gone begun, not finished         → begun again, with the same seed, so with the same end
-    running              another worker is at it     → pending
+    the same, twice      its worker died both times  → failed
+    running              another worker is at it     → pending; at the end the others wait for it
     complete, fail       done
     pruned               ended early as hopeless     → done, with its last value, and never the best
+
+Whatever is decided from what the storage holds is decided in a turn (see `robonas.sharing`), and noted by one write: a
+claim is one attribute, a pruner's answer another. So a stop between two writes changes nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
-import uuid
-from dataclasses import dataclass
-from pathlib import Path
+import time
 from typing import TYPE_CHECKING, Any, Literal
 
-from filelock import Timeout
-
+from robonas import stops
+from robonas.claims import Claims, Ticket
 from robonas.errors import StudyError
-from robonas.files import write_tensors
-from robonas.results import parameters_file
+from robonas.keeping import check_kept, settle, stage
 from robonas.settings import differences, plain
-from robonas.storage import lock_of, storage_errors, worker_is_gone, worker_token
+from robonas.sharing import sharing_of
+from robonas.storage import storage_errors
 from robonas.trials import Asked, as_asked, as_query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import optuna
     from optuna.trial import FrozenTrial
@@ -39,23 +42,13 @@ if TYPE_CHECKING:
     from robonas.results import Query
     from robonas.trials import Chooser
 
+__all__ = ["Ledger", "Ticket"]
 SETTINGS = "robonas"
 """User attribute of a study that is ours."""
-HOPELESS = "hopeless"
-"""User attribute of a trial: the step after which the pruner ended it."""
-_ACTIVE: set[tuple[str, str, int]] = set()
-"""Trials at work in this process: what tells an interrupted evaluation from a running one when a notebook calls
-`search` again."""
-
-
-@dataclass(frozen=True)
-class Ticket:
-    """The right to evaluate one candidate."""
-
-    trial: optuna.Trial
-    """Of the study."""
-    reported: frozenset[int]
-    """Steps that an earlier attempt has reported."""
+VERDICT = "verdict"
+"""User attribute of a trial: the pruner's latest answer that is more than "go on"."""
+_WAIT_S = (0.02, 1.0)
+"""The shortest and the longest pause before looking again whether another worker has finished."""
 
 
 class Ledger:
@@ -66,9 +59,11 @@ class Ledger:
         name: Of the study.
         direction: Of the objective's values.
         settings: What must be equal to go on with a study; JSON values.
-        folder: Where the best network's parameters are kept, and the lock by which workers take turns; None for
-            neither.
+        folder: Where the best network's parameters are kept; None for nowhere.
+        file: In which the storage lies; None for a server or memory.
         pruning: When to end an evaluation early; None for never.
+        place: Where the study lies, for messages.
+        existing: The study exists, and is only read.
 
     Raises:
         StudyError: There is a study of that name with other settings, or one that robonas did not make.
@@ -84,22 +79,26 @@ class Ledger:
         folder: Path | None = None,
         file: Path | None = None,
         pruning: Pruning | None = None,
+        place: str | None = None,
+        existing: bool = False,
     ) -> None:
         import optuna
 
         self.name = name
         self._pruning = pruning
         self.settings = plain(settings)
-        self._folder, self._file = folder, file
-        self._place = str(folder or file or f"memory {id(storage)}")
-        self._lock: contextlib.AbstractContextManager[Any] = lock_of(file) if file else contextlib.nullcontext()
-        self._worker = worker_token()
+        self._folder = folder
+        self._place = place or str(folder or file or "memory")
+        self._sharing = sharing_of(storage, file, name)
         self._sign = 1.0 if direction == "maximize" else -1.0
-        with self._turn():
-            try:
+        if existing:
+            with storage_errors(self._place):
                 self._study = optuna.load_study(study_name=name, storage=storage)
-            except KeyError:
-                self._study = optuna.create_study(study_name=name, storage=storage, direction=direction)
+            self._claims = Claims(self._study, self._sharing)
+            return
+        with self._turn():
+            self._study = self._find(storage, direction)
+            self._claims = Claims(self._study, self._sharing)
             ours = SETTINGS in self._study.user_attrs or not self._study.user_attrs
             if ours and not self._study.get_trials(deepcopy=False):
                 # Nothing has been evaluated yet, so nothing binds a later attempt to the settings of an earlier one.
@@ -108,35 +107,42 @@ class Ledger:
                     self._study.set_user_attr(key, None)
         self._compare(self._study.user_attrs.get(SETTINGS))
 
+    def _find(self, storage: optuna.storages.BaseStorage, direction: Literal["maximize", "minimize"]) -> optuna.Study:
+        import optuna
+
+        try:
+            return optuna.load_study(study_name=self.name, storage=storage)
+        except KeyError:
+            return optuna.create_study(study_name=self.name, storage=storage, direction=direction, load_if_exists=True)
+
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """Within: this process works on the study, and others can tell that it is alive.
-
-        A study in a file is worked on by those who hold a lock beside it, which ends with its holder on any host; one
-        on a server by processes of a host, by number and start time.
-        """
-        if self._file is None:
+        """Within: this process works on the study, and others can tell that it is alive."""
+        with contextlib.ExitStack() as stack:
+            with storage_errors(self._place):
+                stack.enter_context(self._claims.open())
+            with self._turn():
+                self._settle()
             yield
-            return
-        self._worker = f"lock-{uuid.uuid4().hex}"
-        with lock_of(self._file, f".{self._worker}") as presence:
-            try:
-                yield
-            finally:
-                Path(presence.lock_file).unlink(missing_ok=True)
 
     @classmethod
     def load(
-        cls, storage: optuna.storages.BaseStorage, name: str, *, folder: Path | None = None, file: Path | None = None
+        cls,
+        storage: optuna.storages.BaseStorage,
+        name: str,
+        *,
+        folder: Path | None = None,
+        file: Path | None = None,
+        place: str | None = None,
     ) -> Ledger:
-        """The record of a study that exists.
+        """The record of a study that exists, to be read.
 
         Raises:
             StudyError: There is none of that name, or robonas did not make it.
         """
         import optuna
 
-        place = str(folder or name)
+        place = place or str(folder or name)
         with storage_errors(place):
             known = optuna.get_all_study_summaries(storage)
         for summary in known:
@@ -144,7 +150,8 @@ class Ledger:
                 settings = summary.user_attrs.get(SETTINGS)
                 if settings is None:
                     raise StudyError(f"Study '{name}' in '{place}' was not made by robonas.")
-                return cls(storage, name, settings["objective"]["direction"], settings, folder=folder, file=file)
+                direction = settings["objective"]["direction"]
+                return cls(storage, name, direction, settings, folder=folder, file=file, place=place, existing=True)
         names = ", ".join(repr(summary.study_name) for summary in known) or "none"
         raise StudyError(f"There is no study '{name}' in '{place}'; it has {names}.")
 
@@ -201,7 +208,7 @@ class Ledger:
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         """One worker at a time, and trouble of the storage in one sentence."""
-        with storage_errors(self._place), self._lock:
+        with storage_errors(self._place), self._sharing.turn():
             yield
 
     # ── reading ──
@@ -210,8 +217,7 @@ class Ledger:
         with storage_errors(self._place):
             first: dict[str, FrozenTrial] = {}
             for trial in self._study.get_trials(deepcopy=False):
-                if "architecture" in trial.user_attrs and "dropped" not in trial.user_attrs:
-                    # Two workers without a common lock may have asked for the same; the first counts.
+                if "architecture" in trial.user_attrs:
                     first.setdefault(trial.user_attrs["architecture"], trial)
             return list(first.values())
 
@@ -234,116 +240,97 @@ class Ledger:
 
     def best(self) -> float | None:
         """The best value so far, in the objective's own direction; pruned evaluations have none."""
-        values = [entry.value for entry in self.asked() if entry.value is not None and entry.pruned is None]
-        return self._sign * max(values) if values else None
+        leader = self._leader()
+        return None if leader is None else leader.value
+
+    def _leader(self) -> FrozenTrial | None:
+        """The trial with the best value, the earliest one on ties."""
+        done = [trial for trial in self._trials() if trial.state.name == "COMPLETE"]
+        return max(done, key=lambda trial: self._sign * (trial.value or 0.0), default=None)
 
     # ── asking ──
 
-    def next(self, chooser: Chooser, budget: int) -> Ticket | None:
+    def next(self, chooser: Chooser, budget: int, waiting: Callable[[int], None] = lambda _: None) -> Ticket | None:
         """The next evaluation to do: one that a stop has left, else a new one; None when there is no more to do.
+
+        While other workers are at the last evaluations this waits: one may be left. Not for a search that called this.
 
         Args:
             chooser: Chooses the new ones.
             budget: How many queries there may be.
+            waiting: Told how many evaluations are waited for, whenever that changes.
         """
+        waited, pause = 0, _WAIT_S[0]
         while True:
             with self._turn():
                 trials = self._trials()
-                for trial in trials:
-                    if trial.state.name == "RUNNING" and self._abandoned(trial):
-                        return self._begin(trial._trial_id, trial)  # noqa: SLF001
-                waiting = any(trial.state.name == "WAITING" for trial in trials)
-                if len(trials) >= budget and not waiting:
-                    return None
+                ticket, failed = self._claims.take_up(trials)
+                if ticket:
+                    return ticket
+                trials = self._trials() if failed else trials
                 asked = [as_asked(trial, self._sign) for trial in trials]
-                if waiting or chooser.ready(asked):
-                    if not waiting:
-                        choice = chooser.choose(asked)
-                        if choice is None:
-                            return None
+                ready = len(trials) >= budget or chooser.ready(asked)
+                if ready and len(trials) < budget:
+                    choice = chooser.choose(asked)
+                    if choice is not None:
                         self._study.enqueue_trial(choice.parameters(), user_attrs=choice.notes())
-                    ticket = self._begin(self._study.ask()._trial_id)  # noqa: SLF001
-                    if self._counts(ticket, budget):
-                        return ticket
-                    self._drop(ticket)
-                    continue
-            chooser.prepare(asked)
-
-    def _counts(self, ticket: Ticket, limit: int) -> bool:
-        """Whether the trial is the first for its candidate, and within the budget; without a lock, others may be."""
-        return ticket.trial.number in [trial.number for trial in self._trials()[:limit]]
-
-    def _drop(self, ticket: Ticket) -> None:
-        import optuna
-
-        ticket.trial.set_user_attr("dropped", True)
-        self._study.tell(ticket.trial, state=optuna.trial.TrialState.FAIL)
-        _ACTIVE.discard(self._key(ticket.trial.number))
-
-    def _abandoned(self, trial: FrozenTrial) -> bool:
-        token = trial.user_attrs.get("worker")
-        if token is not None and token == self._worker:
-            return self._key(trial.number) not in _ACTIVE
-        if token is not None and token.startswith("lock-") and self._file is not None:
-            presence = lock_of(self._file, f".{token}")
-            try:
-                presence.acquire(timeout=0)
-            except Timeout:
-                return False
-            presence.release()
-            Path(presence.lock_file).unlink(missing_ok=True)
-            return True
-        return worker_is_gone(token)
-
-    def _key(self, number: int) -> tuple[str, str, int]:
-        return self._place, self.name, number
-
-    def _begin(self, trial_id: int, before: FrozenTrial | None = None) -> Ticket:
-        import optuna
-
-        trial = optuna.Trial(self._study, trial_id)
-        key = self._key(trial.number)
-        _ACTIVE.add(key)
-        try:
-            trial.set_user_attr("worker", self._worker)
-            options = trial.user_attrs.get("options", {})  # none where another worker took the one that we asked for
-            if before is None or len(before.params) < len(options):
-                for name, known in options.items():
-                    trial.suggest_categorical(name, known)
-        except BaseException:
-            _ACTIVE.discard(key)
-            raise
-        return Ticket(trial, frozenset(before.intermediate_values) if before else frozenset())
+                        continue
+                pending = [trial for trial in trials if trial.state.name == "RUNNING"]
+            if not ready:
+                chooser.prepare(asked)
+                continue
+            if not pending or self._claims.in_vain(pending):
+                return None
+            if len(pending) != waited:
+                waited, pause = len(pending), _WAIT_S[0]
+                waiting(waited)
+            stops.check()
+            time.sleep(pause)
+            pause = min(2 * pause, _WAIT_S[1])
 
     # ── telling ──
 
     @contextlib.contextmanager
     def working(self, ticket: Ticket) -> Iterator[None]:
-        """Until the end of the block, this process is at work on the trial, as since `next` gave the ticket."""
-        try:
-            yield
-        finally:
-            _ACTIVE.discard(self._key(ticket.trial.number))
+        """Until the end of the block, this process is at work on the trial, as since `next` gave the ticket.
+
+        What is not finished then is given back, and does not count as an attempt: this process is alive.
+        """
+        with self._claims.beating(ticket):
+            try:
+                yield
+            except BaseException:
+                # An error of the storage would hide the one that matters.
+                with contextlib.suppress(Exception):
+                    self._claims.give_back(ticket)
+                raise
 
     def report(self, ticket: Ticket, point: CurvePoint) -> bool:
         """Record a step of the evaluation.
 
         Returns:
-            Whether to end it here: never after its last step, nor where an earlier attempt has gone on.
+            Whether to end it here: never after its last step, always where another worker has it by now.
         """
         with storage_errors(self._place):
+            trial = self._claims.own(ticket)
+            if trial is None:
+                return True
             if point.step not in ticket.reported:
                 ticket.trial.report(point.value, point.step)
-            if self._pruning is None or max(ticket.reported, default=0) > point.step or point.step >= point.steps:
+            if self._pruning is None or point.step >= point.steps:
                 return False
-            # An earlier attempt may have been stopped after its verdict. Asked twice, a pruner can answer otherwise.
-            if ticket.trial.user_attrs.get(HOPELESS) == point.step:
-                return True
-            self._study.pruner = self._pruning.pruner(point.steps)
-            hopeless = ticket.trial.should_prune()
-            if hopeless:
-                ticket.trial.set_user_attr(HOPELESS, point.step)
-            return hopeless
+            known = trial.user_attrs.get(VERDICT, {})
+            if known.get("step") != point.step:
+                if max(ticket.reported, default=0) > point.step:
+                    return False
+                # Asked twice, a pruner can answer otherwise.
+                hopeless, notes = self._pruning.verdict(self._study, trial._trial_id, point.steps)  # noqa: SLF001
+                known = {"step": point.step, "hopeless": bool(hopeless), "notes": notes}
+                if hopeless or notes:
+                    ticket.trial.set_user_attr(VERDICT, known)
+            for key, value in known["notes"].items():
+                self._study._storage.set_trial_system_attr(trial._trial_id, key, value)  # noqa: SLF001
+            return bool(known["hopeless"])
 
     def note_size(self, ticket: Ticket, size: Mapping[str, int | None]) -> None:
         """Record the ``parameters`` and ``macs`` of the trial's network."""
@@ -353,15 +340,15 @@ class Ledger:
     def complete(self, ticket: Ticket, answer: Evaluation) -> None:
         """Record the value, and keep the parameters if they are the best so far."""
         with self._turn():
+            if self._claims.own(ticket) is None:
+                return
             self._note(ticket, answer.seconds, answer.curve)
-            best = self.best()
-            if (
-                answer.parameters is not None
-                and self._folder
-                and (best is None or self._sign * (answer.value - best) > 0)
-            ):
-                self._keep(ticket.trial.user_attrs["architecture"], answer)
+            keep = answer.parameters is not None and self._folder is not None and self._leads(ticket, answer.value)
+            if keep:
+                self._stage(ticket, answer)
             self._study.tell(ticket.trial, float(answer.value))
+            if keep:
+                self._settle()
 
     def _note(self, ticket: Ticket, seconds: float, curve: Sequence[CurvePoint]) -> None:
         ticket.trial.set_user_attr("seconds", float(seconds))
@@ -372,20 +359,42 @@ class Ledger:
         import optuna
 
         with self._turn():
+            if self._claims.own(ticket) is None:
+                return
             self._note(ticket, curve[-1].seconds if curve else 0.0, curve)
             self._study.tell(ticket.trial, state=optuna.trial.TrialState.PRUNED)
-
-    def _keep(self, architecture: str, answer: Evaluation) -> None:
-        assert self._folder is not None
-        assert answer.parameters is not None
-        notes = {"architecture": architecture, "study": self.name, "value": repr(answer.value)}
-        write_tensors(self._folder / parameters_file(self.name), answer.parameters, notes)
 
     def fail(self, ticket: Ticket, reason: str, seconds: float = 0.0) -> None:
         """Record that the evaluation failed, and why."""
         import optuna
 
         with self._turn():
+            if self._claims.own(ticket) is None:
+                return
             ticket.trial.set_user_attr("failure", reason)
             ticket.trial.set_user_attr("seconds", seconds)
             self._study.tell(ticket.trial, state=optuna.trial.TrialState.FAIL)
+
+    def _leads(self, ticket: Ticket, value: float) -> bool:
+        """Whether a trial is the best with this value; the earliest one is on ties."""
+        leader = self._leader()
+        if leader is None or leader.value is None:
+            return True
+        return (self._sign * value, -ticket.trial.number) > (self._sign * leader.value, -leader.number)
+
+    # ── the winner's trained parameters ──
+
+    def check_parameters(self) -> None:
+        """See that the winner's parameters in the folder are whole, where there are some; a `StudyError` if not."""
+        if self._folder:
+            check_kept(self._folder, self.name)
+
+    def _stage(self, ticket: Ticket, answer: Evaluation) -> None:
+        assert self._folder is not None and answer.parameters is not None  # noqa: PT018
+        notes = {"architecture": ticket.trial.user_attrs["architecture"], "value": repr(answer.value)}
+        file = stage(self._folder, self.name, ticket.trial.number, answer.parameters, notes)
+        ticket.trial.set_user_attr("parameters", file)
+
+    def _settle(self) -> None:
+        if self._folder is not None:
+            settle(self._folder, self.name, getattr(self._leader(), "number", None))

@@ -86,6 +86,42 @@ class Pruning:
             self._made = self._make(steps)
         return self._made
 
+    def verdict(self, study: optuna.Study, trial_id: int, steps: int) -> tuple[bool, dict[str, Any]]:
+        """Whether to end a training after the last step that it has reported; nothing is written.
+
+        Args:
+            study: The search's.
+            trial_id: The training's.
+            steps: Epochs of a full training.
+
+        Returns:
+            The answer, and what the pruner wants to be noted with the trial: system attributes.
+        """
+        import optuna
+
+        pruner = self.pruner(steps)
+        noting = _Noting(study._storage)  # noqa: SLF001
+        seen = optuna.Study(study.study_name, noting, pruner=pruner)  # type: ignore[arg-type]
+        return pruner.prune(seen, noting.get_trial(trial_id)), noting.notes
+
+
+class _Noting:
+    """A storage that keeps for itself what a pruner writes.
+
+    Successive halving writes that a training has come to a rung before it answers. A stop between that and the record
+    of the answer would let it answer otherwise.
+    """
+
+    def __init__(self, storage: optuna.storages.BaseStorage) -> None:
+        self._storage = storage
+        self.notes: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:  # noqa: ARG002
+        self.notes[key] = value
+
 
 def _description(pruner: optuna.pruners.BasePruner) -> dict[str, Any]:
     """Its class and its plain attributes, those of a pruner within it included; JSON values."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from robonas.errors import MetricError, StudyError
@@ -14,7 +16,6 @@ from robonas.strategies.base import Summary
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -34,6 +35,11 @@ StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "interru
 def parameters_file(study: str) -> str:
     """Name of the file with the trained parameters of a study's winner, in the search's folder."""
     return f"{study}.safetensors"
+
+
+def staged_file(study: str, trial: int | str) -> str:
+    """Name of the file with the parameters of a trial, by its number, until it is recorded that it is the winner."""
+    return f".{study}.{trial}.safetensors"
 
 
 def left_out_in_words(counts: Mapping[str, int], left: int) -> str:
@@ -73,6 +79,8 @@ class Query:
     """The value that it had come to; None unless pruned."""
     size: Mapping[str, int | None] | None = None
     """``parameters`` and ``macs`` of its network, where they were counted when it was trained."""
+    kept: tuple[str, str] | None = None
+    """The host and the file to which its trained parameters were written, if it was the best then."""
 
     @property
     def steps(self) -> int:
@@ -199,9 +207,20 @@ class SearchResult:
 
     @property
     def parameters_file(self) -> Path | None:
-        """The winner's trained parameters (safetensors); None where nothing was trained or kept."""
-        path = self.folder / parameters_file(self.study) if self.folder else None
-        return path if path is not None and path.is_file() else None
+        """The winner's trained parameters (safetensors); None where none were kept, or they are not on this machine.
+
+        They are in the search's folder, or in that of the worker which trained the winner.
+        """
+        if self.folder is None or all(query.value is None for query in self.queries):
+            return None
+        first = self.folder / parameters_file(self.study)
+        places = [first]
+        if self.best.kept:
+            places.append(Path(self.best.kept[1]))
+        # A stop may have come between the record of the winner and the file's last name.
+        places += sorted(self.folder.glob(staged_file(glob.escape(self.study), "*")))
+        found = [path for path in dict.fromkeys(places) if path.is_file()]
+        return next((path for path in found if _owner(path) == self.text), first if first in found else None)
 
     def history(self) -> pd.DataFrame:
         """One row a query, with the best value so far in ``best``; ``steps`` are epochs done."""
@@ -254,22 +273,33 @@ class SearchResult:
         """
         from robonas.files import read_tensors
 
-        if self.parameters_file is None:
+        path = self.parameters_file
+        kept = self.best.kept
+        if path is None and kept is None:
             raise StudyError(
                 f"Study '{self.study}' kept no trained parameters: it ran in memory or on recorded values. "
                 "Use `build(trained=False)`."
             )
-        try:
-            tensors, notes = read_tensors(self.parameters_file)
-        except (ValueError, OSError) as error:
-            raise StudyError(f"Cannot read '{self.parameters_file}' ({error}). Restore it from a copy.") from error
-        owner = notes.get("architecture")
-        if owner != self.text:
+        if path is not None:
+            try:
+                tensors, notes = read_tensors(path)
+            except (ValueError, OSError) as error:
+                raise StudyError(
+                    f"Cannot read '{path}' ({error}). Restore it from a copy, or train the winner again with "
+                    "`robonas train`."
+                ) from error
+            if notes.get("architecture") == self.text:
+                return tensors
+        if kept is None or (path is not None and path.absolute() == Path(kept[1])):
             raise StudyError(
-                f"'{self.parameters_file}' holds the parameters of {owner}, not of the winner {self.text}: the "
-                "search was stopped while it wrote them. Run it again to finish."
+                f"'{path}' holds the parameters of {notes.get('architecture')}, not of the winner {self.text}: another "
+                "search wrote it, or none were kept. Use `build(trained=False)`, or train the winner again with "
+                "`robonas train`."
             )
-        return tensors
+        raise StudyError(
+            f"The winner's trained parameters are not here: a worker on host '{kept[0]}' wrote them to '{kept[1]}'. "
+            f"Copy that file to '{self.folder}', or train the winner again with `robonas train`."
+        )
 
     def size(self) -> dict[str, int | None]:
         """The winner's ``parameters`` and ``macs`` (multiply-accumulates of one sample), None where not countable."""
@@ -337,6 +367,16 @@ def as_size(found: object) -> dict[str, int | None] | None:
     parameters, macs = found.get("parameters"), found["macs"]
     right = type(parameters) is int and parameters >= 0 and (macs is None or (type(macs) is int and macs >= 0))
     return {"parameters": parameters, "macs": macs} if right else None
+
+
+def _owner(path: Path) -> str | None:
+    """The architecture whose parameters a file holds; None where it cannot be read."""
+    from robonas.files import read_notes
+
+    try:
+        return read_notes(path).get("architecture")
+    except (ValueError, OSError):
+        return None
 
 
 def network_size(build: Callable[[], nn.Module], input_shape: tuple[int, ...]) -> dict[str, int | None]:

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,18 +25,27 @@ from robonas.errors import (
     ObjectiveError,
     StudyError,
 )
-from robonas.events import CandidatesLeftOut, Event, QueryFinished, QueryStarted, QueryStep, ScoringProgress
+from robonas.events import (
+    CandidatesLeftOut,
+    Event,
+    QueryFinished,
+    QueryStarted,
+    QueryStep,
+    ScoringProgress,
+    WaitingForOthers,
+)
 from robonas.ledger import Ledger, Ticket
 from robonas.metrics import Metric, resolve_metrics
 from robonas.objectives.base import Objective
 from robonas.objectives.elsewhere import Elsewhere
+from robonas.outcome import outcome_of
 from robonas.pool import Filter, count_of, draw_pool
 from robonas.pruning import Pruning
 from robonas.recorded import made_again
-from robonas.results import Query, SearchResult, StopReason, network_size
+from robonas.results import Query, SearchResult, network_size
 from robonas.scores import ScoreTable
 from robonas.scoring import score, texts
-from robonas.storage import DATABASE, open_storage, storage_file, storage_url
+from robonas.storage import DATABASE, check_reachable, open_storage, shown, storage_file, storage_url
 from robonas.strategies import Strategy, make_strategy
 
 if TYPE_CHECKING:
@@ -84,7 +92,8 @@ def search(
 
     Stopped at any moment and called again with the same arguments, it goes on where it was, and ends as it would have
     without the stop. Several
-    processes may run the same search at once: they share the budget, and no candidate is evaluated twice.
+    processes may run the same search at once: they share the budget, no candidate is evaluated twice, and all return
+    the same result.
 
     Args:
         space: The architectures, and how to build them.
@@ -106,7 +115,8 @@ def search(
         n_jobs: Processes for scoring; see `score`. The result does not depend on it.
         folder: Where to keep the study (SQLite), the scores and the best network's parameters; None keeps everything in
             memory.
-        storage: Another Optuna storage for the study, such as a PostgreSQL URL.
+        storage: Another Optuna storage for the study, such as a PostgreSQL URL. Workers on several hosts share a
+            study on a server; one that vanishes is noticed within half a minute, and its evaluation begun again.
         name: Of the study in its storage.
         output: From what a network returns to its logits, for the metrics.
         on_event: Told of every step.
@@ -123,6 +133,7 @@ def search(
         NetworkError: The networks' output is not what the objective needs.
     """
     tell = on_event or (lambda _: None)
+    check_reachable(storage)
     if not isinstance(objective, Objective):
         raise ConfigError(
             f"`objective` must be an Objective; got {type(objective).__name__}. Wrap a function by FunctionObjective."
@@ -151,7 +162,17 @@ def search(
         )
     url = storage or (storage_url(place) if place else None)
     backing = open_storage(url)
-    ledger = Ledger(backing, name, objective.direction, settings, folder=place, file=storage_file(url), pruning=pruning)
+    ledger = Ledger(
+        backing,
+        name,
+        objective.direction,
+        settings,
+        folder=place,
+        file=storage_file(url),
+        pruning=pruning,
+        place=_place(place, storage),
+    )
+    ledger.check_parameters()
     origin = {"space": settings["space"], "seed": seed}
 
     def scored(some: Sequence[str], progress: Callable[[int, int], None] | None = None) -> ScoreTable:
@@ -186,14 +207,14 @@ def search(
         tell=tell,
     )
     with ledger.open(), Elsewhere(space, objective) as elsewhere:
-        while ticket := ledger.next(chooser, budget):
+        while ticket := ledger.next(chooser, budget, lambda pending: tell(WaitingForOthers(pending))):
             stops.check()
             with ledger.working(ticket):
                 query = ledger.query(ticket)
                 tell(QueryStarted(query, chooser.limit))
                 _evaluate(ledger, ticket, query, space, elsewhere, seed, tell)
                 tell(QueryFinished(ledger.query(ticket), ledger.best()))
-    return _result(ledger, chooser, place)
+    return outcome_of(ledger, chooser, place)
 
 
 def load_result(
@@ -225,11 +246,18 @@ def load_result(
     place = Path(folder)
     url = storage or storage_url(place)
     if storage is None and not (place / DATABASE).is_file():
+        if (place / scores_file(name)).is_file():
+            raise StudyError(
+                f"The study of the search in '{place}' is not in that folder: it was run with a storage of its own. "
+                "Give the same one, by `--storage` or `storage=`."
+            )
         raise StudyError(
             f"There is no search in '{place}': '{place / DATABASE}' does not exist. Name the folder of a search."
         )
     try:
-        ledger = Ledger.load(open_storage(url), name, folder=place, file=storage_file(url))
+        ledger = Ledger.load(
+            open_storage(url, existing=True), name, folder=place, file=storage_file(url), place=_place(place, storage)
+        )
     except RecursionError as error:  # Optuna's reading of its JSON
         raise StudyError(f"The study in '{place}' is damaged: its notes are nested too deeply.") from error
     settings = ledger.settings
@@ -249,7 +277,12 @@ def load_result(
         higher_is_better=settings["higher_is_better"],
         children=table.part(n_sampled, len(table)),
     )
-    return _result(ledger, chooser, place)
+    return outcome_of(ledger, chooser, place)
+
+
+def _place(folder: Path | None, storage: str | None) -> str | None:
+    """Where a study lies, for messages."""
+    return shown(storage) if storage else str(folder) if folder else None
 
 
 def cache_file(space: SearchSpace, batch: Batch, seed: int) -> str:
@@ -364,37 +397,3 @@ def _checked(answer: Evaluation) -> Evaluation:
     if not isinstance(answer.value, (int, float)) or not math.isfinite(answer.value):
         raise ObjectiveError(f"The evaluation returned {answer.value!r}; a value must be a finite number.")
     return answer
-
-
-def _result(ledger: Ledger, chooser: Chooser, folder: Path | None) -> SearchResult:
-    asked = ledger.asked()
-    chooser.settle(asked)
-    table, problem, history = chooser.table, chooser.problem, chooser.history(asked)
-    stop: StopReason = "budget spent" if problem.budget <= len(problem) else "candidates exhausted"
-    if len(history) < problem.limit or any(trial.pending for trial in history):
-        stop = "interrupted"
-    summary = chooser.strategy.summarise(problem, history)
-    if summary.combined is not None:
-        # 0, 1, … in order of first appearance, as the distinct rows are
-        classes = table.frame["canonical"].factorize()[0]
-        summary = replace(summary, combined=summary.combined[classes])
-    rows = {text: row for row, text in reversed(list(enumerate(table.architectures)))}
-    objective = ledger.settings["objective"]
-    return SearchResult(
-        study=ledger.name,
-        space=chooser.space,
-        scores=table,
-        strategy=chooser.strategy.name,
-        objective=objective["name"],
-        value_name=objective["value_name"],
-        direction=objective["direction"],
-        budget=problem.budget,
-        seed=problem.seed,
-        queries=tuple(replace(query, row=rows[query.architecture]) for query in ledger.queries()),
-        stop_reason=stop,
-        summary=summary,
-        settings={**ledger.settings, "budget": problem.budget},
-        folder=folder,
-        joined=chooser.joined,
-        left_out=ledger.left_out,
-    )

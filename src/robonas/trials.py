@@ -141,4 +141,5 @@ def as_query(number: int, trial: FrozenTrial) -> Query:
         curve=tuple(CurvePoint(*point) for point in notes.get("curve", ())),
         partial=trial.value if state == "pruned" else None,
         size=as_size(notes.get("size")),
+        kept=tuple(notes["parameters"]) if "parameters" in notes else None,
     )

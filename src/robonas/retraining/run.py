@@ -31,7 +31,8 @@ from robonas.results import SearchResult
 from robonas.retraining.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
 from robonas.retraining.result import BEST, LOG, NETWORK, RESULT, TrainedNetwork, load_trained, read_parameters
 from robonas.settings import plain
-from robonas.storage import DATABASE, lock_of
+from robonas.sharing import lock_of
+from robonas.storage import DATABASE
 
 if TYPE_CHECKING:
     import os
