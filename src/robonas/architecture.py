@@ -38,6 +38,11 @@ class Architecture(Mapping[str, Option]):
     _text: str
 
     def __init__(self, choices: Mapping[str, Option]) -> None:
+        if not isinstance(choices, Mapping):
+            raise ArchitectureError(
+                f"An architecture must be made from a mapping of choices to options; got {choices!r}, "
+                f"a {type(choices).__name__}."
+            )
         for name, option in choices.items():
             if not isinstance(name, str):
                 raise ArchitectureError(f"Choice names must be strings; got {name!r} that is a {type(name).__name__}.")
@@ -111,10 +116,22 @@ class Architecture(Mapping[str, Option]):
         Raises:
             ArchitectureError: The text is not a JSON object of scalars.
         """
+        text = text_of(text)
         try:
             choices = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ArchitectureError(f"An architecture's JSON must be an object; got {text!r}.") from error
         if not isinstance(choices, dict):
             raise ArchitectureError(f"An architecture's JSON must be an object; got {text!r}.")
         return cls(choices)
+
+
+def text_of(text: object) -> str:
+    """The text of an architecture, if it is one.
+
+    Raises:
+        ArchitectureError: It is something else.
+    """
+    if not isinstance(text, str):
+        raise ArchitectureError(f"The text of an architecture must be a str; got {text!r}, a {type(text).__name__}.")
+    return text

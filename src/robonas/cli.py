@@ -11,8 +11,10 @@ import typer
 from typer.core import TyperGroup
 
 from robonas import cli_spaces, cli_tables, cli_train
+from robonas.catalogue import fault_of_own_code
 from robonas.cli_options import (
     PAPER,
+    USAGE_ERROR,
     AnyFolder,
     AtLeast,
     AtMost,
@@ -43,6 +45,8 @@ from robonas.cli_options import (
     Storage,
     Threads,
     Workers,
+    output_file,
+    output_folder,
     read_data,
     read_limits,
     read_lines,
@@ -50,7 +54,7 @@ from robonas.cli_options import (
     read_space,
     read_strategy,
     split,
-    writing,
+    usage_in_words,
 )
 from robonas.cli_recipe import takes_recipe
 from robonas.errors import ConfigError, NasError
@@ -72,6 +76,15 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except NasError as error:
             complain(str(error))
+            raise typer.Exit(2) from None
+        except USAGE_ERROR as error:
+            complain(usage_in_words(error))
+            raise typer.Exit(2) from None
+        except (Exception, SystemExit) as error:
+            fault = fault_of_own_code(error)
+            if fault is None:
+                raise
+            complain(f"Your own code failed: {fault}. Mend it there, and run the same command again.")
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             say("Stopped. Finished work is kept: run the same command again to go on.")
@@ -132,9 +145,9 @@ def search(
     mixed_precision: Precision = "auto",
     threads: Threads = None,
     workers: Workers = 0,
-    folder: Annotated[
-        Path, typer.Option("--folder", "-o", help="Where to keep the study, scores, network and report.")
-    ] = Path("robonas-run"),
+    folder: Annotated[Path, output_folder("Where to keep the study, scores, network and report.")] = Path(
+        "robonas-run"
+    ),
     storage: Storage = None,
     name: Name = "search",
     compare: Annotated[
@@ -170,7 +183,7 @@ def search(
     where = read_space(space, space_set, images, smaller=bool(objective.recipe.resized_crop))
     check_space(where, images, objective.recipe)
     limits = read_limits(max_params, max_macs, max_latency_ms, max_memory, at_least, at_most)
-    metrics, others = split(metric), split(compare)
+    metrics, others = split("--metric", metric), split("--compare", compare)
     chosen = read_strategy(strategy, strategy_set)
     rivals = [read_strategy(other, []) for other in others]  # an unknown name is told now, not after the trainings
     for rival in rivals:
@@ -206,11 +219,12 @@ def search(
         print_result(result, baselines)
         for sentence in result.scores.warnings():
             warn(sentence)
-    with writing(folder / "result.json"):
-        result.write_json(folder / "result.json")
+    result.write_json(folder / "result.json")
+    if baselines:
+        study.remember_comparison(folder, name, [other.study for other in baselines])
     if report:
-        with writing(folder / "report.html"):
-            page = write_report(result, folder / "report.html", baselines=baselines)
+        shown = baselines or _remembered(folder, name, storage)
+        page = write_report(result, folder / "report.html", baselines=shown)
         if not as_json:
             say(f"Report: {page}")
 
@@ -235,9 +249,7 @@ def score(
     seed: Seed = 0,
     batch_size: BatchSize = 64,
     jobs: Jobs = -1,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write, and to go on with.")] = Path(
-        "scores.parquet"
-    ),
+    output: Annotated[Path, output_file("Parquet file to write, and to go on with.")] = Path("scores.parquet"),
     as_json: Json = False,
 ) -> None:
     """Score architectures without training; stopped at any moment, the same command goes on where it was."""
@@ -256,7 +268,7 @@ def score(
         table = score_pool(
             where,
             chosen,
-            split(metric),
+            split("--metric", metric),
             images.batch(batch_size, seed),
             seed=seed,
             n_jobs=jobs,
@@ -293,19 +305,31 @@ def show(folder: AnyFolder, name: Name = "search", storage: Storage = None, as_j
 def report(
     folder: Folder,
     name: Name = "search",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="[default: report.html in the folder]")] = None,
-    compare: Annotated[list[str], typer.Option(help="Name of another study in the folder to show beside it.")] = [],  # noqa: B006
+    output: Annotated[Path | None, output_file("[default: report.html in the folder]")] = None,
+    compare: Annotated[
+        list[str],
+        typer.Option(
+            help="Name of another study in the folder to show beside it, or none. May be repeated.  [default: those "
+            "that it was compared with before]"
+        ),
+    ] = [],  # noqa: B006
     storage: Storage = None,
 ) -> None:
     """Write the report of a search as one HTML page that works offline."""
     from robonas.console import say
     from robonas.report import write_report
+    from robonas.study import remember_comparison
 
     result = _result(folder, name, storage)
-    baselines = [_result(folder, other, storage) for other in split(compare)]
+    others = [other for other in split("--compare", compare) if other != "none"]
+    if compare:
+        baselines = [_result(folder, other, storage) for other in others]
+    else:
+        baselines = _remembered(folder, name, storage)
     target = output or folder / "report.html"
-    with writing(target):
-        write_report(result, target, baselines=baselines)
+    write_report(result, target, baselines=baselines)
+    if compare and output is None:
+        remember_comparison(folder, name, others)
     say(f"Report: {target}")
 
 
@@ -314,11 +338,9 @@ def export(
     folder: AnyFolder,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output",
-            "-o",
-            help="File to write; its ending chooses: .json result, .csv queries, .safetensors trained parameters, "
-            ".pt2 trained network that PyTorch loads without robonas.",
+        output_file(
+            "File to write; its ending chooses: .json result, .csv queries, .safetensors trained parameters, "
+            ".pt2 trained network that PyTorch loads without robonas."
         ),
     ],
     name: Name = "search",
@@ -359,6 +381,20 @@ def _result(folder: Path, name: str, storage: str | None) -> SearchResult:
 
     _quiet_optuna()
     return load_result(folder, name, storage=storage)
+
+
+def _remembered(folder: Path, name: str, storage: str | None) -> list[SearchResult]:
+    """The searches that this one was compared with before, as far as they are there."""
+    from robonas.console import warn
+    from robonas.study import compared_with
+
+    found = []
+    for other in compared_with(folder, name):
+        try:
+            found.append(_result(folder, other, storage))
+        except NasError as error:
+            warn(f"The report leaves out study {other!r}, which this search was compared with before: {error}")
+    return found
 
 
 def _quiet_optuna() -> None:

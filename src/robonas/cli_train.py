@@ -24,6 +24,7 @@ from robonas.cli_options import (
     Storage,
     Threads,
     Workers,
+    output_folder,
     read_data,
     read_precision,
     read_settings,
@@ -69,9 +70,9 @@ def train(
     mixed_precision: Precision = "auto",
     threads: Threads = None,
     workers: Workers = 0,
-    folder: Annotated[
-        Path, typer.Option("--folder", "-o", help="Where to keep checkpoints, log and trained network.")
-    ] = Path("robonas-train"),
+    folder: Annotated[Path, output_folder("Where to keep checkpoints, log and trained network.")] = Path(
+        "robonas-train"
+    ),
     as_json: Json = False,
 ) -> None:
     """Train the winner of a search in full, with a checkpoint after every epoch.

@@ -16,7 +16,8 @@ from robonas.objectives.descent import Descent, check_images, check_space, guard
 from robonas.objectives.device import Mixed, choose_device, choose_precision, training_settings
 from robonas.objectives.measures import measure_of
 from robonas.randomness import seeded
-from robonas.recipe import Recipe, RecipeSettings, require
+from robonas.recipe import Recipe, RecipeSettings, recipe_of, require
+from robonas.settings import seed_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,9 +87,9 @@ class Training(Objective):
         output: Callable[[Any], Tensor] | None = None,
         **recipe: Unpack[RecipeSettings],
     ) -> None:
-        self.recipe = Recipe(**recipe)
-        require("threads", threads, threads is None or threads >= 1, "at least 1, or None")
-        require("n_workers", n_workers, n_workers >= 0, "at least 0")
+        self.recipe = recipe_of(recipe, Training)
+        split_seed = seed_of(split_seed, "split_seed")
+        check_processes(threads, n_workers)
         check_images(self.recipe, data)
         check_hook(self.recipe, output)
         self.data = data
@@ -188,6 +189,16 @@ class Training(Objective):
         """The measure on the held-out part."""
         rows = [self.measure.reduce(outputs, targets) for outputs, targets in descent.logits(self.validation_part)]
         return self.measure.finish(torch.cat(rows))
+
+
+def check_processes(threads: int | None, n_workers: int) -> None:
+    """Raise unless a training can have so many threads and reading processes.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    require("threads", threads, threads is None or whole("threads", threads) >= 1, "at least 1, or None")
+    require("n_workers", n_workers, whole("n_workers", n_workers) >= 0, "at least 0")
 
 
 def check_hook(recipe: Recipe, output: Callable[[Any], Tensor] | None) -> None:

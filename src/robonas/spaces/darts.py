@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from robonas.architecture import Architecture, Option
+from robonas.architecture import Architecture, Option, text_of
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.spaces.base import SearchSpace
 from robonas.spaces.blocks import Classifier, ConvBNAct, FactorizedReduction, ReLUConvBN
@@ -151,7 +151,7 @@ class DARTS(SearchSpace):
             ArchitectureError: The text is no genotype, or has an edge or an operation that does not exist.
         """
         try:
-            given = _keywords(text)
+            given = _keywords(text_of(text))
             cells = {cell: [(str(op), int(source)) for op, source in ast.literal_eval(given[cell])] for cell in CELLS}
             concats = [_concat(given[f"{cell}_concat"]) for cell in CELLS]
         except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError) as error:

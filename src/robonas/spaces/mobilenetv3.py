@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from robonas.architecture import text_of
 from robonas.errors import ConfigError
 from robonas.spaces.blocks import ConvBNAct, InvertedResidual, make_divisible
 from robonas.spaces.layered import LayeredSpace, Stage
@@ -79,7 +80,7 @@ class MobileNetV3(LayeredSpace):
             ArchitectureError: The text has another form, or an option that does not exist.
         """
         try:
-            given = json.loads(text)
+            given = json.loads(text_of(text))
             most = _STAGES[0].depths[-1]
             kernels, expansions, depths = (list(given[key]) for key in ("ks", "e", "d"))
             if (len(kernels), len(expansions), len(depths)) != (most * len(_STAGES), most * len(_STAGES), len(_STAGES)):
@@ -91,7 +92,7 @@ class MobileNetV3(LayeredSpace):
                     for place, (stage, depth) in enumerate(zip(_STAGES, depths, strict=True))
                 }
             )
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             pass  # not theirs: ours, or no text of this space
         return super().parse(text)
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robonas.architecture import Architecture, Option
+from robonas.architecture import Architecture, Option, text_of
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.spaces.base import SearchSpace
 from robonas.spaces.blocks import Classifier, ConvBNAct
@@ -166,10 +166,10 @@ class NASBench101(SearchSpace):
             ArchitectureError: The text has another form, or the cell breaks a rule of the space.
         """
         try:
-            given = json.loads(text)
+            given = json.loads(text_of(text))
             operations = list(given["ops"])
             matrix = np.array(given["matrix"], dtype=np.int64)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise ArchitectureError(
                 f'An architecture of {self.name} must be JSON like {{"matrix": [[0, 1], [0, 0]], "ops": ["input", '
                 f'"output"]}}; got {text!r}.'

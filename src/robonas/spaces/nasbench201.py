@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from robonas.architecture import Architecture, Option
+from robonas.architecture import Architecture, Option, text_of
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.settings import whole
 from robonas.spaces.base import SearchSpace
@@ -116,7 +116,7 @@ class NASBench201(SearchSpace):
         Raises:
             ArchitectureError: The text has another form, or an operation that does not exist.
         """
-        match = _TEXT.fullmatch(text.strip())
+        match = _TEXT.fullmatch(text_of(text).strip())
         if match is None:
             raise ArchitectureError(
                 f"An architecture of {self.name} must read like '|op~0|+|op~0|op~1|+|op~0|op~1|op~2|' "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from robonas.architecture import Architecture, Option
+from robonas.architecture import Architecture, Option, text_of
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.spaces.base import SearchSpace
 from robonas.spaces.blocks import Classifier, ConvBNAct, InvertedResidual
@@ -78,7 +78,7 @@ class NASBenchMacro(SearchSpace):
         Raises:
             ArchitectureError: The text has another form.
         """
-        digits = text.strip()
+        digits = text_of(text).strip()
         if re.fullmatch("[012]{8}", digits) is None:
             raise ArchitectureError(
                 f"An architecture of {self.name} must read like '02012100', eight digits from 0 to 2; got {text!r}."
