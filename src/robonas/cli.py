@@ -322,10 +322,7 @@ def report(
 
     result = _result(folder, name, storage)
     others = [other for other in split("--compare", compare) if other != "none"]
-    if compare:
-        baselines = [_result(folder, other, storage) for other in others]
-    else:
-        baselines = _remembered(folder, name, storage)
+    baselines = [_result(folder, other, storage) for other in others] if compare else _remembered(folder, name, storage)
     target = output or folder / "report.html"
     write_report(result, target, baselines=baselines)
     if compare and output is None:

@@ -136,6 +136,13 @@ def _a_storage(text: str | None) -> str | None:
     return text
 
 
+def not_empty(text: str | None) -> str | None:
+    """A text that says something."""
+    if text is not None and not text.strip():
+        raise typer.BadParameter("It must not be empty. Leave it out for its default.")
+    return text
+
+
 def output_file(help: str) -> Any:  # noqa: A002
     """The option of a file that a command writes."""
     return typer.Option("--output", "-o", help=help, parser=_file_to_write, metavar="FILE")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from robonas.cli_options import Jobs, Json, output_file, output_folder, split
+from robonas.cli_options import Jobs, Json, not_empty, output_file, output_folder, split
 from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Benchmark tables that others publish.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="File, or folder of NATS-Bench.")]
-Format = Annotated[str | None, typer.Option(help="Format, where the file does not tell; see 'robonas tables formats'.")]
+Format = Annotated[
+    str | None,
+    typer.Option(help="Format, where the file does not tell; see 'robonas tables formats'.", callback=not_empty),
+]
 TaskName = Annotated[str | None, typer.Option(help="Keep only this task's columns, named without it.")]
 
 

@@ -106,7 +106,7 @@ def _try_writing(target: Path, folder: Path) -> None:
         is_folder = folder.is_dir()
         if is_folder:
             with tempfile.TemporaryFile(dir=folder) as trial:
-                trial.write(bytes(4096))
+                trial.write(b"x")
     except OSError as error:
         raise unwritable(target, error) from error
     if not is_folder:

@@ -17,7 +17,7 @@ from robonas.objectives.device import Mixed, choose_device, choose_precision, tr
 from robonas.objectives.measures import measure_of
 from robonas.randomness import seeded
 from robonas.recipe import Recipe, RecipeSettings, recipe_of, require
-from robonas.settings import seed_of, whole
+from robonas.settings import LARGEST_JOBS, seed_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,8 +197,10 @@ def check_processes(threads: int | None, n_workers: int) -> None:
     Raises:
         ConfigError: It cannot.
     """
-    require("threads", threads, threads is None or whole("threads", threads) >= 1, "at least 1, or None")
-    require("n_workers", n_workers, whole("n_workers", n_workers) >= 0, "at least 0")
+    fits = threads is None or 1 <= whole("threads", threads) <= LARGEST_JOBS
+    require("threads", threads, fits, f"from 1 to {LARGEST_JOBS:,}, or None")
+    fits = 0 <= whole("n_workers", n_workers) <= LARGEST_JOBS
+    require("n_workers", n_workers, fits, f"from 0 to {LARGEST_JOBS:,}")
 
 
 def check_hook(recipe: Recipe, output: Callable[[Any], Tensor] | None) -> None:

@@ -176,8 +176,7 @@ class SearchSpace(abc.ABC):
                 f"An architecture of {self.name} must be an Architecture; got {given!r}, "
                 f"a {type(given).__name__}. Read a text by `parse`, or make one by Architecture(choices)."
             )
-        if not isinstance(architecture, Architecture):
-            architecture = Architecture(architecture)
+        architecture = given if isinstance(given, Architecture) else Architecture(given)
         if self.contains(architecture):
             names = [name for name in self.choices if name in architecture]
             in_order = names == list(architecture)
