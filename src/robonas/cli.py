@@ -58,6 +58,7 @@ from robonas.cli_options import (
 )
 from robonas.cli_recipe import takes_recipe
 from robonas.errors import ConfigError, NasError
+from robonas.settings import count_of
 
 if TYPE_CHECKING:
     from robonas.objectives import Training
@@ -258,7 +259,7 @@ def score(
 
     images = read_data(data, data_root, image_size, image_mode)
     where = read_space(space, space_set, images)
-    size = where.size()
+    size, pool = where.size(), count_of("pool", pool, "architecture")
     chosen = (
         where.sample(pool if size is None else min(pool, size), seed)
         if architectures is None

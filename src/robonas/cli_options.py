@@ -113,6 +113,13 @@ def _as_json(path: Path, key: str, value: Any) -> str:
         ) from error
 
 
+def not_empty(text: str | None) -> str | None:
+    """A text that says something."""
+    if text is not None and not text.strip():
+        raise typer.BadParameter("It must not be empty. Leave it out for its default.")
+    return text
+
+
 def _file_to_write(text: str | Path) -> Path:
     """A file that a command writes, looked at before the command begins."""
     if not str(text):
@@ -133,13 +140,6 @@ def _a_storage(text: str | None) -> str | None:
         raise typer.BadParameter("It must be a storage's URL, or the path of a journal; got an empty text.")
     if text is not None and "://" not in text and Path(text).exists() and not Path(text).is_file():
         raise typer.BadParameter(f"It must be a storage's URL, or the path of a journal; '{text}' is no file.")
-    return text
-
-
-def not_empty(text: str | None) -> str | None:
-    """A text that says something."""
-    if text is not None and not text.strip():
-        raise typer.BadParameter("It must not be empty. Leave it out for its default.")
     return text
 
 
@@ -169,7 +169,8 @@ Data = Annotated[
     str,
     typer.Option(
         help="digits, sklearn:NAME, folder:PATH, npz:FILE, torchvision:NAME, or package.module:NAME; "
-        "see 'robonas list datasets'."
+        "see 'robonas list datasets'.",
+        callback=not_empty,
     ),
 ]
 DataRoot = Annotated[Path | None, typer.Option(help="Where torchvision keeps its data sets.")]

@@ -23,12 +23,14 @@ from robonas.cli_options import (
     Metrics,
     Seed,
     SpaceSetting,
+    not_empty,
     read_limits,
     read_settings,
     read_space,
     split,
 )
 from robonas.errors import ConfigError
+from robonas.settings import count_of
 
 app = typer.Typer(help="What a search space has to offer.", no_args_is_help=True)
 
@@ -44,7 +46,10 @@ def profile(
     space_set: SpaceSetting = [],  # noqa: B006
     data: Annotated[
         str | None,
-        typer.Option(help="Data that the space is made for and metrics see; without them, the space's own and noise."),
+        typer.Option(
+            help="Data that the space is made for and metrics see; without them, the space's own and noise.",
+            callback=not_empty,
+        ),
     ] = None,
     data_root: DataRoot = None,
     image_size: ImageSize = None,
@@ -70,6 +75,7 @@ def profile(
     from robonas.profiling import profile as take
     from robonas.spaces import make_space
 
+    count_of("batch_size", batch_size, "samples", least=2)
     limits = read_limits(max_params, max_macs, max_latency_ms, max_memory, at_least, at_most)
     if data is None:
         for option, given in (("--data-root", data_root), ("--image-size", image_size), ("--image-mode", image_mode)):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
@@ -13,6 +12,9 @@ from tests.experiments import toy
 from typer.testing import CliRunner
 
 from robonas.cli import app
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HUGE = str(10**26)
 COUNTS = ["", "abc", "1.5", "-3", "0", "nan"]
@@ -32,7 +34,7 @@ WRONG: dict[str, list[str]] = {
     "--at-least": BOUNDS,
     "--at-most": BOUNDS,
     "--auxiliary-weight": NUMBERS,
-    "--batch-size": [*COUNTS, "1", HUGE],
+    "--batch-size": [*COUNTS, "1"],
     "--budget": COUNTS,
     "--clip": [*NUMBERS, "0"],
     "--colour-jitter": [*NUMBERS, "1.5"],
@@ -102,20 +104,47 @@ WRONG: dict[str, list[str]] = {
 ALSO: dict[tuple[str, str], list[str]] = {
     ("search", "--folder"): ["folder?", "a#b"],
     ("search", "--budget"): ["1000"],
+    ("search", "--batch-size"): [HUGE],
+    ("score", "--batch-size"): [HUGE],
     ("experiment", "--budget"): ["1000", HUGE],
     ("export", "--output"): ["x", "x.docx"],
 }
 CALLED = {
-    "--architecture": "architecture", "--architectures": "architectures|architecture a line", "--at-least": "at_least|at-least|metric|`params`",
-    "--at-most": "at_most|at-most|metric|`params`", "--batch-size": "batch", "--compare": "strategy|compare|study|name|'x'|no file|import", "--cost": "column",
-    "--data": "data set|npz|folder|file|There is no|import|digits|sklearn|binary", "--data-root": "nowhere|torchvision", "--device": "[Dd]evice", "--final": "column|final",
-    "--folder": "Cannot write|folder", "--format": "format", "--image-mode": "mode", "--image-size": "size", "--jobs": "jobs", "--max-params": "max.params",
-    "--measure": "metric|measure", "--metrics": "column|metric", "--mixed-precision": "precision", "--objective": "column|Objective", "--output": "output|Cannot write|must end",
-    "--pool": "pool", "--prune": "prun", "--sample": "sample|`n`", "--search": "search", "--space": "space", "--space-set": "setting|channels|input_shape|no_such|KEY=VALUE",
-    "--storage": "torage|study", "--strategy": "strategy", "--strategy-set": "setting|no_such|KEY=VALUE", "--table": "file|looks like|table|'empty'|'binary'|'folder'",
-    "--task": "task", "--test-data": "data set|npz|file|There is no|import", "--workers": "workers", "config": "file", "file": "file|looks like|'binary'|'empty'|'folder'",
-    "folder": "search|folder", "name": "Known|import", "suite": "[Ss]uite", "what": "Known",
-}  # fmt: skip
+    "--architectures": "architectures|architecture a line",
+    "--at-least": "at_least|metric",
+    "--at-most": "at_most|metric",
+    "--batch-size": "batch",
+    "--compare": "strategy|study|name|no file|module",
+    "--cost": "column",
+    "--data": "[Dd]ata|npz|folder|file|There is no|module|scikit-learn",
+    "--data-root": "nowhere|torchvision",
+    "--device": "[Dd]evice",
+    "--final": "column",
+    "--folder": "Cannot write|folder",
+    "--image-mode": "mode",
+    "--image-size": "size",
+    "--measure": "metric",
+    "--metrics": "column|metric",
+    "--metric": "metric|module",
+    "--objective": "column|Objective",
+    "--output": "Cannot write|must end",
+    "--prune": "prun",
+    "--sample": "`n`",
+    "--space": "space|module",
+    "--space-set": "setting|channels|input_shape|no_such|KEY=VALUE",
+    "--storage": "[Ss]tudy|[Ss]torage",
+    "--strategy": "strategy|module",
+    "--strategy-set": "setting|no_such|KEY=VALUE",
+    "--table": "file|looks like",
+    "--test-data": "[Dd]ata|npz|file|There is no|module",
+    "--workers": "workers",
+    "config": "file",
+    "file": "file|looks like",
+    "folder": "search",
+    "name": "Known|module|no file",
+    "suite": "[Ss]uite",
+    "what": "Known",
+}
 """What a message calls an option, where it is not its own name."""
 
 SMALL = ["--data", "data.npz", "--space-set", "channels=2", "--space-set", "depth=1", "--jobs", "1", "--pool", "4"]
@@ -184,18 +213,13 @@ def line_with(path: str, parameter: str, value: str) -> list[str]:
         if parameter in {"config", "suite"}:
             return [*path.split(), value, *(line[:-2] if parameter == "config" else line[-4:])]
         return [*path.split(), value, *line[1:]]
-    for flag in {
-        parameter,
-        *(["-o"] if parameter in {"--folder", "--output"} else []),
-        *(["-m"] if parameter == "--metric" else []),
-    }:
-        if flag in line and parameter not in {"--space-set"}:
+    short = {"--folder": "-o", "--output": "-o", "--metric": "-m"}.get(parameter)
+    for flag in {parameter, short} - {"--space-set"}:
+        if flag in line:
             at = line.index(flag)
             line = [*line[:at], *line[at + 2 :]]
-    extra = {"--data-root": ["--data", "torchvision:CIFAR10"], "--image-size": ["--data", "digits_segment"]}.get(
-        parameter, []
-    )
-    return [*path.split(), *line, *extra, f"{parameter}={value}"]
+    reader = {"--data-root": ["--data", "torchvision:CIFAR10"], "--image-size": ["--data", "digits_segment"]}
+    return [*path.split(), *line, *reader.get(parameter, []), f"{parameter}={value}"]
 
 
 def test_the_table_has_every_option() -> None:

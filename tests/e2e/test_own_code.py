@@ -70,8 +70,10 @@ def told(*arguments: str) -> str:
         ("def x(): return x()\nx()\n", "line 1: RecursionError"),
     ],
 )
-@pytest.mark.parametrize("option", ["--space", "--metric", "--strategy", "--data"])
-@pytest.mark.parametrize("form", ["{name}.py:x", "{name}:x"])
+@pytest.mark.parametrize(
+    ("option", "form"),
+    [("--space", "{name}.py:x"), ("--data", "{name}:x"), ("--metric", "{name}:x"), ("--strategy", "{name}.py:x")],
+)
 def test_a_file_that_fails_when_it_is_imported(here, content, what, option, form) -> None:
     name = f"bomb_{abs(hash((content, option, form)))}"
     (here / f"{name}.py").write_text(content)
