@@ -123,7 +123,10 @@ def test_limits_of_other_kinds(change) -> None:
 
 
 def test_an_experiment_asks_for_no_more_than_there_is() -> None:
-    tasks = [Task(name, tuple("abcdef"[:n]), np.ones((n, 1)), ("m",), np.arange(n)) for name, n in (("a", 6), ("b", 4))]
+    tasks = [
+        Task(name, tuple("abcdef"[:n]), np.ones((n, 1)), ("m",), np.arange(float(n)))
+        for name, n in (("a", 6), ("b", 4))
+    ]
     with pytest.raises(ConfigError, match="`budget` must be at most the number of candidates, 4 in 'b'; got 5"):
         run_experiment(tasks, ["random"], budget=5, seeds=1)
     with pytest.raises(ConfigError, match="at most the number of candidates, 3 in half of 'a'; got 4"):
@@ -131,9 +134,15 @@ def test_an_experiment_asks_for_no_more_than_there_is() -> None:
     assert len(run_experiment(tasks, ["random"], budget=4, seeds=1, baselines=False).frame) == 8
 
 
-@pytest.mark.parametrize("change", [{"budget": True}, {"budget": "3"}, {"budget": 2.5}, {"budget": 0}, {"seeds": True},
-                                    {"seeds": "12"}, {"seeds": 0}, {"seeds": []}, {"seeds": 10**26}, {"n_jobs": 0},
-                                    {"n_jobs": "x"}, {"n_jobs": 10**26}, {"folder": "/dev/null/x"}], ids=repr)  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"budget": True}, {"budget": "3"}, {"budget": 2.5}, {"budget": 0}, {"seeds": True}, {"seeds": "12"},
+        {"seeds": 0}, {"seeds": []}, {"seeds": 10**26}, {"n_jobs": 0}, {"n_jobs": "x"}, {"n_jobs": 10**26},
+        {"folder": "/dev/null/x"},
+    ],
+    ids=repr,
+)  # fmt: skip
 def test_an_experiment_of_other_kinds(change) -> None:
     task = Task("t", ("a", "b"), np.ones((2, 1)), ("m",), np.ones(2))
     with pytest.raises(NasError, match=r"must|Cannot write"):

@@ -227,7 +227,7 @@ def test_the_table_has_every_option() -> None:
     assert {path for path, _ in leaves(typer.main.get_command(app))} == set(FULL)
 
 
-@pytest.mark.parametrize(("path", "parameter"), EVERY, ids=lambda part: str(part))
+@pytest.mark.parametrize(("path", "parameter"), EVERY, ids=str)
 def test_a_wrong_value_is_one_sentence_before_any_work(place, monkeypatch, path, parameter) -> None:
     monkeypatch.chdir(place)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner
 
 from robonas.catalogue import fault_of_own_code, import_object
 from robonas.cli import app
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OWN = """
 from torch import nn
