@@ -155,10 +155,10 @@ class Limits:
             if entry.name in {"device", "bounds", "at_least", "at_most"}:
                 continue
             value = getattr(self, entry.name)
-            if entry.name in {"batch_size", "latency_batch_size", "warm_up", "repeats"}:
-                value = whole(entry.name, value)
             if value is not None and not (0 < real(entry.name, value) < float("inf")):
                 raise ConfigError(f"`{entry.name}` must be positive; got {value!r}.")
+            if entry.name in {"batch_size", "latency_batch_size", "warm_up", "repeats"}:
+                whole(entry.name, value)
         measured = {name: getattr(self, f"max_{name}") for name in MEASURES}
         bounds = [Bound(name, float(value), upper=True) for name, value in measured.items() if value is not None]
         timed = [bound for bound in bounds if bound.name == "latency_ms"]
