@@ -220,7 +220,7 @@ def test_a_whole_table_may_be_asked_for_and_no_more() -> None:
     results = run([toy.task(n=4)], budget=4)
     assert results.frame.groupby(["strategy", "seed"])["query"].max().unique().tolist() == [4]
     assert (results.at(4)["rank"] == 1).all()
-    with pytest.raises(ConfigError, match="at most the number of candidates, 4 in 'toy'; got 6. Ask for fewer"):
+    with pytest.raises(ConfigError, match=r"at most the number of candidates, 4 in 'toy'; got 6. Ask for fewer"):
         run([toy.task(n=4)], budget=6)
 
 
