@@ -54,6 +54,10 @@ class Batch:
             raise DataError(
                 f"Inputs of a batch must be floating point; got {inputs.dtype}. Scale images to floats first."
             )
+        if inputs.is_meta or targets.is_meta:
+            raise DataError("A batch must hold values; got a tensor on the device 'meta', which has none.")
+        if 0 in inputs.shape[1:]:
+            raise DataError(f"Samples of a batch must hold numbers; got inputs of shape {tuple(inputs.shape)}.")
         n = len(inputs)
         if n < 2:
             raise DataError(

@@ -181,6 +181,18 @@ ImageMode = Annotated[
     str | None, typer.Option(metavar="[RGB|L]", help="Convert images of a folder to colour (RGB) or to grey (L).")
 ]
 Space = Annotated[str, typer.Option(help="Name, or package.module:NAME; see 'robonas list spaces'.")]
+OwnSpace = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="package.module:NAME",
+        help="The search's space, where it is your own: what a folder names is never imported.",
+    ),
+]
+OwnStrategy = Annotated[
+    str | None,
+    typer.Option("--strategy", metavar="package.module:NAME", help="The search's strategy, where it is your own."),
+]
 SpaceSetting = Annotated[
     list[str],
     typer.Option(
@@ -288,7 +300,7 @@ def read_settings(what: str, settings: list[str]) -> dict[str, Any]:
             raise ConfigError(f"A setting of the {what} must read KEY=VALUE; got {entry!r}.")
         try:
             values[key.strip().replace("-", "_")] = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             values[key.strip().replace("-", "_")] = text
     return values
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from robonas.cli_help import QuickGroup
 from robonas.cli_options import (
     AtLeast,
     AtMost,
@@ -32,7 +33,7 @@ from robonas.cli_options import (
 from robonas.errors import ConfigError
 from robonas.settings import count_of
 
-app = typer.Typer(help="What a search space has to offer.", no_args_is_help=True)
+app = typer.Typer(cls=QuickGroup, help="What a search space has to offer.", no_args_is_help=True)
 
 
 @app.callback()

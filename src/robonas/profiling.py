@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from robonas.errors import ArchitectureError, ConfigError
+from robonas.errors import ArchitectureError, ConfigError, MetricError
 from robonas.limits import Bound, Limits
 from robonas.metrics import resolve_metrics
 from robonas.randomness import torch_generator
@@ -150,7 +150,7 @@ def profile(
             if architecture not in failures:
                 try:
                     column[architecture] = settings.measure(space, architecture, measure)
-                except ArchitectureError as error:
+                except (ArchitectureError, MetricError) as error:
                     failures[architecture] = str(error)
         if measure in bounds:
             kept &= {architecture for architecture, value in column.items() if bounds[measure].keeps(value)}

@@ -54,14 +54,12 @@ def count_of(name: str, value: object, what: str, *, least: int = 1) -> int:
 
 
 def jobs_of(n_jobs: object) -> int:
-    """A number of processes as joblib counts them: 1 is this one, -1 one a core, -2 one less.
+    """A number of worker processes as joblib counts them: -1 is one a core, -2 one less; 0 is none beside this one.
 
     Raises:
-        ConfigError: It is something else, such as 0.
+        ConfigError: It is something else.
     """
     jobs = whole("n_jobs", n_jobs)
-    if jobs == 0:
-        raise ConfigError("`n_jobs` must not be 0; 1 is this process, -1 one process a core.")
     if not -LARGEST_JOBS <= jobs <= LARGEST_JOBS:
         raise ConfigError(f"`n_jobs` must be at most {LARGEST_JOBS:,} processes; got {jobs}. -1 is one a core.")
     return jobs

@@ -54,7 +54,7 @@ WRONG: dict[str, list[str]] = {
     "--grow": COUNTS_FROM_0,
     "--image-mode": ["", "x", "RGB"],
     "--image-size": COUNTS,
-    "--jobs": ["", "abc", "1.5", "nan", "0", HUGE, f"-{HUGE}"],
+    "--jobs": ["", "abc", "1.5", "nan", HUGE, f"-{HUGE}"],
     "--label-smoothing": [*NUMBERS, "1"],
     "--learning-rate": [*NUMBERS, "0"],
     "--max-latency-ms": [*NUMBERS, "0"],

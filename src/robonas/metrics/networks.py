@@ -8,18 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import torch
-from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-
 from robonas.errors import NetworkError
+from robonas.lazy import torch
 from robonas.randomness import seeded
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from robonas.batch import Batch
     from robonas.metrics.recording import Recorder
 
-OutputHook: TypeAlias = Callable[[Any], Tensor]
+OutputHook: TypeAlias = Callable[[Any], "Tensor"]
 """Picks the logits out of what a network returns."""
 
 
@@ -64,6 +63,8 @@ def scoring_mode(network: nn.Module, *, training: bool = True) -> Iterator[None]
 
     After: as it was.
     """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
     modules = [module for _, module in modules_of(network)]
     modes = [module.training for module in modules]
     device = next((p.device.type for p in network.parameters()), "cpu")
@@ -156,7 +157,7 @@ def logits_of(result: Any, batch: Batch, n: int, output: OutputHook | None) -> T
             ) from error
     shape = (n, *batch.output_shape)
     who = "The network must return" if output is None else "`output` must return"
-    if not isinstance(result, Tensor):
+    if not isinstance(result, torch.Tensor):
         hint = f" Say where they are with `output=lambda result: {_suggest(result)}`." if output is None else ""
         raise NetworkError(f"{who} logits of shape {shape}; got a {_describe(result)}.{hint}")
     if tuple(result.shape) != shape:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from robonas.counting import count
 from robonas.errors import ConfigError, MetricError
 from robonas.metrics.base import Need
 from robonas.metrics.layers import Weights, find_weights
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from robonas.batch import Batch
+    from robonas.counting import Counts
     from robonas.metrics.record import Saliency
 
 T = TypeVar("T")
@@ -194,12 +196,14 @@ class Passes:
         return self._read(Need.JACOBIAN, lambda shared: shared.jacobian)
 
     @property
-    def operations(self) -> tuple[int, int]:
-        """Multiply-adds of convolutions and linear layers, and other operations as `flops` counts them.
+    def counts(self) -> Counts:
+        """What a forward pass of one sample takes: multiply-adds, other operations, and depth."""
+        return self._read(Need.OPERATIONS, lambda shared: shared.counts)
 
-        For one sample.
-        """
-        return self._read(Need.OPERATIONS, lambda shared: (shared.macs, shared.operations))
+    @property
+    def operations(self) -> tuple[int, int]:
+        """Multiply-adds of one sample, and other operations as `flops` counts them."""
+        return self.counts.macs, self.counts.others
 
     def take_reads(self) -> dict[Need, float]:
         """The passes read since the last call, and the CPU seconds of each."""
@@ -359,10 +363,25 @@ class Passes:
         clock = time.process_time()
         try:
             shared = self._sweep()
+            if Need.OPERATIONS in self.needs and Need.OPERATIONS not in shared.errors:
+                self._count(shared)
             self._versions = shared.versions()
             return shared
         finally:
             self.spent += time.process_time() - clock
+
+    def _count(self, shared: Shared) -> None:
+        """A pass of its own in evaluation mode, without the helpers that networks have for training only."""
+        clock = time.process_time()
+        try:
+            with scoring_mode(self.network, training=False):
+                run = lambda inputs: self.pick(call(self.network, inputs, seed=("count", self.seed)))  # noqa: E731
+                shared.counts = count(run, self._placed())
+        except MetricError as error:
+            shared.errors[Need.OPERATIONS] = str(error)
+        except Exception as error:  # noqa: BLE001  (a user's network may raise anything)
+            shared.errors[Need.OPERATIONS] = f"the network fails on two samples in evaluation mode: {explain(error)}"
+        shared.seconds[Need.OPERATIONS] = time.process_time() - clock
 
     def _sweep(self) -> Shared:
         """All shared passes; out of memory, again with half as many samples at a time, down to one."""

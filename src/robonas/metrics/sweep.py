@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from robonas.errors import MetricError, NetworkError
-from robonas.metrics.base import Need
+from robonas.metrics.base import INPUT_IGNORED, Need
 from robonas.metrics.batchnorm import Watch
 from robonas.metrics.invariance import mark
 from robonas.metrics.networks import OutputHook, call, explain, logits_of, place_of
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from robonas.batch import Batch
+    from robonas.counting import Counts
     from robonas.metrics.layers import Weights
 
-INPUT_IGNORED = "the logits do not depend on the input"
 SECOND = frozenset({Need.HESSIAN, Need.CURVATURE, Need.NORMED_CURVATURE})
 BACKWARD = SECOND | {Need.GRADIENTS, Need.SALIENCIES}
 WATCHED = frozenset({Need.CODES, Need.PREACTIVATIONS, Need.LAYER_CODES, Need.MAPS})
@@ -60,8 +60,7 @@ class Shared:
     normed_curvature: float | None = None
     saliencies: list[Saliency] | None = None
     jacobian: Tensor | None = None
-    operations: int = 0
-    macs: int = 0
+    counts: Counts | None = None
     left_out: dict[str, str] = field(default_factory=dict)
     """Weights that the loss does not use, and calls whose samples cannot be told apart."""
     couples_samples: bool = False
@@ -126,7 +125,7 @@ class _Sweep:
         self.targets = batch.targets.detach().to(device)
         self.weights = weights.tensors
         self.trainable = {name: weight for name, weight in self.weights.items() if weight.requires_grad}
-        n = len(batch) if needs & SHARED else 2  # operations alone do not ask for more
+        n = len(batch) if needs & SHARED else 2  # to find out whether the network runs at all
         self.n = n
         self.parts = [slice(start, min(start + size, n)) for start in range(0, n, size)]
         images = self.inputs.ndim == 4 and device.type == "cpu"
@@ -152,7 +151,6 @@ class _Sweep:
             for part in self.parts:
                 self._second(part)
         shared.logits = torch.cat(self.logits)
-        shared.macs, shared.operations = shared.macs // self.n, shared.operations // self.n
         if self.jacobian:
             shared.jacobian = torch.cat(self.jacobian)
         shared.codes = join([record.codes for record in self.records])
@@ -206,8 +204,6 @@ class _Sweep:
                 return
             self._spend(Need.ACTIVATIONS, clock)
             shared.couples_samples |= recorder.couples_samples
-            shared.macs += recorder.macs
-            shared.operations += recorder.operations
             self.logits.append(logits.detach())
             if Need.ACTIVATIONS in needs:
                 shared.loss += float(self._loss(part, logits.detach()))

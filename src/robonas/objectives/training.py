@@ -63,6 +63,9 @@ class Training(Objective):
         threads: CPU threads, on which rounding depends; None leaves PyTorch's setting.
         n_workers: Processes that read data ahead, where the data are read lazily; changes no value.
         output: Picks the logits, or other answer, from what a network returns, where it is not that itself.
+        isolated: Whether a search trains in a process of its own, to which the data are sent once: a training that
+            crashes, or is ended for want of memory, is then one failed evaluation, and a stop need not wait for it.
+            What a training prints goes to the standard error. Values are the same either way.
         recipe: Settings of `Recipe`, by name.
 
     Raises:
@@ -85,9 +88,11 @@ class Training(Objective):
         threads: int | None = None,
         n_workers: int = 0,
         output: Callable[[Any], Tensor] | None = None,
+        isolated: bool = True,
         **recipe: Unpack[RecipeSettings],
     ) -> None:
         self.recipe = recipe_of(recipe, Training)
+        self.isolated = isolated
         split_seed = seed_of(split_seed, "split_seed")
         check_processes(threads, n_workers)
         check_images(self.recipe, data)

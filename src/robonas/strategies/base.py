@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from robonas.errors import AskTellError, ConfigError
+from robonas.lazy import np
 from robonas.settings import seed_of, whole
 
 if TYPE_CHECKING:
