@@ -187,11 +187,17 @@ OwnSpace = Annotated[
         "--space",
         metavar="package.module:NAME",
         help="The search's space, where it is your own: what a folder names is never imported.",
+        callback=not_empty,
     ),
 ]
 OwnStrategy = Annotated[
     str | None,
-    typer.Option("--strategy", metavar="package.module:NAME", help="The search's strategy, where it is your own."),
+    typer.Option(
+        "--strategy",
+        metavar="package.module:NAME",
+        help="The search's strategy, where it is your own.",
+        callback=not_empty,
+    ),
 ]
 SpaceSetting = Annotated[
     list[str],
