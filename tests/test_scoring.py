@@ -15,7 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from robonas.errors import ArchitectureError, ConfigError, NetworkError, ScoreTableError, UnknownNameError
+from robonas.errors import (
+    ArchitectureError,
+    ConfigError,
+    NetworkError,
+    OutputError,
+    ScoreTableError,
+    UnknownNameError,
+)
 from robonas.scores import ScoreTable
 from robonas.scoring import score
 from tests.fakes import CHEAP, small_batch, small_space
@@ -246,15 +253,22 @@ def test_the_journal_says_where_it_comes_from(tmp_path) -> None:
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ScoreTableError, match="Cannot write scores"):
+    with pytest.raises(OutputError, match=r"Cannot write .*is not a folder"):
         score(SPACE, POOL[:2], ["params"], small_batch(), cache=tmp_path / "file" / "s.parquet")
 
 
-class FullDisk(io.StringIO):
-    """A file on a disk without room."""
+class FullDisk(io.FileIO):
+    """A file on a disk with room for a few bytes, which tells it once more when it is closed."""
 
-    def flush(self) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def write(self, content) -> int:
+        if len(content) <= 5:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(content[:5])
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_full_disk_is_told_and_what_came_before_is_kept(tmp_path, monkeypatch) -> None:
@@ -264,9 +278,9 @@ def test_a_full_disk_is_told_and_what_came_before_is_kept(tmp_path, monkeypatch)
         score(SPACE, POOL, [Counting(stop_at=3)], small_batch(), cache=cache, n_jobs=0)
     real = Path.open
     monkeypatch.setattr(
-        Path, "open", lambda self, mode="r", **kw: FullDisk() if mode == "a" else real(self, mode, **kw)
+        Path, "open", lambda self, mode="r", **kw: FullDisk(self, "ab") if mode == "ab" else real(self, mode, **kw)
     )
-    with pytest.raises(ScoreTableError, match=r"No space left on device.*make room"):
+    with pytest.raises(OutputError, match=r"No space left on device.*free some space"):
         score(SPACE, POOL, [Counting()], small_batch(), cache=cache, n_jobs=0)
     monkeypatch.setattr(Path, "open", real)
     rest = Counting()

@@ -39,6 +39,11 @@ class Architecture(Mapping[str, Option]):
     _text: str
 
     def __init__(self, choices: Mapping[str, Option]) -> None:
+        if not isinstance(choices, Mapping):
+            raise ArchitectureError(
+                f"An architecture must be made from a mapping of choices to options; got {choices!r}, "
+                f"a {type(choices).__name__}."
+            )
         for name, option in choices.items():
             if not isinstance(name, str):
                 raise ArchitectureError(f"Choice names must be strings; got {name!r} that is a {type(name).__name__}.")
@@ -112,6 +117,7 @@ class Architecture(Mapping[str, Option]):
         Raises:
             ArchitectureError: The text is not a JSON object of scalars.
         """
+        text = text_of(text)
         try:
             choices = parse_json(text)
         except ValueError as error:
@@ -121,3 +127,14 @@ class Architecture(Mapping[str, Option]):
         if not isinstance(choices, dict):
             raise ArchitectureError(f"An architecture's JSON must be an object; got {text!r}.")
         return cls(choices)
+
+
+def text_of(text: object) -> str:
+    """The text of an architecture, if it is one.
+
+    Raises:
+        ArchitectureError: It is something else.
+    """
+    if not isinstance(text, str):
+        raise ArchitectureError(f"The text of an architecture must be a str; got {text!r}, a {type(text).__name__}.")
+    return text

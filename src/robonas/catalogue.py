@@ -7,6 +7,8 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import sysconfig
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 T = TypeVar("T")
+_OWN_MODULES: set[str] = set()
+"""Packages and files that the user has named, by what they are called in Python."""
 
 
 def lookup(kind: str, name: str, entries: Mapping[str, T]) -> T:
@@ -61,6 +65,7 @@ def import_object(kind: str, reference: str) -> object:
             kind=kind,
             name=reference,
         )
+    _OWN_MODULES.add(Path(module_name).stem if is_file else module_name.partition(".")[0])
     if is_file:
         module = _import_file(kind, reference, Path(module_name).expanduser().resolve())
     else:
@@ -73,6 +78,35 @@ def import_object(kind: str, reference: str) -> object:
             kind=kind,
             name=reference,
         ) from error
+
+
+def fault_of_own_code(error: BaseException) -> str | None:
+    """Where the user's own code raised an error, and the error, in a few words; None where it was not raised there.
+
+    The user's own is what is neither of this package nor installed, and every module that `import_object` has imported.
+    """
+    place: tuple[str, int] | None = None
+    if isinstance(error, SyntaxError) and error.filename and not _is_foreign(error.filename):
+        place = error.filename, error.lineno or 0
+    else:
+        for frame, line in traceback.walk_tb(error.__traceback__):
+            own = str(frame.f_globals.get("__name__")).partition(".")[0] in _OWN_MODULES
+            if own or not _is_foreign(frame.f_code.co_filename):
+                place = frame.f_code.co_filename, line
+    if place is None:
+        return None
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    told = f"{type(error).__name__}: {' '.join(text.split())}" if text else type(error).__name__
+    return f"{place[0]}, line {place[1]}: {told.rstrip('.')}"
+
+
+def _is_foreign(file: str) -> bool:
+    """Whether a file of code is of this package, of Python or installed, so not the user's own."""
+    path = Path(file)
+    if file.startswith("<") or {"site-packages", "dist-packages"} & set(path.parts):
+        return True
+    roots = (Path(__file__).parent, *(Path(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib")))
+    return any(path.is_relative_to(root) for root in roots)
 
 
 def recorded_name(kind: str, name: object, where: object, how: str) -> str:

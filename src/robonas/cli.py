@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robonas import cli_spaces, cli_tables, cli_train, stops
+from robonas.catalogue import fault_of_own_code
 from robonas.cli_help import QuickCommand, QuickGroup
 from robonas.cli_options import (
     PAPER,
+    USAGE_ERROR,
     AnyFolder,
     AtLeast,
     AtMost,
@@ -46,6 +48,8 @@ from robonas.cli_options import (
     Storage,
     Threads,
     Workers,
+    output_file,
+    output_folder,
     read_data,
     read_limits,
     read_lines,
@@ -53,10 +57,11 @@ from robonas.cli_options import (
     read_space,
     read_strategy,
     split,
-    writing,
+    usage_in_words,
 )
 from robonas.cli_recipe import takes_recipe
 from robonas.errors import ConfigError, NasError
+from robonas.settings import count_of
 
 if TYPE_CHECKING:
     from robonas.objectives import Training
@@ -88,7 +93,18 @@ class _Group(QuickGroup):
 
                 complain(str(error))
                 raise typer.Exit(2) from None
-            raise
+            if isinstance(error, USAGE_ERROR):
+                from robonas.console import complain
+
+                complain(usage_in_words(error))
+                raise typer.Exit(2) from None
+            fault = fault_of_own_code(error) if isinstance(error, Exception | SystemExit) else None
+            if fault is None:
+                raise
+            from robonas.console import complain
+
+            complain(f"Your own code failed: {fault}. Mend it there, and run the same command again.")
+            raise typer.Exit(2) from None
 
 
 app = typer.Typer(
@@ -145,9 +161,9 @@ def search(
     mixed_precision: Precision = "auto",
     threads: Threads = None,
     workers: Workers = 0,
-    folder: Annotated[
-        Path, typer.Option("--folder", "-o", help="Where to keep the study, scores, network and report.")
-    ] = Path("robonas-run"),
+    folder: Annotated[Path, output_folder("Where to keep the study, scores, network and report.")] = Path(
+        "robonas-run"
+    ),
     storage: Storage = None,
     name: Name = "search",
     compare: Annotated[
@@ -183,7 +199,7 @@ def search(
     where = read_space(space, space_set, images, smaller=bool(objective.recipe.resized_crop))
     check_space(where, images, objective.recipe)
     limits = read_limits(max_params, max_macs, max_latency_ms, max_memory, at_least, at_most)
-    metrics, others = split(metric), split(compare)
+    metrics, others = split("--metric", metric), split("--compare", compare)
     chosen = read_strategy(strategy, strategy_set)
     rivals = [read_strategy(other, []) for other in others]  # an unknown name is told now, not after the trainings
     for rival in rivals:
@@ -219,11 +235,12 @@ def search(
         print_result(result, baselines)
         for sentence in result.scores.warnings():
             warn(sentence)
-    with writing(folder / "result.json"):
-        result.write_json(folder / "result.json")
+    result.write_json(folder / "result.json")
+    if baselines:
+        study.remember_comparison(folder, name, [other.study for other in baselines])
     if report:
-        with writing(folder / "report.html"):
-            page = write_report(result, folder / "report.html", baselines=baselines)
+        shown = baselines or _remembered(folder, name, storage, space if ":" in space else None)
+        page = write_report(result, folder / "report.html", baselines=shown)
         if not as_json:
             say(f"Report: {page}")
 
@@ -248,9 +265,7 @@ def score(
     seed: Seed = 0,
     batch_size: BatchSize = 64,
     jobs: Jobs = -1,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write, and to go on with.")] = Path(
-        "scores.parquet"
-    ),
+    output: Annotated[Path, output_file("Parquet file to write, and to go on with.")] = Path("scores.parquet"),
     as_json: Json = False,
 ) -> None:
     """Score architectures without training; stopped at any moment, the same command goes on where it was."""
@@ -259,7 +274,7 @@ def score(
 
     images = read_data(data, data_root, image_size, image_mode)
     where = read_space(space, space_set, images)
-    size = where.size()
+    size, pool = where.size(), count_of("pool", pool, "architecture")
     chosen = (
         where.sample(pool if size is None else min(pool, size), seed)
         if architectures is None
@@ -269,7 +284,7 @@ def score(
         table = score_pool(
             where,
             chosen,
-            split(metric),
+            split("--metric", metric),
             images.batch(batch_size, seed),
             seed=seed,
             n_jobs=jobs,
@@ -313,8 +328,14 @@ def show(
 def report(
     folder: Folder,
     name: Name = "search",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="[default: report.html in the folder]")] = None,
-    compare: Annotated[list[str], typer.Option(help="Name of another study in the folder to show beside it.")] = [],  # noqa: B006
+    output: Annotated[Path | None, output_file("[default: report.html in the folder]")] = None,
+    compare: Annotated[
+        list[str],
+        typer.Option(
+            help="Name of another study in the folder to show beside it, or none. May be repeated.  [default: those "
+            "that it was compared with before]"
+        ),
+    ] = [],  # noqa: B006
     storage: Storage = None,
     space: OwnSpace = None,
     strategy: OwnStrategy = None,
@@ -322,12 +343,19 @@ def report(
     """Write the report of a search as one HTML page that works offline."""
     from robonas.console import say
     from robonas.report import write_report
+    from robonas.study import remember_comparison
 
     result = _result(folder, name, storage, space, strategy)
-    baselines = [_result(folder, other, storage, space) for other in split(compare)]
+    others = [other for other in split("--compare", compare) if other != "none"]
+    baselines = (
+        [_result(folder, other, storage, space) for other in others]
+        if compare
+        else _remembered(folder, name, storage, space)
+    )
     target = output or folder / "report.html"
-    with writing(target):
-        write_report(result, target, baselines=baselines)
+    write_report(result, target, baselines=baselines)
+    if compare and output is None:
+        remember_comparison(folder, name, others)
     say(f"Report: {target}")
 
 
@@ -336,11 +364,9 @@ def export(
     folder: AnyFolder,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output",
-            "-o",
-            help="File to write; its ending chooses: .json result, .csv queries, .safetensors trained parameters, "
-            ".pt2 trained network that PyTorch loads without robonas.",
+        output_file(
+            "File to write; its ending chooses: .json result, .csv queries, .safetensors trained parameters, "
+            ".pt2 trained network that PyTorch loads without robonas."
         ),
     ],
     name: Name = "search",
@@ -396,6 +422,20 @@ def _result(
 
     _quiet_optuna()
     return load_result(folder, name, storage=storage, space=space, strategy=strategy)
+
+
+def _remembered(folder: Path, name: str, storage: str | None, space: str | None = None) -> list[SearchResult]:
+    """The searches that this one was compared with before, as far as they are there."""
+    from robonas.console import warn
+    from robonas.study import compared_with
+
+    found = []
+    for other in compared_with(folder, name):
+        try:
+            found.append(_result(folder, other, storage, space))
+        except NasError as error:
+            warn(f"The report leaves out study {other!r}, which this search was compared with before: {error}")
+    return found
 
 
 def _quiet_optuna() -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import difflib
 import json
-import tomllib
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from robonas.errors import ConfigError
+from robonas.files import check_file, check_folder
+from robonas.settings import read_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from robonas.datasets import LabelledData
     from robonas.limits import Limits
@@ -32,12 +32,7 @@ def from_toml(ctx: typer.Context, path: Path | None) -> Path | None:
     """
     if path is None:
         return None
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"Cannot read settings file '{path}': {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"Settings file '{path}' is not TOML: {error}.") from error
+    settings = read_toml(path, "settings file")
     group = ctx.parent.command if ctx.parent else None
     commands = {
         name: command
@@ -54,7 +49,7 @@ def from_toml(ctx: typer.Context, path: Path | None) -> Path | None:
     for key, value in (*settings.items(), *tables.get(str(ctx.info_name), {}).items()):
         parameter = own.get(key.replace("-", "_"))
         if parameter is not None:
-            defaults[str(parameter.name)] = _from_toml_value(path, key, value, several=bool(parameter.multiple))
+            defaults[str(parameter.name)] = _from_toml_value(path, key, value, parameter)
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
     return path
 
@@ -78,11 +73,34 @@ def _check_keys(path: Path, settings: dict[str, Any], known: dict[str, Any], pla
             raise ConfigError(f"Settings file '{path}' has an unknown setting {key!r}{place}.{hint}")
 
 
-def _from_toml_value(path: Path, key: str, value: Any, *, several: bool) -> Any:
-    """A value of a settings file as the command line would give it: a table is KEY=VALUE texts, one text a list."""
-    if isinstance(value, dict):
+def _from_toml_value(path: Path, key: str, value: Any, parameter: Any) -> Any:
+    """A value of a settings file as the command line would give it: a table is KEY=VALUE texts, one text a list.
+
+    Raises:
+        ConfigError: It is of another kind than the setting.
+    """
+    several = bool(parameter.multiple)
+    if isinstance(value, dict) and several:
         return [f"{name}={_as_json(path, f'{key}.{name}', entry)}" for name, entry in value.items()]
-    return [value] if several and not isinstance(value, list) else value
+    entries = value if several and isinstance(value, list) else [value]
+    wanted, fits = _kind_of(parameter)
+    for entry in entries:
+        if not fits(entry):
+            raise ConfigError(f"Setting {key!r} of '{path}' must be {wanted}; got {entry!r}.")
+    return entries if several else value
+
+
+def _kind_of(parameter: Any) -> tuple[str, Callable[[Any], bool]]:
+    """What a setting must be in a settings file, in words, and the test for it."""
+    known = getattr(parameter, "type_descriptor", None)  # of newer versions of Typer; the others have Click's
+    kind = getattr(known, "annotation", None) if known is not None else parameter.type.name
+    if kind in {bool, "boolean"}:
+        return "true or false", lambda entry: isinstance(entry, bool)
+    if kind in {int, "integer"}:
+        return "a whole number, without quotes", lambda entry: isinstance(entry, int) and not isinstance(entry, bool)
+    if kind in {float, "float"}:
+        return "a number, without quotes", lambda entry: isinstance(entry, int | float) and not isinstance(entry, bool)
+    return "a text, in quotes", lambda entry: isinstance(entry, str)
 
 
 def _as_json(path: Path, key: str, value: Any) -> str:
@@ -95,6 +113,46 @@ def _as_json(path: Path, key: str, value: Any) -> str:
         ) from error
 
 
+def not_empty(text: str | None) -> str | None:
+    """A text that says something."""
+    if text is not None and not text.strip():
+        raise typer.BadParameter("It must not be empty. Leave it out for its default.")
+    return text
+
+
+def _file_to_write(text: str | Path) -> Path:
+    """A file that a command writes, looked at before the command begins."""
+    if not str(text):
+        raise typer.BadParameter("It must name a file; got an empty text.")
+    return check_file(text)
+
+
+def _folder_to_write(text: str | Path) -> Path:
+    """A folder that a command writes to, looked at before the command begins."""
+    if not str(text):
+        raise typer.BadParameter("It must name a folder; got an empty text.")
+    return check_folder(text)
+
+
+def _a_storage(text: str | None) -> str | None:
+    """A storage's URL, or the path of a journal, which must not be a folder or a device."""
+    if text is not None and not text:
+        raise typer.BadParameter("It must be a storage's URL, or the path of a journal; got an empty text.")
+    if text is not None and "://" not in text and Path(text).exists() and not Path(text).is_file():
+        raise typer.BadParameter(f"It must be a storage's URL, or the path of a journal; '{text}' is no file.")
+    return text
+
+
+def output_file(help: str) -> Any:  # noqa: A002
+    """The option of a file that a command writes."""
+    return typer.Option("--output", "-o", help=help, parser=_file_to_write, metavar="FILE")
+
+
+def output_folder(help: str) -> Any:  # noqa: A002
+    """The option of a folder that a command writes to."""
+    return typer.Option("--folder", "-o", help=help, parser=_folder_to_write, metavar="FOLDER")
+
+
 Config = Annotated[
     Path | None,
     typer.Argument(metavar="SETTINGS.toml", help="File with any of these settings.", is_eager=True, callback=from_toml),
@@ -103,12 +161,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 Folder = Annotated[Path, typer.Argument(help="Folder of a search.")]
 AnyFolder = Annotated[Path, typer.Argument(help="Folder of a search, or of a full training.")]
 Name = Annotated[str, typer.Option(help="Name of the study in the folder.")]
-Storage = Annotated[str | None, typer.Option(help="Optuna storage URL of the study.  [default: a file in the folder]")]
+Storage = Annotated[
+    str | None,
+    typer.Option(help="Optuna storage URL of the study.  [default: a file in the folder]", callback=_a_storage),
+]
 Data = Annotated[
     str,
     typer.Option(
         help="digits, sklearn:NAME, folder:PATH, npz:FILE, torchvision:NAME, or package.module:NAME; "
-        "see 'robonas list datasets'."
+        "see 'robonas list datasets'.",
+        callback=not_empty,
     ),
 ]
 DataRoot = Annotated[Path | None, typer.Option(help="Where torchvision keeps its data sets.")]
@@ -125,11 +187,17 @@ OwnSpace = Annotated[
         "--space",
         metavar="package.module:NAME",
         help="The search's space, where it is your own: what a folder names is never imported.",
+        callback=not_empty,
     ),
 ]
 OwnStrategy = Annotated[
     str | None,
-    typer.Option("--strategy", metavar="package.module:NAME", help="The search's strategy, where it is your own."),
+    typer.Option(
+        "--strategy",
+        metavar="package.module:NAME",
+        help="The search's strategy, where it is your own.",
+        callback=not_empty,
+    ),
 ]
 SpaceSetting = Annotated[
     list[str],
@@ -141,7 +209,7 @@ Metrics = Annotated[
     list[str],
     typer.Option("--metric", "-m", help="Metric, or several with commas; see 'robonas list metrics'. May be repeated."),
 ]
-Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
+Seed = Annotated[int, typer.Option(help="Of everything that is drawn; from 0.")]
 Pool = Annotated[int, typer.Option(help="How many architectures to sample from the space.")]
 Grow = Annotated[
     int, typer.Option(help="How many children of the best join the pool before each query; 0 keeps it as it is.")
@@ -192,15 +260,37 @@ AtMost = Annotated[
     ),
 ]
 
+LARGEST_LIST = 2**28
+"""Bytes that a file of architectures may have."""
 PAPER = ["grad_norm", "snip", "grasp", "fisher", "synflow", "jacov"]
+
+
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+"""What Typer raises for a command line that does not fit the options."""
+
+
+def usage_in_words(error: Any) -> str:
+    """The sentence for a command line that does not fit, and where to read what does."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # no mistake: whoever gives nothing is shown the help
+        raise error
+    told = " ".join(str(error.format_message()).split()).removesuffix(".")
+    place = "robonas" if error.ctx is None else error.ctx.command_path
+    return f"{told}{'' if told.endswith('?') else '.'} See '{place} --help'."
 
 
 # ── from texts to objects ──
 
 
-def split(names: list[str]) -> list[str]:
-    """Names that were given apart or with commas."""
-    return [name.strip() for entry in names for name in entry.split(",") if name.strip()]
+def split(option: str, names: list[str]) -> list[str]:
+    """Names that were given apart or with commas.
+
+    Raises:
+        ConfigError: The option is given, and names nothing.
+    """
+    found = [name.strip() for entry in names for name in entry.split(",") if name.strip()]
+    if names and not found:
+        raise ConfigError(f"`{option}` must name something; got {names[0]!r}. Leave it out for its default.")
+    return found
 
 
 def read_settings(what: str, settings: list[str]) -> dict[str, Any]:
@@ -289,7 +379,7 @@ def _read_bounds(option: str, entries: list[str]) -> dict[MetricLike, float]:
         ConfigError: One does not read METRIC=VALUE, or a metric has two.
     """
     bounds: dict[MetricLike, float] = {}
-    for entry in split(entries):
+    for entry in split(option, entries):
         name, _, text = entry.rpartition("=")
         try:
             value = float(text)
@@ -303,29 +393,20 @@ def _read_bounds(option: str, entries: list[str]) -> dict[MetricLike, float]:
     return bounds
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Tell a file that cannot be written in one sentence.
-
-    Raises:
-        ConfigError: The disk is full, or the place cannot be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise ConfigError(
-            f"Cannot write '{path}': {error.strerror or error}. Finished work is kept: free some space or "
-            "name a place that can be written, then run the same command again."
-        ) from error
-
-
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file that are not empty.
 
     Raises:
-        ConfigError: The file cannot be read.
+        ConfigError: The file cannot be read, or has none.
     """
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST_LIST + 1)
+        lines = [line.strip() for line in content.decode("utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"Cannot read architectures from '{path}': {error}.") from error
+    if len(content) > LARGEST_LIST:
+        raise ConfigError(f"Cannot read architectures from '{path}': it has more than {LARGEST_LIST:,} bytes.")
+    if not lines:
+        raise ConfigError(f"'{path}' must have an architecture a line; it has none.")
+    return lines

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin,
 
 import typer
 
+from robonas.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -40,6 +42,13 @@ def takes_recipe(command: Callable[..., None]) -> Callable[..., None]:
         recipe = {
             setting.name: arguments.pop(FLAGS.get(setting.name, setting.name)) for setting in dataclasses.fields(Recipe)
         }
+        try:
+            Recipe(**recipe)
+        except ConfigError as error:  # told before any data are read, and by the names that the options have
+            told = str(error)
+            for setting, flag in FLAGS.items():
+                told = told.replace(f"`{setting}`", f"`{flag}`")
+            raise ConfigError(told) from error
         command(**arguments, recipe=recipe)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

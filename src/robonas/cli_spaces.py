@@ -24,11 +24,14 @@ from robonas.cli_options import (
     Metrics,
     Seed,
     SpaceSetting,
+    not_empty,
     read_limits,
     read_settings,
     read_space,
     split,
 )
+from robonas.errors import ConfigError
+from robonas.settings import count_of
 
 app = typer.Typer(cls=QuickGroup, help="What a search space has to offer.", no_args_is_help=True)
 
@@ -44,7 +47,10 @@ def profile(
     space_set: SpaceSetting = [],  # noqa: B006
     data: Annotated[
         str | None,
-        typer.Option(help="Data that the space is made for and metrics see; without them, the space's own and noise."),
+        typer.Option(
+            help="Data that the space is made for and metrics see; without them, the space's own and noise.",
+            callback=not_empty,
+        ),
     ] = None,
     data_root: DataRoot = None,
     image_size: ImageSize = None,
@@ -70,14 +76,19 @@ def profile(
     from robonas.profiling import profile as take
     from robonas.spaces import make_space
 
+    count_of("batch_size", batch_size, "samples", least=2)
     limits = read_limits(max_params, max_macs, max_latency_ms, max_memory, at_least, at_most)
     if data is None:
+        for option, given in (("--data-root", data_root), ("--image-size", image_size), ("--image-mode", image_mode)):
+            if given is not None:
+                raise ConfigError(f"`{option}` says how data are read, and needs `--data`; got {given} without.")
         where, batch = make_space(name, **read_settings("space", space_set)), None
     else:
         samples = load_dataset(data, root=data_root, size=image_size, mode=image_mode)
         where, batch = read_space(name, space_set, samples), samples.batch(batch_size, seed)
-    measures = ["params", "macs", "memory", *(["latency_ms"] if latency else []), *split(metric)]
+    measures = ["params", "macs", "memory", *(["latency_ms"] if latency else []), *split("--metric", metric)]
     found = take(where, sample, seed, measures=measures, limits=limits, batch=batch, n_jobs=jobs)
+    left_out = [measure for measure in measures if measure not in found.frame]
     rows = [
         {
             "measure": measure,
@@ -88,7 +99,8 @@ def profile(
         for measure in map(str, found.frame)
     ]
     bounds = (limits or Limits()).bounds
-    shares = [{"bound": str(bound), "share": found.share(bound)} for bound in bounds]
+    measured = [bound for bound in bounds if bound.key in found.frame]
+    shares = [{"bound": str(bound), "share": found.share(bound)} for bound in measured]
     size = where.size()
     if as_json:
         print_json(
@@ -107,7 +119,9 @@ def profile(
     print_table(f"{found.n} of {'countless' if size is None else f'{size:,}'} architectures of {where.name}", rows)
     for reason in list(found.failures.values())[:3]:
         out.print(f"No network: {reason}", soft_wrap=True, markup=False)
-    if batch is None and (split(metric) or (limits is not None and limits.metrics)):
+    if left_out:
+        say(f"Not measured, since nothing keeps the limits: {', '.join(left_out)}.")
+    elif batch is None and (split("--metric", metric) or (limits is not None and limits.metrics)):
         say("Metrics saw white noise; give --data for what they say of your data.")
     if "latency_ms" in found.frame:
         how = limits or Limits()
@@ -116,6 +130,6 @@ def profile(
             f"{how.warm_up} others."
         )
     if limits is not None:
-        for bound in bounds if len(bounds) > 1 else ():
+        for bound in measured if len(bounds) > 1 else ():
             out.print(f"{100 * found.share(bound):5.1f} % have {bound}.", soft_wrap=True, markup=False)
         out.print(found.verdict(limits), soft_wrap=True, markup=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 
 from robonas.cli_help import QuickGroup
-from robonas.cli_options import Jobs, Json, split
+from robonas.cli_options import Jobs, Json, not_empty, output_file, output_folder, split
 from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 app = typer.Typer(cls=QuickGroup, help="Benchmark tables that others publish.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="File, or folder of NATS-Bench.")]
-Format = Annotated[str | None, typer.Option(help="Format, where the file does not tell; see 'robonas tables formats'.")]
+Format = Annotated[
+    str | None,
+    typer.Option(help="Format, where the file does not tell; see 'robonas tables formats'.", callback=not_empty),
+]
 TaskName = Annotated[str | None, typer.Option(help="Keep only this task's columns, named without it.")]
 
 
@@ -34,7 +37,7 @@ def tables() -> None:
 @app.command("import")
 def import_(
     file: File,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write.")],
+    output: Annotated[Path, output_file("Parquet file to write.")],
     format: Format = None,  # noqa: A002
     task: TaskName = None,
     as_json: Json = False,
@@ -115,9 +118,9 @@ def experiment(
     format: Format = None,  # noqa: A002
     task: TaskName = None,
     jobs: Jobs = -1,
-    folder: Annotated[
-        Path, typer.Option("--folder", "-o", help="Where to keep finished runs, results.parquet and figure.html.")
-    ] = Path("robonas-experiment"),
+    folder: Annotated[Path, output_folder("Where to keep finished runs, results.parquet and figure.html.")] = Path(
+        "robonas-experiment"
+    ),
     figure: Annotated[bool, typer.Option(help="Write figure.html into the folder.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -145,13 +148,13 @@ def experiment(
                 read_table(table, format=format, task=task),
                 objective=objective,
                 final=final,
-                metrics=split(metrics) or None,
+                metrics=split("--metrics", metrics) or None,
                 cost=cost,
                 higher_is_better=False if minimize else None,
                 allow_test=allow_test,
             )
         ]
-        contenders = [Contender(name) for name in split(strategy)]
+        contenders = [Contender(name) for name in split("--strategy", strategy)]
         settings = {key: value for key, value in settings.items() if value is not None}
     for each in tasks:
         if each.left_out:
@@ -161,8 +164,9 @@ def experiment(
     results.write(folder / "results.parquet")
     if figure:
         from robonas.experiments.figures import progress_figure
+        from robonas.files import write_text
 
-        progress_figure(results).write_html(folder / "figure.html", include_plotlyjs=True)
+        write_text(folder / "figure.html", progress_figure(results).to_html(include_plotlyjs=True))
     _tell(tasks, results, folder, as_json=as_json)
 
 

@@ -25,6 +25,8 @@ from robonas.cli_options import (
     Storage,
     Threads,
     Workers,
+    not_empty,
+    output_folder,
     read_data,
     read_precision,
     read_settings,
@@ -53,7 +55,9 @@ def train(
     image_mode: ImageMode = None,
     test_data: Annotated[
         str | None,
-        typer.Option(help="Test set, seen once at the end; of a torchvision name, its test part is taken."),
+        typer.Option(
+            help="Test set, seen once at the end; of a torchvision name, its test part is taken.", callback=not_empty
+        ),
     ] = None,
     space: Annotated[
         str | None,
@@ -71,9 +75,9 @@ def train(
     mixed_precision: Precision = "auto",
     threads: Threads = None,
     workers: Workers = 0,
-    folder: Annotated[
-        Path, typer.Option("--folder", "-o", help="Where to keep checkpoints, log and trained network.")
-    ] = Path("robonas-train"),
+    folder: Annotated[Path, output_folder("Where to keep checkpoints, log and trained network.")] = Path(
+        "robonas-train"
+    ),
     as_json: Json = False,
 ) -> None:
     """Train the winner of a search in full, with a checkpoint after every epoch.
@@ -132,7 +136,7 @@ def _space(
     from robonas.spaces import make_space
 
     if name is not None or isinstance(winner, str):
-        return read_space(name or "nasbench201", settings, data, smaller=bool(recipe["resized_crop"]))
+        return read_space("nasbench201" if name is None else name, settings, data, smaller=bool(recipe["resized_crop"]))
     own = winner.space
     given = {"input_shape": data.input_shape, "n_classes": data.n_classes, **read_settings("space", settings)}
     return make_space(own.reference, **{**own.settings, **given})

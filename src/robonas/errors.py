@@ -13,6 +13,7 @@
     ├── StudyError(ValueError)           a study that is damaged, locked, or of other settings
     ├── CheckpointError(ValueError)      a full training that is damaged, in use, unfinished, or of other settings
     ├── ConfigError(ValueError)          a setting out of range, or settings that contradict
+    ├── OutputError(OSError)             a file or folder that cannot be written
     └── MissingExtraError(ImportError)   an optional dependency is not installed
 
 Each is also the builtin that fits, so that existing ``except`` clauses keep working. A message is one sentence or two:
@@ -84,6 +85,10 @@ class CheckpointError(NasError, ValueError):
 
 class ConfigError(NasError, ValueError):
     """A setting out of its range, or settings that contradict each other."""
+
+
+class OutputError(NasError, OSError):
+    """A file or folder that cannot be written: the disk is full, or the place is none to write to."""
 
 
 class MissingExtraError(NasError, ImportError):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from robonas.errors import ConfigError, StudyError
-from robonas.files import replacing
+from robonas.files import check_file, replacing
 
 if TYPE_CHECKING:
     import os
@@ -32,7 +32,8 @@ def export(result: Result, path: str | os.PathLike[str]) -> Path:
         The path.
 
     Raises:
-        ConfigError: Another ending, or a place that cannot be written.
+        ConfigError: Another ending.
+        OutputError: The place cannot be written.
         StudyError: No query has completed, or no trained parameters were kept for a format that holds them.
         CheckpointError: The trained parameters are gone or damaged.
     """
@@ -41,11 +42,9 @@ def export(result: Result, path: str | os.PathLike[str]) -> Path:
     if write is None:
         raise ConfigError(f"A file to export to must end in one of {', '.join(WRITERS)}; got '{target}'.")
     _ = result.text  # raises where there is nothing to export
-    try:
-        with replacing(target) as temporary:
-            write(result, temporary)
-    except OSError as error:
-        raise ConfigError(f"Cannot write '{target}': {error.strerror or error}.") from error
+    check_file(target)
+    with replacing(target) as temporary:
+        write(result, temporary)
     return target
 
 
@@ -60,7 +59,7 @@ def _csv(result: Result, path: Path) -> None:
 def _safetensors(result: Result, path: Path) -> None:
     result.load_parameters()  # raises unless they are there, and the winner's
     assert result.parameters_file is not None
-    shutil.copyfile(result.parameters_file, path)
+    path.write_bytes(result.parameters_file.read_bytes())
 
 
 def _program(result: Result, path: Path) -> None:
@@ -74,8 +73,9 @@ def _program(result: Result, path: Path) -> None:
         raise StudyError(
             f"PyTorch cannot export this network as a program ({error}). Export its parameters as .safetensors."
         ) from error
-    with path.open("wb") as stream:
-        torch.export.save(program, stream)
+    content = io.BytesIO()
+    torch.export.save(program, content)
+    path.write_bytes(content.getbuffer())  # PyTorch's own writing to files ends the process on a full disk
 
 
 WRITERS: Mapping[str, Callable[[Result, Path], None]] = {

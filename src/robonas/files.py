@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robonas.errors import NasError, OutputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -20,13 +22,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path to write to; it takes the place of `path` when the block ends well, else vanishes.
 
     The folder is made if there is none. A crash, a kill or a full disk leaves the old file as it was.
+
+    Raises:
+        OutputError: The disk is full, or the place cannot be written: any `OSError` of the block.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
+    _check_kind(target)
+    temporary: Path | None = None
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
@@ -34,8 +41,77 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 is for secrets, and these are results to share
         temporary.replace(target)
+    except NasError:
+        raise
+    except OSError as error:
+        raise unwritable(target, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: str | os.PathLike[str], error: OSError) -> OutputError:
+    """The error for a file or folder whose writing failed."""
+    return OutputError(
+        f"Cannot write '{path}': {error.strerror or error}. Finished work is kept: free some space or "
+        "name a place that can be written, then run the same again."
+    )
+
+
+def check_file(path: str | os.PathLike[str]) -> Path:
+    """The path, if a file can be written there; told before a long work rather than after it. Nothing is left there.
+
+    Raises:
+        OutputError: The disk is full, or the place is a folder or a device, lies under a file, or may not be written.
+    """
+    target = Path(path)
+    _check_kind(target)
+    _try_writing(target, target.parent)
+    return target
+
+
+def check_folder(path: str | os.PathLike[str]) -> Path:
+    """The path, if files can be written to such a folder; else as `check_file`.
+
+    Raises:
+        OutputError: They cannot.
+    """
+    target = Path(path)
+    _try_writing(target, target)
+    return target
+
+
+def _check_kind(target: Path) -> None:
+    """Raise where what is there is no file, or one that may not be changed."""
+    try:
+        fault = (
+            "it is a folder. Name a file"
+            if target.is_dir()
+            else "it is a device or the like. Name a file"
+            if target.exists() and not target.is_file()
+            else "the file there may not be changed. Name another one"
+            if target.exists() and not os.access(target, os.W_OK)
+            else None
+        )
+    except OSError as error:  # a name that no file can have
+        raise unwritable(target, error) from error
+    if fault is not None:
+        raise OutputError(f"Cannot write '{target}': {fault}.")
+
+
+def _try_writing(target: Path, folder: Path) -> None:
+    """Raise unless a file can be written to a folder, or to the nearest one above it that is there."""
+    try:
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        is_folder = folder.is_dir()
+        if is_folder:
+            with tempfile.TemporaryFile(dir=folder) as trial:
+                trial.write(b"x")
+    except OSError as error:
+        raise unwritable(target, error) from error
+    if not is_folder:
+        raise OutputError(f"Cannot write '{target}': '{folder}' is not a folder. Name another place.")
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from robonas.errors import ArchitectureError, ConfigError, MetricError
 from robonas.metrics import DEAR, Metric, is_foreign, resolve_metrics
 from robonas.scoring import score, score_here
+from robonas.settings import real, whole
 from robonas.spaces.measuring import MEASURES, count_macs, count_memory, measure_latency
 
 if TYPE_CHECKING:
@@ -112,8 +113,8 @@ class Limits:
     pass for each sample or class, are too dear to filter by; one's own may be anything.
 
     Raises:
-        ConfigError: A bound that no number can keep, a setting that is not positive and finite, or a metric that is too
-            dear.
+        ConfigError: A bound that no number can keep, two that no candidate can keep together, a setting that is not
+            positive and finite, or a metric that is too dear.
         UnknownNameError: There is no such metric.
 
     Example:
@@ -154,13 +155,16 @@ class Limits:
             if entry.name in {"device", "bounds", "at_least", "at_most"}:
                 continue
             value = getattr(self, entry.name)
-            if value is not None and not (0 < value < float("inf")):
+            if value is not None and not (0 < real(entry.name, value) < float("inf")):
                 raise ConfigError(f"`{entry.name}` must be positive; got {value!r}.")
+            if entry.name in {"batch_size", "latency_batch_size", "warm_up", "repeats"}:
+                whole(entry.name, value)
         measured = {name: getattr(self, f"max_{name}") for name in MEASURES}
         bounds = [Bound(name, float(value), upper=True) for name, value in measured.items() if value is not None]
         timed = [bound for bound in bounds if bound.name == "latency_ms"]
         counted = [bound for bound in bounds if bound.name != "latency_ms"]
         of_metrics = [*_metric_bounds("at_least", self.at_least), *_metric_bounds("at_most", self.at_most)]
+        _check_together([*counted, *of_metrics])
         object.__setattr__(self, "bounds", (*counted, *of_metrics, *timed))
 
     @property
@@ -368,6 +372,22 @@ def _by_scores(so_far: _Verdict, bounds: Sequence[Bound], scores: Mapping[str, t
         if not bound.keeps(value):
             return _Verdict(values, bound.broken_by(value), bound.fault)
     return _Verdict(values)
+
+
+def _check_together(bounds: Sequence[Bound]) -> None:
+    """Raise where something must be at least more than it may be at most.
+
+    Raises:
+        ConfigError: Two bounds contradict each other.
+    """
+    for low in (bound for bound in bounds if not bound.upper):
+        for high in (bound for bound in bounds if bound.upper and bound.name == low.name):
+            # The metrics `params` and `macs` are in millions, the measures of these names are not.
+            scale = 1e6 if (low.metric is None) != (high.metric is None) else 1.0
+            if low.value * scale > high.value:
+                raise ConfigError(
+                    f"The limits contradict each other: {low}, and {high}. No candidate can keep both; loosen one."
+                )
 
 
 def _metric_bounds(setting: str, given: Mapping[MetricLike, float]) -> list[Bound]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any
 
 from robonas.errors import ConfigError
 from robonas.files import write_text
 from robonas.reading import parse_json
 from robonas.scoring import texts
+from robonas.settings import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,16 +23,6 @@ if TYPE_CHECKING:
     from robonas.batch import Batch
     from robonas.limits import Limits
     from robonas.spaces import SearchSpace
-
-
-def count_of(name: str, value: object, what: str, *, least: int = 1) -> int:
-    """A number of things, from any kind of integer."""
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        raise ConfigError(f"`{name}` must be a whole number; got {value!r}.")
-    number = operator.index(value)
-    if number < least:
-        raise ConfigError(f"`{name}` must be at least {least} {what}; got {number}.")
-    return number
 
 
 def draw_pool(

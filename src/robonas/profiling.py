@@ -11,6 +11,7 @@ from robonas.limits import Bound, Limits
 from robonas.metrics import resolve_metrics
 from robonas.randomness import torch_generator
 from robonas.scoring import score
+from robonas.settings import count_of, jobs_of
 from robonas.spaces.measuring import MEASURES
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Profile:
     """The space."""
     frame: pd.DataFrame = field(repr=False)
     """One row an architecture that makes a network, indexed by its text, one column a measure or metric; NaN where it
-    has no value."""
+    has no value. Where nothing keeps a bound, what is dearer than it was not measured."""
     failures: Mapping[str, str]
     """Why the others make none, by their texts."""
 
@@ -58,6 +59,8 @@ class Profile:
         """
         kept = self.frame.index == self.frame.index
         for bound in (limits,) if isinstance(limits, Bound) else limits.bounds:
+            if not kept.any():  # what is dearer may not have been measured
+                break
             self.range(bound.key)
             kept &= [bound.keeps(value) for value in self.frame[bound.key]]
         return float(kept.sum()) / self.n
@@ -73,6 +76,8 @@ class Profile:
             return f"Within the limits: {100 * share:.1f} % of the sample."
         told = []
         for bound in limits.bounds:
+            if bound.key not in self.frame:
+                continue
             low, high = self.range(bound.key)
             nearest = low if bound.upper else high
             if math.isnan(nearest):
@@ -114,12 +119,13 @@ def profile(
         seed: Of the sample, and of the networks' parameters for metrics.
         measures: Which measures (``"params"``, ``"macs"``, ``"memory"``, and ``"latency_ms"``, which runs every
             network) and metrics. Of two of one name, such as ``"params"``, the measure is meant.
-        limits: What is bounded is measured too; and settings of the measures, such as the batch size.
+        limits: What is bounded is measured too, and first: where nothing in the sample keeps a bound, nothing dearer
+            is measured. Also settings of the measures, such as the batch size.
         batch: What metrics see; white noise where none is given, whose scores differ from those of one's data.
         n_jobs: Processes for metrics.
 
     Raises:
-        ConfigError: No architecture of the sample makes a network that runs.
+        ConfigError: No architecture is asked for, or none of the sample makes a network that runs.
         UnknownNameError: There is no such measure or metric.
     """
     import pandas as pd
@@ -130,27 +136,42 @@ def profile(
     others = [name for name in names if name not in MEASURES]
     metrics = {metric.name: metric for metric in resolve_metrics(others)} if others else {}
     metrics |= {bound.key: bound.metric for bound in settings.bounds if bound.metric is not None}
-    size = space.size()
-    rows: dict[Architecture, dict[str, float]] = {}
-    failures: dict[str, str] = {}
-    for architecture in space.sample(n if size is None else min(n, size), seed):
-        try:
-            rows[architecture] = {measure: settings.measure(space, architecture, measure) for measure in counted}
-        except (ArchitectureError, MetricError) as error:
-            failures[space.format(architecture)] = str(error)
+    size, n, n_jobs = space.size(), count_of("n", n, "architecture"), jobs_of(n_jobs)
+    columns: dict[str, dict[Architecture, float]] = {}
+    failures: dict[Architecture, str] = {}
+    sample = space.sample(n if size is None else min(n, size), seed)
+    bounds = {bound.name: bound for bound in settings.bounds if bound.metric is None}
+    kept, hopeless = set(sample), False
+    for measure in sorted(counted, key=lambda name: (name not in bounds, list(MEASURES).index(name))):
+        if hopeless:
+            break
+        column = columns.setdefault(measure, {})
+        for architecture in sample:
+            if architecture not in failures:
+                try:
+                    column[architecture] = settings.measure(space, architecture, measure)
+                except (ArchitectureError, MetricError) as error:
+                    failures[architecture] = str(error)
+        if measure in bounds:
+            kept &= {architecture for architecture, value in column.items() if bounds[measure].keeps(value)}
+            hopeless = not kept
+    rows = [architecture for architecture in sample if architecture not in failures]
     if not rows:
         reason = next(iter(failures.values()), "the sample is empty")
         raise ConfigError(
             f"None of {len(failures):,} architectures of {space.name} makes a network that runs: {reason}"
         )
-    frame = pd.DataFrame(list(rows.values()), index=[space.format(architecture) for architecture in rows])
-    if metrics:
+    frame = pd.DataFrame(
+        {name: [columns[name][row] for row in rows] for name in counted if name in columns},
+        index=[space.format(architecture) for architecture in rows],
+    )
+    if metrics and not hopeless:
         seen = batch if batch is not None else noise(space, seed=seed)
         different = {metric.name: metric for metric in metrics.values()}
         table = score(space, rows, tuple(different.values()), seen, seed=seed, n_jobs=n_jobs)
         for key, metric in metrics.items():
             frame[key] = table.scores[:, table.metrics.index(metric.name)]
-    return Profile(space, frame, failures)
+    return Profile(space, frame, {space.format(architecture): reason for architecture, reason in failures.items()})
 
 
 def noise(space: SearchSpace, size: int = 16, seed: int = 0) -> Batch:

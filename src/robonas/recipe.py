@@ -13,13 +13,15 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, get_args
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
 
 from robonas.errors import ConfigError, ObjectiveError
-from robonas.settings import whole
+from robonas.settings import check_known, real, whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import torch
     from torch import nn
 
@@ -110,6 +112,12 @@ class Recipe:
     colour_jitter: float = 0.0
 
     def __post_init__(self) -> None:
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            if isinstance(setting.default, bool):
+                require(setting.name, value, isinstance(value, bool), "true or false")
+            elif isinstance(setting.default, float) or (setting.default is None and value is not None):
+                real(setting.name, value)
         for name, least in (("epochs", 1), ("batch_size", 2), ("accumulate", 1), ("crop", 0), ("cutout", 0)):
             number = whole(name, getattr(self, name))
             require(name, number, number >= least, f"at least {least}")
@@ -135,6 +143,18 @@ class Recipe:
     def augments(self) -> bool:
         """Whether images are changed at random."""
         return bool(self.flip or self.crop or self.cutout or self.resized_crop or self.colour_jitter)
+
+
+def recipe_of(settings: Mapping[str, Any], taker: Callable[..., object]) -> Recipe:
+    """The recipe of settings that a function or class takes by name beside its own arguments.
+
+    Raises:
+        ConfigError: One that neither of them has, with the nearest that there is; or one out of range.
+    """
+    named = {field.name for field in fields(Recipe)}
+    others = {argument.name for argument in inspect.signature(taker).parameters.values()} - {"recipe", "self"}
+    check_known(settings, named | others, f"`{taker.__name__}`")
+    return Recipe(**settings)
 
 
 def require(name: str, value: object, holds: bool, rule: str) -> None:

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from robonas.architecture import Architecture
 from robonas.errors import ConfigError, ScoreTableError
 from robonas.metrics import METRICS
-from robonas.pool import count_of
+from robonas.settings import count_of, seed_of
 from robonas.strategies import Strategy, make_strategy
 from robonas.strategies.base import Problem, Trial, incumbent
 
@@ -93,6 +93,7 @@ class StrategySampler(optuna.samplers.BaseSampler):
         self.space = space
         self.strategy = make_strategy(strategy)
         self.strategy.check_metrics(scores.metrics)
+        seed = seed_of(seed)
         self._independent = independent_sampler or optuna.samplers.RandomSampler(seed=seed % 2**32)
         self._choices = dict(space.choices)
         rows = scores.distinct()

@@ -8,25 +8,28 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from filelock import FileLock
 
+from robonas.batch import Batch
 from robonas.errors import ConfigError, NasError, NetworkError, ScoreTableError
+from robonas.files import check_file, unwritable
 from robonas.memory import keep_memory, keeping_memory
 from robonas.metrics import Metric, Score, compute, resolve_metrics
 from robonas.metrics.engine import score_network
 from robonas.parallel import Tell, spread
 from robonas.reading import parse_json
 from robonas.scores import ScoreColumns, ScoreTable, check_provenance, provenance
+from robonas.settings import jobs_of, seed_of
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from torch import Tensor
 
     from robonas.architecture import Architecture
-    from robonas.batch import Batch
     from robonas.metrics.networks import OutputHook
     from robonas.spaces import SearchSpace
 
@@ -83,17 +86,23 @@ def score(
 
     Raises:
         ArchitectureError: A text or an architecture that is not of this space.
-        ConfigError: No architecture, no metric, or a batch for which the space is not made.
+        ConfigError: No architecture, no metric, a seed that is none, or a batch for which the space is not made.
+        OutputError: The cache cannot be written; what was scored before is kept.
         UnknownNameError: No such metric.
         NetworkError: Networks return something that is not logits; told before the first score.
-        ScoreTableError: The cache is damaged, cannot be written, or belongs to another space, batch or seed.
+        ScoreTableError: The cache is damaged, or belongs to another space, batch or seed.
     """
-    resolved = resolve_metrics(metrics)
+    n_jobs = jobs_of(n_jobs)
+    seed, resolved = seed_of(seed), resolve_metrics(metrics)
     names = [metric.name for metric in resolved]
     pairs = texts(space, pool)
     if not pairs:
         raise ConfigError("The pool must have at least one architecture; got none.")
+    if not isinstance(batch, Batch):
+        raise ConfigError(f"`batch` must be a Batch; got a {type(batch).__name__}. Draw one from your data.")
     space.check_data(batch)
+    if cache is not None:
+        check_file(cache)
     origin = provenance(space.name, space.settings, batch.fingerprint(), seed)
     for metric in resolved:
         if reason := metric.unsuited(batch):
@@ -269,7 +278,8 @@ class _Journal:
         self.scores = ScoreColumns()
         self._path = Path(path) if path is not None else None
         self._origin = origin
-        self._stream: IO[str] | None = None
+        self._stream: io.FileIO | None = None
+        self._lines: list[str] = []
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -280,7 +290,7 @@ class _Journal:
             # One run at a time: a second one waits, and then finds what the first has scored.
             self._open.enter_context(FileLock(self._path.with_name(f".{self._path.name}.lock")))
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise unwritable(self._partial, error) from error
         try:
             return self._read()
         except BaseException:
@@ -296,29 +306,28 @@ class _Journal:
         partial = self._partial
         try:
             kept = self._replay(partial) if partial.exists() else None
-            self._stream = self._open.enter_context(partial.open("a", encoding="utf-8"))
-            if kept is None:
-                self._stream.write(json.dumps({"provenance": self._origin}) + "\n")
-            elif kept < partial.stat().st_size:
+            # Without a buffer, which would be written when the file is closed, and fail there once more.
+            self._stream = self._open.enter_context(partial.open("ab", buffering=0))
+            if kept is not None and kept < partial.stat().st_size:
                 self._stream.truncate(kept)  # the torn line of a run that was killed while writing
-            self.flush()
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise unwritable(self._partial, error) from error
+        if kept is None:
+            self._lines.append(json.dumps({"provenance": self._origin}))
+        self.flush()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._open.close()
+        except OSError as error:
+            if kind is None:
+                raise unwritable(self._partial, error) from error
 
     @property
     def _partial(self) -> Path:
         assert self._path is not None
         return self._path.with_name(self._path.name + ".partial")
-
-    def _unwritable(self, error: OSError) -> ScoreTableError:
-        return ScoreTableError(
-            f"Cannot write scores to '{self._path}': {error.strerror or error}. What was scored before is kept; "
-            "make room or name another file, and run again."
-        )
 
     def _take(self, table: ScoreTable) -> None:
         for row in table.frame.to_dict("records"):
@@ -358,37 +367,42 @@ class _Journal:
         return size
 
     def add(self, canonical: str, found: Scores) -> None:
-        """Remember the scores of one class, and write them."""
+        """Remember the scores of one class, to be written by `flush`."""
         self.scores.add(canonical, found)
         if self._stream is not None:
             values = {
                 name: (None if math.isnan(entry.value) else entry.value, entry.reason, round(entry.seconds, 6))
                 for name, entry in found.items()
             }
-            try:
-                self._stream.write(json.dumps({"canonical": canonical, "scores": values}) + "\n")
-            except OSError as error:
-                raise self._unwritable(error) from error
+            self._lines.append(json.dumps({"canonical": canonical, "scores": values}))
 
     def flush(self) -> None:
-        """Make what was added safe from a kill and a power cut."""
-        if self._stream is not None:
-            try:
-                self._stream.flush()
-                os.fsync(self._stream.fileno())
-            except OSError as error:
-                raise self._unwritable(error) from error
+        """Write what was added, and make it safe from a kill and a power cut.
+
+        Raises:
+            OutputError: The disk is full. Whole lines that fitted are kept, and what follows them is not read.
+        """
+        if self._stream is None:
+            return
+        left = memoryview("".join(f"{line}\n" for line in self._lines).encode())
+        self._lines.clear()
+        try:
+            while left:
+                left = left[self._stream.write(left) :]
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            raise unwritable(self._partial, error) from error
 
     def finish(self, table: ScoreTable) -> None:
         """Write the whole table, together with what earlier runs left of other architectures, and drop the journal."""
         if self._path is None or self._stream is None:
             return
+        self._merged(table).write(self._path)
         try:
-            self._merged(table).write(self._path)
+            self._stream.close()
+            self._partial.unlink(missing_ok=True)
         except OSError as error:
-            raise self._unwritable(error) from error
-        self._stream.close()
-        self._partial.unlink(missing_ok=True)
+            raise unwritable(self._partial, error) from error
 
     def _merged(self, table: ScoreTable) -> ScoreTable:
         assert self._path is not None

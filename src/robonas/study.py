@@ -34,17 +34,19 @@ from robonas.events import (
     ScoringProgress,
     WaitingForOthers,
 )
+from robonas.files import check_folder, write_text
 from robonas.ledger import Ledger, Ticket
 from robonas.metrics import Metric, resolve_metrics
 from robonas.objectives.base import Objective
 from robonas.objectives.elsewhere import Elsewhere
 from robonas.outcome import outcome_of
-from robonas.pool import Filter, count_of, draw_pool
+from robonas.pool import Filter, draw_pool
 from robonas.pruning import Pruning
 from robonas.recorded import made_again
 from robonas.results import Query, SearchResult, network_size
 from robonas.scores import ScoreTable
 from robonas.scoring import score, texts
+from robonas.settings import count_of, jobs_of, name_of, seed_of
 from robonas.storage import DATABASE, check_reachable, open_storage, shown, storage_file, storage_url
 from robonas.strategies import Strategy, make_strategy
 
@@ -104,7 +106,7 @@ def search(
             is computed.
         strategy: A name, or a `Strategy`; `auto` needs the fewest queries, `robot` is the paper's.
         budget: How many different networks may be evaluated. A study can be gone on with under a larger one.
-        seed: Of the sample, the batch, the networks' parameters, the strategy and the trainings.
+        seed: Of the sample, the batch, the networks' parameters, the strategy and the trainings; from 0 to 2⁶³ - 1.
         grow: How many children of the best candidates join the pool before each query, from the first answer on; 0
             keeps the pool as it is. Children are scored as the pool was, keep the limits, and are new to it.
         pruner: What ends hopeless trainings early, after any epoch but the last: ``"hyperband"``, ``"median"``,
@@ -117,7 +119,7 @@ def search(
             memory.
         storage: Another Optuna storage for the study, such as a PostgreSQL URL. Workers on several hosts share a
             study on a server; one that vanishes is noticed within half a minute, and its evaluation begun again.
-        name: Of the study in its storage.
+        name: Of the study in its storage; files in the folder are called by it, so it must be no path.
         output: From what a network returns to its logits, for the metrics.
         on_event: Told of every step.
 
@@ -126,7 +128,8 @@ def search(
 
     Raises:
         ConfigError: A budget below 1, a pool that is empty, or smaller than the budget and not growing, no score at
-            all, or settings that contradict.
+            all, a seed or name that is none, or settings that contradict.
+        OutputError: The folder cannot be written.
         StudyError: The study is damaged, locked, or was made with other settings.
         ScoreTableError: The scores' file is damaged, or of other settings.
         UnknownNameError: No such metric or strategy.
@@ -138,12 +141,13 @@ def search(
         raise ConfigError(
             f"`objective` must be an Objective; got {type(objective).__name__}. Wrap a function by FunctionObjective."
         )
+    name, seed, n_jobs = name_of(name), seed_of(seed), jobs_of(n_jobs)
     chosen = make_strategy(strategy)
     budget = count_of("budget", budget, "evaluation")
     grow = count_of("grow", grow, "children", least=0)
     resolved = resolve_metrics(metrics) if chosen.uses_scores else ()
     chosen.check_metrics([metric.name for metric in resolved])
-    place = Path(folder) if folder is not None else None
+    place = check_folder(folder) if folder is not None else None
     pairs, whole = draw_pool(space, pool, seed)
     pruning = None if pruner is None else Pruning(pruner)
     settings = _settings(space, objective, chosen, resolved, limits, pairs, seed, grow, pruning)
@@ -239,11 +243,12 @@ def load_result(
         strategy: The strategy, likewise.
 
     Raises:
-        ConfigError: The folder names a space or strategy that is not one of robonas's, and none is given.
+        ConfigError: The name is none, or the folder names a space or strategy that is not one of robonas's, and none
+            is given.
         StudyError: There is no such study.
         ScoreTableError: Its scores are missing or damaged.
     """
-    place = Path(folder)
+    place, name = Path(folder), name_of(name)
     url = storage or storage_url(place)
     if storage is None and not (place / DATABASE).is_file():
         if (place / scores_file(name)).is_file():
@@ -283,6 +288,39 @@ def load_result(
 def _place(folder: Path | None, storage: str | None) -> str | None:
     """Where a study lies, for messages."""
     return shown(storage) if storage else str(folder) if folder else None
+
+
+def compared_with(folder: str | os.PathLike[str], name: str = "search") -> tuple[str, ...]:
+    """The studies that the report of a search in its folder was last written beside; none where none was.
+
+    Raises:
+        StudyError: The record of them is damaged.
+    """
+    path = Path(folder) / _comparison_file(name_of(name))
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))["compared_with"]
+        return tuple(name_of(other) for other in names)
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StudyError(
+            f"'{path}' does not tell what the search was compared with ({error}). Delete it, or name the studies."
+        ) from error
+
+
+def remember_comparison(folder: str | os.PathLike[str], name: str, others: Sequence[str]) -> None:
+    """Keep beside a search the names of the studies that its report is written beside.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    path = Path(folder) / _comparison_file(name_of(name))
+    if tuple(others) != (compared_with(folder, name) if path.exists() else ()):
+        write_text(path, json.dumps({"compared_with": list(others)}) + "\n")
+
+
+def _comparison_file(name: str) -> str:
+    return f"{name}.comparison.json"
 
 
 def cache_file(space: SearchSpace, batch: Batch, seed: int) -> str:

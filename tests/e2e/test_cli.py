@@ -126,8 +126,13 @@ def test_one_entry_has_its_whole_card() -> None:
 
 
 def test_profile_of_a_space_counts_what_keeps_the_limits() -> None:
-    value = json.loads(call("space", "profile", "nasbench201", "--sample", "10", "--max-params", "1", "--json").stdout)
+    value = json.loads(call("space", "profile", "nasbench201", "--sample", "100", "--max-params", "1", "--json").stdout)
     assert value["share_within_limits"] == 0
+    assert {row["measure"] for row in value["measures"]} == {"params"}, "nothing dearer is measured in vain"
+    told = call("space", "profile", "nasbench201", "--sample", "9", "--max-macs", "1", "--at-most", "depth=99")
+    assert "Not measured, since nothing keeps the limits: params, memory." in told.stderr
+    assert "Within the limits: nothing in the sample of 9: at most 1 multiply" in told.stdout
+    value = json.loads(call("space", "profile", "nasbench201", "--sample", "5", "--max-macs", "1e9", "--json").stdout)
     assert {row["measure"] for row in value["measures"]} == {"params", "macs", "memory"}
     assert "Within the limits" in call("space", "profile", "nasbench201", "--sample", "5", "--max-macs", "1e9").stdout
 
@@ -219,10 +224,14 @@ def test_brackets_in_a_path_are_no_markup(images, tmp_path) -> None:
 
 
 def test_a_full_disk_at_the_end_hides_no_result(finished, images, monkeypatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    move = Path.replace
 
-    monkeypatch.setattr("robonas.files.write_text", full)
+    def full(self: Path, target: Path) -> Path:
+        if target.name in {"result.json", "report.html"}:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return move(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
     told = call("search", "--data", images, *SHORT, "-o", finished, code=2)
     assert "auto found" in told.stdout
     assert f"Cannot write '{finished}/result.json': No space left on device. Finished work is kept" in told.stderr
@@ -305,6 +314,39 @@ def test_grey_and_colour_images_are_converted_when_asked(tmp_path) -> None:
 def test_arrays_have_a_size_of_their_own(images) -> None:
     told = call("score", "--data", images, "--image-size", "16", code=2).stderr
     assert "have their own size" in told
+
+
+def test_a_settings_file_may_begin_with_a_byte_order_mark(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.toml").write_bytes(b"\xef\xbb\xbfbudget = 0\n")
+    assert "at least 1 evaluation; got 0" in call("search", str(tmp_path / "run.toml"), code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('budget = "3"', "Setting 'budget' of '{path}' must be a whole number, without quotes; got '3'."),
+        ("budget = true", "Setting 'budget' of '{path}' must be a whole number, without quotes; got True."),
+        ("budget = 3.0", "Setting 'budget' of '{path}' must be a whole number, without quotes; got 3.0."),
+        ("budget = [3]", "must be a whole number, without quotes; got [3]."),
+        ("budget = {x = 3}", "must be a whole number, without quotes; got {{'x': 3}}."),
+        ("learning-rate = true", "Setting 'learning-rate' of '{path}' must be a number, without quotes; got True."),
+        ('learning-rate = "0.1"', "must be a number, without quotes; got '0.1'."),
+        ('report = "no"', "Setting 'report' of '{path}' must be true or false; got 'no'."),
+        ("report = 0", "must be true or false; got 0."),
+        ("strategy = 3", "Setting 'strategy' of '{path}' must be a text, in quotes; got 3."),
+        ("folder = true", "must be a text, in quotes; got True."),
+        ('metric = ["snip", 3]', "Setting 'metric' of '{path}' must be a text, in quotes; got 3."),
+        ("seed = 2024-01-01", "must be a whole number, without quotes; got datetime.date(2024, 1, 1)."),
+        ("[search]\nbudget = true", "Setting 'budget' of '{path}' must be a whole number, without quotes; got True."),
+    ],
+)
+def test_a_setting_of_another_kind_in_a_file_is_told(line, message, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.toml").write_text(line + "\n")
+    told = call("search", str(tmp_path / "run.toml"), code=2).stderr
+    assert message.format(path=tmp_path / "run.toml") in told
+    assert len(told.strip().splitlines()) == 1
 
 
 def test_an_unknown_setting_in_a_file_is_told(tmp_path) -> None:

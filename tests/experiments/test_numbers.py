@@ -280,8 +280,8 @@ def test_suite(tmp_path) -> None:
     ("old", "new", "message"),
     [
         ("budget = 4", "budgte = 4", "unknown setting 'budgte'"),
-        ("budget = 4", 'budget = "4"', "budget of type int; got '4'"),
-        ("budget = 4", "budget = true", "budget of type int; got True"),
+        ("budget = 4", 'budget = "4"', "must have as 'budget' a whole number; got '4'"),
+        ("budget = 4", "budget = true", "must have as 'budget' a whole number; got True"),
         ('objective = "val_acc"', "", "Task 1 .* must have 'objective'"),
         ('metrics = "all"', 'metrics = "some"', "list of metrics, or 'all'"),
         ("[[strategy]]\nname", "[[strategy]]\nnmae", "Strategy 1 .* unknown setting 'nmae'"),

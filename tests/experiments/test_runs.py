@@ -216,10 +216,12 @@ def test_a_worker_that_dies_is_named() -> None:
         run(contenders=["tests.experiments.test_runs:Dies"], n_jobs=2)
 
 
-def test_a_small_table_ends_a_search_early() -> None:
-    results = run([toy.task(n=4)], budget=6)
+def test_a_whole_table_may_be_asked_for_and_no_more() -> None:
+    results = run([toy.task(n=4)], budget=4)
     assert results.frame.groupby(["strategy", "seed"])["query"].max().unique().tolist() == [4]
-    assert (results.at(6)["rank"] == 1).all()
+    assert (results.at(4)["rank"] == 1).all()
+    with pytest.raises(ConfigError, match=r"at most the number of candidates, 4 in 'toy'; got 6. Ask for fewer"):
+        run([toy.task(n=4)], budget=6)
 
 
 def test_global_generators_are_left_alone() -> None:
@@ -245,7 +247,7 @@ def test_mistakes() -> None:
         run(contenders=["random", "random"])
     with pytest.raises(ConfigError, match="Each task must have a name of its own; 'toy' occurs twice"):
         run([toy.task(), toy.task()])
-    with pytest.raises(ConfigError, match="must be at least 1; got 0 and 3"):
+    with pytest.raises(ConfigError, match="`budget` must be at least 1 query; got 0"):
         run(budget=0)
     with pytest.raises(ConfigError, match="Each seed must be named once"):
         run(seeds=[1, 1])

@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 
 import robonas
 from robonas.datasets import from_arrays, from_dataset, load_dataset
-from robonas.errors import CheckpointError, ConfigError, DataError, NetworkError, ObjectiveError
+from robonas.errors import CheckpointError, ConfigError, DataError, NetworkError, ObjectiveError, OutputError
 from robonas.events import EpochFinished
 from robonas.files import read_tensors, write_tensors
 from robonas.objectives import Training
@@ -438,7 +438,7 @@ def test_a_full_disk_keeps_what_is_finished(tmp_path, monkeypatch) -> None:
 
     with monkeypatch.context() as context:
         context.setattr(Path, "write_bytes", fill)
-        with pytest.raises(ConfigError, match=r"No space left on device\. Finished epochs are kept"):
+        with pytest.raises(OutputError, match=r"No space left on device\. Finished work is kept"):
             full(tmp_path / "cut")
     assert "checkpoint" in written[3]
     assert len(read_checkpoint(tmp_path / "cut").log) == 1
@@ -472,5 +472,5 @@ def test_the_folder_of_a_search_is_left_alone(found) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="Cannot write to"):
+    with pytest.raises(OutputError, match=r"Cannot write .*is not a folder"):
         full(tmp_path / "file")

@@ -17,6 +17,7 @@ from robonas.batch import Batch
 from robonas.datasets.samples import InMemory, Samples, as_numbers, as_tensor
 from robonas.errors import ConfigError, DataError
 from robonas.randomness import numpy_generator
+from robonas.settings import real, seed_of, whole
 from robonas.targets import Task, check_targets, output_shape
 
 if TYPE_CHECKING:
@@ -173,9 +174,12 @@ class LabelledData:
             ConfigError: The fraction is not in (0, 1), or both are more than 1 together.
             DataError: A class has a single sample.
         """
-        if not 0 < fraction < 1:
+        seed = seed_of(seed)
+        if not 0 < real("validation_fraction", fraction) < 1:
             raise ConfigError(f"The validation fraction must be between 0 and 1; got {fraction}.")
-        if training_fraction is not None and not 0 < training_fraction <= 1 - fraction + 1e-9:
+        if training_fraction is not None and not (
+            0 < real("training_fraction", training_fraction) <= 1 - fraction + 1e-9
+        ):
             raise ConfigError(
                 f"The training fraction must be above 0, and at most what is not held out, {1 - fraction:g}; "
                 f"got {training_fraction}."
@@ -236,6 +240,7 @@ class LabelledData:
             DataError: The training part has fewer samples, or the drawn ones are a batch on which metrics are
                 undefined.
         """
+        size, seed = whole("batch_size", size), seed_of(seed)
         training, _ = self.split(fraction, split_seed, training_fraction=training_fraction)
         if size > len(training):
             raise DataError(

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import sys
+from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from robonas.catalogue import fault_of_own_code
 from robonas.errors import ConfigError, NasError, StudyError
 from robonas.experiments.ranking import ndcg_at, precision_at, spearman
 from robonas.experiments.results import Results, rows_of
-from robonas.files import write_text
+from robonas.files import check_folder, write_text
 from robonas.parallel import Tell, spread
 from robonas.reading import parse_json
+from robonas.settings import count_of, jobs_of, seed_of
 from robonas.strategies import Problem, Strategy, Trial, make_strategy
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from robonas.experiments.tasks import Task
 
 Kind = Literal["strategy", "single", "baseline"]
+MOST_SEEDS = 1_000_000
+"""Searches of one strategy on one task that may be asked for."""
 ALL = "all"
 """Instead of names: every metric of the task."""
 
@@ -138,7 +143,7 @@ def run_experiment(
     Args:
         tasks: With different names.
         contenders: Strategies, or their names.
-        budget: Queries a run; a task's own budget wins.
+        budget: Queries a run, at most as many as there are candidates; a task's own budget wins.
         seeds: How many, counted from 0, or which.
         half_pools: Each seed draws a random half of the table, the same for all contenders, so that strategies which
             draw nothing at random show a spread too.
@@ -153,12 +158,16 @@ def run_experiment(
 
     Raises:
         UnknownNameError: There is no such strategy.
-        ConfigError: Names that repeat, a metric that a task does not have, or a budget or seeds below 1.
+        ConfigError: Names that repeat, a metric that a task does not have, a budget or seeds below 1, or a budget of
+            more queries than a task has candidates.
+        OutputError: The folder cannot be written.
         StudyError: A worker died in a run.
     """
-    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    budget, seeds, n_jobs = count_of("budget", budget, "query"), _seeds(seeds), jobs_of(n_jobs)
+    if folder is not None:
+        check_folder(folder)
     plans = [Contender(entry) if isinstance(entry, str) else entry for entry in contenders]
-    _check(tasks, plans, budget, seeds)
+    _check(tasks, plans, budget, half=half_pools)
     every = {task.name: [*plans, *(_baselines(task, plans) if baselines else ())] for task in tasks}
     for task in tasks:
         for contender in every[task.name]:
@@ -229,6 +238,11 @@ class _Runner:
                 run = search(problem, task.utility[pool], contender.make())
         except NasError as error:
             raise StudyError(f"{contender.label} on {task.name} with seed {seed} failed. {error}") from error
+        except Exception as error:
+            fault = fault_of_own_code(error)
+            if fault is None:
+                raise
+            raise StudyError(f"{contender.label} on {task.name} with seed {seed} failed in {fault}.") from error
         if self.folder is not None:
             write_text(self._file(unit), json.dumps(asdict(run)))
         return run
@@ -308,17 +322,38 @@ def _baselines(task: Task, plans: Sequence[Contender]) -> list[Contender]:
     return [contender for contender in (*alone, *chance) if contender.label not in taken]
 
 
-def _check(tasks: Sequence[Task], plans: Sequence[Contender], budget: int, seeds: Sequence[int]) -> None:
+def _seeds(given: object) -> list[int]:
+    """Which seeds: those that are given, or as many as are asked for, from 0.
+
+    Raises:
+        ConfigError: None, or one twice.
+    """
+    if not isinstance(given, Iterable) or isinstance(given, str):
+        number = count_of("seeds", given, "seed")
+        if number > MOST_SEEDS:
+            raise ConfigError(f"`seeds` must be at most {MOST_SEEDS:,}; got {number}.")
+        return list(range(number))
+    seeds = [seed_of(seed, "seeds") for seed in given]
+    count_of("seeds", len(seeds), "seed")
+    if len(set(seeds)) != len(seeds):
+        raise ConfigError("Each seed must be named once.")
+    return seeds
+
+
+def _check(tasks: Sequence[Task], plans: Sequence[Contender], budget: int, *, half: bool) -> None:
     if not tasks or not plans:
         raise ConfigError(f"There must be at least one task and one strategy; got {len(tasks)} and {len(plans)}.")
-    if budget < 1 or not seeds:
-        raise ConfigError(f"`budget` and `seeds` must be at least 1; got {budget} and {len(seeds)}.")
+    for task in tasks:
+        wanted, there = task.budget or budget, len(task.pool(0, half=half))
+        if wanted > there:
+            raise ConfigError(
+                f"`budget` must be at most the number of candidates, {there:,} in {'half of ' * half}{task.name!r}; "
+                f"got {wanted:,}. Ask for fewer queries."
+            )
     for what, names in (("task", [task.name for task in tasks]), ("strategy", [plan.label for plan in plans])):
         repeated = next((name for place, name in enumerate(names) if name in names[:place]), None)
         if repeated is not None:
             raise ConfigError(f"Each {what} must have a name of its own; {repeated!r} occurs twice. Give it a label.")
-    if len(set(seeds)) != len(seeds):
-        raise ConfigError("Each seed must be named once.")
     for plan in plans:
         plan.make()  # an unknown name or setting is told now, not after an hour
 

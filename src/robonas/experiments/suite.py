@@ -23,7 +23,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from robonas.errors import ConfigError
 from robonas.experiments.runs import ALL, Contender
 from robonas.experiments.tasks import Task
+from robonas.settings import read_toml
 from robonas.tables import read_table
 
 if TYPE_CHECKING:
@@ -67,6 +67,9 @@ _STRATEGY: Mapping[str, type | tuple[type, ...]] = {
 }
 
 
+_WORDS = {str: "a text", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
+
+
 @dataclass(frozen=True, eq=False)
 class Suite:
     """What `run_experiment` needs."""
@@ -89,12 +92,7 @@ def load_suite(path: str | os.PathLike[str]) -> Suite:
         TableError: A table cannot be read, or lacks a column.
     """
     path = Path(path)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"Cannot read suite '{path}': {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"Suite '{path}' is not TOML: {error}.") from error
+    content = read_toml(path, "suite")
     _check(content, _TOP, ("task", "strategy"), f"Suite '{path}'")
     tasks = []
     for number, entry in enumerate(content["task"], start=1):
@@ -136,8 +134,10 @@ def _check(entry: object, known: Mapping[str, type | tuple[type, ...]], needed: 
         kinds = known[key]
         wrong_bool = isinstance(value, bool) and kinds is not bool
         if wrong_bool or not isinstance(value, kinds):
-            names = " or ".join(kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
-            raise ConfigError(f"{where} must have {key} of type {names}; got {value!r}.")
+            names = " or ".join(_WORDS[kind] for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
+            raise ConfigError(f"{where} must have as {key!r} {names}; got {value!r}.")
+        if key == "metrics" and isinstance(value, list) and not all(isinstance(name, str) for name in value):
+            raise ConfigError(f"{where} must have texts in its list {key!r}; got {value!r}.")
     for key in needed:
         if not entry.get(key):
             raise ConfigError(f"{where} must have {key!r}; it has {', '.join(entry) or 'nothing'}.")

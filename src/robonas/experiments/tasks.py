@@ -12,6 +12,7 @@ import numpy as np
 from robonas.errors import ConfigError
 from robonas.experiments.codes import codes_of_texts
 from robonas.randomness import numpy_generator
+from robonas.settings import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +74,8 @@ class Task:
                 raise ConfigError(f"`{what}` of task {self.name!r} must be ({n},); got {values.shape}.")
         if not np.isfinite(self.objective).all():
             raise ConfigError(f"The objective of task {self.name!r} must be finite for every candidate.")
+        if self.budget is not None:
+            count_of("budget", self.budget, f"query of task {self.name!r}")
         for name in self.default_metrics:
             self.metric_columns([name])
 

@@ -16,7 +16,8 @@ from robonas.objectives.descent import Descent, check_images, check_space, guard
 from robonas.objectives.device import Mixed, choose_device, choose_precision, training_settings
 from robonas.objectives.measures import measure_of
 from robonas.randomness import seeded
-from robonas.recipe import Recipe, RecipeSettings, require
+from robonas.recipe import Recipe, RecipeSettings, recipe_of, require
+from robonas.settings import LARGEST_JOBS, seed_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,10 +91,10 @@ class Training(Objective):
         isolated: bool = True,
         **recipe: Unpack[RecipeSettings],
     ) -> None:
-        self.recipe = Recipe(**recipe)
+        self.recipe = recipe_of(recipe, Training)
         self.isolated = isolated
-        require("threads", threads, threads is None or threads >= 1, "at least 1, or None")
-        require("n_workers", n_workers, n_workers >= 0, "at least 0")
+        split_seed = seed_of(split_seed, "split_seed")
+        check_processes(threads, n_workers)
         check_images(self.recipe, data)
         check_hook(self.recipe, output)
         self.data = data
@@ -193,6 +194,18 @@ class Training(Objective):
         """The measure on the held-out part."""
         rows = [self.measure.reduce(outputs, targets) for outputs, targets in descent.logits(self.validation_part)]
         return self.measure.finish(torch.cat(rows))
+
+
+def check_processes(threads: int | None, n_workers: int) -> None:
+    """Raise unless a training can have so many threads and reading processes.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    fits = threads is None or 1 <= whole("threads", threads) <= LARGEST_JOBS
+    require("threads", threads, fits, f"from 1 to {LARGEST_JOBS:,}, or None")
+    fits = 0 <= whole("n_workers", n_workers) <= LARGEST_JOBS
+    require("n_workers", n_workers, fits, f"from 0 to {LARGEST_JOBS:,}")
 
 
 def check_hook(recipe: Recipe, output: Callable[[Any], Tensor] | None) -> None:

@@ -17,20 +17,20 @@ from filelock import Timeout
 from torch import Tensor
 
 from robonas import stops
-from robonas.errors import CheckpointError, ConfigError, DataError
+from robonas.errors import CheckpointError, ConfigError, DataError, NasError
 from robonas.events import EpochFinished
-from robonas.files import write_tensors, write_text
+from robonas.files import check_folder, unwritable, write_tensors, write_text
 from robonas.objectives.descent import Descent, check_images, check_space, guarded
 from robonas.objectives.device import Mixed, choose_device, choose_precision, training_settings
 from robonas.objectives.measures import MEASURES, Measure, guesses, measure_of
-from robonas.objectives.training import check_hook, name_of_hook
+from robonas.objectives.training import check_hook, check_processes, name_of_hook
 from robonas.objectives.workers import Workers, working_together
 from robonas.randomness import seeded
-from robonas.recipe import Recipe, RecipeSettings, learning_rate, require
+from robonas.recipe import RecipeSettings, learning_rate, recipe_of
 from robonas.results import SearchResult
 from robonas.retraining.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
 from robonas.retraining.result import BEST, LOG, NETWORK, RESULT, TrainedNetwork, load_trained, read_parameters
-from robonas.settings import plain
+from robonas.settings import plain, real, seed_of
 from robonas.sharing import lock_of
 from robonas.storage import DATABASE
 
@@ -108,9 +108,9 @@ def train(
         CheckpointError: The folder holds a checkpoint that is damaged, or of a training with other settings, or another
             program is training there.
     """
-    chosen = Recipe(**recipe)
-    require("threads", threads, threads is None or threads >= 1, "at least 1, or None")
-    require("n_workers", n_workers, n_workers >= 0, "at least 0")
+    chosen = recipe_of(recipe, train)
+    seed, split_seed = seed_of(seed), seed_of(split_seed, "split_seed")
+    check_processes(threads, n_workers)
     check_images(chosen, data)
     check_hook(chosen, output)
     metric, measure = measure_of(data.task, metric)
@@ -318,7 +318,7 @@ def _find(winner: SearchResult | Architecture | str, space: SearchSpace | None) 
 
 def _parts(data: LabelledData, fraction: float, seed: int) -> tuple[LabelledData, LabelledData | None]:
     """What is trained with, and what is held out."""
-    return data.split(fraction, seed) if fraction else (data.standardised(), None)
+    return data.split(fraction, seed) if real("validation_fraction", fraction) else (data.standardised(), None)
 
 
 def _as_test(test: LabelledData, data: LabelledData) -> LabelledData:
@@ -346,7 +346,8 @@ def _alone_in(folder: Path, workers: Workers) -> Iterator[Path]:
 
     Raises:
         CheckpointError: Another one does.
-        ConfigError: It cannot be written, or holds a search.
+        ConfigError: It holds a search.
+        OutputError: It cannot be written.
     """
     if (folder / DATABASE).exists():
         raise ConfigError(f"'{folder}' is the folder of a search. Choose another one for the full training.")
@@ -354,23 +355,20 @@ def _alone_in(folder: Path, workers: Workers) -> Iterator[Path]:
         yield folder
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        check_folder(folder).mkdir(parents=True, exist_ok=True)
         lock = lock_of(folder / CHECKPOINT)
         lock.acquire(timeout=0)
     except Timeout as error:
         raise CheckpointError(
             f"Another program is training in '{folder}'. Wait for it, or choose another folder."
         ) from error
+    except NasError:
+        raise
     except OSError as error:
-        raise ConfigError(f"Cannot write to '{folder}': {error.strerror}. Choose another folder.") from error
+        raise unwritable(folder, error) from error
     try:
         for left in folder.glob(f".{CHECKPOINT}.*.tmp"):
             left.unlink()  # of a program that was killed while it wrote
         yield folder
-    except OSError as error:
-        raise ConfigError(
-            f"Cannot write to '{folder}': {error.strerror or error}. Finished epochs are kept: make room, and run the "
-            "same again."
-        ) from error
     finally:
         lock.release()

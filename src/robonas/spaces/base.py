@@ -5,18 +5,18 @@ from __future__ import annotations
 import abc
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.lazy import np
 from robonas.randomness import numpy_generator, seeded
-from robonas.settings import whole
+from robonas.settings import seed_of, whole
 from robonas.targets import NUMBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import nn
@@ -151,8 +151,10 @@ class SearchSpace(abc.ABC):
     def contains(self, architecture: Architecture) -> bool:
         """Whether the architecture is one of this space."""
         choices = self.choices
-        return architecture.keys() == choices.keys() and all(
-            has_option(choices[name], option) for name, option in architecture.items()
+        return (
+            isinstance(architecture, Mapping)
+            and architecture.keys() == choices.keys()
+            and all(has_option(choices[name], option) for name, option in architecture.items())
         )
 
     # ── what follows ──
@@ -167,6 +169,13 @@ class SearchSpace(abc.ABC):
         Raises:
             ArchitectureError: It does not belong to this space; the message names the first choice that is wrong.
         """
+        given: object = architecture
+        if not isinstance(given, Mapping):
+            raise ArchitectureError(
+                f"An architecture of {self.name} must be an Architecture; got {given!r}, "
+                f"a {type(given).__name__}. Read a text by `parse`, or make one by Architecture(choices)."
+            )
+        architecture = given if isinstance(given, Architecture) else Architecture(given)
         if self.contains(architecture):
             names = [name for name in self.choices if name in architecture]
             in_order = names == list(architecture)
@@ -213,13 +222,14 @@ class SearchSpace(abc.ABC):
 
         Raises:
             IndexError: The index is not in [0, size), or the space cannot be numbered.
+            ConfigError: It is no whole number.
         """
-        size = self.size()
+        index, size = whole("index", index), self.size()
         if size is None:
             raise IndexError(f"The architectures of {self.name} cannot be numbered, so there is none at {index}.")
         if not 0 <= index < size:
             raise IndexError(f"Index must be from 0 to {size:,} (exclusive) in {self.name}; got {index}.")
-        return int(index)
+        return index
 
     def __iter__(self) -> Iterator[Architecture]:
         """All architectures, lazily, in the space's fixed order."""
@@ -230,9 +240,9 @@ class SearchSpace(abc.ABC):
         """`n` different architectures, uniformly and without replacement; all of them, shuffled, where `n` is the size.
 
         Raises:
-            ConfigError: `n` is negative or more than the size.
+            ConfigError: `n` is negative or more than the size, or the seed is none.
         """
-        size = self.size()
+        n, seed, size = whole("n", n), seed_of(seed), self.size()
         if n < 0 or (size is not None and n > size):
             count = "an unknown number" if size is None else f"{size:,}"
             raise ConfigError(f"Cannot sample {n:,} different architectures from {self.name}, which has {count}.")
@@ -292,7 +302,10 @@ class SearchSpace(abc.ABC):
         Raises:
             ArchitectureError: The code has another length, an option that does not exist, or no architecture.
         """
-        places = [int(place) for place in code]
+        try:
+            places = [whole("code", place) for place in code]
+        except (TypeError, ConfigError) as error:
+            raise ArchitectureError(f"A code of {self.name} must hold whole numbers; got {code!r}.") from error
         if len(places) != len(self.choices):
             raise ArchitectureError(
                 f"A code of {self.name} must have one number a choice ({len(self.choices)}); got {len(places)}."

@@ -89,7 +89,7 @@ class ChoiceSpace(SearchSpace):
 
     def contains(self, architecture: Architecture) -> bool:
         """Whether exactly the choices are set that its other options ask for, and all go together."""
-        if self._tree.independent:
+        if self._tree.independent or not isinstance(architecture, Mapping):
             return super().contains(architecture)
         return architecture.keys() <= self.choices.keys() and self._tree.answers(architecture) is not None
 

@@ -11,7 +11,7 @@ import itertools
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from robonas.architecture import Architecture, Option
+from robonas.architecture import Architecture, Option, text_of
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.spaces.base import SearchSpace
 
@@ -149,7 +149,7 @@ class DARTS(SearchSpace):
             ArchitectureError: The text is no genotype, or has an edge or an operation that does not exist.
         """
         try:
-            given = _keywords(text)
+            given = _keywords(text_of(text))
             cells = {cell: [(str(op), int(source)) for op, source in ast.literal_eval(given[cell])] for cell in CELLS}
             concats = [_concat(given[f"{cell}_concat"]) for cell in CELLS]
         except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError) as error:

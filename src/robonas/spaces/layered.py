@@ -5,17 +5,18 @@ from __future__ import annotations
 import functools
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from robonas.architecture import Architecture, Option
+from robonas.architecture import Architecture, Option, text_of
 from robonas.errors import ArchitectureError
 from robonas.reading import parse_json
 from robonas.spaces.base import SearchSpace, has_option, same_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
 
@@ -105,6 +106,9 @@ class LayeredSpace(SearchSpace):
 
     def contains(self, architecture: Architecture) -> bool:
         """Whether exactly the choices of its layers are set."""
+        given: object = architecture
+        if not isinstance(given, Mapping):
+            return False
         expected = self._expected(architecture)
         return (
             expected is not None
@@ -199,7 +203,7 @@ class LayeredSpace(SearchSpace):
             ArchitectureError: The text has another form, or an option that does not exist.
         """
         try:
-            architecture = self._read(parse_json(text))
+            architecture = self._read(parse_json(text_of(text)))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ArchitectureError(
                 f"An architecture of {self.name} must read like '{self.format(self.at(0))}'; got {text!r}."

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from robonas.architecture import text_of
 from robonas.errors import ConfigError
 from robonas.lazy import nn
 from robonas.reading import parse_json
@@ -77,7 +78,7 @@ class MobileNetV3(LayeredSpace):
             ArchitectureError: The text has another form, or an option that does not exist.
         """
         try:
-            given = parse_json(text)
+            given = parse_json(text_of(text))
             most = _STAGES[0].depths[-1]
             kernels, expansions, depths = (list(given[key]) for key in ("ks", "e", "d"))
             if (len(kernels), len(expansions), len(depths)) != (most * len(_STAGES), most * len(_STAGES), len(_STAGES)):
@@ -89,7 +90,7 @@ class MobileNetV3(LayeredSpace):
                     for place, (stage, depth) in enumerate(zip(_STAGES, depths, strict=True))
                 }
             )
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             pass  # not theirs: ours, or no text of this space
         return super().parse(text)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from robonas.architecture import Architecture, Option
+from robonas.architecture import Architecture, Option, text_of
 from robonas.errors import ArchitectureError, ConfigError, MissingExtraError, UnknownNameError
 from robonas.spaces.base import SearchSpace
 from robonas.spaces.building import call_builder
@@ -84,7 +84,7 @@ class ModelSpace(SearchSpace):
         Raises:
             ArchitectureError: There is no such model here.
         """
-        return self.check(Architecture({"model": text.strip()}))
+        return self.check(Architecture({"model": text_of(text).strip()}))
 
     def build(self, architecture: Architecture) -> nn.Module:
         """A new network.

@@ -13,7 +13,7 @@ import json
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from robonas.architecture import Architecture, Option
+from robonas.architecture import Architecture, Option, text_of
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.lazy import nn, np
 from robonas.reading import parse_json
@@ -163,7 +163,7 @@ class NASBench101(SearchSpace):
             ArchitectureError: The text has another form, or the cell breaks a rule of the space.
         """
         try:
-            given = parse_json(text)
+            given = parse_json(text_of(text))
             operations = list(given["ops"])
             matrix = np.array(given["matrix"], dtype=np.int64)
         except (ValueError, TypeError, KeyError, OverflowError) as error:

@@ -14,7 +14,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from robonas.architecture import Architecture, Option
+from robonas.architecture import Architecture, Option, text_of
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.settings import whole
 from robonas.spaces.base import SearchSpace
@@ -115,7 +115,7 @@ class NASBench201(SearchSpace):
         Raises:
             ArchitectureError: The text has another form, or an operation that does not exist.
         """
-        match = _TEXT.fullmatch(text.strip())
+        match = _TEXT.fullmatch(text_of(text).strip())
         if match is None:
             raise ArchitectureError(
                 f"An architecture of {self.name} must read like '|op~0|+|op~0|op~1|+|op~0|op~1|op~2|' "

@@ -10,7 +10,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from robonas.architecture import Architecture, Option
+from robonas.architecture import Architecture, Option, text_of
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.lazy import nn
 from robonas.spaces.base import SearchSpace
@@ -76,7 +76,7 @@ class NASBenchMacro(SearchSpace):
         Raises:
             ArchitectureError: The text has another form.
         """
-        digits = text.strip()
+        digits = text_of(text).strip()
         if re.fullmatch("[012]{8}", digits) is None:
             raise ArchitectureError(
                 f"An architecture of {self.name} must read like '02012100', eight digits from 0 to 2; got {text!r}."

@@ -10,7 +10,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from robonas.architecture import Architecture, Option
+from robonas.architecture import Architecture, Option, text_of
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.lazy import nn
 from robonas.spaces.base import SearchSpace
@@ -69,11 +69,11 @@ class NATSSize(SearchSpace):
         Raises:
             ArchitectureError: The text has another form, or a width that is not a choice.
         """
-        if re.fullmatch(r"\d+(:\d+){4}", text.strip()) is None:
+        if re.fullmatch(r"\d{1,9}(:\d{1,9}){4}", text_of(text).strip()) is None:
             raise ArchitectureError(
                 f"An architecture of {self.name} must read like '8:64:32:16:64', five widths; got {text!r}."
             )
-        widths = [int(width) for width in text.strip().split(":")]
+        widths = [int(width) for width in text_of(text).strip().split(":")]
         return self.check(Architecture(dict(zip(LAYER_NAMES, widths, strict=True))))
 
     def build(self, architecture: Architecture) -> nn.Module:

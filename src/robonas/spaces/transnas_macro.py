@@ -12,7 +12,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from robonas.architecture import Architecture, Option
+from robonas.architecture import Architecture, Option, text_of
 from robonas.errors import ArchitectureError
 from robonas.spaces.transnas import TransNASSpace
 
@@ -116,7 +116,7 @@ class TransNASMacro(TransNASSpace):
         Raises:
             ArchitectureError: The text has another form, or breaks a rule of the space.
         """
-        official, key = _OFFICIAL.fullmatch(text.strip()), _KEY.fullmatch(text.strip())
+        official, key = _OFFICIAL.fullmatch(text_of(text).strip()), _KEY.fullmatch(text_of(text).strip())
         if official is not None:
             kinds = [int(digit) for digit in official.group(1).ljust(6, "0")]
         elif key is not None:

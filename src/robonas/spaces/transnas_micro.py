@@ -10,7 +10,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from robonas.architecture import Architecture, Option
+from robonas.architecture import Architecture, Option, text_of
 from robonas.errors import ArchitectureError
 from robonas.spaces.edges import EDGE_NAMES, EDGES, live_edges
 from robonas.spaces.transnas import TransNASSpace
@@ -71,7 +71,7 @@ class TransNASMicro(TransNASSpace):
         Raises:
             ArchitectureError: The text has another form.
         """
-        match = _OFFICIAL.fullmatch(text.strip()) or _KEY.fullmatch(text.strip())
+        match = _OFFICIAL.fullmatch(text_of(text).strip()) or _KEY.fullmatch(text_of(text).strip())
         if match is None:
             raise ArchitectureError(
                 f"An architecture of {self.name} must read like '64-41414-3_33_123' or '(3, 3, 3, 1, 2, 3)', "

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import abc
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from robonas.errors import AskTellError, ConfigError
 from robonas.lazy import np
+from robonas.settings import seed_of, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -48,11 +51,14 @@ class Problem:
     there from the start."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.scores, np.ndarray):
+            raise ConfigError(f"`scores` must be a NumPy array; got a {type(self.scores).__name__}.")
         if self.scores.ndim != 2 or self.scores.shape[1] != len(self.metrics):
             raise ConfigError(f"`scores` must be (candidates, {len(self.metrics)} metrics); got {self.scores.shape}.")
         if len(self.scores) == 0:
             raise ConfigError("There must be at least one candidate; got an empty pool.")
-        if self.budget < 1:
+        seed_of(self.seed)
+        if whole("budget", self.budget) < 1:
             raise ConfigError(f"The budget must be at least 1 evaluation; got {self.budget}.")
         if self.higher_is_better and len(self.higher_is_better) != len(self.metrics):
             raise ConfigError(
@@ -198,6 +204,8 @@ class Strategy(abc.ABC):
         Raises:
             AskTellError: The budget is spent, no candidate is left, or the history has an impossible or repeated row.
         """
+        if not isinstance(problem, Problem):
+            raise AskTellError(f"`problem` must be a Problem; got a {type(problem).__name__}.")
         check_history(problem, history)
         if len(history) >= problem.budget:
             raise AskTellError(f"The budget of {problem.budget} evaluations is spent; ask for a larger one to go on.")
@@ -217,8 +225,19 @@ def check_history(problem: Problem, history: Sequence[Trial]) -> None:
     Raises:
         AskTellError: The history is impossible for this problem.
     """
+    given: object = history
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+        raise AskTellError(f"A history must be a sequence of Trials; got {history!r}.")
     seen: set[int] = set()
     for number, trial in enumerate(history):
+        if not isinstance(trial, Trial):
+            raise AskTellError(f"A history must hold Trials; got {trial!r} at place {number}.")
+        if not _is(trial.row, Integral):
+            raise AskTellError(f"Trial {number} must name its candidate by a whole number; got {trial.row!r}.")
+        if trial.value is not None and not _is(trial.value, Real):
+            raise AskTellError(f"The value of trial {number} must be a number or None; got {trial.value!r}.")
+        if trial.pruned is not None and not _is(trial.pruned, Integral):
+            raise AskTellError(f"Trial {number} must be pruned after a whole number of steps; got {trial.pruned!r}.")
         if not 0 <= trial.row < len(problem):
             raise AskTellError(f"Trial {number} names candidate {trial.row}; there are {len(problem)}.")
         if trial.row in seen:
@@ -230,6 +249,11 @@ def check_history(problem: Problem, history: Sequence[Trial]) -> None:
         if trial.pruned is not None and trial.value is None:
             raise AskTellError(f"Trial {number} was pruned after step {trial.pruned}, so it must have a value of then.")
         seen.add(trial.row)
+
+
+def _is(value: object, kind: type) -> bool:
+    """Whether a value is a number of a kind; True and False are none."""
+    return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
 
 
 def incumbent(history: Sequence[Trial]) -> Trial | None:

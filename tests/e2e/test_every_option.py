@@ -1,0 +1,252 @@
+"""Every option of every command, given a value that it cannot have: one sentence that names it, before any work."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer
+from tests.experiments import toy
+from typer.testing import CliRunner
+
+from robonas.cli import app
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HUGE = str(10**26)
+COUNTS = ["", "abc", "1.5", "-3", "0", "nan"]
+COUNTS_FROM_0 = ["", "abc", "1.5", "-3", "nan"]
+NUMBERS = ["", "abc", "-1", "nan", "inf", "1,5"]
+OUTPUT_FILES = ["", ".", "folder", "file/x", "/proc/nothing/x", "/dev/full", "/dev/null"]
+OUTPUT_FOLDERS = ["", "file", "file/x", "/proc/nothing/x", "/dev/full"]
+NAMES = ["", " ", ".", "..", "../../x", "a/b", "/etc/x", "a\\b", "a\nb", "x" * 101, "-x"]
+UNKNOWN = ["", "no such thing", "../x", "a:b:c", "nowhere.py:x"]
+SETTINGS = ["", "x", "=3", "no_such=3"]
+BOUNDS = ["", "x", "params", "=3", "params=", "params=abc", "params=nan", "no_such=3", "latency=3", "params=1,params=2"]
+
+WRONG: dict[str, list[str]] = {
+    "--accumulate": COUNTS,
+    "--architecture": ["", "x", "|nor_conv~0|"],
+    "--architectures": ["", "nowhere.txt", "folder", "file/x", "binary", "empty"],
+    "--at-least": BOUNDS,
+    "--at-most": BOUNDS,
+    "--auxiliary-weight": NUMBERS,
+    "--batch-size": [*COUNTS, "1"],
+    "--budget": COUNTS,
+    "--clip": [*NUMBERS, "0"],
+    "--colour-jitter": [*NUMBERS, "1.5"],
+    "--compare": UNKNOWN,
+    "--cost": ["", "no such column"],
+    "--crop": COUNTS_FROM_0,
+    "--cutout": COUNTS_FROM_0,
+    "--data": [*UNKNOWN, "npz:", "npz:nowhere.npz", "folder:nowhere", "digits:3", "binary", "sklearn:x"],
+    "--data-root": ["nowhere"],
+    "--device": ["", "tpu", "cuda:99", "cpu:x"],
+    "--drop-path": [*NUMBERS, "1"],
+    "--epochs": COUNTS,
+    "--final": ["", "no such column", "synflow"],
+    "--final-learning-rate": [*NUMBERS, "7"],
+    "--folder": OUTPUT_FOLDERS,
+    "--format": UNKNOWN,
+    "--grow": COUNTS_FROM_0,
+    "--image-mode": ["", "x", "RGB"],
+    "--image-size": COUNTS,
+    "--jobs": ["", "abc", "1.5", "nan", HUGE, f"-{HUGE}"],
+    "--label-smoothing": [*NUMBERS, "1"],
+    "--learning-rate": [*NUMBERS, "0"],
+    "--max-latency-ms": [*NUMBERS, "0"],
+    "--max-macs": [*NUMBERS, "0"],
+    "--max-memory": [*NUMBERS, "0"],
+    "--max-params": COUNTS,
+    "--measure": ["", "x", "r2"],
+    "--metric": UNKNOWN,
+    "--metrics": ["", "no such column", "synflow,synflow", "val_acc"],
+    "--mixed-precision": ["", "x", "yes"],
+    "--momentum": [*NUMBERS, "1"],
+    "--name": NAMES,
+    "--objective": ["", "no such column", "test_acc"],
+    "--output": OUTPUT_FILES,
+    "--pool": COUNTS,
+    "--prune": UNKNOWN,
+    "--resized-crop": [*NUMBERS, "1.5"],
+    "--sample": COUNTS,
+    "--schedule": UNKNOWN,
+    "--schedule-every": UNKNOWN,
+    "--search": ["nowhere", "file", "file/x"],
+    "--seed": ["", "abc", "1.5", "-1", "nan", HUGE, str(2**63)],
+    "--seeds": [*COUNTS, HUGE],
+    "--space": UNKNOWN,
+    "--space-set": [*SETTINGS, "channels=x", "channels=0", "channels=true", "channels=", "input_shape=3"],
+    "--storage": ["", "folder", "/dev/full", "nonsense://x", "file/x.log"],
+    "--strategy": UNKNOWN,
+    "--strategy-set": SETTINGS,
+    "--table": ["nowhere.csv", "folder", "file/x", "binary", "empty"],
+    "--task": ["", "no such task"],
+    "--test-data": [*UNKNOWN, "npz:nowhere.npz"],
+    "--threads": [*COUNTS, HUGE],
+    "--train-batch-size": [*COUNTS, "1"],
+    "--training-fraction": [*NUMBERS, "0", "0.9"],
+    "--validation-fraction": [*NUMBERS, "1"],
+    "--warmup-epochs": [*COUNTS_FROM_0, "1"],
+    "--weight-decay": NUMBERS,
+    "--workers": [*COUNTS_FROM_0, HUGE],
+    "config": ["nowhere.toml", "folder", "file/x", "/dev/full", "binary", "unknown.toml"],
+    "file": ["nowhere.csv", "folder", "file/x", "binary", "empty"],
+    "folder": ["nowhere", "file", "file/x", "folder"],
+    "name": UNKNOWN,
+    "suite": ["nowhere.toml", "folder", "file/x", "/dev/full", "binary", "unknown.toml"],
+    "what": ["", "metric", "no such thing"],
+}  # fmt: skip
+"""Values that each option or argument refuses, in whatever command it is."""
+ALSO: dict[tuple[str, str], list[str]] = {
+    ("search", "--folder"): ["folder?", "a#b"],
+    ("search", "--budget"): ["1000"],
+    ("search", "--batch-size"): [HUGE],
+    ("score", "--batch-size"): [HUGE],
+    ("experiment", "--budget"): ["1000", HUGE],
+    ("export", "--output"): ["x", "x.docx"],
+}
+CALLED = {
+    "--architectures": "architectures|architecture a line",
+    "--at-least": "at_least|metric",
+    "--at-most": "at_most|metric",
+    "--batch-size": "batch",
+    "--compare": "strategy|study|name|no file|module",
+    "--cost": "[Cc]olumn",
+    "--data": "[Dd]ata|npz|folder|file|There is no|module|scikit-learn",
+    "--data-root": "nowhere|torchvision",
+    "--device": "[Dd]evice",
+    "--final": "[Cc]olumn",
+    "--folder": "Cannot write|folder",
+    "--image-mode": "mode",
+    "--image-size": "size",
+    "--measure": "metric",
+    "--metrics": "column|metric",
+    "--metric": "metric|module",
+    "--objective": "column|Objective",
+    "--output": "Cannot write|must end",
+    "--prune": "prun",
+    "--sample": "`n`",
+    "--space": "space|module",
+    "--space-set": "setting|channels|input_shape|no_such|KEY=VALUE",
+    "--storage": "[Ss]tudy|[Ss]torage",
+    "--strategy": "strategy|module",
+    "--strategy-set": "setting|no_such|KEY=VALUE",
+    "--table": "file|looks like",
+    "--test-data": "[Dd]ata|npz|file|There is no|module",
+    "--workers": "workers",
+    "config": "file",
+    "file": "file|looks like",
+    "folder": "search",
+    "name": "Known|module|no file",
+    "suite": "[Ss]uite",
+    "what": "Known",
+}
+"""What a message calls an option, where it is not its own name."""
+
+SMALL = ["--data", "data.npz", "--space-set", "channels=2", "--space-set", "depth=1", "--jobs", "1", "--pool", "4"]
+FULL: dict[str, list[str]] = {
+    "search": [*SMALL, "-m", "params", "--budget", "2", "--epochs", "1", "--batch-size", "8", "-o", "new"],
+    "score": [*SMALL, "-m", "params", "--batch-size", "8", "-o", "new.parquet"],
+    "train": ["--search", "run", "--data", "data.npz", "--epochs", "1", "-o", "new"],
+    "show": ["run"],
+    "report": ["run"],
+    "export": ["run", "-o", "new.json"],
+    "list": ["metrics"],
+    "space profile": ["nasbench201", "--sample", "1", "--jobs", "1"],
+    "tables import": ["toy.csv", "-o", "new.parquet"],
+    "tables info": ["toy.csv"],
+    "tables formats": [],
+    "experiment": [
+        *("--table", "toy.csv", "--objective", "val_acc", "--strategy", "random", "--budget", "3", "--seeds", "1"),
+        *("--jobs", "1", "-o", "new"),
+    ],
+}
+"""A whole command line of every command, in which one value is replaced."""
+
+
+def leaves(command: Any, path: tuple[str, ...] = ()):
+    if not hasattr(command, "commands"):
+        yield " ".join(path), command
+        return
+    for name, child in command.commands.items():
+        yield from leaves(child, (*path, name))
+
+
+def parameters():
+    """Every option and argument that takes a value, with the command that has it."""
+    for path, command in leaves(typer.main.get_command(app)):
+        for parameter in command.params:
+            if parameter.name != "help" and not getattr(parameter, "is_flag", False):
+                yield path, next((flag for flag in parameter.opts if flag.startswith("--")), parameter.name)
+
+
+EVERY = list(parameters())
+
+
+@pytest.fixture(scope="module")
+def place(images, tmp_path_factory) -> Path:
+    """A folder with a finished search, a table, data, and things that are in the way."""
+    folder = tmp_path_factory.mktemp("options")
+    shutil.copy(images, folder / "data.npz")
+    toy.frame().to_csv(folder / "toy.csv", index=False)
+    (folder / "file").write_text("in the way")
+    (folder / "binary").write_bytes(bytes(range(256)) * 4)
+    (folder / "empty").write_text("")
+    (folder / "unknown.toml").write_text("no_such = 3\n")
+    (folder / "folder").mkdir()
+    arguments = ["search", *FULL["search"][:-2], "--data", f"{folder}/data.npz", "-o", f"{folder}/run"]
+    done = CliRunner().invoke(app, [*arguments, "--strategy", "random"])
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def line_with(path: str, parameter: str, value: str) -> list[str]:
+    """The command line with one value in place of the right one."""
+    line = list(FULL[path])
+    if not parameter.startswith("--"):
+        if parameter == "name" and path == "list":
+            return [*path.split(), *line, value]
+        if parameter in {"config", "suite"}:
+            return [*path.split(), value, *(line[:-2] if parameter == "config" else line[-4:])]
+        return [*path.split(), value, *line[1:]]
+    short = {"--folder": "-o", "--output": "-o", "--metric": "-m"}.get(parameter)
+    for flag in {parameter, short} - {"--space-set"}:
+        if flag in line:
+            at = line.index(flag)
+            line = [*line[:at], *line[at + 2 :]]
+    reader = {"--data-root": ["--data", "torchvision:CIFAR10"], "--image-size": ["--data", "digits_segment"]}
+    return [*path.split(), *line, *reader.get(parameter, []), f"{parameter}={value}"]
+
+
+def test_the_table_has_every_option() -> None:
+    assert {parameter for _, parameter in EVERY} == set(WRONG)
+    assert {path for path, _ in leaves(typer.main.get_command(app))} == set(FULL)
+
+
+@pytest.mark.parametrize(("path", "parameter"), EVERY, ids=str)
+def test_a_wrong_value_is_one_sentence_before_any_work(place, monkeypatch, path, parameter) -> None:
+    monkeypatch.chdir(place)
+
+    def no_work(*_: object, **__: object) -> None:
+        raise AssertionError("work has begun")
+
+    monkeypatch.setattr("robonas.scoring._run", no_work)
+    monkeypatch.setattr("robonas.study._evaluate", no_work)
+    monkeypatch.setattr("robonas.retraining.run._Run.epochs", no_work)
+    monkeypatch.setattr("robonas.experiments.runs.spread", no_work)
+    before = sorted(path.name for path in place.iterdir() if not path.name.startswith("new"))
+    called = re.compile(CALLED.get(parameter, parameter.strip("-").replace("-", ".")) + f"|{parameter}")
+    faults = []
+    for value in [*WRONG[parameter], *ALSO.get((path, parameter), [])]:
+        result = CliRunner().invoke(app, line_with(path, parameter, value))
+        told = result.stderr.strip()
+        if result.exit_code != 2 or not told.startswith("Error: ") or len(told.splitlines()) > 1:
+            faults.append((value[:30], result.exit_code, repr(result.exception), told))
+        elif not called.search(told) or not told.endswith("."):
+            faults.append((value[:30], "says not what is wrong", told))
+    assert not faults, "\n".join(map(str, faults))
+    assert sorted(path.name for path in place.iterdir() if not path.name.startswith("new")) == before

@@ -1,0 +1,139 @@
+"""Code of the user's own that fails is told by its place, not by our traceback."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from robonas.catalogue import fault_of_own_code, import_object
+from robonas.cli import app
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OWN = """
+from torch import nn
+from robonas.datasets import load_dataset
+from robonas.spaces import from_choices
+from robonas.strategies import RandomSearch
+
+
+def fail(*_, **__):
+    raise RuntimeError("it is broken\\nin two lines")
+
+
+class Broken(RandomSearch):
+    name = "broken"
+
+    def propose(self, problem, history):
+        return {}["no such key"]
+
+
+class Unmade(RandomSearch):
+    name = "unmade"
+
+    def __init__(self):
+        self.x = 1 / 0
+
+
+space = from_choices({"width": [1, 2, 3]}, lambda width: fail(), input_shape=(1, 8, 8), n_classes=10)
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_code_here.py").write_text(OWN)
+    return tmp_path
+
+
+def told(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == 2, (result.output, result.exception)
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1
+    assert "Traceback" not in result.output
+    return errors[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("x = 1\n\nx / 0\n", "line 3: ZeroDivisionError: division by zero."),
+        ("x = (1,\n", "line 1: SyntaxError: '(' was never closed."),
+        ("import sys\nsys.exit(3)\n", "line 2: SystemExit: 3."),
+        ("raise SystemExit\n", "line 1: SystemExit."),
+        ("import no_such_module_at_all\n", "line 1: ModuleNotFoundError: No module named 'no_such_module_at_all'."),
+        ("import json\njson.loads('{')\n", "line 2: JSONDecodeError:"),
+        ("raise ValueError('[bold]two\\nlines')\n", "line 1: ValueError: [bold]two lines."),
+        ("def x(): return x()\nx()\n", "line 1: RecursionError"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("option", "form"),
+    [("--space", "{name}.py:x"), ("--data", "{name}:x"), ("--metric", "{name}:x"), ("--strategy", "{name}.py:x")],
+)
+def test_a_file_that_fails_when_it_is_imported(here, content, what, option, form) -> None:
+    name = f"bomb_{abs(hash((content, option, form)))}"
+    (here / f"{name}.py").write_text(content)
+    error = told("search", option, form.format(name=name), "-o", "run", "--jobs", "1")
+    assert error.startswith(f"Error: Your own code failed: {here.resolve()}/{name}.py, ") or name in error
+    assert what in error
+    assert not (here / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["search", "--space", "own_code_here.py:fail"], "RuntimeError: it is broken in two lines."),
+        (["search", "--data", "own_code_here.py:fail"], "RuntimeError: it is broken in two lines."),
+        (["search", "--strategy", "own_code_here.py:fail"], "RuntimeError: it is broken in two lines."),
+        (["search", "--strategy", "own_code_here.py:Unmade"], "ZeroDivisionError: division by zero."),
+        (["search", "--strategy", "own_code_here.py:Broken", "--pool", "3", "--budget", "2", "-m", "params"],
+         "KeyError: 'no such key'."),
+        (["search", "--metric", "own_code_here.py:fail", "--pool", "3", "--budget", "2"], "it is broken"),
+        (["search", "--space", "own_code_here.py:space", "--budget", "2", "-m", "params"], "it is broken"),
+        (["space", "profile", "own_code_here.py:space"], "it is broken"),
+    ],
+)  # fmt: skip
+def test_own_code_that_fails_when_it_is_called(here, arguments, what) -> None:
+    small = ["--jobs", "1", "--space-set", "channels=2", "--space-set", "depth=1", "--batch-size", "8", "--epochs", "1"]
+    if arguments[0] == "search":
+        small = small if "--space" not in arguments else ["--jobs", "1", "--batch-size", "8"]
+        arguments = [*arguments, *small, "-o", "run"]
+    assert what in told(*arguments)
+
+
+def test_a_strategy_that_fails_in_a_worker_of_an_experiment(here) -> None:
+    from tests.experiments import toy
+
+    toy.frame().to_csv(here / "toy.csv", index=False)
+    base = ["experiment", "--table", "toy.csv", "--objective", "val_acc", "--budget", "3", "--seeds", "1"]
+    for jobs in ("1", "2"):
+        error = told(*base, "--strategy", "own_code_here.py:Broken", "--jobs", jobs)
+        assert "own_code_here.py:Broken on toy with seed 0 failed in" in error
+        assert "own_code_here.py, line 16: KeyError: 'no such key'." in error
+
+
+def test_in_python_the_error_is_raised_as_it_is(here) -> None:
+    (here / "bomb_python.py").write_text("x = 1 / 0\n")
+    with pytest.raises(ZeroDivisionError) as error:
+        import_object("metric", "bomb_python.py:x")
+    assert fault_of_own_code(error.value) is not None
+
+
+def test_a_fault_of_ours_is_not_blamed_on_the_user() -> None:
+    import json
+
+    from robonas.architecture import Architecture
+
+    for call in (lambda: json.loads("{"), lambda: Architecture({}).missing):
+        try:
+            call()
+        except Exception as error:
+            inner = error.with_traceback(error.__traceback__.tb_next.tb_next)
+            assert fault_of_own_code(inner) is None
