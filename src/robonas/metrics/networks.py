@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from robonas.errors import NetworkError
+from robonas.kernels import SafeKernels
 from robonas.randomness import seeded
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ def call(
             stand_ins[name] = buffer.clone()
     if recorder is not None:
         recorder.count_in_place(stand_ins.values())
-    with seeded(*seed), _swapped(modules, stand_ins), recorder or nullcontext():
+    safe = SafeKernels() if torch.is_grad_enabled() else nullcontext()
+    with seeded(*seed), _swapped(modules, stand_ins), recorder or safe:
         return network(inputs)
 
 

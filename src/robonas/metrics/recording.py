@@ -20,6 +20,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
+from robonas.kernels import with_unit_stride
 from robonas.metrics.batchnorm import TrainingBatchNorm, Watch
 from robonas.metrics.convolution import convolve
 from robonas.metrics.linear_parts import average, rectify
@@ -157,6 +158,8 @@ class Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         if self._newest:
             args, kwargs = tuple(map(self._current, args)), {key: self._current(value) for key, value in kwargs.items()}
+        if func in CONVOLUTIONS:
+            args, kwargs = with_unit_stride(func, args, kwargs)
         if func in NORMS:
             return self._norm(func, args, kwargs)
         if self._on_rectifier is not None and (func in RECTIFIERS or _clamps_at_zero(func, args, kwargs)):
