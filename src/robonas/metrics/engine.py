@@ -11,6 +11,7 @@ from robonas.metrics.base import Metric, Need, Score
 from robonas.metrics.guard import Guard, is_foreign
 from robonas.metrics.networks import explain, scoring_mode
 from robonas.metrics.passes import Passes
+from robonas.metrics.sight import unwrapped
 from robonas.randomness import seeded
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def score_network(
     micro_batch: int | None = None,
 ) -> dict[str, Score]:
     """`compute`, for metrics that are resolved already."""
+    network = unwrapped(network)
     needs = frozenset[Need]().union(*(metric.needs for metric in metrics))
     passes = Passes(network, batch, needs, seed=seed, output=output, micro_batch=micro_batch)
     scores: dict[str, Score] = {}

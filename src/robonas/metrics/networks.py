@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -14,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from robonas.errors import NetworkError
 from robonas.kernels import SafeKernels
+from robonas.metrics.sight import Sight, in_the_open, is_known
 from robonas.randomness import seeded
 
 if TYPE_CHECKING:
@@ -110,6 +111,9 @@ def call(
         tensors: Stand for parameters and buffers of these names; buffers that are not named are cloned, so that running
             statistics stay.
         seed: Parts of the seed of dropout and the like.
+
+    Raises:
+        MetricError: The recorder cannot see all that the network computes.
     """
     modules = modules_of(network)
     stand_ins = dict(tensors or {})
@@ -118,9 +122,20 @@ def call(
             stand_ins[name] = buffer.clone()
     if recorder is not None:
         recorder.count_in_place(stand_ins.values())
-    safe = SafeKernels() if torch.is_grad_enabled() else nullcontext()
-    with seeded(*seed), _swapped(modules, stand_ins), recorder or safe:
-        return network(inputs)
+    watched = recorder is not None or torch.is_grad_enabled()
+    sight = Sight() if recorder is not None and not is_known(modules) else None
+    with ExitStack() as stack:
+        stack.enter_context(seeded(*seed))
+        stack.enter_context(_swapped(modules, stand_ins))
+        if watched:
+            stack.enter_context(in_the_open())
+            stack.enter_context(recorder or SafeKernels())
+        if sight is not None:
+            stack.enter_context(sight)
+        result = network(inputs)
+    if sight is not None:
+        sight.check()
+    return result
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from robonas.errors import ConfigError, MetricError
 from robonas.metrics.base import Need
 from robonas.metrics.layers import Weights, find_weights
-from robonas.metrics.networks import OutputHook, call, explain, place_of, scoring_mode
+from robonas.metrics.networks import OutputHook, call, explain, modules_of, place_of, scoring_mode
 from robonas.metrics.recording import Recorder, own_tensors
+from robonas.metrics.sight import why_unseen
 from robonas.metrics.sweep import BACKWARD, SHARED, Shared, sweep
 from robonas.randomness import torch_generator
 
@@ -84,8 +85,9 @@ class Passes:
         """Weights of all convolution and linear layers by name, tied ones once; see `metrics.layers.find_weights`.
 
         Raises:
-            MetricError: There are none.
+            MetricError: There are none, or the network's layers cannot be seen.
         """
+        self._look()
         weights = self._found.tensors
         if not weights:
             raise MetricError("the network has no convolution or linear layer")
@@ -305,6 +307,7 @@ class Passes:
 
     def noise(self, purpose: str, *, n: int | None = None) -> Tensor:
         """Standard normal inputs of the batch's shape, where the network computes; `purpose` and the seed draw them."""
+        self._look()
         self._find_layout()
         device, dtype = place_of(self.network, self.batch.inputs)
         generator = torch_generator("noise", purpose, self.seed)
@@ -327,6 +330,7 @@ class Passes:
 
     def recorder(self, **settings: Any) -> Recorder:
         """A recorder for `run` that knows which tensors are the network's own."""
+        self._look()
         return Recorder(protected=own_tensors(self.network), **settings)
 
     def pick(self, result: Any) -> Tensor:
@@ -341,6 +345,7 @@ class Passes:
     def _read(self, need: Need, pick: Callable[[Shared], T | None]) -> T:
         if need not in self.needs:
             raise MetricError(f"reads {need.value}, which it does not declare: add Need.{need.name} to its `needs`")
+        self._look()
         shared = self._shared
         self._reads[need] = shared.seconds.get(need, 0.0)
         if need in SHARED:
@@ -353,6 +358,15 @@ class Passes:
         if value is None:
             raise MetricError(f"{need.value} was not made")
         return value
+
+    def _look(self) -> None:
+        """Raise where parts of the network are compiled, so that nobody sees what they compute."""
+        if self._unseen is not None:
+            raise MetricError(self._unseen)
+
+    @functools.cached_property
+    def _unseen(self) -> str | None:
+        return why_unseen(modules_of(self.network))
 
     @functools.cached_property
     def _shared(self) -> Shared:

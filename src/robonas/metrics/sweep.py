@@ -269,6 +269,8 @@ class _Sweep:
             raise MetricError(
                 f"a forward pass of {n} samples does not fit in memory; set a smaller `micro_batch` ({error})"
             ) from error
+        except MetricError:
+            raise
         except Exception as error:
             shape = tuple(self.inputs[part].shape)
             raise NetworkError(
