@@ -80,6 +80,8 @@ class Record:
         self._n_layers = 0
         self._n_rectifiers = 0
         self._known: dict[int, tuple[weakref.ref[Tensor], Tensor | None, Tensor | None]] = {}
+        self._with_gradient: set[int] = set()  # weights of layers by whether their output carries a gradient
+        self._without: set[int] = set()
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
 
     def on_layer(self, layer: LayerCall, output: Tensor) -> None:
@@ -98,9 +100,14 @@ class Record:
         place = len(self.fan_ins)
         self.fan_ins.append(layer.fan_in)
         self.products.append(None)
+        (self._with_gradient if output.requires_grad else self._without).add(layer.weight)
         if output.requires_grad:
             hook = functools.partial(self._meet, place, layer)
             self._handles.append(output.register_hook(hook))  # type: ignore[no-untyped-call]
+
+    def hidden(self) -> set[int]:
+        """Return the ids of the weights of layers of which no output carries a gradient."""
+        return self._without - self._with_gradient
 
     def _meet(self, place: int, layer: LayerCall, gradient: Tensor) -> None:
         """The gradient of the loss in a layer's output."""

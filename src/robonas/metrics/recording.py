@@ -96,6 +96,8 @@ class LayerCall:
     """Where the output's samples are."""
     value: Tensor
     """The output's value, which no in-place operation overwrites."""
+    weight: int
+    """The id of its weight."""
 
 
 class Recorder(TorchFunctionMode):
@@ -135,6 +137,7 @@ class Recorder(TorchFunctionMode):
         self.couples_samples = False  # whether a batch norm took the statistics of the batch
         self.operations = 0  # see metrics/flops.py
         self.macs = 0
+        self.called: set[int] = set()  # ids of the weights that layers were called with
         self._protected = {id(tensor) for tensor in protected}
         self._skip_norms = skip_norms
         self._fast_norms = fast_norms
@@ -275,6 +278,7 @@ class Recorder(TorchFunctionMode):
 
     def _layer(self, func: Callable[..., Any], output: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         weight = args[1] if len(args) > 1 else kwargs["weight"]
+        self.called.add(id(weight))
         if func is functional.linear:
             fan_in, axis = weight.shape[-1], output.ndim - 1
         elif func in TRANSPOSED:
@@ -289,7 +293,7 @@ class Recorder(TorchFunctionMode):
         else:
             self.macs += positions * weight.numel()
         if self._on_layer is not None:
-            layer = LayerCall(fan_in, axis - output.ndim, self._batch_axis, output.detach())
+            layer = LayerCall(fan_in, axis - output.ndim, self._batch_axis, output.detach(), id(weight))
             self.layers.append(layer)
             self._on_layer(layer, output)
 

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -157,7 +157,7 @@ class Sight(TorchDispatchMode):
         self._calls = _Calls()
         self._unseen: str | None = None
 
-    def __enter__(self) -> Sight:
+    def __enter__(self) -> Self:
         self._calls.__enter__()
         super().__enter__()
         return self

@@ -30,7 +30,14 @@ if TYPE_CHECKING:
     from robonas.batch import Batch
     from robonas.metrics.layers import Weights
 
-INPUT_IGNORED = "the logits do not depend on the input"
+INPUT_IGNORED = "the logits do not depend on the input, or by less than their rounding shows"
+CUT = "no gradient leads back to a weight: the network cuts it off, as torch.no_grad() and detach() do"
+CUT_INPUT = "no gradient leads back to the input: the network cuts it off, as torch.no_grad() and detach() do"
+FLAT = "the gradient of the loss is zero in every weight"
+HIDDEN = (
+    "a layer computes inside a torch.autograd.Function, where the gradient of its output cannot be seen; write it as "
+    "plain calls"
+)
 SECOND = frozenset({Need.HESSIAN, Need.CURVATURE, Need.NORMED_CURVATURE})
 BACKWARD = SECOND | {Need.GRADIENTS, Need.SALIENCIES}
 WATCHED = frozenset({Need.CODES, Need.PREACTIVATIONS, Need.LAYER_CODES, Need.MAPS})
@@ -81,7 +88,7 @@ class Shared:
             *(tensor for found in mappings for tensor in found.values()),
             *(saliency.products for saliency in self.saliencies or ()),
         ]
-        return [tensor._version for tensor in tensors]  # noqa: SLF001  (there is no other way to ask)
+        return [0 if tensor.is_inference() else tensor._version for tensor in tensors]  # noqa: SLF001  (no other way)
 
 
 def sweep(
@@ -137,6 +144,7 @@ class _Sweep:
         self.records: list[Record] = []
         self.jacobian: list[Tensor] = []
         self.used: set[str] = set()
+        self.called: set[int] = set()  # ids of what layers were called with
 
     def run(self) -> None:
         shared = self.shared
@@ -162,7 +170,13 @@ class _Sweep:
         if Need.SALIENCIES in self.needs and Need.SALIENCIES not in shared.errors:
             shared.saliencies = self._saliencies()
         if self.needs & BACKWARD:
-            shared.left_out.update({name: "unused" for name in self.trainable if name not in self.used})
+            shared.left_out.update(
+                {
+                    name: "cut off from the loss" if id(weight) in self.called else "unused"
+                    for name, weight in self.trainable.items()
+                    if name not in self.used
+                }
+            )
         for record in self.records:
             shared.left_out.update(record.left_out)
         self._judge()
@@ -172,6 +186,14 @@ class _Sweep:
         shared, logits = self.shared, self.shared.logits
         assert logits is not None
         reasons: dict[Need, str] = {}
+        if shared.gradients is not None and Need.GRADIENTS not in shared.errors:
+            if not self.used:
+                reasons.update(dict.fromkeys(BACKWARD, CUT))
+            elif not any(bool(gradient.any()) for gradient in shared.gradients.values()):
+                reasons.update(dict.fromkeys(BACKWARD, FLAT))
+            hidden = {weight for record in self.records for weight in record.hidden()}
+            if any(id(self.trainable[name]) in hidden for name in self.used):
+                reasons[Need.SALIENCIES] = HIDDEN
         if not self.trainable:
             empty = "every weight is frozen" if self.weights else "the network has no convolution or linear layer"
             reasons.update(dict.fromkeys(BACKWARD, empty))
@@ -206,6 +228,7 @@ class _Sweep:
                 return
             self._spend(Need.ACTIVATIONS, clock)
             shared.couples_samples |= recorder.couples_samples
+            self.called |= recorder.called
             shared.macs += recorder.macs
             shared.operations += recorder.operations
             self.logits.append(logits.detach())
@@ -398,5 +421,5 @@ def _gradient(scalar: Tensor, inputs: Tensor) -> Tensor:
     if scalar.requires_grad:
         (rows,) = torch.autograd.grad(scalar, inputs, retain_graph=True, allow_unused=True)
     if rows is None:
-        raise MetricError(INPUT_IGNORED)
+        raise MetricError(CUT_INPUT)
     return rows

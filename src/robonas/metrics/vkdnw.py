@@ -14,7 +14,7 @@ from robonas.metrics.base import Metric, Need
 from robonas.metrics.linear_algebra import eigenvalues
 from robonas.metrics.recording import TRANSPOSED
 from robonas.metrics.redraw import redrawn
-from robonas.metrics.sweep import INPUT_IGNORED
+from robonas.metrics.sweep import CUT
 from robonas.targets import NUMBERS
 
 if TYPE_CHECKING:
@@ -76,8 +76,10 @@ def fisher_spectrum(passes: Passes) -> Tensor:
     logits = passes.pick(result)
     n, n_classes = logits.shape
     changes = [change for change in nudges.changes if len(change) == n]
-    if not changes or not logits.requires_grad:
-        raise MetricError(INPUT_IGNORED)
+    if not changes:
+        raise MetricError("the network calls no convolution or linear layer with the samples one by one")
+    if not logits.requires_grad:
+        raise MetricError(CUT)
     if not bool(torch.isfinite(logits).all()):
         raise MetricError("the logits are not finite")
     columns = []

@@ -14,7 +14,6 @@ from robonas.metrics.base import Metric, Need
 from robonas.metrics.layers import BATCH_NORMS
 from robonas.metrics.networks import buffers_of, modules_of
 from robonas.metrics.redraw import redrawn
-from robonas.metrics.sweep import INPUT_IGNORED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +35,7 @@ def zen(passes: Passes) -> float:
         after = _features(passes, first + STEP * passes.noise("zen step"), tensors)
     moved = float((before - after).abs().flatten(1).sum(1, dtype=torch.float64).mean())
     if moved == 0.0:
-        raise MetricError(INPUT_IGNORED)
+        raise MetricError("the last features do not depend on the input, or by less than their rounding shows")
     scales = [
         0.5 * math.log(float(tensors[f"{name}.running_var" if name else "running_var"].double().mean()))
         for name, module in modules_of(network)

@@ -10,7 +10,7 @@ import torch
 from robonas.errors import MetricError
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.networks import buffers_of, parameters_of
-from robonas.metrics.sweep import INPUT_IGNORED
+from robonas.metrics.sweep import CUT, INPUT_IGNORED
 from robonas.targets import loss_of
 
 if TYPE_CHECKING:
@@ -56,9 +56,12 @@ def _gradients(
     loss = loss_of(logits, passes.batch.targets[part].to(logits.device), passes.batch.task)
     if bool((logits == logits[:1]).all()):
         raise MetricError(INPUT_IGNORED)
-    if not loss.requires_grad:
-        return (None,) * len(sources)
-    return torch.autograd.grad(loss, list(sources.values()), allow_unused=True)
+    gradients: tuple[Tensor | None, ...] = ()
+    if loss.requires_grad:
+        gradients = torch.autograd.grad(loss, list(sources.values()), allow_unused=True)
+    if all(gradient is None for gradient in gradients):
+        raise MetricError(CUT)
+    return gradients
 
 
 ZICO = Metric(
