@@ -56,7 +56,8 @@ def with_unit_stride(
         layout = torch.channels_last
     if any(borders):
         source = functional.pad(source, [border for border in reversed(borders) for _ in range(2)])
-    source = source[(..., *(slice(None, None, step) for step in stride))].contiguous(memory_format=layout)
+    places: tuple[Any, ...] = (..., *(slice(None, None, step) for step in stride))
+    source = source[places].contiguous(memory_format=layout)
     return (source, weight, call.get("bias")), {
         "stride": 1,
         "padding": 0,

@@ -146,25 +146,25 @@ def is_known(modules: Iterable[tuple[str, nn.Module]]) -> bool:
     )
 
 
-class Sight(TorchDispatchMode):
+class Sight(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Finds operations that no call into PyTorch explains: code that was compiled, or operations called by number.
 
     To be entered last, and asked by `check` afterwards.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._calls = _Calls()
         self._unseen: str | None = None
 
     def __enter__(self) -> Self:
-        self._calls.__enter__()
-        super().__enter__()
+        self._calls.__enter__()  # type: ignore[no-untyped-call]
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: object) -> None:
-        super().__exit__(*error)
-        self._calls.__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        self._calls.__exit__(*error)  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self._calls.depth == 0 and self._unseen is None and _matters(func):
