@@ -21,14 +21,14 @@ from robonas.metrics.layers import Weights, find_weights
 from robonas.metrics.networks import OutputHook, call, explain, modules_of, place_of, scoring_mode
 from robonas.metrics.recording import Recorder, own_tensors
 from robonas.metrics.sight import why_unseen
-from robonas.metrics.sweep import BACKWARD, SHARED, Shared, sweep
+from robonas.metrics.sweep import BACKWARD, SHARED, sweep
 from robonas.randomness import torch_generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from robonas.batch import Batch
-    from robonas.metrics.record import Saliency
+    from robonas.metrics.record import Saliency, Shared
 
 T = TypeVar("T")
 WORTHWHILE = 8
