@@ -29,7 +29,7 @@ from robonas.spaces import SearchSpace, make_space
 from robonas.strategies import Problem, Trial, make_strategy
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from search_quality import BUDGET_AWARE, METRICS, PAPER, ROOT, TASKS, Task, table
+from search_quality import BUDGET_AWARE, METRICS, PAPER, TABLES, TASKS, Task, table
 
 SPACES = {"nb201": ("nasbench201", 500), "tnb101": ("transnas_micro", 200)}
 """By the first word of a table's name: its space, and how many candidates to sample."""
@@ -118,7 +118,7 @@ def one(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default=os.environ.get("ROBONAS_DATA", str(ROOT.parent / "shared" / "data")))
+    parser.add_argument("--data", default=os.environ.get("ROBONAS_DATA", str(TABLES)))
     parser.add_argument("--strategies", default="auto,robot,random")
     parser.add_argument("--tasks", default=",".join(WHOLE))
     parser.add_argument("--grow", default="20", help="children a query; with commas: one line each")

@@ -49,7 +49,7 @@ from robonas.batch import Batch
 from robonas.memory import keeping_memory
 from robonas.metrics import compute
 from robonas.spaces import NASBench201
-from robonas.spaces.blocks import live_edges
+from robonas.spaces.edges import live_edges
 
 SIX = ["grad_norm", "snip", "grasp", "fisher", "synflow", "jacov"]
 SUITE = sorted(PLAIN.keys() - {"params", "flops"})

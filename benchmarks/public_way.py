@@ -20,7 +20,8 @@ from plain_metrics import PLAIN
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robonas.spaces.blocks import EDGE_NAMES, EDGES, Cell, ReLUConvBN
+from robonas.spaces.blocks import Cell, ReLUConvBN
+from robonas.spaces.edges import EDGE_NAMES, EDGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

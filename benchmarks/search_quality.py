@@ -27,7 +27,7 @@ import pandas as pd
 from robonas.randomness import numpy_generator
 from robonas.strategies import STRATEGIES, Problem, Trial, make_strategy
 
-ROOT = Path(__file__).resolve().parents[1]
+TABLES = Path(__file__).resolve().parent / "tables"
 METRICS = (
     "epe_nas",
     "fisher",
@@ -157,7 +157,7 @@ def table(title: str, rows: dict[str, np.ndarray], queries: tuple[int, ...]) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default=os.environ.get("ROBONAS_DATA", str(ROOT.parent / "shared" / "data")))
+    parser.add_argument("--data", default=os.environ.get("ROBONAS_DATA", str(TABLES)))
     parser.add_argument("--strategies", default=",".join(STRATEGIES))
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--variants", default="own", help="; ".join(f"{key}: {text}" for key, text in VARIANTS.items()))

@@ -1,23 +1,18 @@
-"""The published benchmark tables, for tests that need them; skips where there are none."""
+"""The published benchmark tables in `benchmarks/tables`, for tests that need them."""
 
 from __future__ import annotations
 
+import atexit
 import functools
-import os
+import lzma
+import shutil
+import tempfile
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def tables_folder() -> Path:
-    """Where the tables lie: `ROBONAS_DATA`, else `shared/data` beside the checkout."""
-    folder = Path(os.environ.get("ROBONAS_DATA", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"needs the benchmark tables: set ROBONAS_DATA to their folder (looked in {folder})")
-    return folder
+TABLES = ROOT / "benchmarks" / "tables"
 
 
 @functools.cache
@@ -27,7 +22,16 @@ def _read(path: Path) -> pd.DataFrame:
 
 def table(name: str) -> pd.DataFrame:
     """One table, such as ``nb201-cifar10``."""
-    path = tables_folder() / f"{name}.parquet"
-    if not path.is_file():
-        pytest.skip(f"needs the benchmark table {path.name} in {path.parent}")
-    return _read(path).copy()
+    return _read(TABLES / f"{name}.parquet").copy()
+
+
+@functools.cache
+def original(name: str) -> Path:
+    """A file or a folder as its authors publish it: unpacked into a folder that lasts as long as the process."""
+    path = TABLES / "original" / name
+    if path.is_dir():
+        return path
+    folder = Path(tempfile.mkdtemp(prefix="robonas-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / name).write_bytes(lzma.decompress((TABLES / "original" / f"{name}.xz").read_bytes()))
+    return folder / name

@@ -42,6 +42,12 @@ def test_other_tasks():
     [
         (INPUTS.long(), LABELS, 3, "classification", "floating point; got torch.int64. Scale images"),
         (INPUTS.byte(), LABELS, 3, "classification", "floating point; got torch.uint8"),
+        (INPUTS.numpy(), LABELS, 3, "classification", "Inputs of a batch must be a tensor; got a ndarray"),
+        (INPUTS, [0, 1, 2, 0], 3, "classification", "Targets of a batch must be a tensor; got a list"),
+        (INPUTS.to_sparse(), LABELS, 3, "classification", "Inputs of a batch must be a dense tensor"),
+        (INPUTS, LABELS.to_sparse(), 3, "classification", "Targets of a batch must be a dense tensor"),
+        (INPUTS.to("meta"), LABELS, 3, "classification", "must hold values; got a tensor on the device 'meta'"),
+        (INPUTS[:, :, :0], LABELS, 3, "classification", r"must hold numbers; got inputs of shape \(4, 3, 0, 2\)"),
         (INPUTS[:1], LABELS[:1], 3, "classification", "at least 2 samples; got 1"),
         (INPUTS[:0], LABELS[:0], 3, "classification", "at least 2 samples; got 0"),
         (INPUTS[:, 0, 0, 0], LABELS, 3, "classification", r"must be \(samples, ...\); got shape \(4,\)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sqlite3
 from pathlib import Path
 
@@ -192,9 +193,13 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert len(run(pool=np.int64(20), budget=np.int32(2)).queries) == 2
 
 
-def test_no_workers_at_all_is_told() -> None:
-    with pytest.raises(ConfigError, match="`n_jobs` must not be 0"):
-        score(SPACE, SPACE.sample(2, 0), CHEAP, small_batch(), n_jobs=0)
+def test_no_workers_at_all_is_this_process() -> None:
+    def where(passes) -> float:
+        return float(os.getpid())
+
+    pool = SPACE.sample(2, 0)
+    assert (score(SPACE, pool, [where], small_batch(), n_jobs=0).scores == os.getpid()).all()
+    assert (score(SPACE, pool, [where], small_batch(), n_jobs=1).scores != os.getpid()).all()
 
 
 def test_a_password_is_not_printed() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import io
 import json
 import os
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +48,9 @@ def test_isomorphic_cells_are_scored_once() -> None:
 
     live = "|nor_conv_3x3~0|+|none~0|none~1|+|{}~0|nor_conv_3x3~1|none~2|"
     dead = "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|{}~0|nor_conv_3x3~1|none~2|"  # 0→2 leads nowhere
-    table = score(SPACE, [live.format("none"), dead.format("none"), live.format("none")], [spy], small_batch())
+    table = score(
+        SPACE, [live.format("none"), dead.format("none"), live.format("none")], [spy], small_batch(), n_jobs=0
+    )
     assert len(calls) == 1
     assert len(table) == 3
     assert table.distinct().tolist() == [0]
@@ -166,10 +171,10 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, monkeypatch) -> None:
     pool = SPACE.sample(8, seed=2)
     n = len({SPACE.canonical(arch) for arch in pool})
     with pytest.raises(KeyboardInterrupt):
-        score(SPACE, pool, [Counting(stop_at=5)], small_batch(), cache=tmp_path / "s.parquet")
+        score(SPACE, pool, [Counting(stop_at=5)], small_batch(), cache=tmp_path / "s.parquet", n_jobs=0)
     assert not (tmp_path / "s.parquet").exists()
     rest = Counting()
-    score(SPACE, pool, [rest], small_batch(), cache=tmp_path / "s.parquet")
+    score(SPACE, pool, [rest], small_batch(), cache=tmp_path / "s.parquet", n_jobs=0)
     assert rest.calls == n - 4
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["s.parquet"]
 
@@ -195,23 +200,23 @@ def test_more_architectures_and_metrics_compute_only_what_is_new(tmp_path) -> No
 def test_the_torn_last_line_of_a_killed_run_is_forgotten(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("robonas.scoring.CHUNK", 1)
     with pytest.raises(KeyboardInterrupt):
-        score(SPACE, POOL, [Counting(stop_at=4)], small_batch(), cache=tmp_path / "s.parquet")
+        score(SPACE, POOL, [Counting(stop_at=4)], small_batch(), cache=tmp_path / "s.parquet", n_jobs=0)
     partial = tmp_path / "s.parquet.partial"
     partial.write_bytes(partial.read_bytes()[:-10])
     rest = Counting()
-    score(SPACE, POOL, [rest], small_batch(), cache=tmp_path / "s.parquet")
+    score(SPACE, POOL, [rest], small_batch(), cache=tmp_path / "s.parquet", n_jobs=0)
     assert rest.calls == len({SPACE.canonical(arch) for arch in POOL}) - 2
 
 
 def test_earlier_damage_to_the_journal_is_told(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("robonas.scoring.CHUNK", 1)
     with pytest.raises(KeyboardInterrupt):
-        score(SPACE, POOL, [Counting(stop_at=4)], small_batch(), cache=tmp_path / "s.parquet")
+        score(SPACE, POOL, [Counting(stop_at=4)], small_batch(), cache=tmp_path / "s.parquet", n_jobs=0)
     partial = tmp_path / "s.parquet.partial"
     lines = partial.read_text().splitlines(keepends=True)
     partial.write_text(lines[0] + "{garbage\n" + "".join(lines[2:]))
     with pytest.raises(ScoreTableError, match="Line 2 of"):
-        score(SPACE, POOL, [Counting()], small_batch(), cache=tmp_path / "s.parquet")
+        score(SPACE, POOL, [Counting()], small_batch(), cache=tmp_path / "s.parquet", n_jobs=0)
 
 
 @pytest.mark.parametrize("change", ["batch", "seed", "space"])
@@ -234,7 +239,7 @@ def test_a_cache_of_another_run_is_refused_and_kept(tmp_path, change) -> None:
 
 def test_the_journal_says_where_it_comes_from(tmp_path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        score(SPACE, POOL, [Counting(stop_at=1)], small_batch(), cache=tmp_path / "s.parquet")
+        score(SPACE, POOL, [Counting(stop_at=1)], small_batch(), cache=tmp_path / "s.parquet", n_jobs=0)
     head = json.loads((tmp_path / "s.parquet.partial").read_text().splitlines()[0])
     assert head["provenance"]["space"]["name"] == "nasbench201"
 
@@ -256,33 +261,77 @@ def test_a_full_disk_is_told_and_what_came_before_is_kept(tmp_path, monkeypatch)
     monkeypatch.setattr("robonas.scoring.CHUNK", 1)
     cache = tmp_path / "s.parquet"
     with pytest.raises(KeyboardInterrupt):
-        score(SPACE, POOL, [Counting(stop_at=3)], small_batch(), cache=cache)
+        score(SPACE, POOL, [Counting(stop_at=3)], small_batch(), cache=cache, n_jobs=0)
     real = Path.open
     monkeypatch.setattr(
         Path, "open", lambda self, mode="r", **kw: FullDisk() if mode == "a" else real(self, mode, **kw)
     )
     with pytest.raises(ScoreTableError, match=r"No space left on device.*make room"):
-        score(SPACE, POOL, [Counting()], small_batch(), cache=cache)
+        score(SPACE, POOL, [Counting()], small_batch(), cache=cache, n_jobs=0)
     monkeypatch.setattr(Path, "open", real)
     rest = Counting()
-    score(SPACE, POOL, [rest], small_batch(), cache=cache)
+    score(SPACE, POOL, [rest], small_batch(), cache=cache, n_jobs=0)
     assert rest.calls == len({SPACE.canonical(arch) for arch in POOL}) - 2
 
 
 class Deadly(type(SPACE)):
-    """A cell that takes its process with it, as one does that needs more memory than there is."""
+    """Cells that take their process with them in the forward pass, as their first edge says."""
 
     def build(self, architecture):
-        if architecture["edge_0_1"] == "nor_conv_1x1":
-            os._exit(9)
-        return super().build(architecture)
+        network = super().build(architecture)
+        if architecture["edge_0_1"] != "nor_conv_3x3":
+            network.register_forward_hook(DEATHS[architecture["edge_0_1"]])
+        return network
 
 
-def test_a_worker_that_dies_costs_only_what_killed_it() -> None:
+DEATHS = {
+    "nor_conv_1x1": lambda *_: os._exit(9),
+    "skip_connect": lambda *_: ctypes.string_at(0),
+    "avg_pool_3x3": lambda *_: os.kill(os.getpid(), signal.SIGKILL),
+}
+ENDED = {
+    "nor_conv_1x1": "the process that scored it ended with exit code 9",
+    "skip_connect": "the process that scored it ended by signal 11 (SIGSEGV)",
+    "avg_pool_3x3": "the process that scored it ended by signal 9 (SIGKILL), perhaps for want of memory",
+}
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_network_that_ends_its_process_costs_itself_and_keeps_what_it_has(n_jobs, tmp_path) -> None:
     space = Deadly(**{**SPACE.settings, "input_shape": (1, 8, 8)})
-    good = "|nor_conv_3x3~0|+|{}~0|none~1|+|{}~0|nor_conv_3x3~1|none~2|"
-    pool = [good.format("none", op) for op in ("none", "skip_connect", "nor_conv_3x3")]
-    pool.insert(1, pool[0].replace("nor_conv_3x3~0", "nor_conv_1x1~0"))
-    table = score(space, pool, ["params"], small_batch(), n_jobs=2)
-    assert np.isnan(table.scores[:, 0]).tolist() == [False, True, False, False]
-    assert "process that scored it died" in str(table.reason(1, "params"))
+    cell = "|{}~0|+|{}~0|none~1|+|none~0|nor_conv_3x3~1|none~2|"
+    edges = ["nor_conv_3x3", "skip_connect", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3"]
+    pool = [cell.format(edge, op) for edge in edges for op in ("none", "nor_conv_3x3")]
+    table = score(space, pool, ["params", "snip", "flops"], small_batch(), n_jobs=n_jobs, cache=tmp_path / "s.parquet")
+    for row, text in enumerate(pool):
+        edge = space.parse(text)["edge_0_1"]
+        assert table.scores[row, 0] == SPACE.count_parameters(space.parse(text)) / 1e6
+        assert [table.reason(row, name) for name in ("snip", "flops")] == [ENDED.get(edge)] * 2
+    again = score(space, pool, ["params", "snip", "flops"], small_batch(), n_jobs=1, cache=tmp_path / "s.parquet")
+    assert again.fingerprint() == table.fingerprint()
+
+
+def test_an_innocent_network_is_scored_where_another_one_has_spoiled_the_process(tmp_path) -> None:
+    mark = tmp_path / "spoiled"
+
+    def spoilt(passes) -> float:
+        if mark.exists():
+            mark.unlink()
+            os.abort()  # as heap that another one has damaged ends a process later
+        return 1.0
+
+    mark.touch()
+    table = score(SPACE, POOL, [spoilt], small_batch(), n_jobs=1)
+    assert not mark.exists()
+    assert (table.scores == 1).all()
+
+
+def test_what_no_process_can_read_is_scored_here_with_a_warning() -> None:
+    lock = threading.Lock()
+
+    def locked(passes) -> float:
+        return float(lock.locked())
+
+    with pytest.warns(RuntimeWarning, match=r"No process of its own for each worker: .*cannot pickle"):
+        table = score(SPACE, POOL[:2], [locked], small_batch(), n_jobs=2)
+    assert (table.scores == 0).all()

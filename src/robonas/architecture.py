@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from robonas.errors import ArchitectureError
+from robonas.reading import parse_json
 
 Option: TypeAlias = str | int | float | bool | None
 """What a choice can be set to: a JSON scalar, so that every architecture can be stored, compared and sent."""
@@ -112,9 +113,11 @@ class Architecture(Mapping[str, Option]):
             ArchitectureError: The text is not a JSON object of scalars.
         """
         try:
-            choices = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ArchitectureError(f"An architecture's JSON must be an object; got {text!r}.") from error
+            choices = parse_json(text)
+        except ValueError as error:
+            raise ArchitectureError(
+                f"An architecture's JSON must be an object; got {text[:500]!r} ({error})."
+            ) from error
         if not isinstance(choices, dict):
             raise ArchitectureError(f"An architecture's JSON must be an object; got {text!r}.")
         return cls(choices)

@@ -38,12 +38,26 @@ class Batch:
         import torch
 
         inputs, targets = self.inputs, self.targets
+        for what, tensor in (("Inputs", inputs), ("Targets", targets)):
+            if not isinstance(tensor, torch.Tensor):
+                raise DataError(f"{what} of a batch must be a tensor; got a {type(tensor).__name__}.")
+            if tensor.layout != torch.strided or tensor.is_nested:
+                raise DataError(
+                    f"{what} of a batch must be a dense tensor; got one of layout {tensor.layout}. "
+                    "Convert it by `to_dense()`, or pad what is nested."
+                )
+        if isinstance(self.n_classes, bool) or not isinstance(self.n_classes, int) or self.n_classes < 1:
+            raise DataError(f"`n_classes` of a batch must be a whole number of at least 1; got {self.n_classes!r}.")
         if inputs.ndim < 2:
             raise DataError(f"Inputs of a batch must be (samples, ...); got shape {tuple(inputs.shape)}.")
         if not inputs.is_floating_point():
             raise DataError(
                 f"Inputs of a batch must be floating point; got {inputs.dtype}. Scale images to floats first."
             )
+        if inputs.is_meta or targets.is_meta:
+            raise DataError("A batch must hold values; got a tensor on the device 'meta', which has none.")
+        if 0 in inputs.shape[1:]:
+            raise DataError(f"Samples of a batch must hold numbers; got inputs of shape {tuple(inputs.shape)}.")
         n = len(inputs)
         if n < 2:
             raise DataError(

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from robonas.errors import UnknownNameError
+from robonas.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +73,30 @@ def import_object(kind: str, reference: str) -> object:
             kind=kind,
             name=reference,
         ) from error
+
+
+def recorded_name(kind: str, name: object, where: object, how: str) -> str:
+    """Return the name that a file has recorded, where it is one of our own catalogue's.
+
+    A file does not decide what is imported: code of others is run only where the user names it.
+
+    Args:
+        kind: What it names, such as ``"search space"``.
+        name: As the file has it.
+        where: The file or folder, for the error.
+        how: How the user names code of their own here, for the error.
+
+    Raises:
+        ConfigError: It is a reference such as ``package.module:NAME``, or no text at all.
+    """
+    if not isinstance(name, str):
+        raise ConfigError(f"'{where}' must name its {kind} by a text; got {str(name)[:100]!r}.")
+    if ":" in name:
+        raise ConfigError(
+            f"'{where}' names a {kind} that is not one of robonas's, {name[:200]!r}; what a file names is never "
+            f"imported. If you know and trust that code, name it yourself: {how}."
+        )
+    return name
 
 
 def lasting_reference(reference: str) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from robonas import cli_spaces, cli_tables, cli_train
+from robonas import cli_spaces, cli_tables, cli_train, stops
+from robonas.cli_help import QuickCommand, QuickGroup
 from robonas.cli_options import (
     PAPER,
     AnyFolder,
@@ -34,6 +35,8 @@ from robonas.cli_options import (
     Measure,
     Metrics,
     Name,
+    OwnSpace,
+    OwnStrategy,
     Pool,
     Precision,
     Prune,
@@ -61,21 +64,31 @@ if TYPE_CHECKING:
     from robonas.strategies import Strategy
 
 
-class _Group(TyperGroup):
-    """Turns a user's mistake into one line and exit code 2, and a stop by Ctrl-C into a word on how to go on."""
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    from robonas.console import warn
+
+    warn(str(message))
+
+
+class _Group(QuickGroup):
+    """Turns a user's mistake into one line and exit code 2, and a stop into a word on how to go on."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
-        from robonas.console import complain, say, warn
-
-        warnings.showwarning = lambda message, *_: warn(str(message))
+        warnings.showwarning = _warn
         try:
             return super().invoke(ctx)
-        except NasError as error:
-            complain(str(error))
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            say("Stopped. Finished work is kept: run the same command again to go on.")
-            raise typer.Exit(130) from None
+        except BaseException as error:
+            # Code that is stopped may raise anything, such as a broken pipe for its own child.
+            if stops.received() is not None or isinstance(error, KeyboardInterrupt):
+                from robonas.console import say
+
+                raise typer.Exit(stops.tell(say)) from None
+            if isinstance(error, NasError):
+                from robonas.console import complain
+
+                complain(str(error))
+                raise typer.Exit(2) from None
+            raise
 
 
 app = typer.Typer(
@@ -85,7 +98,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # plain help comes at once
 )
 
 
@@ -271,16 +284,23 @@ def score(
 
 
 @app.command()
-def show(folder: AnyFolder, name: Name = "search", storage: Storage = None, as_json: Json = False) -> None:
+def show(
+    folder: AnyFolder,
+    name: Name = "search",
+    storage: Storage = None,
+    space: OwnSpace = None,
+    strategy: OwnStrategy = None,
+    as_json: Json = False,
+) -> None:
     """Show what a search has found so far, finished or not, or what a full training has come to."""
     from robonas.console import print_json, print_result, print_table, print_trained
     from robonas.retraining import is_training, load_trained
 
     if is_training(folder):
-        trained = load_trained(folder)
+        trained = load_trained(folder, space=space)
         print_json(trained.to_json()) if as_json else print_trained(trained)
         return
-    result = _result(folder, name, storage)
+    result = _result(folder, name, storage, space, strategy)
     if as_json:
         print_json(result.to_json())
         return
@@ -296,13 +316,15 @@ def report(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="[default: report.html in the folder]")] = None,
     compare: Annotated[list[str], typer.Option(help="Name of another study in the folder to show beside it.")] = [],  # noqa: B006
     storage: Storage = None,
+    space: OwnSpace = None,
+    strategy: OwnStrategy = None,
 ) -> None:
     """Write the report of a search as one HTML page that works offline."""
     from robonas.console import say
     from robonas.report import write_report
 
-    result = _result(folder, name, storage)
-    baselines = [_result(folder, other, storage) for other in split(compare)]
+    result = _result(folder, name, storage, space, strategy)
+    baselines = [_result(folder, other, storage, space) for other in split(compare)]
     target = output or folder / "report.html"
     with writing(target):
         write_report(result, target, baselines=baselines)
@@ -323,42 +345,57 @@ def export(
     ],
     name: Name = "search",
     storage: Storage = None,
+    space: OwnSpace = None,
+    strategy: OwnStrategy = None,
 ) -> None:
     """Export the winner of a search or the network of a full training, or their history, for use elsewhere."""
     from robonas.console import say
     from robonas.export import export as write
     from robonas.retraining import is_training, load_trained
 
-    write(load_trained(folder) if is_training(folder) else _result(folder, name, storage), output)
+    found = (
+        load_trained(folder, space=space) if is_training(folder) else _result(folder, name, storage, space, strategy)
+    )
+    write(found, output)
     say(f"Written: {output}")
 
 
-@app.command("list")
-def list_entries(
-    what: Annotated[str, typer.Argument(help="metrics, spaces, strategies or datasets.")],
-    name: Annotated[str | None, typer.Argument(help="One of them, to see its whole card.")] = None,
-    as_json: Json = False,
-) -> None:
-    """List what there is, or all that is to know about one of them."""
+@app.command(
+    "list",
+    cls=QuickCommand,
+    context_settings={"allow_extra_args": True},
+    options_metavar="WHAT [NAME] [OPTIONS]",
+)
+def list_entries(ctx: typer.Context, as_json: Json = False) -> None:
+    """List what there is, or all that is to know about one of them.
+
+    WHAT is metrics, spaces, strategies or datasets; NAME is one of them, to see its whole card.
+    """
     from robonas.catalogue import lookup
-    from robonas.console import print_card, print_json, print_table
-    from robonas.listing import BRIEF, LISTINGS
+    from robonas.listing import LISTINGS, as_card, as_lines
+    from robonas.streams import json_text
 
-    rows = lookup("listing", what, LISTINGS)()
-    if name is not None:
-        row = lookup(what.removesuffix("s"), name, {row["name"].partition(":")[0]: row for row in rows})
-        print_json(row) if as_json else print_card(row)
-    elif as_json:
-        print_json(rows)
+    if not 1 <= len(ctx.args) <= 2:
+        raise ConfigError(
+            f"`robonas list` must be told what to list ({', '.join(LISTINGS)}) and at most one name; "
+            f"got {' '.join(ctx.args) or 'nothing'}."
+        )
+    what, *names = ctx.args
+    find = lookup("listing", what, LISTINGS)
+    if names:
+        row = lookup(what.removesuffix("s"), names[0], {row["name"].partition(":")[0]: row for row in find()})
+        typer.echo(json_text(row) if as_json else as_card(row))
     else:
-        print_table(what, rows, columns=[column for column in rows[0] if column in BRIEF])
+        typer.echo(json_text(find()) if as_json else as_lines(what))
 
 
-def _result(folder: Path, name: str, storage: str | None) -> SearchResult:
+def _result(
+    folder: Path, name: str, storage: str | None, space: str | None = None, strategy: str | None = None
+) -> SearchResult:
     from robonas.study import load_result
 
     _quiet_optuna()
-    return load_result(folder, name, storage=storage)
+    return load_result(folder, name, storage=storage, space=space, strategy=strategy)
 
 
 def _quiet_optuna() -> None:
@@ -369,7 +406,28 @@ def _quiet_optuna() -> None:
 
 def main() -> None:
     """Entry point of the `robonas` command."""
-    app()
+    from robonas.streams import close_streams, drop_output, open_streams
+
+    open_streams()
+    try:
+        with stops.stopping():
+            try:
+                app()
+            except (SystemExit, KeyboardInterrupt):
+                if stops.received() is not None:
+                    stops.leave()
+                raise
+            finally:
+                close_streams()
+    except BrokenPipeError:  # `robonas … | head`
+        drop_output()
+        sys.exit(1)
+    except NasError as error:  # the output, full before a command or after it
+        from robonas.console import complain
+
+        drop_output()
+        complain(str(error))
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def from_toml(ctx: typer.Context, path: Path | None) -> Path | None:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"Cannot read settings file '{path}': {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"Settings file '{path}' is not TOML: {error}.") from error
     group = ctx.parent.command if ctx.parent else None
     commands = {
@@ -119,6 +119,18 @@ ImageMode = Annotated[
     str | None, typer.Option(metavar="[RGB|L]", help="Convert images of a folder to colour (RGB) or to grey (L).")
 ]
 Space = Annotated[str, typer.Option(help="Name, or package.module:NAME; see 'robonas list spaces'.")]
+OwnSpace = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="package.module:NAME",
+        help="The search's space, where it is your own: what a folder names is never imported.",
+    ),
+]
+OwnStrategy = Annotated[
+    str | None,
+    typer.Option("--strategy", metavar="package.module:NAME", help="The search's strategy, where it is your own."),
+]
 SpaceSetting = Annotated[
     list[str],
     typer.Option(
@@ -204,7 +216,7 @@ def read_settings(what: str, settings: list[str]) -> dict[str, Any]:
             raise ConfigError(f"A setting of the {what} must read KEY=VALUE; got {entry!r}.")
         try:
             values[key.strip().replace("-", "_")] = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             values[key.strip().replace("-", "_")] = text
     return values
 

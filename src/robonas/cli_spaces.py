@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from robonas.cli_help import QuickGroup
 from robonas.cli_options import (
     AtLeast,
     AtMost,
@@ -29,7 +30,7 @@ from robonas.cli_options import (
     split,
 )
 
-app = typer.Typer(help="What a search space has to offer.", no_args_is_help=True)
+app = typer.Typer(cls=QuickGroup, help="What a search space has to offer.", no_args_is_help=True)
 
 
 @app.callback()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
+from robonas.cli_help import QuickGroup
 from robonas.cli_options import Jobs, Json, split
 from robonas.errors import ConfigError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from robonas.experiments import Contender, Results, Task
 
-app = typer.Typer(help="Benchmark tables that others publish.", no_args_is_help=True)
+app = typer.Typer(cls=QuickGroup, help="Benchmark tables that others publish.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="File, or folder of NATS-Bench.")]
 Format = Annotated[str | None, typer.Option(help="Format, where the file does not tell; see 'robonas tables formats'.")]

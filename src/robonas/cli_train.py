@@ -18,6 +18,7 @@ from robonas.cli_options import (
     Json,
     Measure,
     Name,
+    OwnStrategy,
     Precision,
     Seed,
     SpaceSetting,
@@ -59,6 +60,7 @@ def train(
         typer.Option(help="Name, or package.module:NAME.  [default: the search's, in its size unless --space-set]"),
     ] = None,
     space_set: SpaceSetting = [],  # noqa: B006
+    strategy: OwnStrategy = None,
     recipe: dict[str, Any] = {},  # noqa: B006  # an option each
     validation_fraction: Annotated[
         float, typer.Option(help="Part of the data held out to choose the best epoch; 0 to train with all.")
@@ -84,7 +86,7 @@ def train(
 
     images = read_data(data, data_root, image_size, image_mode)
     tested = None if test_data is None else read_data(test_data, data_root, image_size, image_mode, part="test")
-    winner = architecture if architecture is not None else _winner(search, name, storage)
+    winner = architecture if architecture is not None else _winner(search, name, storage, space, strategy)
     where = _space(winner, space, space_set, images, recipe)
     first = os.environ.get("RANK", "0") == "0"
     with TrainingProgress(quiet=as_json or not first) as progress:
@@ -108,14 +110,16 @@ def train(
         print_json(result.to_json()) if as_json else print_trained(result)
 
 
-def _winner(folder: Path, name: str, storage: str | None) -> SearchResult:
+def _winner(folder: Path, name: str, storage: str | None, space: str | None, strategy: str | None) -> SearchResult:
     import optuna
 
     from robonas.console import warn
     from robonas.study import load_result
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    found = load_result(folder, name, storage=storage)
+    # A name of ours is no reference; a settings file may have it for the search.
+    own = {key: text for key, text in (("space", space), ("strategy", strategy)) if text is not None and ":" in text}
+    found = load_result(folder, name, storage=storage, **own)
     if found.stop_reason == "interrupted":
         warn(f"The search in '{folder}' is not finished: what is trained is its best so far.")
     return found

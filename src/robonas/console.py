@@ -5,7 +5,6 @@ What is said while working goes to stderr, results to stdout.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
@@ -34,6 +33,7 @@ from robonas.events import (
     ScoringProgress,
 )
 from robonas.results import left_out_in_words
+from robonas.streams import json_text, speaks_unicode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -65,7 +65,7 @@ def complain(sentence: str) -> None:
 def _bars(*, quiet: bool) -> Progress:
     """Bars with the time that has passed, the time left, and a note."""
     return Progress(
-        SpinnerColumn(),
+        SpinnerColumn("dots" if speaks_unicode(err.file) else "line"),
         TextColumn("{task.description:<18}", markup=False),
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
@@ -201,7 +201,7 @@ class TrainingProgress(_Progress):
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    out.out(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+    out.out(json_text(value))
 
 
 def print_table(title: str, rows: Sequence[Mapping[Any, Any]], *, columns: Iterable[str] | None = None) -> None:
@@ -216,11 +216,6 @@ def print_table(title: str, rows: Sequence[Mapping[Any, Any]], *, columns: Itera
     out.print(table)
 
 
-def print_card(row: Mapping[str, Any]) -> None:
-    """All that is to know about one entry of a catalogue."""
-    _panel(row["name"], {key: value for key, value in row.items() if key != "name" and value not in {None, ""}})
-
-
 def _panel(title: str, rows: Mapping[str, object], *, style: str = "none") -> None:
     body = Table.grid(padding=(0, 2))
     body.add_column(style="dim")
@@ -230,8 +225,9 @@ def _panel(title: str, rows: Mapping[str, object], *, style: str = "none") -> No
     out.print(Panel(body, title=Text(title), title_align="left", border_style=style))
 
 
-def _size_in_words(size: Mapping[str, float]) -> str:
-    return f"{size['parameters']:,.0f} parameters, {size['macs'] / 1e6:,.2f} million multiply-adds"
+def _size_in_words(size: Mapping[str, float | None]) -> str:
+    macs = "multiply-adds unknown" if size["macs"] is None else f"{size['macs'] / 1e6:,.2f} million multiply-adds"
+    return f"{size['parameters']:,.0f} parameters, {macs}"
 
 
 def _cell(value: object) -> str:

@@ -345,6 +345,11 @@ class Ledger:
                 ticket.trial.set_user_attr(HOPELESS, point.step)
             return hopeless
 
+    def note_size(self, ticket: Ticket, size: Mapping[str, int | None]) -> None:
+        """Record the ``parameters`` and ``macs`` of the trial's network."""
+        with storage_errors(self._place):
+            ticket.trial.set_user_attr("size", dict(size))
+
     def complete(self, ticket: Ticket, answer: Evaluation) -> None:
         """Record the value, and keep the parameters if they are the best so far."""
         with self._turn():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from robonas.errors import ArchitectureError, ConfigError
+from robonas.errors import ArchitectureError, ConfigError, MetricError
 from robonas.metrics import DEAR, Metric, is_foreign, resolve_metrics
 from robonas.scoring import score, score_here
 from robonas.spaces.measuring import MEASURES, count_macs, count_memory, measure_latency
@@ -187,6 +187,7 @@ class Limits:
         Raises:
             ArchitectureError: It makes no network that runs.
             ConfigError: There is no such measure.
+            MetricError: It cannot be counted.
         """
         if measure == "params":
             return float(space.count_parameters(architecture))
@@ -323,8 +324,9 @@ class Limits:
         for bound in bounds:
             try:
                 values[bound.name] = self.measure(space, architecture, bound.name)
-            except ArchitectureError as error:
-                return _Verdict(values, str(error), NO_NETWORK)
+            except (ArchitectureError, MetricError) as error:
+                broken = isinstance(error, ArchitectureError)
+                return _Verdict(values, str(error), NO_NETWORK if broken else "a cost that cannot be counted")
             if not bound.keeps(values[bound.name]):
                 return _Verdict(values, bound.broken_by(values[bound.name]), bound.fault)
         return _Verdict(values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -66,8 +67,48 @@ def _parameters(entry: Callable[..., object]) -> str:
     return ", ".join(told)
 
 
-BRIEF = ("name", "meaning", "about", "direction", "cost", "reads scores", "settings")
-"""Columns of a table of many entries; a card of one has all."""
+WIDTH = 80
+"""Columns of what is printed, whatever the terminal has: a list is read in columns, and piped into files."""
+_COSTS = {"double backward": "backward twice", "a pass for each sample or class": "pass a sample"}
+
+
+def as_lines(what: str) -> str:
+    """A line for each entry; metrics with their costs, others with what they are, folded under itself."""
+    if what == "metrics":
+        return _metric_lines()
+    rows = LISTINGS[what]()
+    width = 2 + max(len(row["name"]) for row in rows)
+    return "\n".join(_folded(row["name"], _about(row), width) for row in rows)
+
+
+def as_card(row: Row) -> str:
+    """All that is to know about one entry, a heading a fact."""
+    facts = {key: value for key, value in row.items() if key != "name" and value not in {None, ""}}
+    width = 4 + max(len(key) for key in facts)
+    return "\n".join([row["name"], *(_folded(f"  {key}", str(value), width) for key, value in facts.items())])
+
+
+def _metric_lines() -> str:
+    from robonas.metrics import METRICS
+
+    lines = []
+    for name, metric in METRICS.items():
+        told = metric.brief if metric.higher_is_better else f"{metric.brief}; lower is better"
+        lines.append(f"{name:<16}  {told:<46}  {_COSTS.get(metric.cost, metric.cost)}".rstrip())
+    return "\n".join(lines)
+
+
+def _about(row: Row) -> str:
+    return str(row["about"]) + (" Reads no scores." if row.get("reads scores") == "no" else "")
+
+
+def _folded(head: str, text: str, width: int) -> str:
+    """A head, and beside it a text whose further lines begin under its first."""
+    return textwrap.fill(
+        text, WIDTH, initial_indent=head.ljust(width), subsequent_indent=" " * width, break_on_hyphens=False
+    )
+
+
 LISTINGS: Mapping[str, Callable[[], Sequence[Row]]] = {
     "datasets": datasets,
     "metrics": metrics,

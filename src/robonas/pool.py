@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from robonas.errors import ConfigError
 from robonas.files import write_text
+from robonas.reading import parse_json
 from robonas.scoring import texts
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Filter:
         origin.append(None if self.batch is None else self.batch.fingerprint())
         if memory is not None and measured and memory.exists():
             first, *lines = memory.read_text(encoding="utf-8").splitlines()
-            head = json.loads(first)
+            head = parse_json(first)
             if isinstance(head, dict) and head["origin"] == origin:
                 return texts(self.space, lines), head["left_out"]
         judgement = self.limits.judge(

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from robonas.errors import ArchitectureError, ConfigError
+from robonas.errors import ArchitectureError, ConfigError, MetricError
 from robonas.limits import Bound, Limits
 from robonas.metrics import resolve_metrics
 from robonas.randomness import torch_generator
@@ -136,7 +136,7 @@ def profile(
     for architecture in space.sample(n if size is None else min(n, size), seed):
         try:
             rows[architecture] = {measure: settings.measure(space, architecture, measure) for measure in counted}
-        except ArchitectureError as error:
+        except (ArchitectureError, MetricError) as error:
             failures[space.format(architecture)] = str(error)
     if not rows:
         reason = next(iter(failures.values()), "the sample is empty")

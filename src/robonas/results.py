@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
-import pandas as pd
-
-from robonas.errors import StudyError
+from robonas.errors import MetricError, StudyError
+from robonas.lazy import np
 from robonas.strategies.base import Summary
 
 if TYPE_CHECKING:
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    import pandas as pd
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
@@ -72,6 +71,8 @@ class Query:
     """The learning curve."""
     partial: float | None = None
     """The value that it had come to; None unless pruned."""
+    size: Mapping[str, int | None] | None = None
+    """``parameters`` and ``macs`` of its network, where they were counted when it was trained."""
 
     @property
     def steps(self) -> int:
@@ -204,6 +205,8 @@ class SearchResult:
 
     def history(self) -> pd.DataFrame:
         """One row a query, with the best value so far in ``best``; ``steps`` are epochs done."""
+        import pandas as pd
+
         frame = pd.DataFrame(
             {
                 "number": [query.number for query in self.queries],
@@ -268,8 +271,10 @@ class SearchResult:
             )
         return tensors
 
-    def size(self) -> dict[str, float]:
-        """The winner's ``parameters`` and ``macs`` (multiply-accumulates of one sample, counted by PyTorch)."""
+    def size(self) -> dict[str, int | None]:
+        """The winner's ``parameters`` and ``macs`` (multiply-accumulates of one sample), None where not countable."""
+        if self.best.size is not None:
+            return dict(self.best.size)
         return network_size(
             lambda: self.space.build_seeded(self.architecture, self.seed), self.space.input_shape_of(self.architecture)
         )
@@ -325,17 +330,30 @@ class SearchResult:
         write_text(path, json.dumps(self.to_json(), indent=2) + "\n")
 
 
-def network_size(build: Callable[[], nn.Module], input_shape: tuple[int, ...]) -> dict[str, float]:
-    """How large a network is, without running it on real memory.
+def as_size(found: object) -> dict[str, int | None] | None:
+    """The ``parameters`` and ``macs`` of a network as a file records them; None where it does not, or wrongly."""
+    if not isinstance(found, dict) or "macs" not in found:
+        return None
+    parameters, macs = found.get("parameters"), found["macs"]
+    right = type(parameters) is int and parameters >= 0 and (macs is None or (type(macs) is int and macs >= 0))
+    return {"parameters": parameters, "macs": macs} if right else None
+
+
+def network_size(build: Callable[[], nn.Module], input_shape: tuple[int, ...]) -> dict[str, int | None]:
+    """How large a network is.
 
     Returns:
-        ``parameters``, and ``macs``: multiply-accumulates for one sample, half the operations that PyTorch's own
-        counter finds.
+        ``parameters``, and ``macs``: multiply-accumulates for one sample as `robonas.counting` defines them, None where
+        they cannot be counted.
     """
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
+
+    from robonas.counting import count
+    from robonas.randomness import torch_generator
 
     network = build().eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.zeros(1, *input_shape))
-    return {"parameters": sum(p.numel() for p in network.parameters()), "macs": counter.get_total_flops() // 2}
+    try:
+        macs = count(network, torch.rand(2, *input_shape, generator=torch_generator("size"))).macs
+    except MetricError:
+        macs = None
+    return {"parameters": sum(p.numel() for p in network.parameters()), "macs": macs}

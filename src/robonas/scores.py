@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 
 from robonas.errors import ScoreTableError
-from robonas.files import replacing
+from robonas.files import write_parquet
+from robonas.reading import parse_json, read_parquet, to_frame
 
 if TYPE_CHECKING:
     import os
@@ -205,13 +206,11 @@ class ScoreTable:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a Parquet file, whole or not at all; readable by pandas, and by `read` with its provenance."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         content = pa.Table.from_pandas(self.frame, preserve_index=False)
         note = json.dumps({"metrics": self.metrics, "provenance": self.provenance})
         content = content.replace_schema_metadata({**(content.schema.metadata or {}), _METADATA_KEY: note.encode()})
-        with replacing(path) as temporary:
-            pq.write_table(content, temporary)
+        write_parquet(path, content)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
@@ -221,27 +220,23 @@ class ScoreTable:
             FileNotFoundError: There is no such file.
             ScoreTableError: The file is damaged, or not a table of scores.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         try:
-            content = pq.read_table(Path(path))
-            note = json.loads((content.schema.metadata or {})[_METADATA_KEY])
-            metrics, origin = tuple(note["metrics"]), note["provenance"]
-            frame = content.to_pandas()
+            content, notes = read_parquet(Path(path))
+            note = parse_json(notes[_METADATA_KEY])
+            metrics, origin = tuple(map(str, note["metrics"])), dict(note["provenance"])
             wanted = [
                 "architecture",
                 "canonical",
                 *(prefix + name for name in metrics for prefix in ("", _REASON, _SECONDS)),
             ]
-            frame = frame[wanted]
+            frame = to_frame(content, wanted, [prefix + name for name in metrics for prefix in ("", _SECONDS)])
         except FileNotFoundError:
             raise
         except KeyError as error:
             raise ScoreTableError(
                 f"'{path}' is a Parquet file, but not robonas's table of scores: {error} is missing."
             ) from error
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except (AttributeError, OSError, TypeError, ValueError) as error:
             raise ScoreTableError(
                 f"Scores file '{path}' is damaged ({error}). Restore it, or delete it to score again."
             ) from error

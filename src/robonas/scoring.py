@@ -15,7 +15,9 @@ from filelock import FileLock
 from robonas.errors import ConfigError, NasError, NetworkError, ScoreTableError
 from robonas.memory import keep_memory, keeping_memory
 from robonas.metrics import Metric, Score, compute, resolve_metrics
-from robonas.parallel import spread
+from robonas.metrics.engine import score_network
+from robonas.parallel import Tell, spread
+from robonas.reading import parse_json
 from robonas.scores import ScoreColumns, ScoreTable, check_provenance, provenance
 
 if TYPE_CHECKING:
@@ -66,7 +68,9 @@ def score(
         metrics: Names, ``package.module:NAME``, `Metric` objects, or functions of `Passes`.
         batch: What all networks see.
         seed: Of the networks' parameters.
-        n_jobs: Processes; 1 is this one, -1 is one a core, as joblib counts them.
+        n_jobs: Worker processes; -1 is one a core, as joblib counts them. A network that ends its process costs its own
+            scores only, with one worker as with many. 0 scores in this process, which such a network ends: to look
+            into a metric with a debugger or a profiler.
         cache: Path of a Parquet file to resume from and to write.
         output: From what a network returns to its logits, where it returns something else.
         progress: Called with the classes done and the classes in all, at the start and whenever some are done.
@@ -82,8 +86,6 @@ def score(
         NetworkError: Networks return something that is not logits; told before the first score.
         ScoreTableError: The cache is damaged, cannot be written, or belongs to another space, batch or seed.
     """
-    if n_jobs == 0:
-        raise ConfigError("`n_jobs` must not be 0; 1 is this process, -1 one process a core.")
     resolved = resolve_metrics(metrics)
     names = [metric.name for metric in resolved]
     pairs = texts(space, pool)
@@ -96,7 +98,7 @@ def score(
             raise ConfigError(
                 f"Metric {metric.name!r} has no value for this batch: {reason}. Leave it out, or change the batch."
             )
-    with _Journal(cache, origin) as journal, keeping_memory() if n_jobs == 1 else contextlib.nullcontext():
+    with _Journal(cache, origin) as journal, keeping_memory() if n_jobs == 0 else contextlib.nullcontext():
         classes = dict.fromkeys(canonical for _, canonical in pairs)
         todo: dict[str, tuple[Metric, ...]] = {}
         for canonical in classes:
@@ -107,7 +109,7 @@ def score(
         if progress:
             progress(done, len(classes))
         if todo:
-            _probe(space, list(todo)[:PROBES], batch, seed, output)
+            _probe(space, list(todo)[:PROBES], batch, seed, output, n_jobs)
         for results in _run(space, todo, batch, seed, output, n_jobs):
             for canonical, found in results.items():
                 journal.add(canonical, found)
@@ -134,11 +136,33 @@ def texts(space: SearchSpace, pool: Iterable[Architecture | str]) -> list[tuple[
 
 
 def _probe(
-    space: SearchSpace, some: Iterable[str], batch: Batch, seed: int, output: Callable[[Any], Tensor] | None
+    space: SearchSpace,
+    some: Sequence[str],
+    batch: Batch,
+    seed: int,
+    output: Callable[[Any], Tensor] | None,
+    n_jobs: int,
 ) -> None:
     """Let a fault that all networks share, such as a tuple for logits, be one clear error instead of a table of NaN."""
-    fault: NetworkError | None = None
+    work = functools.partial(_try, space, batch, seed, output)
+    faults: list[NetworkError | None] = []
+    for found in spread(work, some, n_jobs=min(n_jobs, 1), chunk=len(some), dead=lambda *_: None):
+        faults += found.values()
+    if faults and faults[-1] is not None and None not in faults:
+        raise faults[-1]
+
+
+def _try(
+    space: SearchSpace,
+    batch: Batch,
+    seed: int,
+    output: Callable[[Any], Tensor] | None,
+    some: Sequence[str],
+    tell: Tell[str, NetworkError | None],
+) -> None:
+    """Tell the fault of each of some networks, until one has none."""
     for text in some:
+        fault = None
         try:
             architecture = space.parse(text)
             seen = batch.resized(space.input_shape_of(architecture))
@@ -146,11 +170,10 @@ def _probe(
         except NetworkError as error:
             fault = error
         except Exception:  # noqa: BLE001  # a builder or network that fails is a NaN with a reason, told by its scores
+            fault = None
+        tell(text, fault)
+        if fault is None:
             return
-        else:
-            return
-    if fault is not None:
-        raise fault
 
 
 # ── the map over candidates ──
@@ -166,9 +189,10 @@ def _run(
 ) -> Iterator[dict[str, Scores]]:
     """Scores of all classes, chunk by chunk as they come."""
 
-    def dead(text: str) -> Scores:
-        reason = "the process that scored it died; it may need more memory than there is"
-        return {metric.name: Score(math.nan, reason) for metric in todo[text]}
+    def dead(text: str, parts: list[Scores], how: str) -> Scores:
+        reason = f"the process that scored it ended {how}"
+        told = {name: entry for part in parts for name, entry in part.items()}
+        return {metric.name: told.get(metric.name, Score(math.nan, reason)) for metric in todo[text]}
 
     # Most classes miss the same metrics; a worker needs to be sent each set only once.
     sets: dict[tuple[str, ...], list[str]] = {}
@@ -187,7 +211,9 @@ def _score_chunk(
     seed: int,
     output: Callable[[Any], Tensor] | None,
     chunk: Sequence[str],
-) -> dict[str, Scores]:
+    tell: Tell[str, Scores],
+) -> None:
+    """Tell the scores of some networks, each metric's when it is there and all in the end."""
     import torch
 
     if os.getpid() != home:  # a worker: its memory is ours until it ends
@@ -195,7 +221,12 @@ def _score_chunk(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return {text: _score_one(space, text, metrics, batch, seed, output) for text in chunk}
+        for text in chunk:
+
+            def have(name: str, found: Score, text: str = text) -> None:
+                tell(text, {name: found}, part=True)
+
+            tell(text, _score_one(space, text, metrics, batch, seed, output, have))
     finally:
         torch.set_num_threads(threads)
 
@@ -209,7 +240,9 @@ def score_here(
     output: Callable[[Any], Tensor] | None,
 ) -> dict[str, Scores]:
     """Scores by text, in this process, with no cache: the same values as `score`'s."""
-    return _score_chunk(os.getpid(), space, metrics, batch, seed, output, architectures)
+    work = functools.partial(_score_chunk, os.getpid(), space, metrics, batch, seed, output)
+    (found,) = spread(work, architectures, n_jobs=0, chunk=len(architectures), dead=lambda *_: {})
+    return found
 
 
 def _score_one(
@@ -219,6 +252,7 @@ def _score_one(
     batch: Batch,
     seed: int,
     output: Callable[[Any], Tensor] | None,
+    tell: Callable[[str, Score], None],
 ) -> Scores:
     try:
         architecture = space.parse(text)
@@ -228,7 +262,7 @@ def _score_one(
         reason = f"the network cannot be built: {type(error).__name__}: {error}"
         return {metric.name: Score(math.nan, reason) for metric in metrics}
     try:
-        return compute(network, seen, metrics, seed=seed, output=output)
+        return score_network(network, seen, metrics, seed=seed, output=output, tell=tell)
     except NasError as error:
         return {metric.name: Score(math.nan, str(error)) for metric in metrics}
 
@@ -311,7 +345,7 @@ class _Journal:
                 if not line.endswith(b"\n"):
                     break
                 try:
-                    entry = json.loads(line)
+                    entry = parse_json(line)
                     if number == 1:
                         check_provenance(entry["provenance"], self._origin, partial)
                     else:
@@ -320,7 +354,7 @@ class _Journal:
                             for name, (value, reason, seconds) in entry["scores"].items()
                         }
                         self.scores.add(entry["canonical"], found)
-                except (KeyError, TypeError, json.JSONDecodeError) as error:
+                except (AttributeError, KeyError, TypeError, ValueError) as error:
                     raise ScoreTableError(
                         f"Line {number} of '{partial}' is damaged ({error}). "
                         "Restore the file, or delete it to score its architectures again."

@@ -5,6 +5,7 @@ An Optuna study lies underneath, so that any stop loses at most the evaluation i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from robonas import stops
 from robonas.choosing import Chooser
 from robonas.errors import (
     ArchitectureError,
@@ -28,12 +30,13 @@ from robonas.events import CandidatesLeftOut, Event, QueryFinished, QueryStarted
 from robonas.ledger import Ledger, Ticket
 from robonas.metrics import Metric, resolve_metrics
 from robonas.objectives.base import Objective
+from robonas.objectives.elsewhere import Elsewhere
 from robonas.pool import Filter, count_of, draw_pool
 from robonas.pruning import Pruning
-from robonas.results import Query, SearchResult, StopReason
+from robonas.recorded import made_again
+from robonas.results import Query, SearchResult, StopReason, network_size
 from robonas.scores import ScoreTable
 from robonas.scoring import score, texts
-from robonas.spaces import SearchSpace, make_space
 from robonas.storage import DATABASE, open_storage, storage_file, storage_url
 from robonas.strategies import Strategy, make_strategy
 
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from robonas.batch import Batch
     from robonas.limits import Limits
     from robonas.objectives.base import CurvePoint, Evaluation
+    from robonas.spaces import SearchSpace
 
 PAPER_METRICS = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov")
 """The six of He et al., ICLR 2024: what a search combines unless told otherwise."""
@@ -173,7 +177,7 @@ def search(
         chosen,
         table,
         budget=budget,
-        seed=seed,
+        seed=settings["seed"],
         higher_is_better=settings["higher_is_better"],
         grow=grow,
         score=scored,
@@ -181,12 +185,13 @@ def search(
         save=lambda pool: pool.write(file) if file else None,
         tell=tell,
     )
-    with ledger.open():
+    with ledger.open(), Elsewhere(space, objective) as elsewhere:
         while ticket := ledger.next(chooser, budget):
+            stops.check()
             with ledger.working(ticket):
                 query = ledger.query(ticket)
                 tell(QueryStarted(query, chooser.limit))
-                _evaluate(ledger, ticket, query, space, objective, seed, tell)
+                _evaluate(ledger, ticket, query, space, elsewhere, seed, tell)
                 tell(QueryFinished(ledger.query(ticket), ledger.best()))
     return _result(ledger, chooser, place)
 
@@ -196,17 +201,24 @@ def load_result(
     name: str = "search",
     *,
     storage: str | None = None,
-    space: SearchSpace | None = None,
+    space: SearchSpace | str | None = None,
+    strategy: Strategy | str | None = None,
 ) -> SearchResult:
     """What a search has found so far, finished or not, read from its folder.
+
+    A space and a strategy of robonas's own are made again from what the folder says. What else a folder names is never
+    imported: give it by `space` and `strategy`.
 
     Args:
         folder: The search's.
         name: Of the study.
         storage: Where its study is, if not in the folder.
-        space: The search space, where it is not one that `make_space` can make again.
+        space: The search space, or its ``package.module:NAME``, made again with the settings of the search; needed
+            where it is not one of robonas's.
+        strategy: The strategy, likewise.
 
     Raises:
+        ConfigError: The folder names a space or strategy that is not one of robonas's, and none is given.
         StudyError: There is no such study.
         ScoreTableError: Its scores are missing or damaged.
     """
@@ -216,11 +228,12 @@ def load_result(
         raise StudyError(
             f"There is no search in '{place}': '{place / DATABASE}' does not exist. Name the folder of a search."
         )
-    ledger = Ledger.load(open_storage(url), name, folder=place, file=storage_file(url))
+    try:
+        ledger = Ledger.load(open_storage(url), name, folder=place, file=storage_file(url))
+    except RecursionError as error:  # Optuna's reading of its JSON
+        raise StudyError(f"The study in '{place}' is damaged: its notes are nested too deeply.") from error
     settings = ledger.settings
-    if space is None:
-        space = make_space(settings["space"]["name"], **settings["space"]["settings"])
-    strategy = make_strategy(settings["strategy"]["name"], **settings["strategy"]["settings"])
+    space, strategy = made_again(settings, place, space, strategy)
     try:
         table = ScoreTable.read(place / scores_file(name))
     except FileNotFoundError as error:
@@ -299,7 +312,7 @@ def _evaluate(
     ticket: Ticket,
     query: Query,
     space: SearchSpace,
-    objective: Objective,
+    elsewhere: Elsewhere,
     seed: int,
     tell: Callable[[Event], None],
 ) -> None:
@@ -314,12 +327,13 @@ def _evaluate(
     def report(point: CurvePoint) -> None:
         curve.append(point)
         hopeless = ledger.report(ticket, point)
+        stops.check()
         tell(QueryStep(query, point))
         if hopeless:
             raise TrialPruned
 
     try:
-        answer = _checked(objective.evaluate(space, space.parse(query.architecture), seed=seed, report=report))
+        answer = _checked(elsewhere.evaluate(space.parse(query.architecture), seed=seed, report=report))
     except TrialPruned:
         ledger.prune(ticket, curve)
     except (ObjectiveError, ArchitectureError, MetricError) as error:
@@ -330,10 +344,20 @@ def _evaluate(
         ledger.fail(ticket, str(error))
     except NasError:
         raise
+    except SystemExit as error:
+        ledger.fail(ticket, f"The training called sys.exit({error.code!r}).")
     except Exception as error:  # noqa: BLE001  # a training can fail in any way, and costs its trial only
         ledger.fail(ticket, f"{type(error).__name__}: {error}")
     else:
+        if answer.parameters is not None:  # it has a network: counted now, `show` and `report` need no PyTorch
+            with contextlib.suppress(Exception):
+                ledger.note_size(ticket, _size(space, query.architecture, seed))
         ledger.complete(ticket, answer)
+
+
+def _size(space: SearchSpace, text: str, seed: int) -> dict[str, int | None]:
+    architecture = space.parse(text)
+    return network_size(lambda: space.build_seeded(architecture, seed), space.input_shape_of(architecture))
 
 
 def _checked(answer: Evaluation) -> Evaluation:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from robonas.objectives.base import CurvePoint
-from robonas.results import Query, State
+from robonas.results import Query, State, as_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -140,4 +140,5 @@ def as_query(number: int, trial: FrozenTrial) -> Query:
         weights=None if weights is None else tuple(weights),
         curve=tuple(CurvePoint(*point) for point in notes.get("curve", ())),
         partial=trial.value if state == "pruned" else None,
+        size=as_size(notes.get("size")),
     )

@@ -8,6 +8,7 @@ import json
 import math
 import pickle
 import tracemalloc
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -15,17 +16,11 @@ import pytest
 
 from robonas.errors import TableError, UnknownNameError
 from robonas.tables import TABLE_FORMATS, UnsafePickleError, detect_format, read_table
+from robonas.tables.plain_data import Name
+from robonas.tables.torch_files import read_torch
 from tests.benchmark_tables import records
 from tests.benchmark_tables.test_unpickling import Hostile
-from tests.tables import table, tables_folder
-
-
-def original(name: str):
-    path = tables_folder() / "original" / name
-    if not path.exists():
-        pytest.skip(f"needs the sample {name} in {path.parent}")
-    return path
-
+from tests.tables import original, table
 
 # ── real files ──
 
@@ -153,7 +148,10 @@ def test_nats_files_are_checked(tmp_path) -> None:
 def test_nats_bombs_are_refused(tmp_path) -> None:
     folder = tmp_path / "NATS"
     folder.mkdir()
-    (folder / "000000.pickle.pbz2").write_bytes(bz2.compress(b"\0" * (65 * 2**20)))
+    (folder / "000000.pickle.pbz2").write_bytes(bz2.compress(b"\0" * (5 * 2**20)))
+    with pytest.raises(TableError, match="grows beyond 4,194,304 bytes"):
+        read_table(folder)
+    (folder / "000000.pickle.pbz2").write_bytes(bz2.compress(b"\0" * (65 * 2**20)) + b"\0" * 2**20)
     with pytest.raises(TableError, match="grows beyond 67,108,864 bytes"):
         read_table(folder)
 
@@ -197,11 +195,11 @@ def test_the_memo_of_the_stream(monkeypatch) -> None:
     memo[10] = record
     memo[11] = [1]
     memo[12] = "text 3"
-    memo[13] = len
+    memo[13] = name = Name("numpy.dtype", len)
     assert [memo[place] for place in (0, 9, 12)] == ["text 0", "text 9", "text 3"]
     assert memo[11] == [1]
     memo.forget_since(record)
-    assert (memo[12], memo[13], len(memo)) == ("text 3", len, 14)
+    assert (memo[12], memo[13], len(memo)) == ("text 3", name, 14)
     with pytest.raises(TableError, match="read and forgotten"):
         memo[11]
     with pytest.raises(KeyError):
@@ -256,6 +254,105 @@ def test_transnas_hostile(tmp_path) -> None:
     with pytest.raises(UnsafePickleError, match="mkdir"):
         read_table(path, format="transnas_micro")
     assert not (tmp_path / "owned").exists()
+
+
+def forged(path, change, *, members=None) -> None:
+    """Write a file of `torch.save` again with another pickle, and with other members where they are given."""
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            changed = change(data) if name.endswith("data.pkl") else (members or {}).get(name.split("/")[-1], data)
+            archive.writestr(name, changed)
+
+
+def test_transnas_never_lets_numpy_make_an_array_of_addresses(tmp_path) -> None:
+    path = records.transnas(tmp_path / "t.pth")
+    for code in (
+        b"cnumpy\nndarray\n(K\x01\x85X\x01\x00\x00\x00OC\x08AAAAAAAAtR.",  # numpy.ndarray((1,), "O", b"AAAAAAAA")
+        b"cnumpy\nndarray\nK\x01\x85X\x01\x00\x00\x00O\x86\x81.",
+        b"cnumpy\ndtype\nX\x02\x00\x00\x00f8\x89\x88\x87R(K\x03X\x01\x00\x00\x00<NNNK\x08K\x08K\x3ftb.",
+        b"cnumpy._core.multiarray\n_reconstruct\ncnumpy\nndarray\nM\xe8\x03\x85C\x01b\x87R.",
+    ):
+        forged(path, lambda _, code=code: b"\x80\x04" + code)
+        with pytest.raises(TableError, match=r"t\.pth"):
+            read_table(path, format="transnas_micro")
+
+
+@pytest.mark.parametrize("zipped", [False, True], ids=["legacy", "zip"])
+def test_tensors_are_read_as_torch_reads_them(tmp_path, zipped) -> None:
+    import torch
+
+    large = torch.arange(24.0).reshape(2, 3, 4)
+    content = {
+        "whole": large,
+        "part": large[1, :, 1:3].T,
+        "numbers": torch.tensor(3),
+        "true": torch.tensor([True, False]),
+        "one": torch.tensor(True),
+        "half": torch.tensor(0.5, dtype=torch.bfloat16),
+        "small": torch.tensor([1.5, -2.0], dtype=torch.bfloat16),
+        "double": torch.tensor([], dtype=torch.float64),
+        "weight": torch.nn.Parameter(torch.ones(2, dtype=torch.float16)),
+        "shape": torch.Size([2, 3]),
+    }
+    path = tmp_path / "x.pth"
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    found = read_torch(path)
+    assert list(found) == list(content)
+    assert found.pop("shape") == (2, 3)
+    for name, array in found.items():
+        expected = content[name].detach()
+        np.testing.assert_array_equal(array, (expected.float() if name in {"small", "half"} else expected).numpy())
+        assert array.flags.writeable
+
+
+def test_tensors_that_lie(tmp_path) -> None:
+    import torch
+
+    path = tmp_path / "x.pth"
+
+    def saved(old: bytes = b"", new: bytes = b"", members=None) -> None:
+        torch.save([torch.zeros(3)], path)
+        forged(path, lambda data: data.replace(old, new) if old else data, members=members)
+
+    saved()
+    assert read_torch(path)[0].tolist() == [0.0] * 3
+    size = b"K\x03\x85"  # of the tensor, in its state
+    for old, new, message in (
+        (size, b"J\x00\x00\x00\x40\x85", "must lie within its storage"),
+        (b"K\x01\x85", b"K\x09\x85", "must lie within its storage"),  # its steps
+        (b"QK\x00", b"QK\x02", "must lie within its storage"),  # its offset
+        (b"QK\x00", b"QJ\xff\xff\xff\xff", "an offset, a shape and steps"),
+        (b"FloatStorage", b"DoubleStorage", "states 24 bytes; the file has 12"),
+        (b"FloatStorage", b"_load_from_", "torch._load_from_"),
+        (b"cpu", b"cpu", None),
+    ):
+        saved(old, new)
+        if message is not None:
+            with pytest.raises(TableError, match=message):
+                read_torch(path)
+    saved(members={"0": b"short"})
+    with pytest.raises(TableError, match="states 12 bytes; the file has 5"):
+        read_torch(path)
+    saved(members={"byteorder": b"big"})
+    with pytest.raises(TableError, match="big-endian"):
+        read_torch(path)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(TableError, match=r"not a readable file of torch\.save"):
+        read_torch(path)
+
+
+def test_a_compressed_file_of_torch_is_refused(tmp_path) -> None:
+    path = records.nasbench201(tmp_path / "n.pth", zipped=True)
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", compression=zipfile.ZIP_DEFLATED) as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    for name in ("nasbench201", "transnas_micro"):
+        with pytest.raises(TableError, match=r"is compressed, as torch\.save never does"):
+            read_table(path, format=name)
 
 
 def test_zero_cost_nas_layout(tmp_path) -> None:

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 
 from robonas.datasets import from_arrays
 from robonas.errors import ConfigError, DataError
@@ -137,8 +138,14 @@ def test_numeric_types_are_accepted(dtype):
     assert from_arrays(values, np.array([0, 1], ">u2")).inputs.tolist() == [[0.0, 1.0], [1.0, 0.0]]
 
 
+def test_large_unsigned_numbers_keep_their_value():
+    values = np.array([[2**63], [2**64 - 1]], np.uint64)
+    assert from_arrays(values, [0, 1]).inputs.flatten().tolist() == [2.0**63, 2.0**64]
+
+
 def test_read_only_inputs_are_not_changed():
     inputs, labels = images()
+    inputs.flags.writeable = False
     kept = inputs.copy()
     from_arrays(inputs, labels).batch(8)
     assert np.array_equal(inputs, kept)
@@ -163,6 +170,34 @@ BAD = {
     "objects": (lambda: from_arrays(np.array([[{}], [None]], object), [0, 1]), "must be an array of numbers"),
     "ragged": (lambda: from_arrays([[1, 2], [3]], [0, 1]), "all rows of one shape"),
     "complex": (lambda: from_arrays(np.zeros((2, 1), complex), [0, 1]), "must be real numbers"),
+    "no labels at all": (lambda: from_arrays(np.zeros((2, 1)), 3), "got 2 inputs and 0 labels"),
+    "NaN label": (lambda: from_arrays(np.zeros((2, 1)), [0.0, np.nan]), "Labels must be integers"),
+    "complex labels": (lambda: from_arrays(np.zeros((2, 1)), [0j, 1j]), "Labels must be integers"),
+    "complex targets": (
+        lambda: from_arrays(np.zeros((2, 1)), [0j, 1j], task="regression"),
+        "must be floating point of shape",
+    ),
+    "sparse": (lambda: from_arrays(torch.eye(2).to_sparse(), [0, 1]), "inputs of 'arrays' must be a dense tensor"),
+    "sparse matrix": (lambda: from_arrays(csr_matrix(np.eye(2)), [0, 1]), "must be an array of numbers"),
+    "sparse labels": (lambda: from_arrays(np.eye(2), torch.tensor([0, 1]).to_sparse()), "labels of 'arrays' must be"),
+    "nested": (
+        lambda: from_arrays(torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged), [0, 1]),
+        "got one that is nested",
+    ),
+    "masked": (lambda: from_arrays(np.ma.masked_equal(np.eye(2), 0), [0, 1]), "got a masked array"),
+    "generator": (lambda: from_arrays((x for x in [[1.0], [2.0]]), [0, 1]), "got a generator"),
+    "nothing": (lambda: from_arrays(None, [0, 1]), "got a NoneType"),
+    "dates": (lambda: from_arrays(np.zeros((2, 1), "datetime64[s]"), [0, 1]), "must be an array of numbers"),
+    "tensors with a gradient": (
+        lambda: from_arrays([torch.ones(1, requires_grad=True)] * 2, [0, 1]),
+        "must be an array of numbers",
+    ),
+    "no numbers": (lambda: from_arrays(np.zeros((2, 0)), [0, 1]), r"is empty: inputs of shape \(2, 0\)"),
+    "no pixels": (lambda: from_arrays(np.zeros((2, 3, 0, 4)), [0, 1]), "is empty"),
+    "too large for 32 bits": (
+        lambda: from_arrays([[1.0], [1e300]], [0, 1]),
+        "NaN or infinity in sample 1, as a number of 32 bits",
+    ),
     "flat": (lambda: from_arrays(np.zeros(4), [0, 1, 0, 1]), r"got shape \(4,\)"),
 }
 

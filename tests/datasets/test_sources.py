@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import sys
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import Dataset, IterableDataset, Subset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
-from robonas.datasets import DATASETS, LabelledData, from_dataset, load_dataset
+from robonas.datasets import DATASETS, LabelledData, from_arrays, from_dataset, load_dataset
+from robonas.datasets.images import suffixes
 from robonas.datasets.samples import InMemory, Lazy
 from robonas.errors import ConfigError, DataError, MissingExtraError, UnknownNameError
 
@@ -31,7 +33,6 @@ def folder(tmp_path):
     for index in range(3):
         picture(root / "cat" / f"{index}.png", (255, 0, index))
         picture(root / "dog" / "deeper" / f"{index}.PNG", (0, 255, index))
-    (root / "cat" / "notes.txt").write_text("not an image")
     (root / ".hidden").mkdir()
     picture(root / "cat" / ".hidden.png", size=(1, 1))
     return root
@@ -146,6 +147,109 @@ def test_32_bit_grey_is_refused(folder):
         load_dataset(folder)
 
 
+# ── folder: links, and files that are left out ──
+
+
+def left_out(root, match, **settings):
+    """The data of a folder that warns."""
+    with pytest.warns(UserWarning, match=match) as caught:
+        data = load_dataset(root, **settings)
+    assert len(caught) == 1
+    return data
+
+
+@pytest.mark.parametrize("target", [".", "..", "../..", "deeper", "../cat/deeper"])
+def test_a_link_loop_loads_each_image_once(folder, target):
+    expected = load_dataset(folder).fingerprint()
+    (folder / "cat" / "deeper").mkdir()
+    (folder / "cat" / "deeper" / "0.png").symlink_to("../0.png")
+    (folder / "cat" / "loop").symlink_to(target)
+    (folder / "cat" / "deeper" / "back").symlink_to("../deeper")
+    data = left_out(
+        folder, r"Left out of '.*pets': 1 .png \(another name of an image that is taken\); 2 link \(to a folder"
+    )
+    assert data.fingerprint() == expected
+
+
+def test_a_link_loop_beside_the_classes(folder):
+    (folder / "all").symlink_to(".")
+    assert left_out(folder, r"1 link \(to a folder that is read already, or that holds this one\)").n_classes == 2
+
+
+def test_links_to_images_elsewhere_are_followed(folder, tmp_path):
+    picture(tmp_path / "more" / "inner" / "9.png", (7, 7, 7))
+    (folder / "cat" / "more").symlink_to(tmp_path / "more")
+    (folder / "eel").symlink_to(tmp_path / "eels")
+    picture(tmp_path / "eels" / "1.png")
+    data = load_dataset(folder)
+    assert data.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_one_file_under_two_names_of_a_class_is_one_image(folder, link):
+    link(folder / "cat" / "1.png", folder / "cat" / "copy.png")
+    assert len(left_out(folder, r": 1 .png \(another name of an image that is taken\)\.$")) == 6
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_one_file_in_two_classes_is_refused(folder, link):
+    link(folder / "cat" / "1.png", folder / "dog" / "copy.png")
+    with pytest.raises(DataError, match=r"must be in one class; 'cat/1.png' and 'dog/copy.png' of '.*' are one file"):
+        load_dataset(folder)
+
+
+def test_one_class_within_another_is_refused(folder):
+    (folder / "dog" / "cats").symlink_to(folder / "cat")
+    with pytest.raises(DataError, match=r"'cat/0.png' and 'dog/cats/0.png' of '.*' are one file"):
+        load_dataset(folder)
+
+
+def test_what_this_pillow_reads_is_loaded(tmp_path):
+    for name in ("a", "b"):
+        picture(tmp_path / name / "1.jfif", format="JPEG")
+        picture(tmp_path / name / "2.TGA")
+        picture(tmp_path / name / "3.jpe", format="JPEG")
+        picture(tmp_path / name / "4.qoi") if "QOI" in Image.SAVE else None
+    assert len(load_dataset(tmp_path)) >= 6
+    assert {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"} <= suffixes()
+
+
+def test_files_that_are_left_out_are_counted_by_ending_and_reason(folder):
+    for name in ("notes.txt", "1.heic", "2.HEIC", "film.mpg", "page.eps", "no_ending"):
+        (folder / "cat" / name).write_bytes(b"?")
+    picture(folder / "loose.png")
+    os.mkfifo(folder / "dog" / "pipe.png")
+    told = (
+        r"1 .png \(beside the class folders\); 1 .png \(no file\); "
+        r"1 without an ending, 1 .eps, 2 .heic, 1 .mpg, 1 .txt \(no image that this Pillow reads\)\.$"
+    )
+    assert len(left_out(folder, told)) == 6
+
+
+def test_a_class_of_files_that_pillow_does_not_read(folder):
+    (folder / "eel").mkdir()
+    (folder / "eel" / "1.heic").write_bytes(b"?")
+    with pytest.raises(
+        DataError, match=r"'eel' .* it has none: left out were 1 .heic \(no image that this Pillow reads"
+    ):
+        load_dataset(folder)
+
+
+def test_a_link_to_nothing_is_named(folder):
+    (folder / "cat" / "x.png").symlink_to("gone.png")
+    with pytest.raises(DataError, match=r"Cannot read image 'cat/x.png': it is gone"):
+        load_dataset(folder)
+
+
+def test_a_page_description_under_the_name_of_an_image_starts_no_program(folder, monkeypatch):
+    monkeypatch.setattr("PIL.EpsImagePlugin.EpsImageFile.load", lambda *_: pytest.fail("was read"))
+    (folder / "cat" / "x.png").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 4\n%%EndComments\nshowpage\n%%EOF\n"
+    )
+    with pytest.raises(DataError, match=r"'cat/x.png': it is damaged or not an image"):
+        load_dataset(folder)
+
+
 def test_a_folder_with_one_class(tmp_path):
     picture(tmp_path / "cat" / "1.png")
     with pytest.raises(DataError, match="at least 2 classes; it has one, 'cat'"):
@@ -188,7 +292,13 @@ def test_no_permission_is_told_as_such(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("settings", "sentence"), [({"size": 0}, "must be positive"), ({"mode": "CMYK"}, "'L' for grey")]
+    ("settings", "sentence"),
+    [
+        ({"size": 0}, "must be positive"),
+        ({"size": (3, 4, 5)}, "must be a whole number, or"),
+        ({"size": 2.5}, "must be a whole number, or"),
+        ({"mode": "CMYK"}, "'L' for grey"),
+    ],
 )
 def test_bad_folder_settings(folder, settings, sentence):
     with pytest.raises(ConfigError, match=sentence):
@@ -354,6 +464,64 @@ def test_pillow_images_of_a_dataset():
     assert (data.inputs[0, :, 0, 0] * 255).round().tolist() == [9, 8, 7]
 
 
+COLOURS = ["RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr", "HSV"]
+GREYS = ["1", "L", "LA", "I;16", "I;16L", "I;16B"]
+
+
+def in_mode(mode):
+    """One image of two colours or greys in any of Pillow's modes."""
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    pixels[:, 3:] = (250, 10, 90) if mode in COLOURS else 255
+    image = Image.fromarray(pixels)
+    if mode in {"RGBX", "PA"}:
+        return image.convert({"RGBX": "RGB", "PA": "P"}[mode]).convert(mode)
+    if mode.startswith("I;16"):
+        raw = np.asarray(image.convert("L")).astype(">u2" if mode.endswith("B") else "<u2") * 257
+        return Image.frombytes(mode, image.size, raw.tobytes())
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize("mode", [*COLOURS, *GREYS])
+def test_images_from_python_are_converted_as_those_of_a_folder(mode):
+    image, other = in_mode(mode), in_mode(mode)
+    data = from_dataset(Items([(image, 0), (other, 1)]))
+    assert image.mode == mode
+    assert data.samples.values.dtype == torch.uint8
+    assert data.input_shape == ((3 if mode in COLOURS else 1), 4, 6)
+    expected = np.asarray(image.convert("RGB")).transpose(2, 0, 1) if mode in COLOURS else np.full((1, 4, 6), 255)
+    if mode in GREYS:
+        expected[:, :, :3] = 0
+    np.testing.assert_array_equal((data.inputs[0] * 255).round().numpy(), expected)
+
+
+def test_palettes_from_python_and_from_a_file_are_the_same(tmp_path):
+    image = in_mode("P")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        image.save(tmp_path / name / "1.png", transparency=bytes([0, 128]))
+    from_file = load_dataset(tmp_path)
+    assert torch.equal(from_file.inputs[0], from_dataset(Items([(image, 0), (image, 1)])).inputs[0])
+    assert len(from_file.inputs.unique()) > 2, "colours, and not the palette's indices"
+
+
+@pytest.mark.parametrize("mode", ["F", "I", "LAB", "La"])
+def test_images_without_a_meaning_as_bytes_are_refused(mode):
+    with pytest.raises(DataError, match=f"Cannot use image at item 0: .* got mode '{mode}'"):
+        from_dataset(Items([(Image.new(mode, (4, 3)), 0)] * 2))
+
+
+def test_a_damaged_image_of_a_dataset(tmp_path):
+    picture(tmp_path / "1.png", size=(64, 64))
+    damaged = Image.open(io.BytesIO((tmp_path / "1.png").read_bytes()[:-30]))
+    with pytest.raises(DataError, match="Cannot read image at item 0: it is damaged"):
+        from_dataset(Items([(damaged, 0)] * 2))
+
+
+def test_a_list_of_images_is_no_array():
+    with pytest.raises(DataError, match=r"got a list of images\. Give a list of"):
+        from_arrays([Image.new("RGB", (4, 3))] * 2, [0, 1])
+
+
 def test_classes_are_named_by_the_dataset():
     items = Items(floats())
     items.classes = ["even", "odd", "neither"]
@@ -428,17 +596,62 @@ class Stream(IterableDataset):
 
 
 ZERO = torch.zeros(1, 2, 2)
+
+
+class Endless(Stream):
+    def __len__(self):
+        return 8
+
+
+class Broken(Items):
+    """Fails at one item, as a data set does whose files are gone."""
+
+    def __getitem__(self, index):
+        if index == 3:
+            raise KeyError("row 3")
+        return super().__getitem__(index)
+
+
+def row(value):
+    return Items([(ZERO, 0), (value, 1)])
+
+
 BAD = {
     "stream": (Stream(), "must have a length"),
+    "stream with a length": (Endless(), "must have a length"),
+    "generator": ((item for item in floats()), "must be a torch.utils.data.Dataset; got a generator"),
+    "loader": (DataLoader(Items(floats())), "must be a torch.utils.data.Dataset; got a DataLoader"),
+    "dictionary": ({"x": 1, "y": 0}, "cannot give item 0 of 2: KeyError: 0"),
+    "raises": (Broken(floats()), "cannot give item 3 of 8: KeyError: 'row 3'"),
+    "shorter than it says": (Subset(Items(floats(2)), [0, 1, 2]), "cannot give item 2 of 3: IndexError"),
+    "named parts": (Items([{"image": ZERO, "label": 0}] * 2), r"must be \(input, label\); got a dict of 2 at item 0"),
+    "sparse": (
+        row(ZERO.to_sparse()),
+        "input at item 1 must be a dense tensor; got one that is of layout torch.sparse_coo",
+    ),
+    "meta": (row(ZERO.to("meta")), "must hold values; got a tensor on the device 'meta'"),
+    "masked": (row(np.ma.masked_equal(np.zeros((1, 2, 2)), 0)), "got a masked array"),
+    "ragged": (row([[1.0, 2.0], [3.0]]), r"all rows of one shape; got a list \("),
+    "no dimension": (
+        Items([(torch.tensor(1.0), 0)] * 2),
+        r"must be arrays that hold numbers; got shape \(\) at item 0",
+    ),
+    "no numbers": (Items([(torch.zeros(3, 0), 0)] * 2), r"got shape \(3, 0\)"),
+    "too large for 32 bits": (row(np.full((1, 2, 2), 1e300)), "at item 1, as a number of 32 bits"),
+    "label of 31 digits": (Items([(ZERO, 0), (ZERO, 10**30)]), "got 1000000000000000000000000000000 at item 1"),
+    "labels that are no indices": (
+        Items([(ZERO, 0), (ZERO, 10**9)]),
+        "the largest is 1000000000, and there are only 2",
+    ),
     "empty": (Items([]), "is empty"),
     "one class": (Items([(ZERO, 1), (ZERO, 1)]), "at least 2 classes"),
     "no pair": (Items([ZERO, ZERO]), r"must be \(input, label\); got a Tensor at item 0"),
-    "triple": (Items([(ZERO, 0, 0)] * 2), r"must be \(input, label\)"),
+    "triple": (Items([(ZERO, 0, 0)] * 2), r"must be \(input, label\); got a tuple of 3 at item 0"),
     "float label": (Items([(ZERO, 0.5), (ZERO, 1)]), "Labels must be integers, one a sample; got 0.5"),
     "text label": (Items([(ZERO, 0), (ZERO, "dog")]), "got 'dog' that is a str at item 1"),
     "many labels": (Items([(ZERO, torch.tensor([0, 1]))] * 2), "of several"),
     "negative label": (Items([(ZERO, 0), (ZERO, -1)]), "got -1"),
-    "text input": (Items([("path.png", 0)] * 2), "got a str at item 0"),
+    "text input": (Items([("path.png", 0)] * 2), "input at item 0 must be an array of numbers, .* got a str"),
     "NaN": (Items([(ZERO, 0), (ZERO / 0, 1)]), "NaN or infinity at item 1"),
     "complex": (Items([(ZERO * 1j, 0)] * 2), "must be real"),
     "shapes": (Items([(ZERO, 0), (torch.zeros(1, 3, 3), 1)]), "one shape and type"),
@@ -452,6 +665,51 @@ def test_bad_datasets_are_one_clear_sentence(case):
     dataset, sentence = BAD[case]
     with pytest.raises(DataError, match=sentence):
         from_dataset(dataset)
+
+
+def test_labels_that_are_no_indices_are_refused_before_they_cost_memory_or_time(tmp_path):
+    huge = np.array([0, 1, 0, 10**9])
+    listed = Counting([(ZERO, int(label)) for label in huge])
+    for load in (
+        lambda: from_arrays(IMAGES, huge),
+        lambda: from_dataset(Items([(ZERO, label) for label in huge])),
+        lambda: from_dataset(listed, memory_limit=0),
+        lambda: load_dataset(saved(tmp_path, x=IMAGES, y=huge)),
+    ):
+        with pytest.raises(DataError, match=r"the largest is 1000000000, and there are only 4 samples\. Number"):
+            load()
+
+
+@pytest.mark.parametrize("n_classes", [0, -1, 2.5, "3", True, 10**9])
+def test_what_is_no_number_of_classes(n_classes):
+    for load in (
+        lambda: from_arrays(IMAGES, LABELS, n_classes=n_classes),
+        lambda: from_dataset(Items(floats()), n_classes),
+    ):
+        with pytest.raises(ConfigError, match="must be a whole number from 1 to 1,000,000; got"):
+            load()
+
+
+def test_names_and_number_of_classes_that_contradict_each_other():
+    with pytest.raises(ConfigError, match="must be the number of `class_names`, 2; got 3"):
+        from_arrays(IMAGES, LABELS, class_names=["cat", "dog"], n_classes=3)
+    with pytest.raises(ConfigError, match="must be the number of `class_names`, 2; got 3"):
+        from_dataset(Items(floats()), 3, class_names=["cat", "dog"])
+
+
+def test_a_split_visits_only_classes_that_have_samples(monkeypatch):
+    drawn = []
+
+    class Spy:
+        def permutation(self, members):
+            drawn.append(members.tolist())
+            return members
+
+    monkeypatch.setattr("robonas.datasets.data.numpy_generator", lambda *_: Spy())
+    data = from_arrays(np.zeros((4, 1)), [0, 999_999, 0, 999_999], n_classes=1_000_000)
+    training, validation = data.split(0.5)
+    assert drawn == [[0, 2], [1, 3]]
+    assert training.labels.tolist() == validation.labels.tolist() == [0, 999_999]
 
 
 def test_labels_beyond_the_number_of_classes():
@@ -578,6 +836,11 @@ def test_own_data_that_cannot_be_used(module):
 def test_names_that_mean_nothing(text, error, sentence):
     with pytest.raises(error, match=sentence.replace("?", r"\?")):
         load_dataset(text)
+
+
+def test_data_are_named_by_a_text():
+    with pytest.raises(DataError, match=r"named by a text or a path; got a list\. Use `from_arrays`"):
+        load_dataset([1, 2])
 
 
 def test_settings_that_the_kind_does_not_take():

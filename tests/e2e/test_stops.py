@@ -111,3 +111,99 @@ def test_scoring_killed_goes_on_where_it_was(tmp_path) -> None:
     assert told_of[0] == kept
     fresh = score(space, space.sample(200, 0), CHEAP, small_batch())
     assert table.fingerprint() == fresh.fingerprint()
+
+
+# ── signals, at the command line ──
+
+SMALL = ["--space-set", "channels=2", "--space-set", "depth=1"]
+CELL = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
+COMMANDS = {
+    "search": [*SMALL, "--pool", "12", "-m", "params", "-T", "3", "--epochs", "30", "-j", "1", "-o", "out"],
+    "score": [*SMALL, "--pool", "2000", "-j", "2", "-o", "out/s.parquet"],
+    "train": ["--architecture", CELL, *SMALL, "--epochs", "1000", "-o", "out"],
+    "space": ["profile", "nasbench201", "-n", "10000", "-m", "snip"],
+}
+BEGUN = {"search": "auto ", "score": "scoring", "train": "epoch ", "space": ""}
+"""What a command says once it is at its work."""
+WORDS = "Stopped. Finished work is kept: run the same command again to go on."
+
+
+class Command:
+    """`robonas` in a session of its own, so that a signal can be sent to all that Ctrl-C would reach."""
+
+    def __init__(self, name: str, folder: Path, arguments: list[str] | None = None) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job has it ignored, and passes that on
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "robonas", name, *(arguments or COMMANDS[name])],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.said: list[str] = []
+
+    def wait_for(self, word: str) -> None:
+        """Read until a line has this word."""
+        for line in self.process.stderr:
+            self.said.append(line)
+            if word in line:
+                return
+        raise AssertionError(f"ended with {self.process.wait()}: {''.join(self.said)}")
+
+    def children(self) -> list[str]:
+        """Everything that it has started and that still runs, as `ps` shows it."""
+        found = subprocess.run(
+            ["ps", "-ww", "-eo", "pid,ppid,stat,args"], capture_output=True, text=True, check=True
+        ).stdout
+        rows = [line.split(None, 3) for line in found.splitlines()[1:]]
+        mark = f'"parent": {self.process.pid},'  # workers are forks of what was started with it
+        return [row[3] for row in rows if mark in row[3] and not row[2].startswith("Z")]
+
+    def stop(self, *signals: int) -> tuple[int, str]:
+        """Send signals to the whole group; the exit code, and what was said after."""
+        for number in signals:
+            os.killpg(self.process.pid, number)
+            time.sleep(0.05)
+        rest = self.process.communicate(timeout=60)[1]
+        assert not self.children()
+        return self.process.returncode, rest
+
+
+@pytest.mark.parametrize(
+    ("signals", "code"),
+    [
+        ((signal.SIGINT,), 130),
+        ((signal.SIGINT, signal.SIGINT), 130),
+        ((signal.SIGTERM,), 143),
+        ((signal.SIGHUP,), 129),
+    ],
+    ids=["Ctrl-C", "Ctrl-C twice", "SIGTERM", "SIGHUP"],
+)
+def test_a_signal_ends_a_search_in_one_line_and_leaves_nothing(tmp_path, signals, code) -> None:
+    command = Command("search", tmp_path)
+    command.wait_for(BEGUN["search"])
+    assert command.children()
+    ended, rest = command.stop(*signals)
+    assert ended == code
+    assert [line for line in rest.splitlines() if not line.startswith("auto ")] == [WORDS]
+    left = [path.name for path in (tmp_path / "out").iterdir() if ".lock-" in path.name or path.name.endswith(".tmp")]
+    assert left == []
+    half = load_result(tmp_path / "out")
+    assert half.stop_reason == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("score", signal.SIGINT), ("train", signal.SIGTERM), ("space", signal.SIGINT)]
+)
+def test_a_signal_ends_other_commands(tmp_path, name, number) -> None:
+    command = Command(name, tmp_path)
+    if BEGUN[name]:
+        command.wait_for(BEGUN[name])
+    else:
+        time.sleep(1.0)
+    ended, rest = command.stop(number)
+    assert ended == 128 + number
+    assert [line for line in rest.splitlines() if not line.startswith(BEGUN[name] or "-")] == [WORDS]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from robonas.experiments import Task, load_suite, metric_quality, run_experiment, summarise
 from robonas.tables import read_table
-from tests.tables import table, tables_folder
+from tests.tables import ROOT, TABLES
 
 PAPER = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov")
 
 
 def task(name: str) -> Task:
-    table(name)  # skips where there is none
     return Task.from_table(
-        read_table(tables_folder() / f"{name}.parquet"),
+        read_table(TABLES / f"{name}.parquet"),
         objective="val_acc_cifar10_12ep",
         final="test_acc",
         cost="train_seconds_12ep",
@@ -44,10 +41,7 @@ def test_single_metrics_of_the_design_study() -> None:
 
 
 def test_the_suite_of_the_paper_is_read() -> None:
-    suite_file = Path(__file__).resolve().parents[2] / "benchmarks" / "paper.toml"
-    if not (suite_file.parent / "../../shared/data/nb201-cifar10.parquet").is_file():
-        pytest.skip("needs the benchmark tables in shared/data beside the checkout")
-    suite = load_suite(suite_file)
+    suite = load_suite(ROOT / "benchmarks" / "paper.toml")
     assert [(task.name, len(task), task.budget) for task in suite.tasks] == [
         ("CIFAR-10", 15_625, None),
         ("ImageNet16-120", 15_625, None),

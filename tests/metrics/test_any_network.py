@@ -44,7 +44,7 @@ def test_every_metric_has_a_value_or_the_reason_expected(name) -> None:
 def test_gradients_are_those_of_autograd(name) -> None:
     """Against a training step of a copy, from the same random state."""
     network, batch = seeded(ZOO[name]), batch_for(name)
-    scores = compute(network, batch, ["grad_norm", "snip", "l2_norm", "jacov"])
+    scores = compute(network, batch, ["grad_norm", "snip", "jacov"])
     twin = seeded(ZOO[name]).train()  # some of these cannot be copied
     inputs = batch.inputs.clone().requires_grad_()
     if name == "dropout":  # the draw of the engine
@@ -59,7 +59,6 @@ def test_gradients_are_those_of_autograd(name) -> None:
     weights = find_weights(twin).tensors.values()
     assert scores["grad_norm"].value == pytest.approx(sum(w.grad.norm().item() for w in weights), rel=1e-5)
     assert scores["snip"].value == pytest.approx(sum((w * w.grad).abs().sum().item() for w in weights), rel=1e-5)
-    assert scores["l2_norm"].value == pytest.approx(sum(w.norm().item() for w in weights), rel=1e-5)
     spectrum = np.linalg.eigvalsh(np.corrcoef(jacobian.flatten(1).double().numpy())).clip(0)
     expected = -np.sum(np.log(spectrum + 1e-5) + 1 / (spectrum + 1e-5))
     assert scores["jacov"].value == pytest.approx(expected, rel=1e-3)

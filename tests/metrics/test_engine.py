@@ -221,8 +221,9 @@ def test_frozen_tied_and_unused_weights() -> None:
 def test_networks_without_weights_or_with_none_trainable_say_so() -> None:
     batch = Batch(torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 4, n_classes=4)
     scores = compute(nn.ReLU(), batch, ["snip", "synflow", "l2_norm", "params", "nwot"])
-    for name in ("snip", "synflow", "l2_norm"):
+    for name in ("snip", "synflow"):
         assert scores[name].reason == f"{name}: the network has no convolution or linear layer"
+    assert scores["l2_norm"].reason == "l2_norm: the network has no convolution, linear or recurrent layer"
     assert scores["params"].value == 0.0
     frozen = nn.Linear(4, 4).requires_grad_(False)
     assert compute(frozen, batch, ["snip"])["snip"].reason == "snip: every weight is frozen"
@@ -408,6 +409,20 @@ def test_cards_say_it_in_words() -> None:
     assert card["cost"] == "a pass for each sample or class"
     assert METRICS["snip"].card()["needs"] == "a backward pass of the loss; labels"
     assert all(all(card.values()) for card in (metric.card() for metric in METRICS.values()))
+    assert "Add `layers`" in METRICS["vkdnw"].card()["source"]
+    assert "constant" in METRICS["linear_regions"].card()["agreement"]
+
+
+def test_cards_say_how_they_agree_with_accuracies() -> None:
+    """Ours as measured, beside what is published; a figure from memory says so."""
+    for name, metric in METRICS.items():
+        card = metric.card()
+        if metric.measures_the_machine:
+            assert card["agreement"] == "not measured"
+            continue
+        assert "of 400 cells of NAS-Bench-201 on CIFAR-10" in card["agreement"], name
+        if " reports " in metric.reported and "no paper" not in metric.reported and "alone" not in metric.reported:
+            assert "(recalled, not checked)" in metric.reported, name
 
 
 def test_nothing_of_a_pass_waits_for_the_garbage_collector() -> None:

@@ -73,6 +73,11 @@ def test_headline_of_a_win_with_a_failure():
     )
 
 
+def test_headline_of_a_network_whose_operations_cannot_be_counted():
+    found = words.headline(sample.result(20), [], {"parameters": 11_766, "macs": None})
+    assert " and 11,766 parameters: found by robot" in found.found
+
+
 def test_headline_without_size_and_with_recorded_values():
     found = words.headline(replace(sample.result(3, failures=()), objective="table"))
     assert found.found.startswith("A network with validation accuracy 0.")

@@ -9,7 +9,7 @@ import torch
 
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.spaces import NASBench101
-from robonas.spaces.nasbench101 import vertex_channels
+from robonas.spaces.networks.nasbench101 import vertex_channels
 
 SPACE = NASBench101(input_shape=(3, 8, 8), channels=12, depth=1)
 C3, C1, POOL = "conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"

@@ -1,37 +1,33 @@
 """Data sets: inputs and labels, or other targets, to score with and to train on.
 
-Adding one: a file beside this one with a function that returns `LabelledData`, and a line in `DATASETS`.
+Adding one: a file beside this one with a function that returns `LabelledData`, and a line in `DATASETS`, which names
+both: what can be read is listed without PyTorch.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from torch.utils.data import Dataset
-
 from robonas.catalogue import import_object, lookup
-from robonas.datasets.data import LabelledData, from_arrays
-from robonas.datasets.digits import load_digits
-from robonas.datasets.digits_tasks import (
-    digits_autoencoder,
-    digits_jigsaw,
-    digits_moments,
-    digits_normal,
-    digits_segment,
-    digits_signal,
-)
-from robonas.datasets.folder import load_folder
-from robonas.datasets.from_torch import from_dataset
-from robonas.datasets.npz import load_npz
-from robonas.datasets.sklearn import load_sklearn
-from robonas.datasets.torchvision import load_torchvision
 from robonas.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from robonas.datasets.data import LabelledData, from_arrays
+    from robonas.datasets.from_torch import from_dataset
+else:
+
+    def __getattr__(name: str) -> Any:
+        home = {"LabelledData": ".data", "from_arrays": ".data", "from_dataset": ".from_torch"}.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(home, __name__), name)  # with PyTorch, so on first use
+
 
 T = TypeVar("T")
 
@@ -42,52 +38,79 @@ class Source:
 
     name: str
     """The name in the catalogue, before the colon."""
-    load: Callable[..., LabelledData]
-    """Reads the data; what stands after the colon is its first argument, where it takes one."""
+    reader: tuple[str, str]
+    """The module beside this one and its function that reads the data; imported on first use."""
     place: str | None
     """What stands after the colon; None where nothing does."""
     meaning: str
     """What it is, in one sentence."""
 
+    @property
+    def load(self) -> Callable[..., LabelledData]:
+        """Reads the data; what stands after the colon is its first argument, where it takes one."""
+        module, function = self.reader
+        found: Callable[..., LabelledData] = getattr(importlib.import_module(f".{module}", __name__), function)
+        return found
+
 
 DATASETS: Mapping[str, Source] = {
     "digits": Source(
-        "digits", load_digits, None, "1,797 handwritten digits of 8x8 pixels, 10 classes; ships with scikit-learn."
+        "digits",
+        ("digits", "load_digits"),
+        None,
+        "1,797 handwritten digits of 8x8 pixels, 10 classes; ships with scikit-learn.",
     ),
     "digits_autoencoder": Source(
-        "digits_autoencoder", digits_autoencoder, None, "The digits, enlarged (--image-size); the target is the image."
+        "digits_autoencoder",
+        ("digits_tasks", "digits_autoencoder"),
+        None,
+        "The digits, enlarged (--image-size); the target is the image.",
     ),
     "digits_jigsaw": Source(
-        "digits_jigsaw", digits_jigsaw, None, "The digits in nine tiles, in one of 24 orders; the target is which."
+        "digits_jigsaw",
+        ("digits_tasks", "digits_jigsaw"),
+        None,
+        "The digits in nine tiles, in one of 24 orders; the target is which.",
     ),
     "digits_moments": Source(
-        "digits_moments", digits_moments, None, "The digits; the targets are five numbers on where their ink lies."
+        "digits_moments",
+        ("digits_tasks", "digits_moments"),
+        None,
+        "The digits; the targets are five numbers on where their ink lies.",
     ),
     "digits_normal": Source(
         "digits_normal",
-        digits_normal,
+        ("digits_tasks", "digits_normal"),
         None,
         "The digits, enlarged (--image-size), as reliefs; the target is the direction of the surface: synthetic.",
     ),
     "digits_segment": Source(
         "digits_segment",
-        digits_segment,
+        ("digits_tasks", "digits_segment"),
         None,
         "The digits, enlarged (--image-size); the target is every pixel's class: paper, or ink of a digit.",
     ),
     "digits_signal": Source(
-        "digits_signal", digits_signal, None, "The digits as signals of eight channels and eight steps, 10 classes."
+        "digits_signal",
+        ("digits_tasks", "digits_signal"),
+        None,
+        "The digits as signals of eight channels and eight steps, 10 classes.",
     ),
-    "folder": Source("folder", load_folder, "PATH", "Images in a folder with one folder a class, read with Pillow."),
-    "npz": Source("npz", load_npz, "PATH.npz", "Arrays x and y (or images and labels, …) in a NumPy file."),
+    "folder": Source(
+        "folder", ("folder", "load_folder"), "PATH", "Images in a folder with one folder a class, read with Pillow."
+    ),
+    "npz": Source("npz", ("npz", "load_npz"), "PATH.npz", "Arrays x and y (or images and labels, …) in a NumPy file."),
     "sklearn": Source(
         "sklearn",
-        load_sklearn,
+        ("sklearn", "load_sklearn"),
         "NAME",
         "A table that ships with scikit-learn: breast_cancer, iris, wine (classes), diabetes, linnerud (numbers).",
     ),
     "torchvision": Source(
-        "torchvision", load_torchvision, "NAME", "A data set of torchvision, such as CIFAR10, from a root folder."
+        "torchvision",
+        ("torchvision", "load_torchvision"),
+        "NAME",
+        "A data set of torchvision, such as CIFAR10, from a root folder.",
     ),
 }
 """Every kind of data by name."""
@@ -117,6 +140,11 @@ def load_dataset(name_or_path: str | Path, **settings: Any) -> LabelledData:
         LabelledData('digits', n=1797, input_shape=(1, 8, 8), n_classes=10)
     """
     settings = {name: value for name, value in settings.items() if value is not None}
+    if not isinstance(name_or_path, str | Path):
+        raise DataError(
+            f"Data must be named by a text or a path; got a {type(name_or_path).__name__}. "
+            "Use `from_arrays` for arrays and `from_dataset` for a data set."
+        )
     text = str(name_or_path)
     name, colon, place = text.partition(":")
     if name in DATASETS:
@@ -128,9 +156,9 @@ def load_dataset(name_or_path: str | Path, **settings: Any) -> LabelledData:
         return _call(source.load, text, [place] if source.place is not None else [], settings)
     path = Path(name_or_path).expanduser()
     if path.suffix == ".npz" and not colon:
-        return _call(load_npz, text, [path], settings)
+        return _call(DATASETS["npz"].load, text, [path], settings)
     if path.is_dir():
-        return _call(load_folder, text, [path], settings)
+        return _call(DATASETS["folder"].load, text, [path], settings)
     if path.is_file():
         raise DataError(f"'{text}' must be a folder of images or an .npz file.")
     if colon:
@@ -143,6 +171,11 @@ def load_dataset(name_or_path: str | Path, **settings: Any) -> LabelledData:
 
 def _own(reference: str, settings: dict[str, Any]) -> LabelledData:
     """The user's own data by ``package.module:NAME``."""
+    from torch.utils.data import Dataset
+
+    from robonas.datasets.data import LabelledData
+    from robonas.datasets.from_torch import from_dataset
+
     found: Any = import_object("data set", reference)
     if callable(found) and not isinstance(found, LabelledData | Dataset):
         found = _call(found, reference, [], settings)

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import math
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from robonas.batch import Batch
-from robonas.datasets.samples import InMemory, Samples, native
+from robonas.datasets.samples import InMemory, Samples, as_numbers, as_tensor
 from robonas.errors import ConfigError, DataError
 from robonas.randomness import numpy_generator
 from robonas.targets import Task, check_targets, output_shape
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _STATISTICS_SAMPLES = 4096
 _BLOCK_NUMBERS = 2**24
+MOST_CLASSES = 1_000_000
+"""More is taken for a mistake; so are more classes than samples, where nobody says how many there are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,20 +183,21 @@ class LabelledData:
         generator = numpy_generator("split", seed)
         whole = self.task != "classification"
         groups = np.zeros(len(self), dtype=np.int64) if whole else self.labels.numpy()
+        order = np.argsort(groups, kind="stable")
         held_out, unused = np.zeros(len(self), dtype=bool), np.zeros(len(self), dtype=bool)
-        for index, name in enumerate(["all"] if whole else self.class_names):
-            places = generator.permutation(np.flatnonzero(groups == index))
+        for members in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
+            places = generator.permutation(members)
             if len(places) == 1:
+                name = "all" if whole else self.class_names[groups[places[0]]]
                 raise DataError(
                     f"Every class of {self.name!r} must have at least 2 samples, to train and to validate with; "
                     f"class {name!r} has 1. "
                     "Add samples, or leave the class out."
                 )
-            if len(places):
-                n_held_out = min(max(1, round(fraction * len(places))), len(places) - 1)
-                held_out[places[:n_held_out]] = True
-                if training_fraction is not None:
-                    unused[places[n_held_out + max(1, round(training_fraction * len(places))) :]] = True
+            n_held_out = min(max(1, round(fraction * len(places))), len(places) - 1)
+            held_out[places[:n_held_out]] = True
+            if training_fraction is not None:
+                unused[places[n_held_out + max(1, round(training_fraction * len(places))) :]] = True
         training = self._part(np.flatnonzero(~(held_out | unused)))
         training = training.standardised()
         return training, self._part(np.flatnonzero(held_out)).standardised(training)
@@ -308,57 +312,80 @@ def from_arrays(
         task: What the labels mean; ``"regression"`` for real numbers, which may also be a list of one a sample.
 
     Raises:
-        DataError: The arrays do not fit each other, are not numeric or not finite, or hold fewer than two classes.
+        ConfigError: `n_classes` is no number of classes, or not that of `class_names`.
+        DataError: The arrays do not fit each other, are not numeric, not dense or not finite, or hold fewer than two
+            classes.
 
     Example:
         >>> import numpy as np
         >>> from_arrays(np.zeros((4, 3, 8, 8), "uint8"), [0, 1, 0, 1])
         LabelledData('arrays', n=4, input_shape=(3, 8, 8), n_classes=2)
     """
-    values, targets = _as_tensor(inputs, "inputs", name), _as_tensor(labels, "labels", name)
+    if isinstance(inputs, list | tuple) and any(hasattr(one, "getbands") for one in inputs):
+        raise DataError(
+            f"Inputs of {name!r} must be an array of numbers; got a {type(inputs).__name__} of images. "
+            "Give a list of (image, label) to `from_dataset`."
+        )
+    values, targets = as_tensor(inputs, f"inputs of {name!r}"), as_tensor(labels, f"labels of {name!r}")
     if values.ndim < 2:
         raise DataError(f"Inputs of {name!r} must be an array (n, channels, ...); got shape {tuple(values.shape)}.")
-    if len(values) != len(targets):
+    n_labels = len(targets) if targets.ndim else 0
+    if len(values) != n_labels:
         raise DataError(
-            f"Data set {name!r} must have one label an input; got {len(values)} inputs and {len(targets)} labels."
+            f"Data set {name!r} must have one label an input; got {len(values)} inputs and {n_labels} labels."
         )
-    if len(values) == 0:
-        raise DataError(f"Data set {name!r} must hold samples; it is empty.")
-    if values.is_complex():
-        raise DataError(f"Inputs of {name!r} must be real numbers; got {values.dtype}.")
-    if values.dtype != torch.uint8:
-        values = values.to(torch.float32)
-        finite = torch.isfinite(values).flatten(1).all(dim=1)
-        if not bool(finite.all()):
-            raise DataError(
-                f"Inputs of {name!r} must be finite; got NaN or infinity in sample {int((~finite).nonzero()[0])}."
-            )
-    known = len(class_names) if class_names is not None else n_classes
-    if task not in {"classification", "segmentation"}:
-        targets = targets.to(torch.float32)
-        targets = targets[:, None] if targets.ndim == 1 else targets
-        known = known if known is not None else targets.shape[1]
-    count = known if known is not None else max(1, int(targets.max()) + 1)
+    if values.numel() == 0:
+        raise DataError(f"Data set {name!r} must hold samples; it is empty: inputs of shape {tuple(values.shape)}.")
     try:
-        targets = check_targets(targets, count, task)
+        values = as_numbers(values)
     except DataError as error:
         raise DataError(f"Data set {name!r}: {error}") from error
-    if known is None and count > targets.numel():
-        raise DataError(
-            f"Labels of {name!r} must be class indices from 0; "
-            f"the largest is {count - 1}, and there are only {len(targets)} samples. "
-            "Number the classes from 0, or give `n_classes`."
-        )
-    names = tuple(map(str, class_names)) if class_names is not None else tuple(map(str, range(count)))
+    if task not in {"classification", "segmentation"}:
+        if not targets.is_complex():
+            targets = targets.to(torch.float32)
+        targets = targets[:, None] if targets.ndim == 1 else targets
+    names, targets = check_classes(name, targets, class_names, n_classes, task)
     return LabelledData(name, InMemory(values), targets, names, torch.arange(len(targets)), task=task)
 
 
-def _as_tensor(array: Any, what: str, name: str) -> Tensor:
-    if isinstance(array, Tensor):
-        return array.detach().cpu()
+def check_classes(
+    name: str,
+    labels: Tensor,
+    class_names: Sequence[str] | None,
+    n_classes: int | None,
+    task: Task = "classification",
+) -> tuple[tuple[str, ...], Tensor]:
+    """The name of each class, or of each output of another task, and the labels as the losses take them.
+
+    Raises:
+        ConfigError: `n_classes` is no number of classes, or not that of the names.
+        DataError: Labels do not fit the task or the classes; or there are far more classes than samples, which comes
+            of labels that are no class indices.
+    """
+    given: Any = n_classes
+    whole = isinstance(given, Integral) and not isinstance(given, bool)
+    if given is not None and not (whole and 1 <= given <= MOST_CLASSES):
+        raise ConfigError(
+            f"`n_classes` of {name!r} must be a whole number from 1 to {MOST_CLASSES:,}; got {n_classes!r}."
+        )
+    if class_names is not None and n_classes not in {None, len(class_names)}:
+        raise ConfigError(
+            f"`n_classes` of {name!r} must be the number of `class_names`, {len(class_names)}; got {n_classes}."
+        )
+    known = len(class_names) if class_names is not None else n_classes
+    if known is None and task in {"classification", "segmentation"}:
+        indices = not (labels.is_floating_point() or labels.is_complex()) and labels.numel() > 0
+        count = max(1, int(labels.max()) + 1) if indices else 1
+    else:
+        count = known if known is not None else labels.shape[1]
     try:
-        return torch.from_numpy(np.ascontiguousarray(native(np.asarray(array))))
-    except (TypeError, ValueError) as error:
+        labels = check_targets(labels, count, task)
+    except DataError as error:
+        raise DataError(f"Data set {name!r}: {error}") from error
+    if known is None and count > labels.numel():
         raise DataError(
-            f"The {what} of {name!r} must be an array of numbers, all rows of one shape: {error}."
-        ) from error
+            f"Labels of {name!r} must be class indices from 0; "
+            f"the largest is {count - 1}, and there are only {len(labels)} samples. "
+            "Number the classes from 0, or give `n_classes`."
+        )
+    return tuple(map(str, range(count) if class_names is None else class_names)), labels

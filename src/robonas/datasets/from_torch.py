@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset, IterableDataset, Subset
 
-from robonas.datasets.data import LabelledData
+from robonas.datasets.data import LabelledData, check_classes
 from robonas.datasets.samples import MEMORY_LIMIT, InMemory, Lazy, Samples, as_label, read_item
 from robonas.errors import DataError
-from robonas.targets import check_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-@runtime_checkable
-class _Sized(Protocol):
-    def __len__(self) -> int: ...
 
 
 def from_dataset(
@@ -35,6 +30,8 @@ def from_dataset(
     Inputs of up to `memory_limit` bytes are read once, and the transforms of the data set with them; bytes stay bytes.
     Larger data stay on disk: items are read each time, by `DataLoader`, with random transforms seeded by row and epoch.
 
+    Pillow images become bytes as those of a folder do: grey or in colour, whatever their mode.
+
     Labels are taken from ``dataset.targets`` or ``dataset.labels`` where there is such a list, and each item is checked
     against it when it is read; else every item is read once.
 
@@ -47,17 +44,18 @@ def from_dataset(
         memory_limit: Bytes above which data are read lazily; 0 for always.
 
     Raises:
-        DataError: It has no length, is empty, its items are not such pairs, labels are out of range, or inputs differ
-            in shape.
+        ConfigError: `n_classes` is no number of classes, or not that of `class_names`.
+        DataError: It has no length, is empty, fails to give an item, its items are not such pairs, labels are out of
+            range, or inputs differ in shape.
     """
     name = name if name is not None else type(dataset).__name__
     if not hasattr(dataset, "__getitem__"):
         raise DataError(f"Data set {name!r} must be a torch.utils.data.Dataset; got a {type(dataset).__name__}.")
-    if not isinstance(dataset, _Sized):
+    n = _length(dataset)
+    if n is None:
         raise DataError(
             f"Data set {name!r} must have a length and items by index; a stream has not. Collect it into a list first."
         )
-    n = len(dataset)
     if n == 0:
         raise DataError(f"Data set {name!r} must hold samples; it is empty.")
     first, _ = read_item(dataset, 0)
@@ -71,14 +69,21 @@ def from_dataset(
             labels = torch.tensor([read_item(dataset, row)[1] for row in range(n)])
         samples = Lazy(dataset, labels, tuple(first.shape))
     if class_names is None:
-        class_names = getattr(dataset, "classes", None)
-    count = n_classes
-    if count is None:
-        count = len(class_names) if class_names is not None else int(labels.max()) + 1
-    check_labels(labels, count)
-    if class_names is None or len(class_names) != count:
-        class_names = range(count)  # type: ignore[assignment]
-    return LabelledData(name, samples, labels, tuple(map(str, class_names or ())), torch.arange(n))
+        listed = getattr(dataset, "classes", None)
+        if isinstance(listed, Collection) and n_classes in {None, len(listed)}:
+            class_names = tuple(map(str, listed))
+    names, labels = check_classes(name, labels, class_names, n_classes)
+    return LabelledData(name, samples, labels, names, torch.arange(n))
+
+
+def _length(dataset: Any) -> int | None:
+    """How many items there are; None where the data set is a stream, or cannot tell."""
+    if isinstance(dataset, IterableDataset):
+        return None
+    try:
+        return len(dataset)
+    except (TypeError, NotImplementedError):
+        return None
 
 
 def _read_all(dataset: Any, n: int, first: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,8 +108,8 @@ def _listed_labels(dataset: Any) -> Tensor | None:
         whole = _listed_labels(dataset.dataset)
         return None if whole is None else whole[torch.as_tensor(dataset.indices)]
     for attribute in ("targets", "labels"):
-        listed = getattr(dataset, attribute, None)
-        if listed is None or len(listed) != len(dataset):
+        listed: Any = getattr(dataset, attribute, None)
+        if not isinstance(listed, Collection) or len(listed) != len(dataset):
             continue
         try:
             return torch.tensor([as_label(label, attribute) for label in listed])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,36 +13,58 @@ from torch.utils.data import Dataset
 from robonas.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from PIL.Image import Image
 
 Mode: TypeAlias = Literal["L", "RGB"]
 """Grey images with one channel, or colour images with three."""
-_GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I;16B", "I;16L"})
-_COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr", "HSV", "LAB", "La", "RGBa"})
+_GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N"})
+_COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "CMYK", "YCbCr", "HSV"})
+_NO_PICTURES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
+"""What Pillow recognises and cannot read by itself; for EPS, alone or in IPTC, it would start another program."""
 
 
 def check_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     """(height, width) from one side of a square, or from both.
 
     Raises:
-        ConfigError: A side is not positive.
+        ConfigError: It is not one or two whole numbers, or a side is not positive.
     """
     if size is None:
         return None
-    height, width = (size, size) if isinstance(size, int) else size
+    sides = size if isinstance(size, tuple | list) else (size, size)
+    if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) for side in sides):
+        raise ConfigError(f"The size of images must be a whole number, or (height, width); got {size!r}.")
+    height, width = sides
     if height < 1 or width < 1:
         raise ConfigError(f"The size of images must be positive; got {size}.")
     return height, width
 
 
+def formats() -> tuple[str, ...]:
+    """Names of the formats that the installed Pillow reads, with those that other packages have added to it."""
+    from PIL import Image as Images
+
+    Images.init()
+    return tuple(name for name in Images.ID if name not in _NO_PICTURES)
+
+
+def suffixes() -> frozenset[str]:
+    """Endings of the files that the installed Pillow reads as images, in lower case, such as ``".png"``."""
+    from PIL import Image as Images
+
+    # An .mpo file is a JPEG file with more images behind the first: one reader for both.
+    readable = {*formats(), "MPO"}
+    return frozenset(suffix for suffix, name in Images.registered_extensions().items() if name in readable)
+
+
 def kind_of(image: Image) -> Mode:
-    """Whether an image is grey or in colour, by its file's mode; a palette counts as colour.
+    """Whether an image is grey or in colour, by its mode; a palette counts as colour.
 
     Raises:
-        DataError: 32-bit grey, whose range nobody knows.
+        DataError: A mode that has no one meaning as bytes, such as 32-bit grey, whose range nobody knows.
     """
     if image.mode in _GREY_MODES:
         return "L"
@@ -50,22 +73,48 @@ def kind_of(image: Image) -> Mode:
     raise DataError(f"an image must be grey or in colour, of 8 or 16 bits; got mode {image.mode!r}. Convert it first.")
 
 
-def to_bytes(image: Image, mode: Mode, size: tuple[int, int] | None) -> Tensor:
-    """An image as uint8, (channels, height, width).
+def to_bytes(image: Image, mode: Mode | None = None, size: tuple[int, int] | None = None) -> Tensor:
+    """An image as uint8, (channels, height, width); without a mode, grey or in colour as it is.
 
     Turned upright as its EXIF data say; 16-bit grey is cut to its upper 8; transparency is dropped. With a size: the
     largest part in the middle with the size's aspect ratio, resized bilinearly.
+
+    Raises:
+        DataError: See `kind_of`.
     """
     from PIL import Image as Images, ImageOps
 
+    mode = mode or kind_of(image)
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
         image = Images.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # else Pillow warns of the transparency that is dropped
     image = image.convert(mode)
     if size is not None:
         image = ImageOps.fit(image, (size[1], size[0]), method=Images.Resampling.BILINEAR)
     array = np.array(image)
     return torch.from_numpy(array[None] if mode == "L" else np.ascontiguousarray(array.transpose(2, 0, 1)))
+
+
+@contextmanager
+def reading(place: str) -> Iterator[None]:
+    """Turn whatever goes wrong while an image is opened and decoded into one sentence that names its place.
+
+    Raises:
+        DataError: The image is gone, damaged, of a mode that has no meaning as bytes, or may not be read.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(f"Cannot read image {place}: it is gone.") from error
+    except PermissionError as error:
+        raise DataError(f"Cannot read image {place}: no permission.") from error
+    except DataError as error:
+        raise DataError(f"Cannot use image {place}: {error}") from error
+    except Exception as error:  # decoders raise errors of any kind on damaged files
+        told = f"Cannot read image {place}: it is damaged or not an image ({error}). Repair or remove it."
+        raise DataError(told) from error
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
@@ -101,13 +150,10 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         return self.n
 
     def __getitem__(self, row: int) -> tuple[Tensor, int]:
-        from PIL import UnidentifiedImageError
-        from PIL.Image import DecompressionBombError
-
         if self._first is None and row != 0:
             self[0]
         place = self.describe(row)
-        try:
+        with reading(place):
             image, label = self.open_item(row)
             try:
                 kind = kind_of(image)
@@ -115,16 +161,6 @@ class Pictures(Dataset[tuple[Tensor, int]]):
                 value = to_bytes(image, mode, self.size)
             finally:
                 image.close()
-        except FileNotFoundError as error:
-            raise DataError(f"Cannot read image {place}: it is gone.") from error
-        except PermissionError as error:
-            raise DataError(f"Cannot read image {place}: no permission.") from error
-        except DataError as error:
-            raise DataError(f"Cannot use image {place}: {error}") from error
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, DecompressionBombError) as error:
-            raise DataError(
-                f"Cannot read image {place}: it is damaged or not an image ({error}). Repair or remove it."
-            ) from error
         shape = (value.shape[1], value.shape[2])
         if self._first is None:
             self._first = kind, shape

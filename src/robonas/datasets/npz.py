@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
+from numpy.lib.format import MAGIC_PREFIX, read_array, read_array_header_1_0, read_array_header_2_0, read_magic
 
 from robonas.datasets.data import LabelledData, from_arrays
 from robonas.errors import ConfigError, DataError
+from robonas.reading import check_fold, open_zip
 
 if TYPE_CHECKING:
-    from numpy.lib.npyio import NpzFile
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 PAIRS = (
@@ -58,7 +61,7 @@ def load_npz(path: str | Path, **settings: Any) -> LabelledData:
         )
     with ExitStack() as stack:
         archive = _open(file, stack)
-        names = archive.files
+        names = list(archive)
         pair = next((pair for pair in PAIRS if set(pair) <= set(names)), None)
         if pair is None:
             known = "; ".join(f"'{inputs}' and '{labels}'" for inputs, labels in PAIRS)
@@ -78,35 +81,64 @@ def load_npz(path: str | Path, **settings: Any) -> LabelledData:
     )
 
 
-def _open(file: Path, stack: ExitStack) -> NpzFile:
-    """The archive, which the stack closes; the file is opened here, since NumPy leaves it open when it is damaged."""
+def _open(file: Path, stack: ExitStack) -> dict[str, tuple[zipfile.ZipFile, zipfile.ZipInfo]]:
+    """The arrays by name; the stack closes the file."""
     try:
-        archive = np.load(stack.enter_context(file.open("rb")), allow_pickle=False)
+        stream = stack.enter_context(file.open("rb"))
+        single = stream.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX
+        archive = None if single else stack.enter_context(open_zip(stream))
     except PermissionError as error:
         raise DataError(f"Cannot read '{file}': no permission.") from error
-    except (zipfile.BadZipFile, EOFError, ValueError, OSError) as error:
-        raise DataError(f"Cannot read '{file}': it is damaged or not an .npz file.") from error
-    if isinstance(archive, np.ndarray):
+    except (ValueError, OSError) as error:
+        raise DataError(f"Cannot read '{file}': it is damaged or not an .npz file ({error}).") from error
+    if archive is None:
         raise DataError(
             f"'{file}' must be an .npz file with arrays 'x' and 'y'; it is a single array. Save both with numpy.savez."
         )
-    opened: NpzFile = stack.enter_context(archive)
-    return opened
+    return {member.filename.removesuffix(".npy"): (archive, member) for member in archive.infolist()}
 
 
-def _read(archive: NpzFile, name: str, file: Path) -> NDArray[Any]:
+def _read(arrays: Mapping[str, tuple[zipfile.ZipFile, zipfile.ZipInfo]], name: str, file: Path) -> NDArray[Any]:
+    """One array; what its header states is compared with its size in the archive before memory is taken for it."""
+    archive, member = arrays[name]
     try:
-        array: NDArray[Any] = archive[name]
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        check_fold(member.file_size, member.compress_size)
+        with archive.open(member) as stream:
+            objects = _holds_objects(stream, member.file_size)
+        with archive.open(member) as stream:
+            array: NDArray[Any] | None = None if objects else read_array(stream, allow_pickle=False)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
         raise DataError(f"Array {name!r} of '{file}' is damaged: {error}.") from error
-    except ValueError as error:
-        if "allow_pickle" not in str(error):
-            raise DataError(f"Array {name!r} of '{file}' is damaged: {error}.") from error
+    if array is None:
         raise DataError(
             f"Array {name!r} of '{file}' must hold numbers; it holds Python objects, which could run code when loaded. "
             "Save it again as one numeric array."
-        ) from error
+        )
     return array
+
+
+def _holds_objects(stream: IO[bytes], size: int) -> bool:
+    """Whether an array holds Python objects; else its header is checked.
+
+    Raises:
+        ValueError: It has another size, or holds neither numbers nor texts.
+    """
+    version = read_magic(stream)
+    readers = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"it is of version {version}")
+    try:
+        shape, _, dtype = readers[version](stream)
+    except Exception as error:  # NumPy reads it as Python's tokens, which can go wrong in any way
+        raise ValueError(f"its header cannot be read ({type(error).__name__})") from error
+    if dtype.hasobject:
+        return True
+    if dtype.kind not in "biufcSU":
+        raise ValueError(f"it holds values of type {dtype}, not numbers")
+    stated = stream.tell() + math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or stated != size:
+        raise ValueError(f"its header states an array of shape {shape}, {stated:,} bytes; it has {size:,}")
+    return False
 
 
 def _channels_first(inputs: NDArray[Any]) -> NDArray[Any]:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from robonas.errors import DataError
+from robonas.datasets.images import reading, to_bytes
+from robonas.errors import DataError, NasError
 from robonas.randomness import numpy_generator, seeded
 
 if TYPE_CHECKING:
@@ -144,39 +145,93 @@ def read_item(dataset: Dataset[Any], row: int) -> tuple[Tensor, int]:
     """Item `row` as a uint8 or float32 tensor and an integer label.
 
     Raises:
-        DataError: It is not such a pair; the message says what it is.
+        DataError: The data set cannot give it, or it is not such a pair; the message says what it is.
     """
-    item = dataset[row]
+    try:
+        item = dataset[row]
+    except NasError:
+        raise
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise DataError(f"The data set cannot give item {row} of {_length(dataset)}: {told}.") from error
     if not isinstance(item, tuple | list) or len(item) != 2:
-        raise DataError(f"Items of a data set must be (input, label); got a {type(item).__name__} at item {row}.")
+        held = f" of {len(item)}" if isinstance(item, tuple | list | dict) else ""
+        raise DataError(
+            f"Items of a data set must be (input, label); got a {type(item).__name__}{held} at item {row}. "
+            "Wrap the data set in one that returns these two."
+        )
     value, label = item
     return as_input(value, f"item {row}"), as_label(label, f"item {row}")
+
+
+def _length(dataset: Any) -> str:
+    return f"{len(dataset):,}" if hasattr(dataset, "__len__") else "a stream"
 
 
 def as_input(value: Any, place: str) -> Tensor:
     """An image, an array or a tensor as a uint8 or float32 tensor; images become (channels, height, width).
 
+    Pillow images are converted as those of a folder are: see `images.to_bytes`.
+
     Raises:
-        DataError: It is not numeric, or not finite.
+        DataError: It is not numeric, not finite, has no dimension, or is an image that cannot be read.
     """
     if hasattr(value, "getbands"):  # a Pillow image, known by its method so that Pillow need not be imported here
-        array = np.asarray(value)
-        value = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+        with reading(f"at {place}"):
+            return to_bytes(value)
+    tensor = as_tensor(value, f"input at {place}")
+    if tensor.ndim == 0 or tensor.numel() == 0:
+        raise DataError(f"Inputs must be arrays that hold numbers; got shape {tuple(tensor.shape)} at {place}.")
+    return as_numbers(tensor, f"at {place}")
+
+
+def as_tensor(value: Any, what: str) -> Tensor:
+    """An array, a tensor or nested lists of numbers as a dense tensor in this machine's memory.
+
+    Raises:
+        DataError: It is something else, is ragged, masked or sparse, or has no values.
+    """
+    if isinstance(value, Tensor):
+        if value.is_nested or value.layout is not torch.strided or value.is_quantized:
+            kind = "nested" if value.is_nested else "quantized" if value.is_quantized else f"of layout {value.layout}"
+            raise DataError(f"The {what} must be a dense tensor; got one that is {kind}. Convert it first.")
+        if value.is_meta:
+            raise DataError(f"The {what} must hold values; got a tensor on the device 'meta', which has none.")
+        return value.detach().cpu()
+    if np.ma.is_masked(value):
+        raise DataError(f"The {what} must hold a number everywhere; got a masked array. Fill its gaps first.")
     try:
-        tensor = value.detach().cpu() if isinstance(value, Tensor) else torch.from_numpy(native(np.array(value)))
-    except (TypeError, ValueError) as error:
+        array = np.asarray(native(np.asarray(value)), order="C")
+        return torch.from_numpy(array if array.flags.writeable else array.copy())
+    except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(
-            f"Inputs must be images, arrays or tensors of numbers; got a {type(value).__name__} at {place}."
+            f"The {what} must be an array of numbers, all rows of one shape; got a {type(value).__name__} ({error})."
         ) from error
-    if tensor.is_complex():
-        raise DataError(f"Inputs must be real numbers; got {tensor.dtype} at {place}.")
-    if tensor.dtype != torch.uint8:
-        tensor = tensor.to(torch.float32)
-        if not bool(torch.isfinite(tensor).all()):
-            raise DataError(
-                f"Inputs must be finite; got NaN or infinity at {place}. Check how the data are read and scaled."
-            )
-    return tensor
+
+
+def as_numbers(values: Tensor, place: str | None = None) -> Tensor:
+    """Inputs as bytes, where they are bytes, or as float32.
+
+    Args:
+        values: One input, or all of them.
+        place: Where the one is, for messages; None for all, (n, ...), of which the message names the first wrong one.
+
+    Raises:
+        DataError: Complex numbers, or numbers that are not finite.
+    """
+    if values.is_complex():
+        raise DataError(f"Inputs must be real numbers; got {values.dtype}{f' {place}' if place else ''}.")
+    if values.dtype == torch.uint8:
+        return values
+    numbers = values.to(torch.float32)
+    finite = torch.isfinite(numbers)
+    if not bool(finite.all()):
+        place = place or f"in sample {int((~finite).flatten(1).any(dim=1).nonzero()[0])}"
+        large = ", as a number of 32 bits" if bool(torch.isfinite(values).all()) else ""
+        raise DataError(
+            f"Inputs must be finite; got NaN or infinity {place}{large}. Check how the data are read and scaled."
+        )
+    return numbers
 
 
 def as_label(label: Any, place: str) -> int:
@@ -195,11 +250,14 @@ def as_label(label: Any, place: str) -> int:
         raise DataError(
             f"Labels must be integers, one a sample; got {value!r} that is a {type(value).__name__} at {place}."
         )
+    if abs(value) >= 2**63:
+        raise DataError(f"Labels must be class indices from 0; got {value} at {place}.")
     return int(value)
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:
     """The array in types that PyTorch computes with: this machine's byte order, unsigned integers as signed ones."""
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:
-        return array.astype(np.int64)
+        beyond = array.dtype.itemsize == 8 and array.size > 0 and int(array.max()) >= 2**63
+        return array.astype(np.float64 if beyond else np.int64)
     return array.astype(array.dtype.newbyteorder("="), copy=False)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from robonas.reading import parse_json
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -55,8 +57,10 @@ def _rows(texts: Sequence[str]) -> list[tuple[str, ...]] | None:
 
 def _json(texts: Sequence[str]) -> list[tuple[str, ...]] | None:
     try:
-        choices = [json.loads(text) for text in texts]
-    except json.JSONDecodeError:
+        choices = [parse_json(text) for text in texts]
+    except ValueError:
+        return None
+    if not all(isinstance(entry, dict) for entry in choices):
         return None
     names = sorted({name for entry in choices for name in entry})
     return [tuple(json.dumps(entry.get(name)) for name in names) for entry in choices]

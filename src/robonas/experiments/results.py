@@ -12,7 +12,8 @@ import pandas as pd
 
 from robonas.errors import StudyError
 from robonas.experiments.ranking import ranks_of
-from robonas.files import replacing
+from robonas.files import write_parquet
+from robonas.reading import parse_json, read_parquet
 
 if TYPE_CHECKING:
     import os
@@ -65,13 +66,11 @@ class Results:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write one Parquet file, whole or not at all."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         content = pa.Table.from_pandas(self.frame, preserve_index=False)
         note = json.dumps({"format": FORMAT, "settings": self.settings})
         content = content.replace_schema_metadata({**(content.schema.metadata or {}), _KEY: note.encode()})
-        with replacing(path) as temporary:
-            pq.write_table(content, temporary)
+        write_parquet(path, content)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
@@ -81,17 +80,14 @@ class Results:
             FileNotFoundError: There is no such file.
             StudyError: It is damaged, of a newer format, or not an experiment's.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         try:
-            content = pq.read_table(Path(path))
-            note = json.loads((content.schema.metadata or {})[_KEY])
+            content, notes = read_parquet(Path(path))
+            note = parse_json(notes[_KEY])
             newer = note["format"] > FORMAT
-            found = cls(content.to_pandas(), note["settings"])
+            found = cls(content.to_pandas(), dict(note["settings"]))
         except FileNotFoundError:
             raise
-        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise StudyError(f"'{path}' is not a readable file of an experiment's results ({error}).") from error
         if newer:
             raise StudyError(

@@ -18,7 +18,8 @@ from robonas.errors import ConfigError, NasError, StudyError
 from robonas.experiments.ranking import ndcg_at, precision_at, spearman
 from robonas.experiments.results import Results, rows_of
 from robonas.files import write_text
-from robonas.parallel import spread
+from robonas.parallel import Tell, spread
+from robonas.reading import parse_json
 from robonas.strategies import Problem, Strategy, Trial, make_strategy
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def run_experiment(
         baselines: Whether to add each metric alone and random search.
         folder: Where to keep finished runs; the same experiment, stopped at any moment, goes on from there. A run is
             made again when the table, its settings, or the code of strategies has changed.
-        n_jobs: Processes; -1 is one a core. joblib's backends for clusters work too.
+        n_jobs: Worker processes; -1 is one a core, 0 does all in this process. joblib's backends for clusters work too.
         progress: Called with how many runs are done, and how many there are.
 
     Returns:
@@ -210,10 +211,11 @@ class _Runner:
         self.paths = paths
         self.files: dict[tuple[int, int, int], Path] = {}
 
-    def __call__(self, units: list[tuple[int, int, int]]) -> dict[tuple[int, int, int], Run]:
+    def __call__(self, units: Sequence[tuple[int, int, int]], tell: Tell[tuple[int, int, int], Run]) -> None:
         """Do some runs, each kept as soon as it is over."""
         sys.path.extend(path for path in self.paths if path not in sys.path)  # where the user's own strategies are
-        return {unit: self._do(unit) for unit in units}
+        for unit in units:
+            tell(unit, self._do(unit))
 
     def _do(self, unit: tuple[int, int, int]) -> Run:
         task, contender, seed = self.tasks[unit[0]], self._contender(unit), unit[2]
@@ -231,11 +233,11 @@ class _Runner:
             write_text(self._file(unit), json.dumps(asdict(run)))
         return run
 
-    def died(self, unit: tuple[int, int, int]) -> Run:
+    def died(self, unit: tuple[int, int, int], _: list[Run], how: str) -> Run:
         """A run that takes its worker with it."""
         raise StudyError(
-            f"{self._contender(unit).label} on {self.tasks[unit[0]].name} with seed {unit[2]} killed its worker, "
-            "most likely for want of memory. Finished runs are kept; use fewer jobs."
+            f"{self._contender(unit).label} on {self.tasks[unit[0]].name} with seed {unit[2]} ended its process "
+            f"{how}. Finished runs are kept."
         )
 
     def kept(self, unit: tuple[int, int, int]) -> Run | None:
@@ -243,7 +245,7 @@ class _Runner:
         if self.folder is None or not self._file(unit).is_file():
             return None
         try:
-            kept = json.loads(self._file(unit).read_text(encoding="utf-8"))
+            kept = parse_json(self._file(unit).read_bytes())
             return Run(**{**kept, "rows": tuple(kept["rows"]), "phases": tuple(kept["phases"])})
         except (ValueError, TypeError, KeyError, OSError):
             return None

@@ -93,7 +93,7 @@ def load_suite(path: str | os.PathLike[str]) -> Suite:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"Cannot read suite '{path}': {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"Suite '{path}' is not TOML: {error}.") from error
     _check(content, _TOP, ("task", "strategy"), f"Suite '{path}'")
     tasks = []

@@ -13,7 +13,6 @@ from robonas.catalogue import import_object, lookup
 from robonas.errors import ConfigError, MetricError
 from robonas.metrics.az_nas import AZ_COMPLEXITY, AZ_EXPRESSIVITY, AZ_PROGRESSIVITY, AZ_TRAINABILITY
 from robonas.metrics.base import DEAR, Metric, Need, Score
-from robonas.metrics.engine import score_network
 from robonas.metrics.epe_nas import EPE_NAS
 from robonas.metrics.fisher import FISHER
 from robonas.metrics.flops import FLOPS
@@ -27,12 +26,11 @@ from robonas.metrics.meco import MECO, MECO_OPT
 from robonas.metrics.naswot import NASWOT_GRAM, NASWOT_LAYERS
 from robonas.metrics.nwot import NWOT
 from robonas.metrics.params import PARAMS
-from robonas.metrics.passes import Passes
 from robonas.metrics.plain import PLAIN
 from robonas.metrics.regions import LINEAR_REGIONS, SWAP, SWAP_REG, regularised_swap
 from robonas.metrics.sample_gradients import GRADSIGN, NTK_CONDITION, NTK_TRACE
 from robonas.metrics.snip import SNIP
-from robonas.metrics.structure import DEPTH, LATENCY, MACS, PEAK_MEMORY
+from robonas.metrics.structure import DEPTH, LATENCY, LAYERS, MACS, PEAK_MEMORY
 from robonas.metrics.synflow import LOG_SYNFLOW, SYNFLOW, SYNFLOW_BN
 from robonas.metrics.vkdnw import VKDNW
 from robonas.metrics.zen import ZEN
@@ -42,8 +40,18 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from robonas.batch import Batch
+    from robonas.metrics.passes import Passes
+else:
 
-MetricLike: TypeAlias = str | Metric | Callable[[Passes], float]
+    def __getattr__(name: str) -> Any:
+        if name == "Passes":  # with all that it needs of PyTorch, on first use
+            from robonas.metrics.passes import Passes
+
+            return Passes
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+MetricLike: TypeAlias = str | Metric | Callable[["Passes"], float]
 """A name in `METRICS`, ``package.module:NAME``, a `Metric`, or a function from `Passes` to a number."""
 
 LABELLED = frozenset({Need.GRADIENTS, Need.SALIENCIES, Need.HESSIAN, Need.CURVATURE, Need.NORMED_CURVATURE})
@@ -66,6 +74,7 @@ METRICS: Mapping[str, Metric] = {
     "jacov": JACOV,
     "l2_norm": L2_NORM,
     "latency": LATENCY,
+    "layers": LAYERS,
     "linear_regions": LINEAR_REGIONS,
     "log_synflow": LOG_SYNFLOW,
     "macs": MACS,
@@ -195,6 +204,8 @@ def compute(
         >>> compute(torch.nn.Linear(4, 2), batch, ["params"])["params"].value
         1e-05
     """
+    from robonas.metrics.engine import score_network
+
     return score_network(network, batch, resolve_metrics(metrics), seed=seed, output=output, micro_batch=micro_batch)
 
 
@@ -220,6 +231,8 @@ def left_out(network: nn.Module, batch: Batch, *, output: Callable[[Any], Tensor
         >>> left_out(torch.nn.Linear(4, 2), batch)
         {'bias': 'bias'}
     """
+    from robonas.metrics.engine import score_network
+
     found: dict[str, str] = {}
 
     def look(passes: Passes) -> float:

@@ -9,16 +9,16 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
-
 from robonas.errors import MetricError
+from robonas.lazy import nn, torch
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.linear_algebra import eigenvalues
 from robonas.metrics.redraw import redrawn
 from robonas.randomness import torch_generator
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from robonas.metrics.passes import Passes
 
 PAPER = "Lee, Ham, AZ-NAS, CVPR 2024, arXiv 2403.19232, "
@@ -56,7 +56,7 @@ def features(passes: Passes) -> list[Tensor]:
         outputs: list[Tensor] = []
 
         def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and output.ndim >= 2 and len(output) == len(inputs):
+            if isinstance(output, torch.Tensor) and output.ndim >= 2 and len(output) == len(inputs):
                 outputs.append(output)
 
         inputs = passes.noise("az").requires_grad_()
@@ -168,10 +168,7 @@ def _match(back: Tensor, later: Tensor) -> Tensor:
 
 
 def az_complexity(passes: Passes) -> float:
-    """Floating-point operations of convolution and linear layers for one sample, in millions.
-
-    Two for a multiply-add.
-    """
+    """Floating-point operations for one sample, in millions, two for a multiply-add."""
     macs, _ = passes.operations
     return 2.0 * macs / 1e6
 
@@ -180,40 +177,53 @@ AZ_EXPRESSIVITY = Metric(
     name="az_expressivity",
     compute=az_expressivity,
     needs=frozenset({Need.OWN_PASSES}),
+    brief="directions that the features of blocks use",
     meaning="How many directions the features of all blocks use.",
     formula="Σ_l H_l, H_l = −Σ p log(p + 1e-8), p the normalised eigenvalues of the covariance between the channels "
     "of F_l",
     source=PAPER + "section 3.2." + BLOCKS,
     bounds=(-1e-3, math.inf),
     weaknesses="Grows with the number and the width of blocks.",
+    agreement="Spearman's .75, Kendall's .55",
+    reported="see `az_complexity` for the four terms together",
 )
 AZ_PROGRESSIVITY = Metric(
     name="az_progressivity",
     compute=az_progressivity,
     needs=frozenset({Need.OWN_PASSES}),
+    brief="least gain in richness from block to block",
     meaning="How surely features grow richer from block to block.",
     formula="min_l (H_l − H_{l−1})",
     source=PAPER + "section 3.2." + BLOCKS,
     weaknesses="One block decides; negative wherever widths shrink.",
+    agreement="Spearman's .64, Kendall's .48",
+    reported="see `az_complexity` for the four terms together",
 )
 AZ_TRAINABILITY = Metric(
     name="az_trainability",
     compute=az_trainability,
     needs=frozenset({Need.OWN_PASSES}),
+    brief="how well blocks pass gradients on",
     meaning="How well blocks pass gradients on: neither dying nor exploding.",
     formula="mean_l (2 − σ_l − 1/(σ_l + 1e-6)), σ_l the largest singular value of the mean product of the gradients "
     "before and after block l, random signs after it",
     source=PAPER + "section 3.3." + BLOCKS + " A block that does nothing is left out; the authors' code gives −∞.",
     bounds=(-math.inf, 1e-3),
     weaknesses="Random signs; defined for one gradient at a time between neighbouring blocks.",
+    agreement="Spearman's .58, Kendall's .39",
+    reported="see `az_complexity` for the four terms together",
 )
 AZ_COMPLEXITY = Metric(
     name="az_complexity",
     compute=az_complexity,
     needs=frozenset({Need.OPERATIONS}),
+    brief="operations of a forward pass, in millions",
     meaning="What a forward pass of one sample costs, in millions of floating-point operations.",
-    formula="2 · multiply-adds of convolution and linear layers / 10⁶",
+    formula="2 · multiply-adds / 10⁶, which `macs` defines",
     source=PAPER + "section 3.4, where larger is taken as better.",
     bounds=(0.0, math.inf),
     weaknesses="Size alone.",
+    agreement="Spearman's .81, Kendall's .64",
+    reported="AZ-NAS reports .91 for its four terms together, Kendall's .74, with batches of 64 (recalled, not "
+    "checked); ours together have .90 and .73",
 )

@@ -22,6 +22,22 @@ Cost: TypeAlias = Literal[
 ]
 DEAR: frozenset[Cost] = frozenset({"double backward", "a pass for each sample or class"})
 """Costs at which a metric is no longer cheap."""
+INPUT_IGNORED = "the logits do not depend on the input, or by less than their rounding shows"
+CUT = "no gradient leads back to a weight: the network cuts it off, as torch.no_grad() and detach() do"
+CUT_INPUT = "no gradient leads back to the input: the network cuts it off, as torch.no_grad() and detach() do"
+FLAT = "the gradient of the loss is zero in every weight"
+HIDDEN = (
+    "a layer computes inside a torch.autograd.Function, where the gradient of its output cannot be seen; write it as "
+    "plain calls"
+)
+"""The reason why a metric that reads their gradients has no value then."""
+
+
+YARDSTICK = (
+    "with the test accuracies of 400 cells of NAS-Bench-201 on CIFAR-10, scored with 16 crops of photographs of 16×16 "
+    "pixels; positive where the direction is right"
+)
+"""What `Metric.agreement` is measured with."""
 
 
 class Need(enum.Enum):
@@ -63,6 +79,8 @@ class Metric:
     """Its definition, in plain characters."""
     source: str
     """Paper and equation, and how we differ from the reference code."""
+    brief: str = ""
+    """What it measures in a few words, for a table: at most 46 characters, direction not told."""
     higher_is_better: bool = True
     """Direction in which networks are expected to be better."""
     needs_labels: bool = False
@@ -79,6 +97,10 @@ class Metric:
     """Whether it makes a pass for each sample, or each class."""
     measures_the_machine: bool = False
     """Whether the value is a measurement of this machine, which differs from run to run."""
+    agreement: str = ""
+    """Its rank correlation with the accuracies of NAS-Bench-201 as `benchmarks/metric_correlations.py` measures it."""
+    reported: str = ""
+    """The rank correlations that papers report, and at which setting."""
 
     def __post_init__(self) -> None:
         if not self.name or self.name != self.name.strip() or "," in self.name:
@@ -108,6 +130,8 @@ class Metric:
             "tasks": ", ".join(self.tasks),
             "cost": self.cost,
             "source": self.source,
+            "agreement": f"{self.agreement} {YARDSTICK}" if self.agreement else "not measured",
+            "reported agreement": self.reported or "none known",
             "weaknesses": self.weaknesses or "none known",
         }
 

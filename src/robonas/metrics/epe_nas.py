@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from robonas.errors import MetricError
+from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.linear_algebra import correlation
 
@@ -38,6 +37,7 @@ EPE_NAS = Metric(
     name="epe_nas",
     compute=epe_nas,
     needs=frozenset({Need.JACOBIAN}),
+    brief="unlikeness of samples within a class",
     meaning="How uncorrelated the network's local linear maps are at samples of the same class.",
     formula="Σ_c |Σ log(|C_c| + 1e-5)|, C_c the correlation between the rows ∂(Σ logits)/∂x_n of class c; with more "
     "than 100 classes Σ_{c,d} |s_c − s_d| / classes, s_c = mean over rows",
@@ -46,4 +46,7 @@ EPE_NAS = Metric(
     tasks=("classification",),
     bounds=(0.0, float("inf")),
     weaknesses="Depends on how many samples of each class the batch has; weakly related to accuracy.",
+    agreement="Spearman's .66, Kendall's .47",
+    reported="no figure of its paper is known to us; the values that NAS-Bench-Suite-Zero publishes have .65 over "
+    "15,284 cells",
 )

@@ -25,6 +25,7 @@ FISHER = Metric(
     name="fisher",
     compute=fisher,
     needs=frozenset({Need.SALIENCIES, Need.GRADIENTS}),
+    brief="how much the loss would feel lost channels",
     meaning="How much the loss would feel the removal of whole channels, summed.",
     formula="Σ_l fan-in_l Σ_c ½ mean_n (Σ_positions a_nc · ∂L/∂a_nc)², a the output of convolution or linear call l "
     "before any norm",
@@ -35,4 +36,7 @@ FISHER = Metric(
     needs_labels=True,
     bounds=(0.0, float("inf")),
     weaknesses="Spans orders of magnitude and is driven by few layers.",
+    agreement="Spearman's .55, Kendall's .39",
+    reported="Abdelfattah et al. report .36 over all cells (recalled, not checked); the values that "
+    "NAS-Bench-Suite-Zero publishes have .55 over all cells",
 )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
+from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ GRAD_NORM = Metric(
     name="grad_norm",
     compute=grad_norm,
     needs=frozenset({Need.GRADIENTS}),
+    brief="size of the gradient in the weights",
     meaning="How strongly the loss pulls at the weights before training.",
     formula="Σ_l ‖∂L/∂w_l‖₂ over convolution and linear layers l, L the mean loss of the batch",
     source="Abdelfattah, Mehrotra, Dudziak, Lane, Zero-Cost Proxies for Lightweight NAS, ICLR 2021, arXiv 2101.08134, "
@@ -29,4 +29,7 @@ GRAD_NORM = Metric(
     bounds=(0.0, float("inf")),
     weaknesses="Grows with depth and with exploding gradients; one batch and one draw of weights move it by about 2 % "
     "in rank.",
+    agreement="Spearman's .65, Kendall's .46",
+    reported="Abdelfattah et al. report .58 over all cells (recalled, not checked); the values that "
+    "NAS-Bench-Suite-Zero publishes have .63 over all cells",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
+from robonas.lazy import torch
 
 if TYPE_CHECKING:
     from torch import nn

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
+from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.linear_algebra import correlation, eigenvalues
 
@@ -32,6 +31,7 @@ JACOV = Metric(
     name="jacov",
     compute=jacov,
     needs=frozenset({Need.JACOBIAN}),
+    brief="unlikeness of the samples' gradients",
     meaning="How uncorrelated the network's local linear maps are at different samples.",
     formula="−Σ_i [log(λ_i + k) + 1/(λ_i + k)], k = 1e-5, λ the eigenvalues of the correlation between rows ∂(Σ "
     "logits)/∂x_n",
@@ -40,4 +40,7 @@ JACOV = Metric(
     "eigenvalues are taken as real, in float64.",
     weaknesses="About -1e5 for each sample that is a combination of others: with more samples than input values, or "
     "linear networks.",
+    agreement="Spearman's .73, Kendall's .54",
+    reported="Abdelfattah et al. report .73 over all cells (recalled, not checked); the values that "
+    "NAS-Bench-Suite-Zero publishes have .71 over 15,284 cells",
 )

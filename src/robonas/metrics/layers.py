@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase  # the only bases that batch norms share
 from torch.nn.modules.conv import _ConvNd  # the only base that all convolutions share
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
-from robonas.errors import NetworkError
-from robonas.metrics.networks import modules_of
+from robonas.errors import MetricError, NetworkError
+from robonas.metrics.networks import modules_of, scoring_mode
 
 NORMALISATIONS: tuple[type[nn.Module], ...] = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 """Modules whose parameters scale and shift, and are weights of no metric."""
@@ -59,6 +64,62 @@ def find_weights(network: nn.Module) -> Weights:
             else:
                 left_out[path] = reason
     return Weights(tensors, left_out)
+
+
+def layer_weights(network: nn.Module) -> list[Tensor]:
+    """The weights that layers multiply with, as they use them; tied ones once.
+
+    Those of convolution, linear, bilinear and recurrent layers, and of the projections of attention. Of a layer whose
+    weight is computed from others (weight norm, spectral norm, any `torch.nn.utils.parametrize`, a pruned one), the
+    result.
+
+    Raises:
+        MetricError: There are none.
+    """
+    found: dict[tuple[int, ...], Tensor] = {}
+    for path, module in modules_of(network):
+        if "parametrizations" in path.split("."):
+            continue
+        with torch.no_grad(), scoring_mode(module, training=False):  # training would turn the vectors of spectral norm
+            for name in _weight_names(module):
+                sources, weight = _weight(module, name)
+                if weight is not None:
+                    found.setdefault(tuple(map(id, sources)), weight.detach())
+    if not found:
+        raise MetricError("the network has no convolution, linear or recurrent layer")
+    return list(found.values())
+
+
+def _weight_names(module: nn.Module) -> list[str]:
+    if isinstance(module, _ConvNd | nn.Linear | nn.Bilinear):
+        return ["weight"]
+    if isinstance(module, nn.MultiheadAttention):
+        return ["in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight"]
+    if isinstance(module, nn.RNNCellBase):
+        return ["weight_ih", "weight_hh"]
+    if isinstance(module, nn.RNNBase):
+        own = {*module._parameters, *getattr(module, "parametrizations", ())}  # noqa: SLF001
+        return sorted(
+            {name.removesuffix("_orig").removesuffix("_g").removesuffix("_v") for name in own if "weight" in name}
+        )
+    return []
+
+
+def _weight(module: nn.Module, name: str) -> tuple[list[Tensor], Tensor | None]:
+    """A weight as its layer uses it, and the tensors that it is made of."""
+    if is_parametrized(module, name):
+        originals = module.get_submodule(f"parametrizations.{name}")
+        return list(originals.parameters(recurse=False)), getattr(module, name)
+    for hook in module._forward_pre_hooks.values():  # noqa: SLF001  (where the older ways leave their traces)
+        if isinstance(hook, WeightNorm) and hook.name == name:
+            return [getattr(module, f"{name}_g"), getattr(module, f"{name}_v")], hook.compute_weight(module)
+        if isinstance(hook, SpectralNorm) and hook.name == name:
+            original = getattr(module, f"{name}_orig")
+            return [original], hook.compute_weight(module, do_power_iteration=False)
+        if isinstance(hook, BasePruningMethod) and hook._tensor_name == name:  # noqa: SLF001
+            return [getattr(module, f"{name}_orig")], hook.apply_mask(module)  # type: ignore[no-untyped-call]
+    weight = getattr(module, name, None)
+    return [] if weight is None else [weight], weight
 
 
 def _why_not(network: nn.Module, prefix: str, module: nn.Module, name: str) -> str | None:

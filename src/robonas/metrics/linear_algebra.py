@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from robonas.errors import MetricError
+from robonas.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def log_determinant(kernel: Tensor, why: str) -> float:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from robonas.errors import MetricError
+from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
 from robonas.randomness import torch_generator
 
@@ -58,6 +57,7 @@ MECO = Metric(
     name="meco",
     compute=meco,
     needs=frozenset({Need.MAPS}),
+    brief="independence of the channels of maps",
     meaning="How far from redundant the channels of the network's feature maps are.",
     formula="Σ_l λ_min(P_l), P_l the Pearson correlation between the channels of convolution l's output, for the "
     "first sample",
@@ -66,12 +66,15 @@ MECO = Metric(
     "noise of a fixed size.",
     bounds=(0.0, float("inf")),
     weaknesses="Zero for maps with no more positions than channels: small inputs leave few maps. One sample decides.",
+    agreement="Spearman's .88, Kendall's .68",
+    reported="MeCo reports about .89 (recalled, not checked), with one image of 64×64",
 )
 
 MECO_OPT = Metric(
     name="meco_opt",
     compute=meco_opt,
     needs=frozenset({Need.MAPS}),
+    brief="`meco` on a few channels of each map",
     meaning="MeCo on a few channels of each map, so that small maps count too.",
     formula="Σ_l (c_l / 8) λ_min(P'_l), P'_l the correlation between 8 channels drawn from the c_l of convolution l's "
     "output",
@@ -79,4 +82,6 @@ MECO_OPT = Metric(
     "count whole.",
     bounds=(0.0, float("inf")),
     weaknesses="The draw of channels adds noise.",
+    agreement="Spearman's .92, Kendall's .76",
+    reported="MeCo reports about .90 (recalled, not checked), with one image of 64×64",
 )

@@ -8,20 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import torch
-from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-
 from robonas.errors import NetworkError
-from robonas.kernels import SafeKernels
-from robonas.metrics.sight import Sight, in_the_open, is_known
+from robonas.lazy import torch
 from robonas.randomness import seeded
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from robonas.batch import Batch
     from robonas.metrics.recording import Recorder
 
-OutputHook: TypeAlias = Callable[[Any], Tensor]
+OutputHook: TypeAlias = Callable[[Any], "Tensor"]
 """Picks the logits out of what a network returns."""
 
 
@@ -66,6 +63,8 @@ def scoring_mode(network: nn.Module, *, training: bool = True) -> Iterator[None]
 
     After: as it was.
     """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
     modules = [module for _, module in modules_of(network)]
     modes = [module.training for module in modules]
     device = next((p.device.type for p in network.parameters()), "cpu")
@@ -122,6 +121,9 @@ def call(
             stand_ins[name] = buffer.clone()
     if recorder is not None:
         recorder.count_in_place(stand_ins.values())
+    from robonas.kernels import SafeKernels
+    from robonas.metrics.sight import Sight, in_the_open, is_known
+
     watched = recorder is not None or torch.is_grad_enabled()
     sight = Sight() if recorder is not None and not is_known(modules) else None
     with ExitStack() as stack:
@@ -157,6 +159,18 @@ def _swapped(modules: list[tuple[str, nn.Module]], stand_ins: Mapping[str, Tenso
             own[name] = tensor
 
 
+def put_back(copy: nn.Module, network: nn.Module) -> nn.Module:
+    """Give a copy of a network that network's values again, and return it in training mode, without gradients."""
+    ours, theirs = (dict((*one.named_parameters(), *one.named_buffers())) for one in (network, copy))
+    with torch.no_grad():
+        for name, tensor in theirs.items():
+            tensor.copy_(ours[name])
+    for name, parameter in copy.named_parameters():
+        parameter.requires_grad_(ours[name].requires_grad)
+        parameter.grad = None
+    return copy.train()
+
+
 def logits_of(result: Any, batch: Batch, n: int, output: OutputHook | None) -> Tensor:
     """The logits in what a network returned, (n, *output_shape of the batch).
 
@@ -173,7 +187,7 @@ def logits_of(result: Any, batch: Batch, n: int, output: OutputHook | None) -> T
             ) from error
     shape = (n, *batch.output_shape)
     who = "The network must return" if output is None else "`output` must return"
-    if not isinstance(result, Tensor):
+    if not isinstance(result, torch.Tensor):
         hint = f" Say where they are with `output=lambda result: {_suggest(result)}`." if output is None else ""
         raise NetworkError(f"{who} logits of shape {shape}; got a {_describe(result)}.{hint}")
     if tuple(result.shape) != shape:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.linear_algebra import log_determinant
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from robonas.metrics.passes import Passes
 
 _COLUMNS = 1 << 20  # units at a time; float32 counts exactly up to 2^24
@@ -45,10 +45,14 @@ NWOT = Metric(
     name="nwot",
     compute=nwot,
     needs=frozenset({Need.CODES}),
+    brief="unlikeness of which rectifiers are active",
     meaning="How well the pattern of active rectifiers tells the samples of a batch apart.",
     formula="log |det K|, K = Σ over rectifier calls of X Xᵀ + (1 − X)(1 − X)ᵀ, X = 1[input > 0]",
     source="Mellor, Turner, Storkey, Crowley, Neural Architecture Search without Training, ICML 2021, arXiv "
     "2006.04647, eq. 2 and 3. As NASLib, every call counts, reached by gradients or not. Functional calls count as "
     "modules do, and smooth rectifiers (GELU, SiLU, Mish, ELU, Hardswish, Softplus) by the sign of their input.",
     weaknesses="Grows with the number of units; undefined when two samples share all codes.",
+    agreement="Spearman's .75, Kendall's .56",
+    reported="SWAP-NAS reports .80 for it on CIFAR-100 (recalled, not checked); the values that "
+    "NAS-Bench-Suite-Zero publishes have .79 over 15,284 cells",
 )

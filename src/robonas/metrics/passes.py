@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from robonas.counting import count
 from robonas.errors import ConfigError, MetricError
 from robonas.metrics.base import Need
 from robonas.metrics.layers import Weights, find_weights
-from robonas.metrics.networks import OutputHook, call, explain, modules_of, place_of, scoring_mode
+from robonas.metrics.networks import OutputHook, call, explain, modules_of, place_of, put_back, scoring_mode
 from robonas.metrics.recording import Recorder, own_tensors
 from robonas.metrics.sight import why_unseen
 from robonas.metrics.sweep import BACKWARD, SHARED, sweep
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from robonas.batch import Batch
+    from robonas.counting import Counts
     from robonas.metrics.record import Saliency, Shared
 
 T = TypeVar("T")
@@ -196,12 +198,14 @@ class Passes:
         return self._read(Need.JACOBIAN, lambda shared: shared.jacobian)
 
     @property
-    def operations(self) -> tuple[int, int]:
-        """Multiply-adds of convolutions and linear layers, and other operations as `flops` counts them.
+    def counts(self) -> Counts:
+        """What a forward pass of one sample takes: multiply-adds, other operations, and depth."""
+        return self._read(Need.OPERATIONS, lambda shared: shared.counts)
 
-        For one sample.
-        """
-        return self._read(Need.OPERATIONS, lambda shared: (shared.macs, shared.operations))
+    @property
+    def operations(self) -> tuple[int, int]:
+        """Multiply-adds of one sample, and other operations as `flops` counts them."""
+        return self.counts.macs, self.counts.others
 
     def take_reads(self) -> dict[Need, float]:
         """The passes read since the last call, and the CPU seconds of each."""
@@ -268,16 +272,7 @@ class Passes:
                 self._copy = copy.deepcopy(self.network)
             except Exception as error:
                 raise MetricError(f"the network cannot be copied: {explain(error)}") from error
-        ours, theirs = (
-            dict((*network.named_parameters(), *network.named_buffers())) for network in (self.network, self._copy)
-        )
-        with torch.no_grad():
-            for name, tensor in theirs.items():
-                tensor.copy_(ours[name])
-        for name, parameter in self._copy.named_parameters():
-            parameter.requires_grad_(ours[name].requires_grad)
-            parameter.grad = None
-        return self._copy.train()
+        return put_back(self._copy, self.network)
 
     def was_changed(self) -> bool:
         """Whether a metric wrote to a tensor that it shares with others."""
@@ -361,22 +356,35 @@ class Passes:
 
     def _look(self) -> None:
         """Raise where parts of the network are compiled, so that nobody sees what they compute."""
-        if self._unseen is not None:
-            raise MetricError(self._unseen)
-
-    @functools.cached_property
-    def _unseen(self) -> str | None:
-        return why_unseen(modules_of(self.network))
+        if "unseen" not in self._memo:
+            self._memo["unseen"] = why_unseen(modules_of(self.network))
+        if self._memo["unseen"] is not None:
+            raise MetricError(self._memo["unseen"])
 
     @functools.cached_property
     def _shared(self) -> Shared:
         clock = time.process_time()
         try:
             shared = self._sweep()
+            if Need.OPERATIONS in self.needs and Need.OPERATIONS not in shared.errors:
+                self._count(shared)
             self._versions = shared.versions()
             return shared
         finally:
             self.spent += time.process_time() - clock
+
+    def _count(self, shared: Shared) -> None:
+        """A pass of its own in evaluation mode, without the helpers that networks have for training only."""
+        clock = time.process_time()
+        try:
+            with scoring_mode(self.network, training=False):
+                run = lambda inputs: self.pick(call(self.network, inputs, seed=("count", self.seed)))  # noqa: E731
+                shared.counts = count(run, self._placed())
+        except MetricError as error:
+            shared.errors[Need.OPERATIONS] = str(error)
+        except Exception as error:  # noqa: BLE001  (a user's network may raise anything)
+            shared.errors[Need.OPERATIONS] = f"the network fails on two samples in evaluation mode: {explain(error)}"
+        shared.seconds[Need.OPERATIONS] = time.process_time() - clock
 
     def _sweep(self) -> Shared:
         """All shared passes; out of memory, again with half as many samples at a time, down to one."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
+from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
 
 if TYPE_CHECKING:
@@ -25,10 +24,13 @@ PLAIN = Metric(
     name="plain",
     compute=plain,
     needs=frozenset({Need.GRADIENTS}),
+    brief="change of the loss if all weights grew",
     meaning="First-order change of the loss if all weights grew in proportion.",
     formula="Σ w · ∂L/∂w over the weights w of convolution and linear layers",
     source="Abdelfattah et al., arXiv 2101.08134 (code); NAS-Bench-Suite-Zero.",
     needs_labels=True,
     weaknesses="Zero up to rounding for every layer that a batch norm follows, so mostly noise on such networks (rank "
     "correlation of .21 with itself under another seed).",
+    agreement="Spearman's −.22, Kendall's −.15",
+    reported="the values that NAS-Bench-Suite-Zero publishes have −.27 over all cells",
 )

@@ -14,6 +14,7 @@ from robonas.metrics.base import Need
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from robonas.counting import Counts
     from robonas.metrics.recording import LayerCall
 
 
@@ -43,8 +44,7 @@ class Shared:
     normed_curvature: float | None = None
     saliencies: list[Saliency] | None = None
     jacobian: Tensor | None = None
-    operations: int = 0
-    macs: int = 0
+    counts: Counts | None = None
     left_out: dict[str, str] = field(default_factory=dict)
     """Weights that the loss does not use, and calls whose samples cannot be told apart."""
     couples_samples: bool = False

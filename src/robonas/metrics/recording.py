@@ -1,4 +1,4 @@
-"""Watching a forward pass: layers, rectifiers and operations as they are called, whoever calls them.
+"""Watching a forward pass: layers and rectifiers as they are called, whoever calls them.
 
 A `TorchFunctionMode` sees every call into PyTorch, so that functional activations, reused modules and layers that
 compute their own weight are seen as well as modules, and no hook is left on the network. In-place operations are run on
@@ -9,7 +9,6 @@ overwritten.
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -135,8 +134,6 @@ class Recorder(TorchFunctionMode):
         super().__init__()
         self.layers: list[LayerCall] = []
         self.couples_samples = False  # whether a batch norm took the statistics of the batch
-        self.operations = 0  # see metrics/flops.py
-        self.macs = 0
         self.called: set[int] = set()  # ids of the weights that layers were called with
         self._protected = {id(tensor) for tensor in protected}
         self._skip_norms = skip_norms
@@ -189,7 +186,6 @@ class Recorder(TorchFunctionMode):
                     self._on_pool(source)
                 if self._fast_norms and source.requires_grad and source.ndim == 4:
                     source.register_hook(functools.partial(_laid_out, _layout(source)))
-        self._count(func, result, args, kwargs)
         return result
 
     def _current(self, value: Any) -> Any:
@@ -236,7 +232,6 @@ class Recorder(TorchFunctionMode):
             result = TrainingBatchNorm.apply(*arguments)
         else:
             result = func(*args, **kwargs)
-        self._count(func, result, args, kwargs)
         return result
 
     def _plainly(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -286,47 +281,13 @@ class Recorder(TorchFunctionMode):
             fan_in, axis = weight[:, 0].numel() // groups, 1
         else:
             fan_in, axis = weight[0].numel(), 1
-        positions = output.numel() // max(output.shape[axis], 1)
-        if func in TRANSPOSED:  # every input value meets every weight of its channel
-            source = args[0] if args else kwargs["input"]
-            self.macs += source.numel() * weight[0].numel()
-        else:
-            self.macs += positions * weight.numel()
         if self._on_layer is not None:
             layer = LayerCall(fan_in, axis - output.ndim, self._batch_axis, output.detach(), id(weight))
             self.layers.append(layer)
             self._on_layer(layer, output)
 
-    def _count(self, func: Callable[..., Any], result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Operations beside the layers, by the convention that `flops` states."""
-        if not isinstance(result, Tensor):
-            return
-        if func is functional.batch_norm:
-            self.operations += 2 * result.numel()
-        elif func in RELUS:
-            self.operations += result.numel()
-        elif func in _AVERAGE_POOLS:
-            size = args[1] if len(args) > 1 else kwargs["kernel_size"]
-            dimensions = _AVERAGE_POOLS[func]
-            window = math.prod(size) if isinstance(size, tuple | list) else int(size) ** dimensions
-            self.operations += result.numel() * window
-        elif func in _GLOBAL_POOLS:
-            source = args[0] if args else kwargs["input"]
-            dimensions = _GLOBAL_POOLS[func]
-            # For an output of one value: every side counts one more than it has, as in the reference.
-            sides = [
-                size // out + 1
-                for size, out in zip(source.shape[-dimensions:], result.shape[-dimensions:], strict=True)
-            ]
-            self.operations += result.numel() * math.prod(sides)
-
 
 _BATCH_NORM = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
-_AVERAGE_POOLS: dict[Callable[..., Any], int] = {
-    functional.avg_pool1d: 1,
-    functional.avg_pool2d: 2,
-    functional.avg_pool3d: 3,
-}
 _POOLS: frozenset[Callable[..., Any]] = frozenset(
     {
         *(functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d, torch.mean, Tensor.mean),
@@ -335,11 +296,6 @@ _POOLS: frozenset[Callable[..., Any]] = frozenset(
         *(torch.amax, Tensor.amax),
     }
 )
-_GLOBAL_POOLS: dict[Callable[..., Any], int] = {
-    functional.adaptive_avg_pool1d: 1,
-    functional.adaptive_avg_pool2d: 2,
-    functional.adaptive_avg_pool3d: 3,
-}
 
 
 def _without_override_check(function: Any) -> Callable[..., Any]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import torch
-
-from robonas.metrics.layers import NORMALISATIONS
+from robonas.lazy import torch
 from robonas.metrics.networks import modules_of, parameters_of
 from robonas.randomness import torch_generator
 
@@ -27,6 +25,8 @@ def redrawn(passes: Passes, law: Literal["normal", "kaiming"], purpose: str) -> 
         law: Of the weights.
         purpose: With the seed, the seed of the draw.
     """
+    from robonas.metrics.layers import NORMALISATIONS
+
     generator = torch_generator("weights", purpose, passes.seed)
     tensors: dict[str, Tensor] = {}
     for name, weight in passes.weights.items():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
-import torch
-
 from robonas.errors import ConfigError
+from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.params import params
 
@@ -63,6 +63,7 @@ def regularised_swap(target: float, width: float, name: str = "swap_reg") -> Met
         name=name,
         compute=swap_reg,
         needs=frozenset({Need.CODES}),
+        brief=f"`swap`, preferring {target:g} thousand weights",
         meaning=f"SWAP, favouring networks of about {target:g} thousand parameters.",
         formula=f"SWAP · exp(−(T − {target:g})² / {width:g}), T the number of parameters in thousands",
         source="Peng, Song, Fayek, Ciesielski, Chang, SWAP-NAS, ICLR 2024, arXiv 2403.04161, as in the authors' code: "
@@ -77,25 +78,37 @@ LINEAR_REGIONS = Metric(
     name="linear_regions",
     compute=linear_regions,
     needs=frozenset({Need.CODES}),
+    brief="linear regions in which the samples lie",
     meaning="In how many different linear regions of the network the samples of the batch lie.",
     formula="number of distinct rows among the samples' codes 1[input > 0] over all rectifiers",
     source="Chen, Gong, Wang, TE-NAS, ICLR 2021, arXiv 2102.11535, section 3.1.2. There on a network thinned to one "
     "channel and 3,000 crops of 3×3 pixels; here on the network and the batch as they are.",
     bounds=(1.0, math.inf),
-    weaknesses="Equals the number of samples for networks of usual size, and then tells nothing: use thin networks "
-    "and many small inputs.",
+    weaknesses="Equals the number of samples for networks of usual size, whatever the network, and then tells nothing: "
+    "use thin networks and thousands of small inputs.",
+    agreement="none, since it is constant,",
+    reported="TE-NAS reports Kendall's .50 on CIFAR-100, with networks thinned to one channel and 3,000 crops of "
+    "3×3 (recalled, not checked). On networks of one channel and one cell a stage, with 3,000 crops of 4×4, ours "
+    "has Spearman's .47 and Kendall's .32",
 )
 
 SWAP = Metric(
     name="swap",
     compute=swap,
     needs=frozenset({Need.CODES}),
+    brief="different behaviours of rectifying units",
     meaning="How many different behaviours the units of all rectifiers show over a few samples.",
     formula="number of distinct columns of the codes 1[input > 0], (16 samples × units over all rectifiers)",
     source="Peng, Song, Fayek, Ciesielski, Chang, SWAP-NAS, ICLR 2024, arXiv 2403.04161, definition 3.2. One draw of "
     "the weights as they are, where the authors average 32 standard normal ones; the first 16 samples, as there.",
     bounds=(1.0, float(1 << SWAP_SAMPLES)),
     weaknesses="Counts units where samples are many, saturates where they are few.",
+    agreement="Spearman's .76, Kendall's .57",
+    reported="SWAP-NAS reports .90 on CIFAR-100 for its regularised form alone, see `swap_reg`",
 )
 
-SWAP_REG = regularised_swap(1000.0, 1e6)
+SWAP_REG = dataclasses.replace(
+    regularised_swap(1000.0, 1e6),
+    agreement="Spearman's .84, Kendall's .66",
+    reported="SWAP-NAS reports .90 on CIFAR-100 (recalled, not checked), with a target and a width for the space",
+)

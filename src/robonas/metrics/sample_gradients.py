@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import torch
-
 from robonas.errors import MetricError
-from robonas.metrics.base import Metric, Need
+from robonas.lazy import torch
+from robonas.metrics.base import CUT, Metric, Need
 from robonas.metrics.linear_algebra import eigenvalues
-from robonas.metrics.sweep import CUT
 from robonas.targets import loss_of
 
 if TYPE_CHECKING:
@@ -153,6 +151,7 @@ GRADSIGN = Metric(
     compute=gradsign,
     needs=frozenset({Need.OWN_PASSES}),
     sample_by_sample=True,
+    brief="agreement of samples on where weights go",
     meaning="How much the samples' losses agree on which way to move every weight.",
     formula="Σ_k |Σ_n sign(∂L(f(x_n), y_n)/∂w_k)| over the weights of convolution and linear layers",
     source="Zhang, Jia, GradSign, ICLR 2022, arXiv 2110.08616, algorithm 1: the sum, as in the paper; some code "
@@ -160,6 +159,8 @@ GRADSIGN = Metric(
     needs_labels=True,
     bounds=(0.0, math.inf),
     weaknesses="Grows with the number of weights; signs of gradients that are zero up to rounding are noise.",
+    agreement="Spearman's .79, Kendall's .59",
+    reported="GradSign reports .77 over all cells (recalled, not checked)",
 )
 
 NTK_CONDITION = Metric(
@@ -167,6 +168,7 @@ NTK_CONDITION = Metric(
     compute=ntk_condition,
     needs=frozenset({Need.OWN_PASSES}),
     sample_by_sample=True,
+    brief="unevenness of learning",
     meaning="How unevenly gradient descent would learn the directions that the batch spans.",
     formula="λ_max/λ_min of Θ = J Jᵀ, row n of J the gradient of Σ_c z_nc in every parameter called weight, norms "
     "included",
@@ -175,6 +177,9 @@ NTK_CONDITION = Metric(
     higher_is_better=False,
     bounds=(1.0, math.inf),
     weaknesses="Noisy for large batches; costs a pass a sample.",
+    agreement="Spearman's .69, Kendall's .49",
+    reported="TE-NAS reports Kendall's .42 on CIFAR-100, with networks of 3 channels and batches of 72 (recalled, "
+    "not checked). At that setting every kernel is singular up to rounding here, where each sample goes alone",
 )
 
 NTK_TRACE = Metric(
@@ -182,6 +187,7 @@ NTK_TRACE = Metric(
     compute=ntk_trace,
     needs=frozenset({Need.OWN_PASSES}),
     sample_by_sample=True,
+    brief="reaction of the answers to the parameters",
     meaning="How strongly the network's own answers react to its parameters.",
     formula="√(tr Θ / n) = √(mean_n ‖∂z_{n,y_n}/∂θ‖²) over weights and biases of convolution and linear layers",
     source="Shu, Dai, Wu, Low, HNAS, NeurIPS 2022, arXiv 2201.09785, and Shu, Cai, Dai, Ooi, Low, NASI, "
@@ -189,4 +195,6 @@ NTK_TRACE = Metric(
     needs_labels=True,
     bounds=(0.0, math.inf),
     weaknesses="Grows with width, depth and exploding gradients.",
+    agreement="Spearman's .66, Kendall's .46",
+    reported="no figure of its paper is known to us",
 )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
+from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ SNIP = Metric(
     name="snip",
     compute=snip,
     needs=frozenset({Need.GRADIENTS}),
+    brief="how much the loss would feel lost weights",
     meaning="How much the loss would feel the removal of single weights, summed.",
     formula="Σ |w · ∂L/∂w| over the weights w of convolution and linear layers",
     source="Lee, Ajanthan, Torr, SNIP, ICLR 2019, arXiv 1810.02340, eq. 4; summed for NAS by Abdelfattah et al., "
@@ -33,4 +33,7 @@ SNIP = Metric(
     needs_labels=True,
     bounds=(0.0, float("inf")),
     weaknesses="Follows the gradient's size, and so depth and width.",
+    agreement="Spearman's .65, Kendall's .47",
+    reported="Abdelfattah et al. report .58 over all cells (recalled, not checked); the values that "
+    "NAS-Bench-Suite-Zero publishes have .64 over all cells",
 )

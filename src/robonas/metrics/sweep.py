@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from robonas.errors import MetricError, NetworkError
-from robonas.metrics.base import Need
+from robonas.metrics.base import CUT, CUT_INPUT, FLAT, HIDDEN, INPUT_IGNORED, Need
 from robonas.metrics.batchnorm import Watch
 from robonas.metrics.invariance import mark
 from robonas.metrics.networks import OutputHook, call, explain, logits_of, place_of
@@ -29,14 +29,6 @@ if TYPE_CHECKING:
     from robonas.batch import Batch
     from robonas.metrics.layers import Weights
 
-INPUT_IGNORED = "the logits do not depend on the input, or by less than their rounding shows"
-CUT = "no gradient leads back to a weight: the network cuts it off, as torch.no_grad() and detach() do"
-CUT_INPUT = "no gradient leads back to the input: the network cuts it off, as torch.no_grad() and detach() do"
-FLAT = "the gradient of the loss is zero in every weight"
-HIDDEN = (
-    "a layer computes inside a torch.autograd.Function, where the gradient of its output cannot be seen; write it as "
-    "plain calls"
-)
 SECOND = frozenset({Need.HESSIAN, Need.CURVATURE, Need.NORMED_CURVATURE})
 BACKWARD = SECOND | {Need.GRADIENTS, Need.SALIENCIES}
 WATCHED = frozenset({Need.CODES, Need.PREACTIVATIONS, Need.LAYER_CODES, Need.MAPS})
@@ -92,7 +84,7 @@ class _Sweep:
         self.targets = batch.targets.detach().to(device)
         self.weights = weights.tensors
         self.trainable = {name: weight for name, weight in self.weights.items() if weight.requires_grad}
-        n = len(batch) if needs & SHARED else 2  # operations alone do not ask for more
+        n = len(batch) if needs & SHARED else 2  # to find out whether the network runs at all
         self.n = n
         self.parts = [slice(start, min(start + size, n)) for start in range(0, n, size)]
         images = self.inputs.ndim == 4 and device.type == "cpu"
@@ -119,7 +111,6 @@ class _Sweep:
             for part in self.parts:
                 self._second(part)
         shared.logits = torch.cat(self.logits)
-        shared.macs, shared.operations = shared.macs // self.n, shared.operations // self.n
         if self.jacobian:
             shared.jacobian = torch.cat(self.jacobian)
         shared.codes = join([record.codes for record in self.records])
@@ -188,8 +179,6 @@ class _Sweep:
             self._spend(Need.ACTIVATIONS, clock)
             shared.couples_samples |= recorder.couples_samples
             self.called |= recorder.called
-            shared.macs += recorder.macs
-            shared.operations += recorder.operations
             self.logits.append(logits.detach())
             if Need.ACTIVATIONS in needs:
                 shared.loss += float(self._loss(part, logits.detach()))

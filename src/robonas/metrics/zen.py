@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
 from robonas.errors import MetricError
+from robonas.lazy import functional, torch
 from robonas.metrics.base import Metric, Need
-from robonas.metrics.layers import BATCH_NORMS
 from robonas.metrics.networks import buffers_of, modules_of
 from robonas.metrics.redraw import redrawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from torch import Tensor
 
     from robonas.metrics.passes import Passes
 
@@ -25,6 +23,8 @@ STEP = 0.01
 
 def zen(passes: Passes) -> float:
     """Log of how far the features move for a small step of the input, plus what batch norms took away on the way."""
+    from robonas.metrics.layers import BATCH_NORMS
+
     network = passes.network
     tensors = redrawn(passes, "normal", "zen")
     # One set of running statistics for both passes: they are part of the score.
@@ -68,6 +68,7 @@ ZEN = Metric(
     name="zen",
     compute=zen,
     needs=frozenset({Need.OWN_PASSES}),
+    brief="reaction of the features to the input",
     meaning="How expressive the network is: how strongly its last features react to the input under Gaussian weights.",
     formula="log mean_n Σ|φ(x) − φ(x + 0.01 e)| + Σ over batch norms of log √(mean running variance), x and e "
     "standard normal, weights N(0, 1), φ the features before global pooling, training mode, running statistics after "
@@ -75,4 +76,7 @@ ZEN = Metric(
     source="Lin, Wang, Sun, Chen, Sun, Qian, Li, Jin, Zen-NAS, ICCV 2021, arXiv 2102.01063, algorithm 1; one "
     "repetition, as in NASLib. Without global pooling, φ is the input of the last linear layer.",
     weaknesses="Grows with depth and width; without batch norm it can overflow in float32.",
+    agreement="Spearman's .29, Kendall's .25",
+    reported="the paper has none on this space; the values that NAS-Bench-Suite-Zero publishes have .40 over 15,284 "
+    "cells",
 )

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import torch
-
 from robonas.errors import MetricError
-from robonas.metrics.base import Metric, Need
+from robonas.lazy import torch
+from robonas.metrics.base import CUT, INPUT_IGNORED, Metric, Need
 from robonas.metrics.networks import buffers_of, parameters_of
-from robonas.metrics.sweep import CUT, INPUT_IGNORED
 from robonas.targets import loss_of
 
 if TYPE_CHECKING:
@@ -68,6 +66,7 @@ ZICO = Metric(
     name="zico",
     compute=zico,
     needs=frozenset({Need.OWN_PASSES}),
+    brief="size of gradients against their spread",
     meaning="How large gradients are compared with how much they differ between batches.",
     formula="Σ_l log Σ_w (mean_b |g_b| / std_b g_b) over weights whose deviation is not zero; b the two halves of the "
     "batch",
@@ -77,4 +76,6 @@ ZICO = Metric(
     needs_labels=True,
     least_samples=4,
     weaknesses="A sum of heavy-tailed ratios: few weights decide each layer. Grows with the number of layers.",
+    agreement="Spearman's .77, Kendall's .58",
+    reported="ZiCo reports .80, Kendall's .61, with two batches of CIFAR-10 (recalled, not checked)",
 )

@@ -5,25 +5,31 @@ Adding one: a file beside this one with a subclass of `Objective`, and a line in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from robonas.objectives.base import CurvePoint, Evaluation, Objective, Report
 from robonas.objectives.command import CommandObjective
 from robonas.objectives.function import FunctionObjective
 from robonas.objectives.table import TableObjective
-from robonas.objectives.training import Training
 from robonas.recipe import Recipe, RecipeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OBJECTIVES: Mapping[str, type[Objective]] = {
-    "command": CommandObjective,
-    "function": FunctionObjective,
-    "table": TableObjective,
-    "training": Training,
-}
-"""Every objective by name."""
+    from robonas.objectives.training import Training
+
+    OBJECTIVES: Mapping[str, type[Objective]]
+    """Every objective by name."""
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name not in {"OBJECTIVES", "Training"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from robonas.objectives.training import Training  # which needs PyTorch: on first use
+
+        ours = (CommandObjective, FunctionObjective, TableObjective, Training)
+        return Training if name == "Training" else {objective.name: objective for objective in ours}
+
 
 __all__ = [
     "OBJECTIVES",

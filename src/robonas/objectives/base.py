@@ -61,6 +61,8 @@ class Objective(abc.ABC):
     """
     value_name: str = "value"
     """What the value is, such as ``"validation accuracy"``."""
+    isolated: bool = False
+    """Whether a search evaluates in a process of its own, so that what ends the process costs one evaluation."""
 
     @property
     @abc.abstractmethod

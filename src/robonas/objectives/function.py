@@ -36,6 +36,8 @@ class FunctionObjective(Objective):
         direction: Whether a larger value is better.
         name: What the value is; else the function's name.
         settings: All that changes a value and cannot be seen from the function's name, as JSON values: a version, data.
+        isolated: Whether a search calls the function in a process of its own, so that a crash costs one evaluation.
+            What the function remembers is then remembered there, and what it prints goes to the standard error.
 
     Raises:
         ConfigError: The function cannot be called, or another setting is none of those above.
@@ -59,6 +61,7 @@ class FunctionObjective(Objective):
         direction: Literal["maximize", "minimize"] = "maximize",
         name: str | None = None,
         settings: Mapping[str, Any] | None = None,
+        isolated: bool = False,
     ) -> None:
         if not callable(function):
             raise ConfigError(f"`function` must be callable; got a {type(function).__name__}.")
@@ -72,6 +75,7 @@ class FunctionObjective(Objective):
         )
         self.value_name = name if name is not None else self.reference.rpartition(":")[2]
         self.extra = dict(settings or {})
+        self.isolated = isolated
 
     @property
     def settings(self) -> dict[str, Any]:

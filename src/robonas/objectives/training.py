@@ -62,6 +62,9 @@ class Training(Objective):
         threads: CPU threads, on which rounding depends; None leaves PyTorch's setting.
         n_workers: Processes that read data ahead, where the data are read lazily; changes no value.
         output: Picks the logits, or other answer, from what a network returns, where it is not that itself.
+        isolated: Whether a search trains in a process of its own, to which the data are sent once: a training that
+            crashes, or is ended for want of memory, is then one failed evaluation, and a stop need not wait for it.
+            What a training prints goes to the standard error. Values are the same either way.
         recipe: Settings of `Recipe`, by name.
 
     Raises:
@@ -84,9 +87,11 @@ class Training(Objective):
         threads: int | None = None,
         n_workers: int = 0,
         output: Callable[[Any], Tensor] | None = None,
+        isolated: bool = True,
         **recipe: Unpack[RecipeSettings],
     ) -> None:
         self.recipe = Recipe(**recipe)
+        self.isolated = isolated
         require("threads", threads, threads is None or threads >= 1, "at least 1, or None")
         require("n_workers", n_workers, n_workers >= 0, "at least 0")
         check_images(self.recipe, data)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robonas.randomness import numpy_generator
+from robonas.strategies.scaling import mean_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,19 +189,17 @@ def rank_correlation(
         The correlation in [-1, 1], mean ranks for ties; the 2.5 and 97.5 percentiles over resamples of the points in
         which neither side is constant; and None. Or None, None and the reason.
     """
-    from scipy.stats import rankdata
-
     if len(x) < _FEWEST:
         return None, None, f"{plural(len(x), 'point')} {'is' if len(x) == 1 else 'are'} too few for a rank correlation"
     if np.all(x == x[0]):
         return None, None, "all queried candidates have the same combined score"
     if np.all(y == y[0]):
         return None, None, "all queried candidates have the same value"
-    rho = float(_pearson(rankdata(x)[None], rankdata(y)[None])[0])
+    rho = float(_pearson(mean_ranks(x)[None], mean_ranks(y)[None])[0])
     if resamples == 0:
         return rho, None, None
     draws = numpy_generator("bootstrap", seed).integers(len(x), size=(resamples, len(x)))
-    spread = _pearson(rankdata(x[draws], axis=1), rankdata(y[draws], axis=1))
+    spread = _pearson(*(np.apply_along_axis(mean_ranks, 1, side[draws]) for side in (x, y)))
     spread = spread[np.isfinite(spread)]
     low, high = np.percentile(spread, [2.5, 97.5])
     return rho, (float(low), float(high)), None

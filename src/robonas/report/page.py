@@ -164,7 +164,7 @@ def _check_comparable(result: SearchResult, baselines: Sequence[SearchResult]) -
                 )
 
 
-def _size(result: SearchResult) -> tuple[dict[str, float] | None, str | None]:
+def _size(result: SearchResult) -> tuple[dict[str, int | None] | None, str | None]:
     """The winner's parameters and MACs, or why they are unknown, which must not cost the report."""
     if numbers.best_query(result) is None:
         return None, None

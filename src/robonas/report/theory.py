@@ -339,11 +339,9 @@ def exploitation_gain(values: NDArray[np.float64], n_explored: int, *, maximise:
 
 def true_ranks(objective: NDArray[np.float64]) -> NDArray[np.float64]:
     """Ranks by the objective (higher is better), 1 is best, ties share their best rank; NaN where unknown. (N,)."""
-    from scipy.stats import rankdata
-
     ranks = np.full(len(objective), np.nan)
     known = np.isfinite(objective)
-    ranks[known] = rankdata(-objective[known], method="min")
+    ranks[known] = 1.0 + np.searchsorted(np.sort(-objective[known]), -objective[known])
     return ranks
 
 

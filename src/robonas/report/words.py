@@ -29,7 +29,7 @@ class Headline:
 
 
 def headline(
-    result: SearchResult, baselines: Sequence[SearchResult] = (), size: Mapping[str, float] | None = None
+    result: SearchResult, baselines: Sequence[SearchResult] = (), size: Mapping[str, float | None] | None = None
 ) -> Headline:
     """The first sentences of the page.
 
@@ -50,7 +50,7 @@ def evaluation_word(result: SearchResult) -> str:
     return "training" if result.objective == "training" else "evaluation"
 
 
-def _found(result: SearchResult, ours: Standing, size: Mapping[str, float] | None) -> str:
+def _found(result: SearchResult, ours: Standing, size: Mapping[str, float | None] | None) -> str:
     word = evaluation_word(result)
     if ours.value is None:
         if ours.n_queries == 0:
@@ -58,7 +58,11 @@ def _found(result: SearchResult, ours: Standing, size: Mapping[str, float] | Non
         return f"Nothing found: none of the {plural(ours.n_queries, word)} of {ours.label} completed."
     facts = [f"{result.value_name} {number(ours.value)}"]
     if size is not None:
-        facts += [f"{size['parameters']:,.0f} parameters", f"{size['macs']:,.0f} MACs"]
+        facts += [
+            f"{value:,.0f} {unit}"
+            for value, unit in ((size["parameters"], "parameters"), (size["macs"], "MACs"))
+            if value is not None
+        ]
     listed = facts[0] if len(facts) == 1 else f"{', '.join(facts[:-1])} and {facts[-1]}"
     pool = plural(pool_size(result), "distinct candidate")
     effort = f"{plural(ours.n_queries, word)} from a pool of {pool}"

@@ -8,14 +8,20 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from robonas.errors import CheckpointError
+from robonas.errors import CheckpointError, TableError
 from robonas.events import EpochFinished
 from robonas.files import replacing
+from robonas.reading import parse_json
 from robonas.settings import differences
+from robonas.tables.torch_files import BFLOAT16, read_torch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 CHECKPOINT = "checkpoint.pt"
 """Name of the file in a training's folder."""
@@ -61,16 +67,13 @@ def read_checkpoint(folder: Path, settings: Mapping[str, Any] | None = None) -> 
     Raises:
         CheckpointError: It is damaged, of another version, or of a training with other settings.
     """
-    import torch
-
     path = folder / CHECKPOINT
     if not path.exists():
         return None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"Checkpoint '{path}' is damaged or none of robonas ({first[:200]}). {_AGAIN}") from error
+        content = read_torch(path, make=_tensor)
+    except (TableError, OSError) as error:
+        raise CheckpointError(f"Checkpoint '{path}' is damaged or none of robonas ({error}). {_AGAIN}") from error
     number = content.get("format") if isinstance(content, dict) else None
     if number != _FORMAT:
         raise CheckpointError(
@@ -78,10 +81,9 @@ def read_checkpoint(folder: Path, settings: Mapping[str, Any] | None = None) -> 
             f"{_AGAIN}"
         )
     try:
-        found = Checkpoint(
-            json.loads(content["settings"]), tuple(EpochFinished(**row) for row in content["log"]), content["state"]
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        given = parse_json(content["settings"])
+        found = Checkpoint(dict(given), tuple(EpochFinished(**row) for row in content["log"]), dict(content["state"]))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"Checkpoint '{path}' is damaged ({error}). {_AGAIN}") from error
     if settings is not None:
         changed = list(differences(found.settings, settings))
@@ -91,3 +93,12 @@ def read_checkpoint(folder: Path, settings: Mapping[str, Any] | None = None) -> 
                 "Choose another folder for this training, or the settings of the checkpoint to go on with it."
             )
     return found
+
+
+def _tensor(array: NDArray[np.generic], kind: str) -> Tensor:
+    """The tensor of these numbers."""
+    import torch
+
+    if kind == BFLOAT16:
+        return torch.from_numpy(array.view("<i2")).view(torch.bfloat16)
+    return torch.from_numpy(array)

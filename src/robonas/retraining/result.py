@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robonas.catalogue import recorded_name
 from robonas.errors import CheckpointError
 from robonas.events import EpochFinished
 from robonas.files import read_tensors, write_text
-from robonas.results import network_size
+from robonas.reading import parse_json
+from robonas.results import as_size, network_size
 from robonas.retraining.checkpoint import CHECKPOINT, read_checkpoint
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ RESULT = "training.json"
 NETWORK = "network.safetensors"
 BEST = "best.safetensors"
 LOG = "log.csv"
+_NAME_SPACE = "--space package.module:NAME on the command line, load_trained(..., space=...) in Python"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,8 @@ class TrainedNetwork:
     classes, the number ``n`` of samples and a hash of the ``data``."""
     folder: Path
     """Where everything lies."""
+    counted: Mapping[str, int | None] | None = None
+    """Its size, where it was counted before."""
 
     @property
     def validation(self) -> dict[str, float] | None:
@@ -79,8 +84,10 @@ class TrainedNetwork:
             network.eval()
         return network
 
-    def size(self) -> dict[str, float]:
-        """Its ``parameters`` and ``macs`` (multiply-accumulates of one sample)."""
+    def size(self) -> dict[str, int | None]:
+        """Its ``parameters`` and ``macs`` (multiply-accumulates of one sample), None where not countable."""
+        if self.counted is not None:
+            return dict(self.counted)
         return network_size(lambda: self.build(trained=False), self.space.input_shape_of(self.space.parse(self.text)))
 
     def history(self) -> pd.DataFrame:
@@ -114,17 +121,19 @@ def is_training(folder: str | os.PathLike[str]) -> bool:
     return any((Path(folder) / name).is_file() for name in (RESULT, CHECKPOINT))
 
 
-def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | None = None) -> TrainedNetwork:
+def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | str | None = None) -> TrainedNetwork:
     """The network of a finished training, read from its folder.
 
     Args:
         folder: The training's.
-        space: The search space, where it is not one that `make_space` can make again.
+        space: The search space, or its ``package.module:NAME``, made again with the settings of the training; needed
+            where it is not one of robonas's, since what a folder names is never imported.
 
     Raises:
+        ConfigError: The folder names a space that is not one of robonas's, and none is given.
         CheckpointError: There is no training, it is not finished, or its files are damaged.
     """
-    from robonas.spaces import make_space
+    from robonas.spaces import SearchSpace, make_space
 
     place = Path(folder)
     path = place / RESULT
@@ -135,22 +144,44 @@ def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | None = 
                 f"There is no training in '{place}': neither '{RESULT}' nor '{CHECKPOINT}' exists. "
                 "Name the folder of a training."
             )
+        recipe = checkpoint.settings.get("recipe")
+        epochs = recipe.get("epochs") if isinstance(recipe, dict) else None
         raise CheckpointError(
-            f"The training in '{place}' is not finished: {len(checkpoint.log)} of "
-            f"{checkpoint.settings['recipe']['epochs']} epochs are done. Run it again to go on."
+            f"The training in '{place}' is not finished: {len(checkpoint.log)} of {epochs} epochs are done. "
+            "Run it again to go on."
         )
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        settings = value["settings"]
-        if space is None:
-            space = make_space(settings["space"]["name"], **settings["space"]["settings"])
+        value = parse_json(path.read_bytes())
+        settings, text, epoch, test = (value[key] for key in ("settings", "architecture", "epoch", "test"))
+        name, made = settings["space"]["name"], dict(settings["space"]["settings"])
         log = tuple(EpochFinished(**row) for row in value["log"])
-        return TrainedNetwork(space, value["architecture"], settings, log, value["epoch"], value["test"], place)
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        _check_kept(value, len(log))
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"'{path}' is damaged ({type(error).__name__}: {error}). Remove it, and run the training again: "
             "finished epochs are kept."
         ) from error
+    if not isinstance(space, SearchSpace):
+        space = make_space(space or recorded_name("search space", name, path, _NAME_SPACE), **made)
+    return TrainedNetwork(space, text, settings, log, epoch, test, place, as_size(value))
+
+
+def _check_kept(value: Mapping[str, Any], epochs: int) -> None:
+    """Raise unless a training says which network of one of its epochs it kept.
+
+    Raises:
+        KeyError: It lacks a part of it.
+        TypeError: A part is of another type.
+        ValueError: There is no such epoch.
+    """
+    kinds: dict[str, Any] = {"architecture": str, "epoch": int, "test": (dict, type(None))}
+    for key, kind in kinds.items():
+        if not isinstance(value[key], kind):
+            raise TypeError(f"{key} is {str(value[key])[:100]!r}")
+    if type(value["settings"]["seed"]) is not int:
+        raise TypeError(f"seed is {str(value['settings']['seed'])[:100]!r}")
+    if not 1 <= value["epoch"] <= epochs:
+        raise ValueError(f"epoch {value['epoch']} was kept, of {epochs}")
 
 
 def read_parameters(path: Path, text: str) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ import torch
 from filelock import Timeout
 from torch import Tensor
 
+from robonas import stops
 from robonas.errors import CheckpointError, ConfigError, DataError
 from robonas.events import EpochFinished
 from robonas.files import write_tensors, write_text
@@ -193,6 +194,7 @@ class _Run:
             log = checkpoint.log
         others = ("process", self.workers.rank) if self.workers.rank else ()
         for epoch in range(len(log) + 1, n_epochs + 1):
+            stops.check()
             started = time.perf_counter()
             rate = learning_rate(descent.recipe, descent.step, descent.steps_an_epoch)
             with training_settings(self.threads), seeded("training", *descent.seed, epoch, *others):

@@ -8,10 +8,9 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError, ConfigError
+from robonas.lazy import np
 from robonas.randomness import numpy_generator, seeded
 from robonas.settings import whole
 from robonas.targets import NUMBERS

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
 from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError, ConfigError, MissingExtraError
+from robonas.lazy import np
 from robonas.randomness import numpy_generator
 from robonas.spaces.base import has_option, same_option
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
 from robonas.errors import ConfigError
+from robonas.lazy import nn
 from robonas.spaces.layered import LayeredSpace, Stage
 
 if TYPE_CHECKING:
@@ -25,7 +23,8 @@ _STAGES = (
         {"operation": ("conv", "separable"), "kernel": (3, 7, 15, 31), "dilation": (1, 2, 4)},
     ),
 )
-_POOLS: Mapping[str, type[nn.Module]] = {"mean": nn.AdaptiveAvgPool1d, "max": nn.AdaptiveMaxPool1d}
+_POOLS: Mapping[str, str] = {"mean": "AdaptiveAvgPool1d", "max": "AdaptiveMaxPool1d"}
+"""By name of the class in `torch.nn`."""
 
 
 class Conv1d(LayeredSpace):
@@ -65,30 +64,14 @@ class Conv1d(LayeredSpace):
 
     def build(self, architecture: Architecture) -> nn.Module:
         """The network of these blocks; see the class."""
+        from robonas.spaces.networks.conv1d import Block
+
         architecture = self.check(architecture)
         c, first = self.input_shape[0], int(str(architecture["width"]))
         layers: list[nn.Module] = []
         for number, layer in enumerate(self.layers(architecture, self.stages[0])):
             c_out = first * 2 ** (number // 2)
-            layers.append(_Block(c, c_out, layer["kernel"], layer["dilation"], layer["operation"] == "separable"))
+            layers.append(Block(c, c_out, layer["kernel"], layer["dilation"], layer["operation"] == "separable"))
             c = c_out
-        pool = _POOLS[str(architecture["pool"])](1)
+        pool = getattr(nn, _POOLS[str(architecture["pool"])])(1)
         return nn.Sequential(*layers, pool, nn.Flatten(), nn.Linear(c, self.n_classes))
-
-
-class _Block(nn.Module):
-    """A strided convolution with batch norm, plus a projection of the input, then ReLU."""
-
-    def __init__(self, c_in: int, c_out: int, kernel: int, dilation: int, separable: bool) -> None:
-        super().__init__()
-        groups, c_mixed = (c_in, c_in) if separable else (1, c_out)
-        padding = dilation * (kernel // 2)
-        convolutions = [nn.Conv1d(c_in, c_mixed, kernel, 2, padding, dilation, groups, bias=False)]
-        if separable:
-            convolutions.append(nn.Conv1d(c_in, c_out, 1, bias=False))
-        self.body = nn.Sequential(*convolutions, nn.BatchNorm1d(c_out))
-        self.shortcut = nn.Sequential(nn.Conv1d(c_in, c_out, 1, stride=2, bias=False), nn.BatchNorm1d(c_out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Half the length, rounded up, `c_out` channels."""
-        return torch.relu(self.body(x) + self.shortcut(x))

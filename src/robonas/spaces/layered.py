@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError
+from robonas.reading import parse_json
 from robonas.spaces.base import SearchSpace, has_option, same_option
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class LayeredSpace(SearchSpace):
             ArchitectureError: The text has another form, or an option that does not exist.
         """
         try:
-            architecture = self._read(json.loads(text))
+            architecture = self._read(parse_json(text))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ArchitectureError(
                 f"An architecture of {self.name} must read like '{self.format(self.at(0))}'; got {text!r}."

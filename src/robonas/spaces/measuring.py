@@ -5,13 +5,11 @@ Notation: a network with P parameters that takes samples of `space.input_shape_o
 | measure | meaning | unit |
 |---|---|---|
 | params | P | 1 |
-| macs | multiply–accumulate operations of convolutions, matrix products and attention, one sample, forward | 1 |
+| macs | multiply–accumulate operations of one sample's forward pass, as `robonas.counting` defines them | 1 |
 | memory | parameters, gradients, and what a training step of `batch_size` samples keeps for its backward pass | byte |
 | latency_ms | median time of a forward pass of `latency_batch_size` samples on `device` | ms |
 
 One multiply–accumulate is two floating-point operations; papers write "FLOPs" for either.
-
-Source: Ours; operations are counted by PyTorch's `FlopCounterMode`, halved.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
-from robonas.errors import ArchitectureError
+from robonas.errors import ArchitectureError, MetricError
 from robonas.randomness import seeded
 
 if TYPE_CHECKING:
@@ -39,22 +37,18 @@ MEASURES = {
 
 
 def count_macs(space: SearchSpace, architecture: Architecture) -> int:
-    """Multiply–accumulate operations of one sample's forward pass: convolutions, matrix products and attention.
+    """Multiply–accumulate operations of one sample's forward pass; see `robonas.counting`.
 
     Raises:
         ArchitectureError: It makes no network that runs.
+        MetricError: They cannot be counted; the message says why.
     """
-    from torch.utils.flop_counter import FlopCounterMode
+    from robonas.counting import count
 
-    def count(network: nn.Module, inputs: Tensor) -> int:
-        import torch
+    def macs(network: nn.Module, inputs: Tensor) -> int:
+        return count(network.eval(), inputs).macs
 
-        counter = FlopCounterMode(display=False)
-        with torch.no_grad(), counter:
-            network.eval()(inputs)
-        return int(counter.get_total_flops()) // 2
-
-    result: int = _on_meta_or_cpu(space, architecture, 1, count)
+    result: int = _on_meta_or_cpu(space, architecture, 2, macs)
     return result
 
 
@@ -139,7 +133,10 @@ def _on_meta_or_cpu(space: SearchSpace, architecture: Architecture, n: int, coun
         except Exception:  # noqa: BLE001  # reads values, or does not run at all: the CPU tells
             network = space.build(architecture)
         try:
-            return count(network, torch.zeros(n, *shape))
+            return count(network, torch.rand(n, *shape))  # from 0 up to 1, which whole numbers would all be 0
+        except MetricError as error:
+            text = space.format(architecture)
+            raise MetricError(f"The network of {text} in {space.name} cannot be counted: {error}.") from error
         except Exception as error:
             raise _does_not_run(space, architecture, error) from error
 

@@ -9,8 +9,7 @@ import itertools
 import math
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
-
+from robonas.lazy import nn
 from robonas.spaces.layered import LayeredSpace, Stage
 
 if TYPE_CHECKING:
@@ -19,8 +18,9 @@ if TYPE_CHECKING:
     from robonas.architecture import Architecture, Option
 
 _STAGES = (Stage("layers", (0, 1, 2, 3, 4), {"width": (16, 32, 64, 128, 256, 512)}),)
-_ACTIVATIONS: Mapping[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
-_NORMS: Mapping[str, type[nn.Module]] = {"none": nn.Identity, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+_ACTIVATIONS: Mapping[str, str] = {"relu": "ReLU", "gelu": "GELU", "silu": "SiLU", "tanh": "Tanh"}
+"""By name of the class in `torch.nn`; so are the norms."""
+_NORMS: Mapping[str, str] = {"none": "Identity", "batch": "BatchNorm1d", "layer": "LayerNorm"}
 _WHOLE: Mapping[str, tuple[Option, ...]] = {
     "activation": tuple(_ACTIVATIONS),
     "norm": tuple(_NORMS),
@@ -72,31 +72,20 @@ class MLP(LayeredSpace):
 
     def build(self, architecture: Architecture) -> nn.Module:
         """The network of these layers; see the class."""
+        from robonas.spaces.networks.mlp import Residual
+
         architecture = self.check(architecture)
         sizes = [math.prod(self.input_shape), *self._widths(architecture)]
         layers: list[nn.Module] = [nn.Flatten()]
         for size, width in itertools.pairwise(sizes):
             layer = nn.Sequential(
                 nn.Linear(size, width),
-                _NORMS[str(architecture["norm"])](width),
-                _ACTIVATIONS[str(architecture["activation"])](),
+                getattr(nn, _NORMS[str(architecture["norm"])])(width),
+                getattr(nn, _ACTIVATIONS[str(architecture["activation"])])(),
                 nn.Dropout(float(str(architecture["dropout"]))),
             )
-            layers.append(_Residual(layer) if architecture["residual"] and size == width else layer)
+            layers.append(Residual(layer) if architecture["residual"] and size == width else layer)
         return nn.Sequential(*layers, nn.Linear(sizes[-1], self.n_classes))
 
     def _widths(self, architecture: Architecture) -> list[int]:
         return [layer["width"] for layer in self.layers(architecture, self.stages[0])]
-
-
-class _Residual(nn.Module):
-    """A layer that adds its input."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Same shape."""
-        y: Tensor = x + self.layer(x)
-        return y

@@ -11,10 +11,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from robonas.errors import ConfigError
-from robonas.spaces.blocks import ConvBNAct, InvertedResidual, make_divisible
+from robonas.lazy import nn
+from robonas.reading import parse_json
 from robonas.spaces.layered import LayeredSpace, Stage
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ _STAGES = tuple(Stage(f"stage_{place}", (2, 3, 4), _LAYER) for place in range(1,
 _WIDTHS = (24, 40, 80, 112, 160)
 _STRIDES = (2, 2, 2, 1, 2)
 _SQUEEZE = (False, True, False, True, True)
-_ACTIVATIONS = (nn.ReLU, nn.ReLU, nn.Hardswish, nn.Hardswish, nn.Hardswish)
 
 
 class MobileNetV3(LayeredSpace):
@@ -79,7 +77,7 @@ class MobileNetV3(LayeredSpace):
             ArchitectureError: The text has another form, or an option that does not exist.
         """
         try:
-            given = json.loads(text)
+            given = parse_json(text)
             most = _STAGES[0].depths[-1]
             kernels, expansions, depths = (list(given[key]) for key in ("ks", "e", "d"))
             if (len(kernels), len(expansions), len(depths)) != (most * len(_STAGES), most * len(_STAGES), len(_STAGES)):
@@ -97,6 +95,9 @@ class MobileNetV3(LayeredSpace):
 
     def build(self, architecture: Architecture) -> nn.Module:
         """The network of these layers; see the class."""
+        from robonas.spaces.blocks import ConvBNAct, InvertedResidual, make_divisible
+
+        activations = (nn.ReLU, nn.ReLU, nn.Hardswish, nn.Hardswish, nn.Hardswish)
         architecture = self.check(architecture)
 
         def wide(channels: int) -> int:
@@ -117,7 +118,7 @@ class MobileNetV3(LayeredSpace):
                         layer["kernel"],
                         _STRIDES[place] if number == 0 else 1,
                         layer["expansion"],
-                        _ACTIVATIONS[place],
+                        activations[place],
                         squeeze=_SQUEEZE[place],
                     )
                 )

@@ -14,17 +14,16 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
-
 from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.settings import whole
 from robonas.spaces.base import SearchSpace
-from robonas.spaces.blocks import EDGE_NAMES, EDGES, Cell, Reduction, ReLUConvBN, live_edges
+from robonas.spaces.edges import EDGE_NAMES, EDGES, live_edges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from torch import nn
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 _TEXT = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
@@ -132,13 +131,15 @@ class NASBench201(SearchSpace):
 
     def build(self, architecture: Architecture) -> nn.Module:
         """The network with this cell; see the class."""
+        from robonas.spaces.networks.nasbench201 import Network
+
         architecture = self.check(architecture)
         operations = {
             edge: str(architecture[name])
             for edge, name in zip(EDGES, EDGE_NAMES, strict=True)
             if name in live_edges(architecture)
         }
-        return _Network(operations, self.input_shape[0], self.n_classes, self.channels, self.depth)
+        return Network(operations, self.input_shape[0], self.n_classes, self.channels, self.depth)
 
     def count_parameters(self, architecture: Architecture) -> int:
         """How many parameters the built network has, without building it: dead edges count nothing."""
@@ -162,44 +163,3 @@ class NASBench201(SearchSpace):
 
 
 _CHOICES: Mapping[str, tuple[Option, ...]] = MappingProxyType(dict.fromkeys(EDGE_NAMES, OPERATIONS))
-
-
-def _cell(operations: Mapping[tuple[int, int], str], channels: int) -> Cell:
-    """A cell of this width."""
-    return Cell({edge: _operation(name, channels) for edge, name in operations.items()}, channels)
-
-
-def _operation(name: str, channels: int) -> nn.Module:
-    if name == "skip_connect":
-        return nn.Identity()
-    if name == "avg_pool_3x3":
-        return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
-    return ReLUConvBN(channels, channels, 1 if name == "nor_conv_1x1" else 3)
-
-
-class _Network(nn.Module):
-    """Stem, stages of cells with reductions between them, head."""
-
-    def __init__(
-        self, operations: Mapping[tuple[int, int], str], in_channels: int, n_classes: int, channels: int, depth: int
-    ) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(in_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
-        blocks: list[nn.Module] = []
-        for stage in range(3):
-            if stage > 0:
-                blocks.append(Reduction(channels, 2 * channels))
-                channels *= 2
-            blocks += [_cell(operations, channels) for _ in range(depth)]
-        self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.classifier = nn.Linear(channels, n_classes)
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """The maps before global pooling, (n, 4·channels, height/4, width/4)."""
-        x = self.blocks(self.stem(x))
-        return torch.relu(self.head[0](x))
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.head(self.blocks(self.stem(x))))
-        return logits

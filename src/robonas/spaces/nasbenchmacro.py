@@ -10,12 +10,10 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from torch import nn
-
 from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError, ConfigError
+from robonas.lazy import nn
 from robonas.spaces.base import SearchSpace
-from robonas.spaces.blocks import Classifier, ConvBNAct, InvertedResidual
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,6 +93,8 @@ class NASBenchMacro(SearchSpace):
 
     def build(self, architecture: Architecture) -> nn.Module:
         """The network with these layers; see the class."""
+        from robonas.spaces.blocks import Classifier, ConvBNAct, InvertedResidual
+
         architecture = self.check(architecture)
         width = 32
         layers: list[nn.Module] = [ConvBNAct(self.input_shape[0], width, 3, activation=nn.ReLU6)]

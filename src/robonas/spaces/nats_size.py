@@ -10,12 +10,10 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from torch import nn
-
 from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError, ConfigError
+from robonas.lazy import nn
 from robonas.spaces.base import SearchSpace
-from robonas.spaces.blocks import Cell, Classifier, ConvBNAct, Reduction, ReLUConvBN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 WIDTHS = (8, 16, 24, 32, 40, 48, 56, 64)
 LAYER_NAMES = tuple(f"width_{place}" for place in range(1, 6))
 _CHOICES: Mapping[str, tuple[Option, ...]] = MappingProxyType(dict.fromkeys(LAYER_NAMES, WIDTHS))
-_CONVOLUTIONS = ((0, 1), (0, 2), (1, 2), (1, 3), (2, 3))
-"""Edges of the one cell that are 3×3 convolutions; the edge 0→3 is a skip."""
 
 
 class NATSSize(SearchSpace):
@@ -82,24 +78,18 @@ class NATSSize(SearchSpace):
 
     def build(self, architecture: Architecture) -> nn.Module:
         """The network of these widths; see the class."""
+        from robonas.spaces.blocks import Classifier, ConvBNAct, Reduction
+        from robonas.spaces.networks.nats_size import make_cell
+
         one, two, three, four, five = (int(str(width)) for width in self.check(architecture).values())
         return nn.Sequential(
             ConvBNAct(self.input_shape[0], one, 3),
-            _cell(one, one),
+            make_cell(one, one),
             Reduction(one, two),
-            _cell(two, three),
+            make_cell(two, three),
             Reduction(three, four),
-            _cell(four, five),
+            make_cell(four, five),
             nn.BatchNorm2d(five),
             nn.ReLU(),
             *Classifier(five, self.n_classes),
         )
-
-
-def _cell(c_in: int, c_out: int) -> Cell:
-    """The one cell; edges from its input change the width."""
-    edges: dict[tuple[int, int], nn.Module] = {
-        (source, target): ReLUConvBN(c_in if source == 0 else c_out, c_out, 3) for source, target in _CONVOLUTIONS
-    }
-    edges[0, 3] = nn.Identity() if c_in == c_out else ConvBNAct(c_in, c_out, 1)
-    return Cell(edges, c_out)

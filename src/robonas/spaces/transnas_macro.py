@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError
-from robonas.spaces.blocks import BasicBlock
-from robonas.spaces.transnas import Stem, TransNASSpace
+from robonas.spaces.transnas import TransNASSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -130,6 +129,9 @@ class TransNASMacro(TransNASSpace):
 
     def build(self, architecture: Architecture) -> nn.Module:
         """The network with these modules; see the class."""
+        from robonas.spaces.blocks import BasicBlock
+        from robonas.spaces.networks.transnas import Stem
+
         architecture = self.check(architecture)
         width, halvings = self.channels, 2
         modules: list[nn.Module] = [Stem(self.input_shape[-3], width)]

@@ -10,15 +10,15 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from torch import nn
-
 from robonas.architecture import Architecture, Option
 from robonas.errors import ArchitectureError
-from robonas.spaces.blocks import EDGE_NAMES, EDGES, Cell, FactorizedReduction, ReLUConvBN, live_edges
-from robonas.spaces.transnas import Stem, TransNASSpace
+from robonas.spaces.edges import EDGE_NAMES, EDGES, live_edges
+from robonas.spaces.transnas import TransNASSpace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from torch import nn
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
 STAGES = (4, 1, 4, 1, 4)
@@ -89,6 +89,9 @@ class TransNASMicro(TransNASSpace):
 
     def build(self, architecture: Architecture) -> nn.Module:
         """The network with this cell; see the class."""
+        from robonas.spaces.networks.transnas import Stem
+        from robonas.spaces.networks.transnas_micro import make_cell
+
         architecture = self.check(architecture)
         live = live_edges(architecture)
         operations = {
@@ -98,23 +101,6 @@ class TransNASMicro(TransNASSpace):
         modules: list[nn.Module] = [Stem(self.input_shape[-3], width)]
         for stage in STAGES:
             c_out, stride = (2 * width, 2) if stage == 4 else (width, 1)
-            modules += [_cell(operations, width, c_out, stride), _cell(operations, c_out, c_out, 1)]
+            modules += [make_cell(operations, width, c_out, stride), make_cell(operations, c_out, c_out, 1)]
             width = c_out
         return self.network(modules, width, self.most_halvings)
-
-
-def _cell(operations: Mapping[tuple[int, int], str], c_in: int, c_out: int, stride: int) -> Cell:
-    """One cell; edges from its input change the shape."""
-    edges = {
-        (source, target): _operation(name, c_in if source == 0 else c_out, c_out, stride if source == 0 else 1)
-        for (source, target), name in operations.items()
-    }
-    return Cell(edges, c_out, stride)
-
-
-def _operation(name: str, c_in: int, c_out: int, stride: int) -> nn.Module:
-    if name != "skip_connect":
-        return ReLUConvBN(c_in, c_out, 1 if name == "nor_conv_1x1" else 3, stride)
-    if c_in == c_out and stride == 1:
-        return nn.Identity()
-    return FactorizedReduction(c_in, c_out)

@@ -11,9 +11,8 @@ import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from robonas.errors import AskTellError, ConfigError
+from robonas.lazy import np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

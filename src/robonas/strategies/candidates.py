@@ -22,12 +22,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy.linalg import cho_factor, cho_solve
-from scipy.special import ndtri
-from scipy.stats import rankdata
-
-from robonas.strategies.scaling import min_max
+from robonas.lazy import linalg, np, special
+from robonas.strategies.scaling import mean_ranks, min_max
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +87,7 @@ class Feature:
             self._spread = np.where(high > low, high - low, 1.0)
         if kind == "normal":
             self._ordered = np.sort(unit, axis=0)
-            bent = ndtri((rankdata(unit, axis=0) - 0.5) / len(unit))
+            bent = special.ndtri((np.apply_along_axis(mean_ranks, 0, unit) - 0.5) / len(unit))
         else:
             bent = self._bent(unit)
         # The mean of equal values can differ from them by rounding.
@@ -123,7 +119,7 @@ class Feature:
             ranks[:, column] = (below + reached) / 2
         n = len(self._ordered)
         # What lies beyond the sample is like its extremes.
-        scores: NDArray[np.float64] = ndtri(np.clip(ranks, 0.5, n - 0.5) / n)
+        scores: NDArray[np.float64] = special.ndtri(np.clip(ranks, 0.5, n - 0.5) / n)
         return scores
 
 
@@ -139,7 +135,7 @@ def targets(values: Sequence[float]) -> NDArray[np.float64]:
     """r, (t,): standard normal quantiles of the mean ranks (rank − ½) / t; unchanged by any monotone change of f."""
     if len(values) == 0:
         return np.zeros(0)
-    quantiles: NDArray[np.float64] = ndtri((rankdata(values) - 0.5) / len(values))
+    quantiles: NDArray[np.float64] = special.ndtri((mean_ranks(values) - 0.5) / len(values))
     return quantiles
 
 
@@ -189,7 +185,7 @@ def dual_weights(
     """
     if len(residual) == 0:
         return residual
-    solved: NDArray[np.float64] = cho_solve(cho_factor(K + np.diag(noise)), residual)
+    solved: NDArray[np.float64] = linalg.cho_solve(linalg.cho_factor(K + np.diag(noise)), residual)
     return solved
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
+from robonas.lazy import np
 from robonas.randomness import numpy_generator
 from robonas.strategies.base import Problem, Proposal, Strategy, Trial
 from robonas.strategies.structure import codes_of, free_rows, hamming, known_values

@@ -10,8 +10,9 @@ from robonas.strategies.base import Problem, Proposal, Strategy, Trial
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
+
+    from robonas.lazy import np
 
 
 class RandomSearch(Strategy):

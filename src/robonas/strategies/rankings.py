@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from robonas.catalogue import lookup
+from robonas.lazy import np
 from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial
 from robonas.strategies.scaling import fill_missing, is_dead, oriented, uniform_ranks
 

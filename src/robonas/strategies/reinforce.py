@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-from scipy.special import softmax
-
 from robonas.errors import ConfigError
+from robonas.lazy import np, special
 from robonas.randomness import numpy_generator
 from robonas.strategies.base import Problem, Proposal, Strategy, Trial
 from robonas.strategies.structure import codes_of, free_rows, known_values, n_options, nearest
@@ -91,7 +89,7 @@ class _Policy:
 
     def probabilities(self) -> NDArray[np.float64]:
         """Of each option, (n_choices, most options)."""
-        masked: NDArray[np.float64] = softmax(np.where(self.allowed, self.logits, -np.inf), axis=1)
+        masked: NDArray[np.float64] = special.softmax(np.where(self.allowed, self.logits, -np.inf), axis=1)
         return masked
 
     def sample(self, generator: np.random.Generator) -> NDArray[np.int64]:

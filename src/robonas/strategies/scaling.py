@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy.special import ndtri
-from scipy.stats import rankdata
+from robonas.lazy import np, special
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -69,13 +69,20 @@ def uniform_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     ranks = np.full(clean.shape, np.nan)
     for column in range(clean.shape[1]):
         known = ~np.isnan(clean[:, column])
-        ranks[known, column] = (rankdata(clean[known, column]) - 0.5) / max(1, int(known.sum()))
+        ranks[known, column] = (mean_ranks(clean[known, column]) - 0.5) / max(1, int(known.sum()))
+    return ranks
+
+
+def mean_ranks(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 1, (n,); ties share their mean. `scipy.stats` has the same, and takes a second to import."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(count) - (count - 1) / 2)[place]
     return ranks
 
 
 def normal_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Standard normal quantiles of `uniform_ranks`, (N, M): a bell curve whatever the tails; NaN where missing."""
-    quantiles: NDArray[np.float64] = ndtri(uniform_ranks(scores))
+    quantiles: NDArray[np.float64] = special.ndtri(uniform_ranks(scores))
     return quantiles
 
 

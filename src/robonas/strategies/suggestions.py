@@ -9,9 +9,8 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from robonas.errors import ConfigError
+from robonas.lazy import np
 from robonas.randomness import derive_seed
 from robonas.strategies.base import Problem, Proposal, Strategy, Trial
 from robonas.strategies.structure import free_rows, hamming, known_values, n_options

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from robonas.errors import TableError
-from robonas.files import replacing
+from robonas.files import write_parquet
+from robonas.reading import parse_json, read_parquet, to_frame
 
 if TYPE_CHECKING:
     import os
@@ -251,15 +252,13 @@ class BenchmarkTable:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a Parquet file, whole or not at all; readable by pandas, and by `read` with all it says of itself."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         content = pa.Table.from_pandas(self.frame, preserve_index=False)
         note = json.dumps(
             {"format": FORMAT, "columns": [asdict(column) for column in self.columns], "provenance": self.provenance}
         )
         content = content.replace_schema_metadata({**(content.schema.metadata or {}), METADATA_KEY: note.encode()})
-        with replacing(path) as temporary:
-            pq.write_table(content, temporary)
+        write_parquet(path, content)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
@@ -269,23 +268,21 @@ class BenchmarkTable:
             FileNotFoundError: There is no such file.
             TableError: The file is damaged, of a newer format, or not a benchmark table.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         try:
-            content = pq.read_table(Path(path))
-            note = json.loads((content.schema.metadata or {})[METADATA_KEY])
+            content, notes = read_parquet(Path(path))
+            note = parse_json(notes[METADATA_KEY])
             _check_format(note["format"], path)
             columns = tuple(Column(**entry) for entry in note["columns"])
-            frame = content.to_pandas()[[ARCHITECTURE, *(column.name for column in columns)]]
-            return cls(frame, columns, note["provenance"])
+            names = [column.name for column in columns]
+            frame = to_frame(content, [ARCHITECTURE, *names], names)
+            return cls(frame, columns, dict(note["provenance"]))
         except (FileNotFoundError, TableError):
             raise
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise TableError(
                 f"'{path}' is a Parquet file, but not robonas's benchmark table: {error}. Import it first."
             ) from error
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise TableError(f"Table '{path}' is damaged ({error}). Import it again.") from error
 
 

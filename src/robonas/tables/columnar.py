@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 import pandas as pd
 
 from robonas.errors import TableError
+from robonas.reading import read_parquet
 from robonas.tables.base import METADATA_KEY, BenchmarkTable, Column, Role
 from robonas.tables.building import METRIC_NAMES, from_frame, provenance
 from robonas.tables.reader import TableReader
+from robonas.tables.unpickling import MAX_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,24 +47,15 @@ class Columnar(TableReader):
 
     def read(self, path: Path, progress: Progress | None = None) -> BenchmarkTable:
         """See `TableReader.read`."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         try:
             if path.suffix == ".parquet":
-                if METADATA_KEY in (pq.read_schema(path).metadata or {}):
+                content, notes = read_parquet(path)
+                if METADATA_KEY in notes:
                     return BenchmarkTable.read(path)
-                frame = pq.read_table(path).to_pandas()
+                frame = content.to_pandas()
             else:
-                header = [str(name) for name in pd.read_csv(path, nrows=0).columns]
-                frame = pd.read_csv(path, dtype=dict.fromkeys(set(header) & set(_TEXTS), str), low_memory=False)
-        except (
-            pa.ArrowException,
-            pd.errors.ParserError,
-            pd.errors.EmptyDataError,
-            UnicodeDecodeError,
-            OSError,
-        ) as error:
+                frame = _read_csv(path)
+        except (ValueError, OverflowError, OSError) as error:  # those of pandas' own are of the first kind
             raise TableError(f"'{path}' is not a readable {path.suffix[1:]} file ({error}).") from error
         frame.columns = pd.Index([str(name) for name in frame.columns])
         if frame.columns.duplicated().any():
@@ -75,6 +68,19 @@ class Columnar(TableReader):
         return from_frame(
             frame, key, [describe(name) for name in numeric], provenance(self.name, path, left_out=left_out)
         )
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """A CSV file whose columns all have names of their own; pandas would number those that occur twice."""
+    size = path.stat().st_size
+    if size > MAX_FILE:
+        raise TableError(f"'{path}' has {size:,} bytes; CSV files are read up to {MAX_FILE:,}. Convert it to Parquet.")
+    header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig").iloc[0]
+    twice = [str(name) for name in header[header.duplicated()]]
+    if twice:
+        raise TableError(f"'{path}' has the column {twice[0]!r} twice. Give each column a name of its own.")
+    texts = dict.fromkeys({str(name) for name in header} & set(_TEXTS), str)
+    return pd.read_csv(path, dtype=texts, low_memory=False, encoding="utf-8-sig", compression=None)
 
 
 def _key(frame: pd.DataFrame, path: Path) -> str:

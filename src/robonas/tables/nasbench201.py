@@ -11,35 +11,31 @@ object of the file (some hundred million) and the table.
 
 from __future__ import annotations
 
-import io
-import pickle
-import zipfile
 from array import array
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
-
-import numpy as np
 
 from robonas.errors import TableError
 from robonas.tables.base import BenchmarkTable, Column
 from robonas.tables.building import Builder, Raw, provenance
 from robonas.tables.nas_results import values_of
+from robonas.tables.plain_data import Kind, Name
 from robonas.tables.reader import TableReader
-from robonas.tables.unpickling import SafeUnpickler, load_one
+from robonas.tables.torch_files import pickle_of
+from robonas.tables.unpickling import MAX_CONTAINERS, MAX_STEPS, SafeUnpickler, load_one
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from robonas.tables.reader import Progress
 
-_MAGIC = 0x1950A86A20F9469CFC6C
-"""First object of a file of `torch.save` before the zip format."""
 _SHORT = 200
 """Texts up to this length are kept once each, however often they occur."""
 _N_CELLS = 15_625
 _BLOCK = 2**20
 """Entries of the memo that are set aside at once."""
+_MOST_NAMES = 100_000
+"""Names and types of numbers that the memo keeps."""
 
 
 class NASBench201(TableReader):
@@ -74,28 +70,9 @@ class NASBench201(TableReader):
                     progress(len(texts), _N_CELLS)
 
         texts: set[str] = set()
-        with _pickle_of(path) as file:
+        with pickle_of(path) as file:
             load_one(StreamingUnpickler(file, take), path)
         return builder.build(provenance(self.name, path))
-
-
-@contextmanager
-def _pickle_of(path: Path) -> Iterator[BinaryIO]:
-    """The stream of the one large pickle, in either format of `torch.save`."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith("data.pkl")]
-            if len(names) != 1:
-                raise TableError(f"'{path}' must be a file of torch.save; it is a zip archive without one data.pkl.")
-            with archive.open(names[0]) as stream:
-                yield io.BufferedReader(stream, 2**20)  # type: ignore[type-var]
-        return
-    with path.open("rb", buffering=2**20) as file:
-        if load_one(SafeUnpickler(file), path) != _MAGIC:
-            raise TableError(f"'{path}' must be a file of torch.save; it does not begin like one.")
-        for _ in ("protocol", "system"):
-            load_one(SafeUnpickler(file), path)
-        yield file
 
 
 class _Memo:
@@ -112,8 +89,12 @@ class _Memo:
     def __len__(self) -> int:
         return self._size
 
+    def append(self, value: object) -> None:
+        """Add an entry."""
+        self[self._size] = value
+
     def __setitem__(self, place: int, value: object) -> None:
-        if place < self._size:  # a type that has learned its byte order
+        if place < self._size:  # an array that is complete
             (self._kept if place in self._kept else self._passing)[place] = value
             return
         if place > self._size:
@@ -125,7 +106,9 @@ class _Memo:
                 self._texts.append(value)
                 if code == 2**16:
                     self._codes = [array("I", block) for block in self._codes]
-        elif callable(value) or isinstance(value, np.dtype):
+        elif type(value) in {Name, Kind}:
+            if len(self._kept) >= _MOST_NAMES:
+                raise TableError(f"The pickle names more than {_MOST_NAMES:,} things. The file is damaged or hostile.")
             self._kept[place] = value
         else:
             self._passing[place] = value
@@ -148,10 +131,6 @@ class _Memo:
             "The pickle refers back to a part of an architecture that was read and forgotten, so it cannot be streamed."
         )
 
-    def items(self) -> list[tuple[int, object]]:
-        """Types that may still learn their byte order."""
-        return list(self._kept.items())
-
     def forget_since(self, container: object) -> None:
         """Drop a container and everything after it but texts and types."""
         while self._passing:
@@ -168,31 +147,31 @@ class StreamingUnpickler(SafeUnpickler):
         take: Called with each; must keep nothing of it.
     """
 
-    dispatch: ClassVar[dict[int, Any]] = dict(SafeUnpickler.dispatch)
-
     def __init__(self, file: BinaryIO, take: Callable[[dict[str, Any]], None]) -> None:
         super().__init__(file, _TENSORS)
-        self._take = take
+        self._record = take
         self.memo = _Memo()
 
-    def load_setitem(self) -> None:
+    def do_setitem(self) -> None:
         """Add a pair, and see whether a record is complete."""
-        super().load_setitem()
+        super().do_setitem()
         self._look()
 
-    def load_setitems(self) -> None:
+    def do_setitems(self) -> None:
         """Add pairs, and see whether a record is complete."""
-        super().load_setitems()
+        super().do_setitems()
         self._look()
 
     def _look(self) -> None:
         made = self.stack[-1]
         if "all_results" in made:
-            self._take(made)
+            self.check(made)
+            self._record(made)
             made.clear()
             self.memo.forget_since(made)
+            self.steps, self.containers = MAX_STEPS, MAX_CONTAINERS
 
-    def load_binpersid(self) -> None:
+    def do_refer(self) -> None:
         """Weights of a network, which are not read."""
         self.stack[-1] = None
 
@@ -207,9 +186,3 @@ _TENSORS = {
     ("torch", "FloatStorage"): _nothing,
     ("torch", "LongStorage"): _nothing,
 }
-for _code, _load in (
-    (pickle.SETITEM, StreamingUnpickler.load_setitem),
-    (pickle.SETITEMS, StreamingUnpickler.load_setitems),
-    (pickle.BINPERSID, StreamingUnpickler.load_binpersid),
-):
-    StreamingUnpickler.dispatch[_code[0]] = _load

@@ -5,11 +5,11 @@ Source: Su et al., "Prioritized Architecture Sampling with Monto-Carlo Tree Sear
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, ClassVar
 
 from robonas.errors import TableError
+from robonas.reading import parse_json
 from robonas.tables.base import BenchmarkTable, Column
 from robonas.tables.building import Builder, Raw, provenance
 from robonas.tables.reader import TableReader
@@ -45,9 +45,9 @@ class NASBenchMacro(TableReader):
     def read(self, path: Path, progress: Progress | None = None) -> BenchmarkTable:
         """See `TableReader.read`."""
         try:
-            content = json.loads(read_small(path))
-        except (ValueError, RecursionError) as error:
-            raise TableError(f"'{path}' is not JSON ({str(error)[:200]}). Fetch the file again.") from error
+            content = parse_json(read_small(path))
+        except ValueError as error:
+            raise TableError(f"'{path}' is not readable JSON ({str(error)[:200]}). Fetch the file again.") from error
         if not isinstance(content, dict):
             raise TableError(f"'{path}' must be a JSON object with a record an architecture.")
         builder = Builder()

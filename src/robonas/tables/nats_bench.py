@@ -10,9 +10,10 @@ from __future__ import annotations
 import bz2
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from robonas.errors import TableError
+from robonas.reading import FOLD
 from robonas.tables.base import BenchmarkTable, Column
 from robonas.tables.building import Builder, Raw, provenance
 from robonas.tables.nas_results import values_of
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 MAX_ONE = 64 * 2**20
 """Bytes of the largest architecture's pickle, decompressed; published ones have a third of a million."""
+_SMALL = 4 * 2**20
+"""Bytes to which a file of any size may grow."""
 _FILE = re.compile(r"(\d{6})\.pickle\.pbz2")
 
 
@@ -70,17 +73,18 @@ class NATSBench(TableReader):
         builder.add(text, [Raw(Column("index", "info", base="index"), index)])
 
 
-def decompress(file: Path) -> Any:
+def decompress(file: Path) -> bytes:
     """The bytes of a bz2 file of modest size.
 
     Raises:
         TableError: It is damaged, or grows beyond any real one.
     """
+    most = min(MAX_ONE, max(_SMALL, FOLD * file.stat().st_size))
     try:
         with bz2.open(file) as stream:
-            data = stream.read(MAX_ONE + 1)
+            data = stream.read(most + 1)
     except (OSError, EOFError, ValueError) as error:
         raise TableError(f"'{file}' is not a whole bz2 file ({error}). Fetch it again.") from error
-    if len(data) > MAX_ONE:
-        raise TableError(f"'{file}' grows beyond {MAX_ONE:,} bytes, as no architecture's record does; it was not read.")
+    if len(data) > most:
+        raise TableError(f"'{file}' grows beyond {most:,} bytes, as no architecture's record does; it was not read.")
     return data

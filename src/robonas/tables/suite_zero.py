@@ -7,12 +7,12 @@ have the same records; NAS-Bench-101's nests them one level deeper, which was no
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from robonas.errors import TableError
+from robonas.reading import parse_json
 from robonas.tables.base import BenchmarkTable, Column, Role
 from robonas.tables.building import Builder, Raw, provenance
 from robonas.tables.reader import TableReader
@@ -56,9 +56,9 @@ class SuiteZero(TableReader):
     def read(self, path: Path, progress: Progress | None = None) -> BenchmarkTable:
         """See `TableReader.read`."""
         try:
-            content = json.loads(read_small(path))
-        except (ValueError, RecursionError) as error:
-            raise TableError(f"'{path}' is not JSON ({str(error)[:200]}). Fetch the file again.") from error
+            content = parse_json(read_small(path))
+        except ValueError as error:
+            raise TableError(f"'{path}' is not readable JSON ({str(error)[:200]}). Fetch the file again.") from error
         records = list(_records(content, ()))
         if not records:
             raise TableError(f"'{path}' holds no record with metrics, so it is not NAS-Bench-Suite-Zero's JSON.")

@@ -8,17 +8,17 @@ by epoch).
 
 from __future__ import annotations
 
-import pickle
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from robonas.errors import TableError
 from robonas.tables.base import BenchmarkTable, Column, Role
 from robonas.tables.building import Builder, Raw, number, provenance
 from robonas.tables.reader import TableReader
-from robonas.tables.unpickling import UnsafePickleError
+from robonas.tables.torch_files import read_torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from robonas.tables.reader import Progress
 
 MAX_FILE = 2**30
-"""Bytes of the largest file that is read; it is mapped into memory where its format allows, else loaded."""
+"""Bytes of the largest file that is read."""
+MAX_STEPS = 200_000_000
+"""Instructions of the largest pickle: some 15 million measures, a dozen instructions each."""
+MAX_CONTAINERS = 20_000_000
+"""Containers of the largest pickle; a measure may be one for a while."""
 _DEEPEST = 4
 _TASKS = ["class_object", "class_scene", "room_layout", "jigsaw", "segmentsemantic", "normal", "autoencoder"]
 _MARKS = (b"41414-", b"-basic", b"search_spaces", b"class_scene")
@@ -97,43 +101,12 @@ class TransNASMacro(_TransNAS):
 
 
 def _load(path: Path) -> object:
-    """What the file holds: `torch.load` that admits containers, tensors and NumPy's numbers, nothing else."""
-    import zipfile
-
-    import numpy as np
-    import torch
-
+    """What the file holds."""
     if path.stat().st_size > MAX_FILE:
         raise TableError(
             f"'{path}' has {path.stat().st_size:,} bytes; files of this format are read up to {MAX_FILE:,}."
         )
-    multiarray = np._core.multiarray if hasattr(np, "_core") else np.core.multiarray  # type: ignore[attr-defined]  # noqa: SLF001
-    kinds = [np.dtype(kind) for kind in ("f2", "f4", "f8", "i4", "i8", "?")]
-    allowed: list[Any] = [
-        np.dtype,
-        np.ndarray,
-        *(
-            (getattr(multiarray, name), f"{core}.multiarray.{name}")
-            for core in ("numpy.core", "numpy._core")
-            for name in ("scalar", "_reconstruct")
-        ),
-        *{type(kind) for kind in kinds},
-    ]
-    try:
-        with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", UserWarning
-            )  # of its doubts about a protocol; what it cannot read it raises
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path) or None)
-    except pickle.UnpicklingError as error:
-        wanted = re.search(r"GLOBAL (\S+)", str(error))
-        if wanted:
-            raise UnsafePickleError(
-                f"'{path}' is refused. It asks for '{wanted[1]}', which is not plain data; it was not run.", wanted[1]
-            ) from error
-        raise TableError(f"'{path}' is not a readable file of torch.save ({str(error)[:200]}).") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise TableError(f"'{path}' is not a readable file of torch.save ({str(error)[:200]}).") from error
+    return read_torch(path, steps=MAX_STEPS, containers=MAX_CONTAINERS)
 
 
 def _values(task: str, measures: Mapping[Any, Any]) -> Iterator[Raw]:
@@ -141,14 +114,16 @@ def _values(task: str, measures: Mapping[Any, Any]) -> Iterator[Raw]:
         name = str(key)
         if isinstance(entry, Mapping):
             yield from _values(task, entry)
-        elif isinstance(entry, Sequence) and not isinstance(entry, (str, bytes)):
+        elif isinstance(entry, np.ndarray):
+            yield Raw(_column(name, task), entry)
+        elif isinstance(entry, Sequence) and not isinstance(entry, (str, bytes, bytearray)):
             curve = [value for value, reason in map(number, entry) if reason is None]
             column = _column(name, task)
             yield Raw(column, entry[-1] if len(entry) else None)
             best = max if column.higher_is_better else min
             if column.role != "cost":
                 yield Raw(_column(f"{name}_best", task), best(curve) if curve else None)
-        elif isinstance(entry, (int, float)) or hasattr(entry, "item"):
+        elif isinstance(entry, (int, float)):
             yield Raw(_column(name, task), entry)
 
 

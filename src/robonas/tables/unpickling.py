@@ -1,7 +1,9 @@
 """Reading pickles of others without running their code: containers, numbers, texts and NumPy's arrays, nothing else.
 
-A pickle is a program. This reader obeys only the instructions that build data, knows only the callables in its table,
-and checks every size that a pickle states before it believes it.
+A pickle is a program. This reader interprets it by itself: it knows the instructions that build data and the few names
+in its table, imports and calls nothing, and checks every size that a pickle states before it believes it. How many
+steps it takes, how many containers it makes, how deep they lie in each other and how large they are once written out
+is limited.
 """
 
 from __future__ import annotations
@@ -9,23 +11,27 @@ from __future__ import annotations
 import io
 import pickle
 import struct
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import numpy as np
 
 from robonas.errors import TableError
-from robonas.tables.plain_data import ALLOWED, check_dtype, check_extent
+from robonas.tables.pickle_memory import Memory
+from robonas.tables.pickle_tree import check_tree
+from robonas.tables.plain_data import ALLOWED, Beginning, Kind, Name, array_of, check_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from robonas.tables.plain_data import Global
-
 MAX_FILE = 512 * 2**20
 """Bytes of the largest pickle, decompressed, that is read into memory at once."""
-MAX_ITEM = 256 * 2**20
-"""Bytes of the largest text or array inside a pickle."""
+MAX_STEPS = 20_000_000
+"""Instructions of the longest pickle, unless its reader says otherwise."""
+MAX_CONTAINERS = 4_000_000
+"""Lists, dictionaries, sets, tuples and arrays of the largest pickle, unless its reader says otherwise."""
+MAX_MARKS = 1000
+"""Containers that may be begun inside each other at once."""
 _BROKEN = (
     ArithmeticError,
     AssertionError,
@@ -33,12 +39,13 @@ _BROKEN = (
     EOFError,
     LookupError,
     MemoryError,
+    OSError,
     RecursionError,
     TypeError,
     ValueError,
-    pickle.UnpicklingError,
     struct.error,
 )
+_CONVERT = "If you trust the file, convert it to CSV or Parquet yourself."
 
 
 class UnsafePickleError(TableError):
@@ -55,190 +62,264 @@ class UnsafePickleError(TableError):
 
 # ── the reader ──
 
-
-_Reader: Any = pickle._Unpickler  # noqa: SLF001
-"""The reader written in Python: its instructions can be chosen."""
+_COUNTED = frozenset({dict, list, set, frozenset, np.ndarray, Beginning})
 
 
-class SafeUnpickler(_Reader):
-    """Obeys the instructions that build data; see the module.
+class SafeUnpickler(Memory):
+    """Interprets the instructions that build data; see the module.
 
     Args:
         file: What to read from; several pickles may stand behind each other, one reader each.
-        extra: More callables by module and name.
+        extra: More names, by module and name, and what stands for a call of each.
     """
 
-    stack: list[Any]
-    memo: Any
-    dispatch: ClassVar[dict[int, Any]] = dict(_Reader.dispatch)
+    INSTRUCTIONS: ClassVar[Mapping[bytes, str]] = {
+        pickle.PROTO: "protocol",
+        pickle.FRAME: "frame",
+        pickle.MARK: "mark",
+        **Memory.INSTRUCTIONS,
+        pickle.EMPTY_LIST: "empty_list",
+        pickle.LIST: "list",
+        pickle.APPEND: "append",
+        pickle.APPENDS: "appends",
+        pickle.EMPTY_TUPLE: "empty_tuple",
+        pickle.TUPLE: "tuple",
+        pickle.TUPLE1: "tuple_1",
+        pickle.TUPLE2: "tuple_2",
+        pickle.TUPLE3: "tuple_3",
+        pickle.EMPTY_DICT: "empty_dict",
+        pickle.DICT: "dict",
+        pickle.SETITEM: "setitem",
+        pickle.SETITEMS: "setitems",
+        pickle.EMPTY_SET: "empty_set",
+        pickle.ADDITEMS: "additems",
+        pickle.FROZENSET: "frozenset",
+        pickle.GLOBAL: "name_text",
+        pickle.STACK_GLOBAL: "name",
+        pickle.REDUCE: "reduce",
+        pickle.BUILD: "build",
+        pickle.BINPERSID: "refer",
+    }
+    """Method of each instruction, without its prefix."""
+    REFUSED: ClassVar[frozenset[bytes]] = frozenset(
+        {
+            *(pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.EXT1, pickle.EXT2, pickle.EXT4),
+            *(pickle.PERSID, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER),
+        }
+    )
+    """Instructions that make objects, or refer outside the pickle."""
 
-    def __init__(self, file: BinaryIO, extra: Mapping[tuple[str, str], Global] | None = None) -> None:
-        super().__init__(file, fix_imports=False, encoding="latin1")
-        self._known = {**ALLOWED, **(extra or {})}
+    def __init__(self, file: BinaryIO, extra: Mapping[tuple[str, str], Callable[..., Any]] | None = None) -> None:
+        super().__init__(file)
+        self._names: dict[tuple[str, str], Name] = {
+            **ALLOWED,
+            **{key: Name(".".join(key), make) for key, make in (extra or {}).items()},
+        }
+        self._below: list[list[Any]] = []
+        self.steps = MAX_STEPS
+        """Instructions that are left."""
+        self.containers = MAX_CONTAINERS
+        """Containers that are left."""
 
-    def find_class(self, module: str, name: str) -> Any:
-        """The stand-in for what a pickle names.
+    def load(self) -> Any:
+        """Return the object of one pickle.
 
         Raises:
-            UnsafePickleError: It is not one of the few that are allowed.
+            UnsafePickleError: It asks for more than data.
+            TableError: It breaks a limit, or contradicts itself.
+            Exception: One of a few of Python's, where it is damaged; see `load_one`.
         """
-        try:
-            return self._known[module, name]
-        except KeyError:
+        methods = [self._unknown] * 256
+        for code in self.REFUSED:
+            methods[code[0]] = self._refuse
+        for code, method in self.INSTRUCTIONS.items():
+            methods[code[0]] = getattr(self, f"do_{method}")
+        read = self._file.read
+        while True:
+            code = read(1)
+            if code == b".":
+                break
+            if not code:
+                raise EOFError("it ends before its last instruction")
+            self.steps -= 1
+            if self.steps < 0:
+                raise TableError("The pickle has more instructions than any real one; it was not read.")
+            methods[code[0]]()
+        made = self.stack.pop()
+        self.check(made)
+        return made
+
+    def check(self, made: object) -> None:
+        """Raise unless what was made lies no deeper than `DEEPEST`, and is of reasonable size once written out.
+
+        Raises:
+            TableError: It is deeper or larger, or contains itself.
+        """
+        check_tree(made)
+
+    def _new(self, container: Any) -> None:
+        """Put a new container on the stack."""
+        self.containers -= 1
+        if self.containers < 0:
+            raise TableError("The pickle has more containers than any real one; it was not read.")
+        self.stack.append(container)
+
+    def _marked(self) -> list[Any]:
+        """Take everything since the last mark."""
+        items = self.stack
+        self.stack = self._below.pop()
+        return items
+
+    def _refuse(self) -> None:
+        raise UnsafePickleError(
+            "The pickle makes objects that are not plain data, or refers outside itself; it was not run. " + _CONVERT,
+            "object",
+        )
+
+    def _unknown(self) -> None:
+        raise ValueError("it has an instruction that plain data do not need")
+
+    # instructions
+
+    def do_protocol(self) -> None:  # noqa: D102
+        number = self._take(1)[0]
+        if number > 5:
+            raise ValueError(f"it is of protocol {number}")
+
+    def do_frame(self) -> None:  # noqa: D102
+        self._take(8)
+
+    def do_mark(self) -> None:  # noqa: D102
+        if len(self._below) >= MAX_MARKS:
+            raise TableError(f"The pickle begins more than {MAX_MARKS:,} containers inside each other.")
+        self._below.append(self.stack)
+        self.stack = []
+
+    def do_empty_list(self) -> None:  # noqa: D102
+        self._new([])
+
+    def do_list(self) -> None:  # noqa: D102
+        self._new(self._marked())
+
+    def do_append(self) -> None:  # noqa: D102
+        value = self.stack.pop()
+        self._target(list).append(value)
+
+    def do_appends(self) -> None:  # noqa: D102
+        items = self._marked()
+        self._target(list).extend(items)
+
+    def do_empty_tuple(self) -> None:  # noqa: D102
+        self.stack.append(())
+
+    def do_tuple(self) -> None:  # noqa: D102
+        self._new(tuple(self._marked()))
+
+    def do_tuple_1(self) -> None:  # noqa: D102
+        self._new((self.stack.pop(),))
+
+    def do_tuple_2(self) -> None:  # noqa: D102
+        second, first = self.stack.pop(), self.stack.pop()
+        self._new((first, second))
+
+    def do_tuple_3(self) -> None:  # noqa: D102
+        third, second, first = self.stack.pop(), self.stack.pop(), self.stack.pop()
+        self._new((first, second, third))
+
+    def do_empty_dict(self) -> None:  # noqa: D102
+        self._new({})
+
+    def do_dict(self) -> None:  # noqa: D102
+        items = self._marked()
+        self._new({})
+        self._put_all(items)
+
+    def do_setitem(self) -> None:  # noqa: D102
+        value, key = self.stack.pop(), self.stack.pop()
+        self._put_all([key, value])
+
+    def do_setitems(self) -> None:  # noqa: D102
+        self._put_all(self._marked())
+
+    def _put_all(self, items: list[Any]) -> None:
+        """Put keys and values, in turn, into the dictionary on top."""
+        made = self._target(dict)
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if type(key) is not str:
+                check_key(key)
+            made[key] = value
+
+    def do_empty_set(self) -> None:  # noqa: D102
+        self._new(set())
+
+    def do_additems(self) -> None:  # noqa: D102
+        items = self._marked()
+        made = self._target(set)
+        for item in items:
+            check_key(item)
+            made.add(item)
+
+    def do_frozenset(self) -> None:  # noqa: D102
+        items = self._marked()
+        for item in items:
+            check_key(item)
+        self._new(frozenset(items))
+
+    def _target(self, kind: type) -> Any:
+        made = self.stack[-1]
+        if type(made) is not kind:
+            raise TableError(f"The pickle is damaged: it treats a {type(made).__name__} as a {kind.__name__}.")
+        return made
+
+    def do_name_text(self) -> None:  # noqa: D102
+        module, name = self._line(), self._line()
+        self._name(module.decode("utf-8"), name.decode("utf-8"))
+
+    def do_name(self) -> None:  # noqa: D102
+        name, module = self.stack.pop(), self.stack.pop()
+        if type(name) is not str or type(module) is not str:
+            raise TableError("A pickle must name things by texts.")
+        self._name(module, name)
+
+    def _name(self, module: str, name: str) -> None:
+        known = self._names.get((module, name))
+        if known is None:
+            wanted = f"{module}.{name}"[:200]
             raise UnsafePickleError(
-                f"The pickle asks for '{module}.{name}', which is not plain data; it was not run. "
-                "If you trust the file, convert it to CSV or Parquet yourself.",
-                f"{module}.{name}",
-            ) from None
+                f"The pickle asks for '{wanted}', which is not plain data; it was not run. {_CONVERT}", wanted
+            )
+        self.stack.append(known)
 
-    def load_reduce(self) -> None:
-        """Call one of the allowed callables."""
+    def do_reduce(self) -> None:  # noqa: D102
         args = self.stack.pop()
-        make = self.stack[-1]
-        if not callable(make) or isinstance(make, type) or not isinstance(args, tuple):
-            raise TableError(f"A pickle must call what it names with its parts; got {type(make).__name__}.")
-        self.stack[-1] = make(*args)
+        named = self.stack.pop()
+        if type(named) is not Name or type(args) is not tuple:
+            raise TableError(f"A pickle must call what it names with its parts; got {type(named).__name__}.")
+        made = named.make(*args)
+        if type(made) in _COUNTED:
+            self._new(made)
+        else:
+            self.stack.append(made)
 
-    def load_build(self) -> None:
-        """Fill an array or say a type's byte order; nothing else has a state."""
+    def do_build(self) -> None:  # noqa: D102
         state = self.stack.pop()
         made = self.stack[-1]
-        if isinstance(made, np.dtype):
-            if not isinstance(state, tuple) or len(state) < 5 or any(part is not None for part in state[2:5]):
-                raise TableError("A pickle's arrays must hold plain numbers or texts; got a type with fields.")
-            self.stack[-1] = self._with_order(made, state[1])
-            for place, value in list(self.memo.items())[-8:]:  # the memo holds the one without byte order
-                if value is made:
-                    self.memo[place] = self.stack[-1]
-        elif isinstance(made, np.ndarray):
-            self._fill(made, state)
-        elif isinstance(state, dict) and not state:
-            return
-        else:
+        if type(made) is Kind:
+            made.describe(state)
+        elif type(made) is Beginning:
+            array = array_of(state)
+            self.stack[-1] = array
+            for place in made.places:
+                self.memo[place] = array
+        elif type(made) is not dict or type(state) is not dict or state:
             raise UnsafePickleError(
                 f"The pickle sets the state of a {type(made).__name__}, which is not plain data; it was not run.",
                 type(made).__name__,
             )
 
-    @staticmethod
-    def _with_order(dtype: np.dtype[Any], order: object) -> np.dtype[Any]:
-        return dtype.newbyteorder(cast("Any", order)) if order in {"<", ">"} else dtype
-
-    @staticmethod
-    def _fill(made: np.ndarray[Any, Any], state: object) -> None:
-        if not isinstance(state, tuple) or len(state) != 5:
-            raise TableError("A pickle's array must have a state of five parts.")
-        _, shape, dtype, _, data = state
-        check_dtype(dtype)
-        if isinstance(data, str):
-            data = data.encode("latin1")
-            state = (*state[:4], data)
-        if dtype.hasobject:
-            if not isinstance(data, list):
-                raise TableError("A pickle's array of objects must bring a list.")
-            check_extent(shape, len(data) * dtype.itemsize, dtype)
-        else:
-            check_extent(shape, len(data), dtype)
-        made.__setstate__(state)
-
-    def load_append(self) -> None:
-        """Add to a list."""
-        value = self.stack.pop()
-        _check(self.stack[-1], list).append(value)
-
-    def load_appends(self) -> None:
-        """Add several to a list."""
-        items = self.pop_mark()
-        _check(self.stack[-1], list).extend(items)
-
-    def load_setitem(self) -> None:
-        """Add a pair to a dictionary."""
-        value, key = self.stack.pop(), self.stack.pop()
-        _check(self.stack[-1], dict)[key] = value
-
-    def load_setitems(self) -> None:
-        """Add pairs to a dictionary."""
-        items = self.pop_mark()
-        _check(self.stack[-1], dict).update(zip(items[::2], items[1::2], strict=True))
-
-    def load_additems(self) -> None:
-        """Add to a set."""
-        items = self.pop_mark()
-        _check(self.stack[-1], set).update(items)
-
-    def refuse(self) -> None:
-        """Any other instruction."""
-        raise UnsafePickleError(
-            "The pickle makes objects that are not plain data, or refers outside itself; it was not run. "
-            "If you trust the file, convert it to CSV or Parquet yourself.",
-            "object",
-        )
-
-
-def _check(made: Any, kind: type) -> Any:
-    if not isinstance(made, kind):
-        raise TableError(f"The pickle is damaged: it treats a {type(made).__name__} as a {kind.__name__}.")
-    return made
-
-
-def _sized(width: str, convert: Callable[[SafeUnpickler, bytes], Any]) -> Callable[[SafeUnpickler], None]:
-    """An instruction with a size before its data, which is checked before anything of that size is asked for."""
-
-    def load(reader: SafeUnpickler) -> None:
-        (size,) = struct.unpack(width, reader.read(struct.calcsize(width)))
-        if not 0 <= size <= MAX_ITEM:
-            raise TableError(
-                f"The pickle states an item of {size:,} bytes; at most {MAX_ITEM:,} are read. "
-                "The file is damaged or hostile."
-            )
-        data = reader.read(size)
-        if len(data) != size:
-            raise EOFError("the pickle ends inside an item")
-        reader.append(convert(reader, data))
-
-    return load
-
-
-def _utf8(_: SafeUnpickler, data: bytes) -> str:
-    return str(data, "utf-8", "surrogatepass")
-
-
-def _latin1(_: SafeUnpickler, data: bytes) -> str:
-    return data.decode("latin1")
-
-
-def _bytes(_: SafeUnpickler, data: bytes) -> bytes:
-    return data
-
-
-def _instructions() -> None:
-    """Fill in the table of instructions."""
-    table = SafeUnpickler.dispatch
-    for code, load in (
-        (pickle.REDUCE, SafeUnpickler.load_reduce),
-        (pickle.BUILD, SafeUnpickler.load_build),
-        (pickle.APPEND, SafeUnpickler.load_append),
-        (pickle.APPENDS, SafeUnpickler.load_appends),
-        (pickle.SETITEM, SafeUnpickler.load_setitem),
-        (pickle.SETITEMS, SafeUnpickler.load_setitems),
-        (pickle.ADDITEMS, SafeUnpickler.load_additems),
-        (pickle.BINUNICODE, _sized("<I", _utf8)),
-        (pickle.BINUNICODE8, _sized("<Q", _utf8)),
-        (pickle.BINBYTES, _sized("<I", _bytes)),
-        (pickle.BINBYTES8, _sized("<Q", _bytes)),
-        (pickle.BYTEARRAY8, _sized("<Q", lambda _, data: bytearray(data))),
-        (pickle.BINSTRING, _sized("<i", _latin1)),
-        (pickle.LONG4, _sized("<i", lambda _, data: pickle.decode_long(data))),
-    ):
-        table[code[0]] = load
-    for code in (
-        *(pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.EXT1, pickle.EXT2, pickle.EXT4),
-        *(pickle.PERSID, pickle.BINPERSID, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER),
-    ):
-        table[code[0]] = SafeUnpickler.refuse
-
-
-_instructions()
+    def do_refer(self) -> None:
+        """Take what lies outside of the pickle."""
+        self._refuse()
 
 
 def unpickle(data: bytes, where: object) -> Any:

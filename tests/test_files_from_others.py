@@ -1,0 +1,244 @@
+"""Folders of others: what they name is never imported, unless the user names it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import robonas
+from robonas.catalogue import recorded_name
+from robonas.cli import app
+from robonas.errors import CheckpointError, ConfigError, StudyError
+from robonas.retraining import load_trained, train
+from robonas.study import load_result, search
+from tests.benchmark_tables.test_unpickling import Hostile
+from tests.fakes import CHEAP, CountParameters, small_space
+from tests.objectives.toy import FIRST, ToySpace, blobs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OWN = """
+from pathlib import Path
+from robonas.strategies import RandomSearch
+from tests.fakes import small_space
+from tests.objectives.toy import ToySpace
+
+Path(__file__).with_name("marker").touch()
+strategy = RandomSearch
+space = small_space
+trained = ToySpace
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """The folders of a search and of a training."""
+    folder = tmp_path_factory.mktemp("done")
+    search(
+        small_space(), CountParameters(), metrics=CHEAP, pool=6, budget=2, strategy="random", folder=folder / "search"
+    )
+    train(FIRST, blobs(), space=ToySpace(), folder=folder / "training", epochs=1, device="cpu", threads=1)
+    return folder
+
+
+@pytest.fixture
+def place(finished, tmp_path, monkeypatch) -> Path:
+    """A copy of them, beside a module that leaves a mark where it is imported."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "evil.py").write_text(OWN)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "evil", raising=False)
+    yield tmp_path
+    sys.modules.pop("evil", None)
+
+
+def forge_search(folder: Path, change) -> None:
+    """Change what a search's study says of itself."""
+    with sqlite3.connect(folder / "study.db") as connection:
+        rows = connection.execute("select study_user_attribute_id, value_json from study_user_attributes").fetchall()
+        for number, text in rows:
+            value = json.loads(text)
+            if isinstance(value, dict) and "strategy" in value:
+                change(value)
+                connection.execute(
+                    "update study_user_attributes set value_json = ? where study_user_attribute_id = ?",
+                    (json.dumps(value), number),
+                )
+    connection.close()
+
+
+def forge_training(folder: Path, change) -> None:
+    """Change what a training says of itself."""
+    value = json.loads((folder / "training.json").read_text())
+    change(value["settings"])
+    (folder / "training.json").write_text(json.dumps(value))
+
+
+def naming(what: str, reference: str, settings: dict):
+    def change(value: dict) -> None:
+        value[what] = {"name": reference, "settings": settings}
+
+    return change
+
+
+COMMANDS = {
+    "show": ["show", "search"],
+    "report": ["report", "search"],
+    "export": ["export", "search", "-o", "out.json"],
+    "train": ["train", "--search", "search", "-o", "new"],
+}
+REFERENCES = {
+    "os:system": {"command": "touch marker"},
+    "pathlib:Path.touch": {},
+    "evil.py:space": {},
+    "evil:strategy": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "reference", "what"),
+    [
+        *(("show", reference, what) for reference in REFERENCES for what in ("space", "strategy")),
+        *((command, "os:system", "space") for command in ("report", "export", "train")),
+        *((command, "evil.py:space", "strategy") for command in ("report", "export", "train")),
+    ],
+)
+def test_what_a_search_names_is_not_imported(place, command, reference, what) -> None:
+    forge_search(place / "search", naming(what, reference, REFERENCES[reference]))
+    told = CliRunner().invoke(app, COMMANDS[command])
+    assert told.exit_code == 2, told.output
+    words = " ".join(told.stderr.split())
+    assert f"{reference!r}; what a file names is never imported" in words
+    assert f"--{what} package.module:NAME" in words
+    assert not (place / "marker").exists()
+    assert "evil" not in sys.modules
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+@pytest.mark.parametrize("command", [["show", "training"], ["export", "training", "-o", "out.csv"]], ids=" ".join)
+def test_what_a_training_names_is_not_imported(place, command, reference) -> None:
+    forge_training(place / "training", naming("space", reference, REFERENCES[reference]))
+    told = CliRunner().invoke(app, command)
+    assert told.exit_code == 2, told.output
+    assert "--space package.module:NAME" in " ".join(told.stderr.split())
+    assert not (place / "marker").exists()
+    assert "evil" not in sys.modules
+
+
+def test_what_else_a_search_names_is_never_looked_up(place) -> None:
+    def change(value: dict) -> None:
+        value["metrics"] = ["evil:space"]
+        value["limits"] = {"evil:space >=": 1.0}
+        value["pruner"] = {"name": "evil:space"}
+        value["objective"] |= {"name": "evil:space", "settings": {"function": "evil:space", "command": "touch marker"}}
+
+    forge_search(place / "search", change)
+    assert CliRunner().invoke(app, ["show", "search"]).exit_code == 0
+    assert not (place / "marker").exists()
+
+
+def test_a_checkpoint_is_not_unpickled(place) -> None:
+    (place / "training" / "training.json").unlink()
+    torch.save({"format": 1, "state": Hostile(str(place / "marker"))}, place / "training" / "checkpoint.pt")
+    for command in (["show", "training"], ["export", "training", "-o", "out.csv"]):
+        told = CliRunner().invoke(app, command)
+        assert told.exit_code == 2, told.output
+        assert "mkdir" in told.stderr
+    with pytest.raises(CheckpointError, match="damaged or none of robonas"):
+        train(FIRST, blobs(), space=ToySpace(), folder=place / "training", epochs=1, device="cpu", threads=1)
+    assert not (place / "marker").exists()
+
+
+@pytest.mark.parametrize("command", ["show", "report", "export"])
+def test_a_space_and_a_strategy_that_the_user_names_are_used(place, command) -> None:
+    forge_search(place / "search", lambda value: value.update(space={"name": "gone:space", "settings": {}}))
+    forge_search(place / "search", naming("strategy", "gone:strategy", {}))
+    told = CliRunner().invoke(app, [*COMMANDS[command], "--space", "evil.py:space"])
+    assert "names a strategy that is not one of robonas's, 'gone:strategy'" in " ".join(told.stderr.split())
+    told = CliRunner().invoke(app, [*COMMANDS[command], "--space", "evil.py:space", "--strategy", "evil:strategy"])
+    assert told.exit_code == 0, told.output
+    assert (place / "marker").exists()  # the user's word
+
+
+def test_a_training_is_shown_with_the_space_that_the_user_names(place) -> None:
+    own = load_trained(place / "training", space=ToySpace())
+    forge_training(place / "training", naming("space", "gone:Space", {}))
+    told = CliRunner().invoke(app, ["show", "training", "--space", "evil.py:trained", "--json"])
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["architecture"] == own.text
+    with pytest.raises(ConfigError, match=r"load_trained\(..., space=...\) in Python"):
+        load_trained(place / "training")
+    assert load_trained(place / "training", space=ToySpace()).text == own.text
+
+
+def test_in_python_the_objects_themselves_are_given(place) -> None:
+    expected = load_result(place / "search")
+    forge_search(place / "search", naming("space", "gone:space", {"anything": 1}))
+    forge_search(place / "search", naming("strategy", "gone:strategy", {}))
+    with pytest.raises(ConfigError, match=r"load_result\(..., space=...\) in Python"):
+        load_result(place / "search")
+    found = load_result(place / "search", space=small_space(), strategy=robonas.strategies.RandomSearch())
+    assert found.text == expected.text
+
+
+def test_a_search_of_ones_own_space_goes_on_without_an_import(place) -> None:
+    own = small_space()
+    own.reference = "nowhere.to.be.found:space"
+    given = {"metrics": CHEAP, "pool": 6, "strategy": "random", "folder": place / "own"}
+    search(own, CountParameters(), budget=1, **given)
+    assert len(search(own, CountParameters(), budget=2, **given).queries) == 2
+
+
+@pytest.mark.parametrize("change", [{"space": 3}, {"space": {}}, {"seed": "x"}, {"strategy": {"name": []}}])
+def test_damaged_settings_are_told(place, change) -> None:
+    forge_search(place / "search", lambda value: value.update(change))
+    with pytest.raises((StudyError, ConfigError), match="search"):
+        load_result(place / "search")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"epoch": 9}, {"epoch": "1"}, {"architecture": 3}, {"test": 3}, {"log": 3}, {"log": [{}]}, {"settings": {}}],
+    ids=str,
+)
+def test_a_damaged_training_json_is_told(place, change) -> None:
+    path = place / "training" / "training.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(CheckpointError, match=r"training\.json' is damaged"):
+        load_trained(place / "training", space=ToySpace())
+
+
+def test_a_deeply_nested_study_is_told(place) -> None:
+    with sqlite3.connect(place / "search" / "study.db") as connection:
+        connection.execute("update study_user_attributes set value_json = ?", ("[" * 100_000,))
+    connection.close()
+    told = CliRunner().invoke(app, ["show", "search"])
+    assert told.exit_code == 2, told.output
+    assert "nested too deeply" in told.stderr
+
+
+@pytest.mark.parametrize("name", ["training.json", "checkpoint.pt"])
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"settings": 1, "settings": 2}', "3", "{}"])
+def test_damaged_trainings_are_told(place, name, content) -> None:
+    (place / "training" / "training.json").unlink()
+    (place / "training" / name).write_text(content)
+    told = CliRunner().invoke(app, ["show", "training"])
+    assert told.exit_code == 2, told.output
+    assert "is damaged" in told.stderr
+
+
+def test_names_of_our_own_may_be_recorded() -> None:
+    assert recorded_name("search space", "nasbench201", "folder", "how") == "nasbench201"
+    with pytest.raises(ConfigError, match=r"'folder' names a strategy .* name it yourself: how"):
+        recorded_name("strategy", "a:b", "folder", "how")
+    with pytest.raises(ConfigError, match="must name its strategy by a text"):
+        recorded_name("strategy", ["a:b"], "folder", "how")
