@@ -21,7 +21,7 @@ from robonas.metrics.base import Need
 from robonas.metrics.layers import Weights, find_weights
 from robonas.metrics.networks import OutputHook, call, explain, modules_of, place_of, put_back, scoring_mode
 from robonas.metrics.recording import Recorder, own_tensors
-from robonas.metrics.sight import why_unseen
+from robonas.metrics.sight import in_the_open, why_unseen
 from robonas.metrics.sweep import BACKWARD, SHARED, sweep
 from robonas.randomness import torch_generator
 
@@ -80,8 +80,6 @@ class Passes:
         """CPU seconds of the shared passes so far."""
         self._reads: dict[Need, float] = {}  # what was read since `take_reads`, and what it cost
 
-    # ── free ──
-
     @property
     def weights(self) -> dict[str, nn.Parameter]:
         """Weights of all convolution and linear layers by name, tied ones once; see `metrics.layers.find_weights`.
@@ -89,7 +87,7 @@ class Passes:
         Raises:
             MetricError: There are none, or the network's layers cannot be seen.
         """
-        self._look()
+        self.check_seen()
         weights = self._found.tensors
         if not weights:
             raise MetricError("the network has no convolution or linear layer")
@@ -302,7 +300,7 @@ class Passes:
 
     def noise(self, purpose: str, *, n: int | None = None) -> Tensor:
         """Standard normal inputs of the batch's shape, where the network computes; `purpose` and the seed draw them."""
-        self._look()
+        self.check_seen()
         self._find_layout()
         device, dtype = place_of(self.network, self.batch.inputs)
         generator = torch_generator("noise", purpose, self.seed)
@@ -325,7 +323,7 @@ class Passes:
 
     def recorder(self, **settings: Any) -> Recorder:
         """A recorder for `run` that knows which tensors are the network's own."""
-        self._look()
+        self.check_seen()
         return Recorder(protected=own_tensors(self.network), **settings)
 
     def pick(self, result: Any) -> Tensor:
@@ -335,12 +333,10 @@ class Passes:
             raise MetricError(f"the network returned a {type(picked).__name__} for the metric's own input")
         return picked
 
-    # ── how it works ──
-
     def _read(self, need: Need, pick: Callable[[Shared], T | None]) -> T:
         if need not in self.needs:
             raise MetricError(f"reads {need.value}, which it does not declare: add Need.{need.name} to its `needs`")
-        self._look()
+        self.check_seen()
         shared = self._shared
         self._reads[need] = shared.seconds.get(need, 0.0)
         if need in SHARED:
@@ -354,12 +350,11 @@ class Passes:
             raise MetricError(f"{need.value} was not made")
         return value
 
-    def _look(self) -> None:
-        """Raise where parts of the network are compiled, so that nobody sees what they compute."""
-        if "unseen" not in self._memo:
-            self._memo["unseen"] = why_unseen(modules_of(self.network))
-        if self._memo["unseen"] is not None:
-            raise MetricError(self._memo["unseen"])
+    def check_seen(self) -> None:
+        """Raise `MetricError` where parts of the network are compiled, so that nobody sees what they compute."""
+        reason = self.memo("unseen", lambda: why_unseen(modules_of(self.network)))
+        if reason is not None:
+            raise MetricError(reason)
 
     @functools.cached_property
     def _shared(self) -> Shared:
@@ -377,7 +372,7 @@ class Passes:
         """A pass of its own in evaluation mode, without the helpers that networks have for training only."""
         clock = time.process_time()
         try:
-            with scoring_mode(self.network, training=False):
+            with scoring_mode(self.network, training=False), in_the_open():
                 run = lambda inputs: self.pick(call(self.network, inputs, seed=("count", self.seed)))  # noqa: E731
                 shared.counts = count(run, self._placed())
         except MetricError as error:
