@@ -8,11 +8,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := robonas-demo
 
-.PHONY: demo test test-slow lint format docs clean help
+.PHONY: demo test test-isa test-slow lint format docs clean help
 
 help:
 	@echo "make demo       find a good network for handwritten digits, by real trainings"
 	@echo "make test       run the tests"
+	@echo "make test-isa   run the tests of metrics as on older processors, and with memory checked"
 	@echo "make test-slow  run the tests that take minutes"
 	@echo "make lint       linters, types and import contracts"
 
@@ -36,6 +37,17 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# What metrics call depends on the processor: as one without AVX-512 (with glibc's checking allocator, which ends the
+# process where memory was overwritten), and as one without AVX. Elsewhere than on Linux the allocator is the usual one.
+METRIC_TESTS := tests/test_kernels.py tests/laws/test_metric_laws.py tests/metrics/test_any_network.py \
+	tests/metrics/test_batchnorm.py tests/metrics/test_convolution.py tests/metrics/test_grasp_bn.py \
+	tests/metrics/test_linear_parts.py tests/metrics/test_repeats.py tests/metrics/test_values.py
+
+test-isa: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 ONEDNN_MAX_CPU_ISA=AVX2 GLIBC_TUNABLES=glibc.malloc.check=3 LD_PRELOAD=libc_malloc_debug.so.0 \
+		$(BIN)/python -m pytest -q -n 2 --dist worksteal $(METRIC_TESTS)
+	OMP_NUM_THREADS=1 ONEDNN_MAX_CPU_ISA=SSE41 $(BIN)/python -m pytest -q -n 2 --dist worksteal $(METRIC_TESTS)
 
 test-slow: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m slow

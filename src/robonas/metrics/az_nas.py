@@ -125,9 +125,13 @@ def az_trainability(passes: Passes) -> float:
     maps = features(passes)
     generator = torch_generator("az signs", passes.seed)
     terms: list[float] = []
+    cut = False
     for earlier, later in reversed(list(pairwise(maps))):
         signs = torch.randint(0, 2, later.shape, generator=generator).to(later).mul_(2.0).sub_(1.0)
-        if earlier is later or not later.requires_grad:
+        if earlier is later:
+            continue
+        if not earlier.requires_grad or not later.requires_grad:
+            cut = True
             continue
         (back,) = torch.autograd.grad(later, earlier, signs, retain_graph=True, allow_unused=True)
         if back is None or torch.equal(back, signs):
@@ -142,6 +146,8 @@ def az_trainability(passes: Passes) -> float:
             raise MetricError("no gradient passes through a block")
         sigma = float(torch.linalg.matrix_norm(matrix, 2))
         terms.append(2.0 - sigma - 1.0 / (sigma + 1e-6))
+    if not terms and cut:
+        raise MetricError("no gradient leads from a block to the one before it, as torch.no_grad() and detach() do")
     if not terms:
         raise MetricError("needs two blocks in a row that change their features")
     return sum(terms) / len(terms)

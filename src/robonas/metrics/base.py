@@ -22,7 +22,14 @@ Cost: TypeAlias = Literal[
 ]
 DEAR: frozenset[Cost] = frozenset({"double backward", "a pass for each sample or class"})
 """Costs at which a metric is no longer cheap."""
-INPUT_IGNORED = "the logits do not depend on the input"
+INPUT_IGNORED = "the logits do not depend on the input, or by less than their rounding shows"
+CUT = "no gradient leads back to a weight: the network cuts it off, as torch.no_grad() and detach() do"
+CUT_INPUT = "no gradient leads back to the input: the network cuts it off, as torch.no_grad() and detach() do"
+FLAT = "the gradient of the loss is zero in every weight"
+HIDDEN = (
+    "a layer computes inside a torch.autograd.Function, where the gradient of its output cannot be seen; write it as "
+    "plain calls"
+)
 """The reason why a metric that reads their gradients has no value then."""
 
 

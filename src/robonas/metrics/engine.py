@@ -12,6 +12,7 @@ from robonas.metrics.base import Metric, Need, Score
 from robonas.metrics.guard import Guard, is_foreign
 from robonas.metrics.networks import explain, scoring_mode
 from robonas.metrics.passes import Passes
+from robonas.metrics.sight import unwrapped
 from robonas.randomness import seeded
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def score_network(
 
     `tell` is given each score as soon as it is there, with the CPU time of the metric alone.
     """
+    network = unwrapped(network)
     needs = frozenset[Need]().union(*(metric.needs for metric in metrics))
     passes = Passes(network, batch, needs, seed=seed, output=output, micro_batch=micro_batch)
     scores: dict[str, Score] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from robonas.errors import MetricError
 from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.linear_algebra import correlation
@@ -19,8 +20,11 @@ def epe_nas(passes: Passes) -> float:
     """Sum over classes of how decorrelated the Jacobians of the class's samples are."""
     batch, jacobian = passes.batch, passes.jacobian
     targets = batch.targets.to(jacobian.device)
+    labels, counts = torch.unique(targets, return_counts=True)
+    if int(counts.max()) == 1:
+        raise MetricError("no class has two samples in the batch, so that there is no correlation; take a larger batch")
     sums: list[float] = []
-    for label in torch.unique(targets).tolist():
+    for label in labels.tolist():
         matrix = correlation(jacobian[targets == label], "the gradient of a sample")
         total = float(torch.log(matrix.abs() + OFFSET).sum())
         sums.append(total if batch.n_classes <= FEW_CLASSES else total / len(matrix))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from robonas.errors import MetricError
 from robonas.lazy import torch
-from robonas.metrics.base import INPUT_IGNORED, Metric, Need
+from robonas.metrics.base import CUT_INPUT, INPUT_IGNORED, Metric, Need
 from robonas.metrics.jacov import spread
 
 if TYPE_CHECKING:
@@ -18,10 +18,13 @@ def jacob_cov(passes: Passes) -> float:
     inputs = passes.inputs().clone().requires_grad_()
     logits = passes.pick(passes.run(inputs, recorder=passes.recorder(), training=False, purpose="jacob_cov"))
     rows = None
-    if logits.requires_grad and not bool((logits == logits[:1]).all()):
+    if logits.requires_grad:
         (rows,) = torch.autograd.grad(logits.sum(), inputs, allow_unused=True)
-    if rows is None:
+    # Logits that look alike beside a large bias may differ all the same; gradients have no bias.
+    if (rows is None or not bool(rows.any())) and bool((logits == logits[:1]).all()):
         raise MetricError(INPUT_IGNORED)
+    if rows is None:
+        raise MetricError(CUT_INPUT)
     return spread(rows.flatten(1))
 
 

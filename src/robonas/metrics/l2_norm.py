@@ -15,6 +15,7 @@ def l2_norm(passes: Passes) -> float:
     """Sum over layers of the 2-norm of the layer's weights."""
     from robonas.metrics.layers import layer_weights
 
+    passes.check_seen()
     return sum(float(torch.linalg.vector_norm(w, dtype=torch.float64)) for w in layer_weights(passes.network))
 
 

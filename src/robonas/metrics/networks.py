@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robonas.errors import NetworkError
@@ -110,6 +110,9 @@ def call(
         tensors: Stand for parameters and buffers of these names; buffers that are not named are cloned, so that running
             statistics stay.
         seed: Parts of the seed of dropout and the like.
+
+    Raises:
+        MetricError: The recorder cannot see all that the network computes.
     """
     modules = modules_of(network)
     stand_ins = dict(tensors or {})
@@ -118,8 +121,23 @@ def call(
             stand_ins[name] = buffer.clone()
     if recorder is not None:
         recorder.count_in_place(stand_ins.values())
-    with seeded(*seed), _swapped(modules, stand_ins), recorder or nullcontext():
-        return network(inputs)
+    from robonas.kernels import SafeKernels
+    from robonas.metrics.sight import Sight, in_the_open, is_known
+
+    watched = recorder is not None or torch.is_grad_enabled()
+    sight = Sight() if recorder is not None and not is_known(modules) else None
+    with ExitStack() as stack:
+        stack.enter_context(seeded(*seed))
+        stack.enter_context(_swapped(modules, stand_ins))
+        if watched:
+            stack.enter_context(in_the_open())
+            stack.enter_context(recorder or SafeKernels())
+        if sight is not None:
+            stack.enter_context(sight)
+        result = network(inputs)
+    if sight is not None:
+        sight.check()
+    return result
 
 
 @contextmanager
@@ -139,6 +157,18 @@ def _swapped(modules: list[tuple[str, nn.Module]], stand_ins: Mapping[str, Tenso
     finally:
         for (own, name, _), tensor in zip(places, before, strict=True):
             own[name] = tensor
+
+
+def put_back(copy: nn.Module, network: nn.Module) -> nn.Module:
+    """Give a copy of a network that network's values again, and return it in training mode, without gradients."""
+    ours, theirs = (dict((*one.named_parameters(), *one.named_buffers())) for one in (network, copy))
+    with torch.no_grad():
+        for name, tensor in theirs.items():
+            tensor.copy_(ours[name])
+    for name, parameter in copy.named_parameters():
+        parameter.requires_grad_(ours[name].requires_grad)
+        parameter.grad = None
+    return copy.train()
 
 
 def logits_of(result: Any, batch: Batch, n: int, output: OutputHook | None) -> Tensor:

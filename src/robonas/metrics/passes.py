@@ -19,9 +19,10 @@ from robonas.counting import count
 from robonas.errors import ConfigError, MetricError
 from robonas.metrics.base import Need
 from robonas.metrics.layers import Weights, find_weights
-from robonas.metrics.networks import OutputHook, call, explain, place_of, scoring_mode
+from robonas.metrics.networks import OutputHook, call, explain, modules_of, place_of, put_back, scoring_mode
 from robonas.metrics.recording import Recorder, own_tensors
-from robonas.metrics.sweep import BACKWARD, SHARED, Shared, sweep
+from robonas.metrics.sight import in_the_open, why_unseen
+from robonas.metrics.sweep import BACKWARD, SHARED, sweep
 from robonas.randomness import torch_generator
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from robonas.batch import Batch
     from robonas.counting import Counts
-    from robonas.metrics.record import Saliency
+    from robonas.metrics.record import Saliency, Shared
 
 T = TypeVar("T")
 WORTHWHILE = 8
@@ -79,15 +80,14 @@ class Passes:
         """CPU seconds of the shared passes so far."""
         self._reads: dict[Need, float] = {}  # what was read since `take_reads`, and what it cost
 
-    # ── free ──
-
     @property
     def weights(self) -> dict[str, nn.Parameter]:
         """Weights of all convolution and linear layers by name, tied ones once; see `metrics.layers.find_weights`.
 
         Raises:
-            MetricError: There are none.
+            MetricError: There are none, or the network's layers cannot be seen.
         """
+        self.check_seen()
         weights = self._found.tensors
         if not weights:
             raise MetricError("the network has no convolution or linear layer")
@@ -270,16 +270,7 @@ class Passes:
                 self._copy = copy.deepcopy(self.network)
             except Exception as error:
                 raise MetricError(f"the network cannot be copied: {explain(error)}") from error
-        ours, theirs = (
-            dict((*network.named_parameters(), *network.named_buffers())) for network in (self.network, self._copy)
-        )
-        with torch.no_grad():
-            for name, tensor in theirs.items():
-                tensor.copy_(ours[name])
-        for name, parameter in self._copy.named_parameters():
-            parameter.requires_grad_(ours[name].requires_grad)
-            parameter.grad = None
-        return self._copy.train()
+        return put_back(self._copy, self.network)
 
     def was_changed(self) -> bool:
         """Whether a metric wrote to a tensor that it shares with others."""
@@ -309,6 +300,7 @@ class Passes:
 
     def noise(self, purpose: str, *, n: int | None = None) -> Tensor:
         """Standard normal inputs of the batch's shape, where the network computes; `purpose` and the seed draw them."""
+        self.check_seen()
         self._find_layout()
         device, dtype = place_of(self.network, self.batch.inputs)
         generator = torch_generator("noise", purpose, self.seed)
@@ -331,6 +323,7 @@ class Passes:
 
     def recorder(self, **settings: Any) -> Recorder:
         """A recorder for `run` that knows which tensors are the network's own."""
+        self.check_seen()
         return Recorder(protected=own_tensors(self.network), **settings)
 
     def pick(self, result: Any) -> Tensor:
@@ -340,11 +333,10 @@ class Passes:
             raise MetricError(f"the network returned a {type(picked).__name__} for the metric's own input")
         return picked
 
-    # ── how it works ──
-
     def _read(self, need: Need, pick: Callable[[Shared], T | None]) -> T:
         if need not in self.needs:
             raise MetricError(f"reads {need.value}, which it does not declare: add Need.{need.name} to its `needs`")
+        self.check_seen()
         shared = self._shared
         self._reads[need] = shared.seconds.get(need, 0.0)
         if need in SHARED:
@@ -357,6 +349,12 @@ class Passes:
         if value is None:
             raise MetricError(f"{need.value} was not made")
         return value
+
+    def check_seen(self) -> None:
+        """Raise `MetricError` where parts of the network are compiled, so that nobody sees what they compute."""
+        reason = self.memo("unseen", lambda: why_unseen(modules_of(self.network)))
+        if reason is not None:
+            raise MetricError(reason)
 
     @functools.cached_property
     def _shared(self) -> Shared:
@@ -374,7 +372,7 @@ class Passes:
         """A pass of its own in evaluation mode, without the helpers that networks have for training only."""
         clock = time.process_time()
         try:
-            with scoring_mode(self.network, training=False):
+            with scoring_mode(self.network, training=False), in_the_open():
                 run = lambda inputs: self.pick(call(self.network, inputs, seed=("count", self.seed)))  # noqa: E731
                 shared.counts = count(run, self._placed())
         except MetricError as error:

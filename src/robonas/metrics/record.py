@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +14,7 @@ from robonas.metrics.base import Need
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from robonas.counting import Counts
     from robonas.metrics.recording import LayerCall
 
 
@@ -25,6 +26,45 @@ class Saliency:
     """Weights behind one output channel."""
     products: Tensor
     """Sum over positions of a · ∂L/∂a, one number a sample and channel: (n, channels)."""
+
+
+@dataclass(eq=False)
+class Shared:
+    """What the passes left behind."""
+
+    logits: Tensor | None = None
+    loss: float = 0.0
+    codes: list[Tensor] = field(default_factory=list)
+    preactivations: list[Tensor] = field(default_factory=list)
+    layer_codes: list[Tensor] = field(default_factory=list)
+    maps: list[Tensor] = field(default_factory=list)
+    gradients: dict[str, Tensor] | None = None
+    products: dict[str, Tensor] | None = None
+    curvature: float | None = None
+    normed_curvature: float | None = None
+    saliencies: list[Saliency] | None = None
+    jacobian: Tensor | None = None
+    counts: Counts | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Weights that the loss does not use, and calls whose samples cannot be told apart."""
+    couples_samples: bool = False
+    out_of_memory: bool = False
+    seconds: dict[Need, float] = field(default_factory=dict)
+    """CPU seconds of each pass."""
+    errors: dict[Need, str] = field(default_factory=dict)
+    """Why a pass has no result."""
+
+    def versions(self) -> list[int]:
+        """How often each tensor was written to."""
+        lists = (self.codes, self.preactivations, self.layer_codes, self.maps)
+        mappings = (self.gradients or {}, self.products or {})
+        tensors = [
+            *(tensor for tensor in (self.logits, self.jacobian) if tensor is not None),
+            *(tensor for found in lists for tensor in found),
+            *(tensor for found in mappings for tensor in found.values()),
+            *(saliency.products for saliency in self.saliencies or ()),
+        ]
+        return [0 if tensor.is_inference() else tensor._version for tensor in tensors]  # noqa: SLF001  (no other way)
 
 
 def by_sample(values: Tensor, n: int, *, batch_axis: int | None = None) -> Tensor | None:
@@ -80,6 +120,8 @@ class Record:
         self._n_layers = 0
         self._n_rectifiers = 0
         self._known: dict[int, tuple[weakref.ref[Tensor], Tensor | None, Tensor | None]] = {}
+        self._with_gradient: set[int] = set()  # weights of layers by whether their output carries a gradient
+        self._without: set[int] = set()
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
 
     def on_layer(self, layer: LayerCall, output: Tensor) -> None:
@@ -98,9 +140,14 @@ class Record:
         place = len(self.fan_ins)
         self.fan_ins.append(layer.fan_in)
         self.products.append(None)
+        (self._with_gradient if output.requires_grad else self._without).add(layer.weight)
         if output.requires_grad:
             hook = functools.partial(self._meet, place, layer)
             self._handles.append(output.register_hook(hook))  # type: ignore[no-untyped-call]
+
+    def hidden(self) -> set[int]:
+        """Return the ids of the weights of layers of which no output carries a gradient."""
+        return self._without - self._with_gradient
 
     def _meet(self, place: int, layer: LayerCall, gradient: Tensor) -> None:
         """The gradient of the loss in a layer's output."""

@@ -19,6 +19,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
+from robonas.kernels import with_unit_stride
 from robonas.metrics.batchnorm import TrainingBatchNorm, Watch
 from robonas.metrics.convolution import convolve
 from robonas.metrics.linear_parts import average, rectify
@@ -94,6 +95,8 @@ class LayerCall:
     """Where the output's samples are."""
     value: Tensor
     """The output's value, which no in-place operation overwrites."""
+    weight: int
+    """The id of its weight."""
 
 
 class Recorder(TorchFunctionMode):
@@ -131,6 +134,7 @@ class Recorder(TorchFunctionMode):
         super().__init__()
         self.layers: list[LayerCall] = []
         self.couples_samples = False  # whether a batch norm took the statistics of the batch
+        self.called: set[int] = set()  # ids of the weights that layers were called with
         self._protected = {id(tensor) for tensor in protected}
         self._skip_norms = skip_norms
         self._fast_norms = fast_norms
@@ -154,6 +158,8 @@ class Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         if self._newest:
             args, kwargs = tuple(map(self._current, args)), {key: self._current(value) for key, value in kwargs.items()}
+        if func in CONVOLUTIONS:
+            args, kwargs = with_unit_stride(func, args, kwargs)
         if func in NORMS:
             return self._norm(func, args, kwargs)
         if self._on_rectifier is not None and (func in RECTIFIERS or _clamps_at_zero(func, args, kwargs)):
@@ -267,6 +273,7 @@ class Recorder(TorchFunctionMode):
 
     def _layer(self, func: Callable[..., Any], output: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         weight = args[1] if len(args) > 1 else kwargs["weight"]
+        self.called.add(id(weight))
         if func is functional.linear:
             fan_in, axis = weight.shape[-1], output.ndim - 1
         elif func in TRANSPOSED:
@@ -275,7 +282,7 @@ class Recorder(TorchFunctionMode):
         else:
             fan_in, axis = weight[0].numel(), 1
         if self._on_layer is not None:
-            layer = LayerCall(fan_in, axis - output.ndim, self._batch_axis, output.detach())
+            layer = LayerCall(fan_in, axis - output.ndim, self._batch_axis, output.detach(), id(weight))
             self.layers.append(layer)
             self._on_layer(layer, output)
 

@@ -37,6 +37,8 @@ class Repeats:
         if kind is None or not args or not isinstance(args[0], Tensor) or kwargs.get("inplace"):
             return None
         source = args[0]
+        if source.is_inference():
+            return None  # whether somebody writes to it is not counted
         return kind, id(source), source._version, args[1:], tuple(sorted(kwargs.items()))  # noqa: SLF001
 
     def find(self, key: Any, source: Tensor) -> Tensor | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from robonas.errors import MetricError
 from robonas.lazy import torch
-from robonas.metrics.base import INPUT_IGNORED, Metric, Need
+from robonas.metrics.base import CUT, Metric, Need
 from robonas.metrics.linear_algebra import eigenvalues
 from robonas.targets import loss_of
 
@@ -55,7 +55,7 @@ def sample_gradients(
         logits = passes.pick(result)
         scalar = target(logits, targets[one])
         if not scalar.requires_grad:
-            raise MetricError(INPUT_IGNORED)
+            raise MetricError(CUT)
         answers.append(logits.detach())
         yield torch.autograd.grad(scalar, list(parameters.values()), allow_unused=True)
     found = torch.cat(answers)
@@ -86,6 +86,10 @@ def ntk_condition(passes: Passes) -> float:
         for name, parameter in passes.network.named_parameters()
         if parameter.requires_grad and "weight" in name.rsplit(".", 1)[-1]
     }
+    if not parameters and not any(
+        "weight" in name.rsplit(".", 1)[-1] for name in dict(passes.network.named_parameters())
+    ):
+        raise MetricError("the network has no parameter called weight")
     size = sum(parameter.numel() for parameter in parameters.values())
     n = len(passes.batch)
     if n * size > MOST_VALUES:
@@ -102,7 +106,7 @@ def ntk_condition(passes: Passes) -> float:
     spectrum = eigenvalues(_gram(torch.stack(rows)))
     low, high = float(spectrum[0]), float(spectrum[-1])
     if high == 0.0:
-        raise MetricError(INPUT_IGNORED)
+        raise MetricError("the gradient of the logits is zero in every parameter called weight")
     if low <= n * torch.finfo(rows[0].dtype).eps * high:
         raise MetricError("the kernel is singular up to rounding, so that its condition number is infinite")
     return high / low
@@ -125,7 +129,7 @@ def ntk_trace(passes: Passes) -> float:
     for gradients in sample_gradients(passes, weights | biases, own_logit):
         total += sum(float(g.square().sum(dtype=torch.float64)) for g in gradients if g is not None)
     if total == 0.0:
-        raise MetricError(INPUT_IGNORED)
+        raise MetricError("the gradient of a sample's own logit is zero in every weight")
     return math.sqrt(total / len(passes.batch))
 
 

@@ -32,6 +32,7 @@ def layers(passes: Passes) -> float:
     """Number of layers with weights."""
     from robonas.metrics.layers import layer_weights
 
+    passes.check_seen()
     return float(len(layer_weights(passes.network)))
 
 

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import functools
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from robonas.errors import MetricError, NetworkError
-from robonas.metrics.base import INPUT_IGNORED, Need
+from robonas.metrics.base import CUT, CUT_INPUT, FLAT, HIDDEN, INPUT_IGNORED, Need
 from robonas.metrics.batchnorm import Watch
 from robonas.metrics.invariance import mark
 from robonas.metrics.networks import OutputHook, call, explain, logits_of, place_of
-from robonas.metrics.record import Record, Saliency, join
+from robonas.metrics.record import Record, Saliency, Shared, join
 from robonas.metrics.recording import Recorder, own_tensors
 from robonas.metrics.repeats import Repeats
 from robonas.targets import loss_of
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from robonas.batch import Batch
-    from robonas.counting import Counts
     from robonas.metrics.layers import Weights
 
 SECOND = frozenset({Need.HESSIAN, Need.CURVATURE, Need.NORMED_CURVATURE})
@@ -42,45 +40,6 @@ COUPLED = (
     "batch norm ties the samples of a batch together, so that micro-batches would change the value; leave "
     "`micro_batch` out or set it to the batch size"
 )
-
-
-@dataclass(eq=False)
-class Shared:
-    """What the passes left behind."""
-
-    logits: Tensor | None = None
-    loss: float = 0.0
-    codes: list[Tensor] = field(default_factory=list)
-    preactivations: list[Tensor] = field(default_factory=list)
-    layer_codes: list[Tensor] = field(default_factory=list)
-    maps: list[Tensor] = field(default_factory=list)
-    gradients: dict[str, Tensor] | None = None
-    products: dict[str, Tensor] | None = None
-    curvature: float | None = None
-    normed_curvature: float | None = None
-    saliencies: list[Saliency] | None = None
-    jacobian: Tensor | None = None
-    counts: Counts | None = None
-    left_out: dict[str, str] = field(default_factory=dict)
-    """Weights that the loss does not use, and calls whose samples cannot be told apart."""
-    couples_samples: bool = False
-    out_of_memory: bool = False
-    seconds: dict[Need, float] = field(default_factory=dict)
-    """CPU seconds of each pass."""
-    errors: dict[Need, str] = field(default_factory=dict)
-    """Why a pass has no result."""
-
-    def versions(self) -> list[int]:
-        """How often each tensor was written to."""
-        lists = (self.codes, self.preactivations, self.layer_codes, self.maps)
-        mappings = (self.gradients or {}, self.products or {})
-        tensors = [
-            *(tensor for tensor in (self.logits, self.jacobian) if tensor is not None),
-            *(tensor for found in lists for tensor in found),
-            *(tensor for found in mappings for tensor in found.values()),
-            *(saliency.products for saliency in self.saliencies or ()),
-        ]
-        return [tensor._version for tensor in tensors]  # noqa: SLF001  (there is no other way to ask)
 
 
 def sweep(
@@ -136,6 +95,7 @@ class _Sweep:
         self.records: list[Record] = []
         self.jacobian: list[Tensor] = []
         self.used: set[str] = set()
+        self.called: set[int] = set()  # ids of what layers were called with
 
     def run(self) -> None:
         shared = self.shared
@@ -160,7 +120,13 @@ class _Sweep:
         if Need.SALIENCIES in self.needs and Need.SALIENCIES not in shared.errors:
             shared.saliencies = self._saliencies()
         if self.needs & BACKWARD:
-            shared.left_out.update({name: "unused" for name in self.trainable if name not in self.used})
+            shared.left_out.update(
+                {
+                    name: "cut off from the loss" if id(weight) in self.called else "unused"
+                    for name, weight in self.trainable.items()
+                    if name not in self.used
+                }
+            )
         for record in self.records:
             shared.left_out.update(record.left_out)
         self._judge()
@@ -170,6 +136,14 @@ class _Sweep:
         shared, logits = self.shared, self.shared.logits
         assert logits is not None
         reasons: dict[Need, str] = {}
+        if shared.gradients is not None and Need.GRADIENTS not in shared.errors:
+            if not self.used:
+                reasons.update(dict.fromkeys(BACKWARD, CUT))
+            elif not any(bool(gradient.any()) for gradient in shared.gradients.values()):
+                reasons.update(dict.fromkeys(BACKWARD, FLAT))
+            hidden = {weight for record in self.records for weight in record.hidden()}
+            if any(id(self.trainable[name]) in hidden for name in self.used):
+                reasons[Need.SALIENCIES] = HIDDEN
         if not self.trainable:
             empty = "every weight is frozen" if self.weights else "the network has no convolution or linear layer"
             reasons.update(dict.fromkeys(BACKWARD, empty))
@@ -204,6 +178,7 @@ class _Sweep:
                 return
             self._spend(Need.ACTIVATIONS, clock)
             shared.couples_samples |= recorder.couples_samples
+            self.called |= recorder.called
             self.logits.append(logits.detach())
             if Need.ACTIVATIONS in needs:
                 shared.loss += float(self._loss(part, logits.detach()))
@@ -265,6 +240,8 @@ class _Sweep:
             raise MetricError(
                 f"a forward pass of {n} samples does not fit in memory; set a smaller `micro_batch` ({error})"
             ) from error
+        except MetricError:
+            raise
         except Exception as error:
             shape = tuple(self.inputs[part].shape)
             raise NetworkError(
@@ -392,5 +369,5 @@ def _gradient(scalar: Tensor, inputs: Tensor) -> Tensor:
     if scalar.requires_grad:
         (rows,) = torch.autograd.grad(scalar, inputs, retain_graph=True, allow_unused=True)
     if rows is None:
-        raise MetricError(INPUT_IGNORED)
+        raise MetricError(CUT_INPUT)
     return rows

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from robonas.errors import MetricError
 from robonas.lazy import functional, torch
-from robonas.metrics.base import INPUT_IGNORED, Metric, Need
+from robonas.metrics.base import CUT, Metric, Need
 from robonas.metrics.networks import buffers_of, parameters_of, place_of
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from robonas.metrics.passes import Passes
     from robonas.metrics.recording import Recorder
+
+
+NO_FLOW = "the logits do not depend on the input, or an activation at the end, such as tanh, is saturated"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +64,11 @@ def _flow(passes: Passes, recorder: Recorder) -> Flow:
     ones = torch.ones((1, *passes.batch.input_shape), dtype=torch.float64, device=device)
     logits = passes.pick(passes.run(ones, tensors=tensors, recorder=recorder, purpose="synflow"))
     if not logits.requires_grad:
-        raise MetricError(INPUT_IGNORED)
+        raise MetricError(CUT)
     gradients = torch.autograd.grad(logits.sum(), sources, allow_unused=True)
     pairs = [(w.detach(), g) for w, g in zip(sources, gradients, strict=True) if g is not None]
+    if not pairs:
+        raise MetricError(CUT)
     return Flow(pairs, recorder.scale_of(logits) if isinstance(recorder, ScaledRecorder) else 0)
 
 
@@ -71,7 +76,7 @@ def _log_total(passes: Passes, *, skip_norms: bool) -> float:
     found = flow(passes, skip_norms=skip_norms)
     total = sum(float((w * g).abs().sum()) for w, g in found.pairs)
     if total == 0.0:
-        raise MetricError(f"{INPUT_IGNORED}, or an activation at the end, such as tanh, is saturated")
+        raise MetricError(NO_FLOW)
     return math.log(total) + found.scale * math.log(2.0)
 
 
@@ -101,7 +106,7 @@ def log_synflow(passes: Passes) -> float:
         logs = functional.softplus(torch.log(g) + found.scale * math.log(2.0)) if found.scale else torch.log1p(g)
         total += float((w * logs).abs().sum())
     if total == 0.0:
-        raise MetricError(INPUT_IGNORED)
+        raise MetricError(NO_FLOW)
     return total
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from robonas.errors import MetricError
 from robonas.lazy import functional, torch
-from robonas.metrics.base import INPUT_IGNORED, Metric, Need
+from robonas.metrics.base import CUT, Metric, Need
 from robonas.metrics.linear_algebra import eigenvalues
 from robonas.metrics.redraw import redrawn
 from robonas.targets import NUMBERS
@@ -75,8 +75,10 @@ def fisher_spectrum(passes: Passes) -> Tensor:
     logits = passes.pick(result)
     n, n_classes = logits.shape
     changes = [change for change in nudges.changes if len(change) == n]
-    if not changes or not logits.requires_grad:
-        raise MetricError(INPUT_IGNORED)
+    if not changes:
+        raise MetricError("the network calls no convolution or linear layer with the samples one by one")
+    if not logits.requires_grad:
+        raise MetricError(CUT)
     if not bool(torch.isfinite(logits).all()):
         raise MetricError("the logits are not finite")
     columns = []

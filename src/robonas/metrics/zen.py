@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from robonas.errors import MetricError
 from robonas.lazy import functional, torch
-from robonas.metrics.base import INPUT_IGNORED, Metric, Need
+from robonas.metrics.base import Metric, Need
 from robonas.metrics.networks import buffers_of, modules_of
 from robonas.metrics.redraw import redrawn
 
@@ -35,7 +35,7 @@ def zen(passes: Passes) -> float:
         after = _features(passes, first + STEP * passes.noise("zen step"), tensors)
     moved = float((before - after).abs().flatten(1).sum(1, dtype=torch.float64).mean())
     if moved == 0.0:
-        raise MetricError(INPUT_IGNORED)
+        raise MetricError("the last features do not depend on the input, or by less than their rounding shows")
     scales = [
         0.5 * math.log(float(tensors[f"{name}.running_var" if name else "running_var"].double().mean()))
         for name, module in modules_of(network)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from robonas.errors import MetricError
 from robonas.lazy import torch
-from robonas.metrics.base import INPUT_IGNORED, Metric, Need
+from robonas.metrics.base import CUT, INPUT_IGNORED, Metric, Need
 from robonas.metrics.networks import buffers_of, parameters_of
 from robonas.targets import loss_of
 
@@ -54,9 +54,12 @@ def _gradients(
     loss = loss_of(logits, passes.batch.targets[part].to(logits.device), passes.batch.task)
     if bool((logits == logits[:1]).all()):
         raise MetricError(INPUT_IGNORED)
-    if not loss.requires_grad:
-        return (None,) * len(sources)
-    return torch.autograd.grad(loss, list(sources.values()), allow_unused=True)
+    gradients: tuple[Tensor | None, ...] = ()
+    if loss.requires_grad:
+        gradients = torch.autograd.grad(loss, list(sources.values()), allow_unused=True)
+    if all(gradient is None for gradient in gradients):
+        raise MetricError(CUT)
+    return gradients
 
 
 ZICO = Metric(

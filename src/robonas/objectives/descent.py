@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from robonas.batch import resize
 from robonas.errors import ConfigError, NasError, ObjectiveError
+from robonas.kernels import safe_kernels
 from robonas.objectives.augment import augment, draw, jitter, middle
 from robonas.objectives.logits import check_heads, check_logits
 from robonas.objectives.workers import ALONE, Workers
@@ -152,7 +153,7 @@ class Descent:
     def _loss(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
         """The task's mean loss, with that of the auxiliary head where it counts."""
         recipe, task = self.recipe, self.data.task
-        with self._autocast():
+        with self._autocast(), safe_kernels(self.network, self.device):
             returned = model(inputs)
         shape, smoothing = (len(inputs), *self.data.output_shape), recipe.label_smoothing
         if not recipe.auxiliary_weight:
