@@ -15,7 +15,6 @@ from filelock import FileLock
 from robonas.errors import ConfigError, NasError, NetworkError, ScoreTableError
 from robonas.memory import keep_memory, keeping_memory
 from robonas.metrics import Metric, Score, compute, resolve_metrics
-from robonas.metrics.engine import score_network
 from robonas.parallel import Tell, spread
 from robonas.scores import ScoreColumns, ScoreTable, check_provenance, provenance
 
@@ -253,6 +252,8 @@ def _score_one(
     output: Callable[[Any], Tensor] | None,
     tell: Callable[[str, Score], None],
 ) -> Scores:
+    from robonas.metrics.engine import score_network
+
     try:
         architecture = space.parse(text)
         network = space.build_seeded(architecture, seed)
