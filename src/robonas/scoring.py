@@ -17,7 +17,6 @@ from robonas.errors import ConfigError, NasError, NetworkError, ScoreTableError
 from robonas.files import check_file, unwritable
 from robonas.memory import keep_memory, keeping_memory
 from robonas.metrics import Metric, Score, compute, resolve_metrics
-from robonas.metrics.engine import score_network
 from robonas.parallel import Tell, spread
 from robonas.reading import parse_json
 from robonas.scores import ScoreColumns, ScoreTable, check_provenance, provenance
@@ -255,6 +254,8 @@ def _score_one(
     output: Callable[[Any], Tensor] | None,
     tell: Callable[[str, Score], None],
 ) -> Scores:
+    from robonas.metrics.engine import score_network
+
     try:
         architecture = space.parse(text)
         network = space.build_seeded(architecture, seed)
