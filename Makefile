@@ -40,9 +40,9 @@ test: $(VENV)/.installed-dev
 
 # What metrics call depends on the processor: as one without AVX-512 (with glibc's checking allocator, which ends the
 # process where memory was overwritten), and as one without AVX. Elsewhere than on Linux the allocator is the usual one.
-METRIC_TESTS := tests/test_kernels.py tests/laws/test_metric_laws.py tests/metrics/test_any_network.py \
-	tests/metrics/test_batchnorm.py tests/metrics/test_convolution.py tests/metrics/test_grasp_bn.py \
-	tests/metrics/test_linear_parts.py tests/metrics/test_repeats.py tests/metrics/test_values.py
+METRIC_TESTS := tests/common/test_kernels.py tests/laws/test_metric_laws.py tests/metrics/test_any_network.py \
+	tests/metrics/passes/test_batchnorm.py tests/metrics/passes/test_convolution.py tests/metrics/test_grasp_bn.py \
+	tests/metrics/passes/test_pooling_relu.py tests/metrics/passes/test_repeats.py tests/metrics/test_values.py
 
 test-isa: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 ONEDNN_MAX_CPU_ISA=AVX2 GLIBC_TUNABLES=glibc.malloc.check=3 LD_PRELOAD=libc_malloc_debug.so.0 \

@@ -23,10 +23,10 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from robonas.growth import CROSSOVER, PARENTS, breed, fitness
-from robonas.randomness import numpy_generator
+from robonas.common.randomness import numpy_generator
 from robonas.spaces import SearchSpace, make_space
 from robonas.strategies import Problem, Trial, make_strategy
+from robonas.study.growth import CROSSOVER, PARENTS, breed, fitness
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from search_quality import BUDGET_AWARE, METRICS, PAPER, TABLES, TASKS, Task, table

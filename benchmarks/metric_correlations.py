@@ -22,9 +22,9 @@ from scipy import stats
 from torch.nn import functional
 
 import robonas
-from robonas.batch import Batch
+from robonas.common.randomness import numpy_generator, torch_generator
+from robonas.datasets.batch import Batch
 from robonas.metrics import METRICS
-from robonas.randomness import numpy_generator, torch_generator
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = "nb201-cifar10.parquet"

@@ -13,7 +13,7 @@ state of the machine hit all. CPU time, not wall time, is counted. There are two
 
 Their time for a group is the sum over the group's metrics, each alone; with `grasp_bn`, the engine's approximation of
 `grasp`, it is that of `grasp`. They run with the allocator as it is in any process; the engine runs as `score` runs it,
-with memory kept (`robonas.memory`) and warm. With `--usual-memory` it has no such advantage.
+with memory kept (`robonas.scores.memory`) and warm. With `--usual-memory` it has no such advantage.
 
 What the public implementations themselves took is known, in CPU seconds on the machine where the targets were set
 (column **published**). Four kernels whose times there are known too tell how much slower this machine is at the moment;
@@ -45,9 +45,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from plain_metrics import PLAIN
 from public_way import PUBLIC, full_network
 
-from robonas.batch import Batch
-from robonas.memory import keeping_memory
+from robonas.datasets.batch import Batch
 from robonas.metrics import compute
+from robonas.scores.memory import keeping_memory
 from robonas.spaces import NASBench201
 from robonas.spaces.edges import live_edges
 

@@ -29,9 +29,9 @@ import torch
 from torch import nn
 
 from robonas.architecture import Architecture
-from robonas.batch import Batch
-from robonas.randomness import torch_generator
-from robonas.scoring import score
+from robonas.common.randomness import torch_generator
+from robonas.datasets.batch import Batch
+from robonas.scores.scoring import score
 from robonas.spaces import NASBench201, SearchSpace, from_choices
 
 if TYPE_CHECKING:

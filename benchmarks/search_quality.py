@@ -24,7 +24,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from robonas.randomness import numpy_generator
+from robonas.common.randomness import numpy_generator
 from robonas.strategies import STRATEGIES, Problem, Trial, make_strategy
 
 TABLES = Path(__file__).resolve().parent / "tables"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from robonas.listing import LISTINGS
+from robonas.cli.listing import LISTINGS
 from robonas.metrics import METRICS
-from robonas.recipe import Recipe, meanings
+from robonas.training.recipe import Recipe, meanings
 
 FOLDER = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/make_reference.py from the code; run `make docs` after a change. -->\n\n"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from robonas.batch import Batch
+from robonas.common.randomness import torch_generator
+from robonas.datasets.batch import Batch
 from robonas.errors import ObjectiveError
 from robonas.objectives.base import CurvePoint, Evaluation, Objective, Report
-from robonas.randomness import torch_generator
 from robonas.spaces import NASBench201, SearchSpace
 
 if TYPE_CHECKING:

@@ -69,7 +69,7 @@ def test_examples_are_settings_that_the_command_line_takes(path) -> None:
 
     from typer.main import get_command
 
-    from robonas.cli import app
+    from robonas.cli.app import app
 
     group = get_command(app)
     tables = tomllib.loads(path.read_text(encoding="utf-8")).keys() & {"score", "search", "train"}

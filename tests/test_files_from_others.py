@@ -13,14 +13,14 @@ import torch
 from typer.testing import CliRunner
 
 import robonas
-from robonas.catalogue import recorded_name
-from robonas.cli import app
+from robonas.cli.app import app
+from robonas.common.registry import recorded_name
 from robonas.errors import CheckpointError, ConfigError, StudyError
 from robonas.retraining import load_trained, train
-from robonas.study import load_result, search
-from tests.benchmark_tables.test_unpickling import Hostile
+from robonas.study.loop import load_result, search
 from tests.fakes import CHEAP, CountParameters, small_space
 from tests.objectives.toy import FIRST, ToySpace, blobs
+from tests.tables.test_unpickling import Hostile
 
 if TYPE_CHECKING:
     from pathlib import Path

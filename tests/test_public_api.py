@@ -34,7 +34,9 @@ def test_importing_robonas_loads_nothing_heavy() -> None:
     assert shown.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", ["robonas.study", "robonas.cli", "robonas.scoring", "robonas.strategies"])
+@pytest.mark.parametrize(
+    "module", ["robonas.study.loop", "robonas.cli.app", "robonas.scores.scoring", "robonas.strategies"]
+)
 def test_no_plotting_and_no_ray_until_they_are_used(module) -> None:
     code = (
         f"import sys, {module}\nprint(sorted({{'ray', 'plotly', 'matplotlib', 'botorch', 'timm'}} & set(sys.modules)))"

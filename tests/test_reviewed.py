@@ -12,11 +12,11 @@ import optuna
 import pytest
 
 from robonas.errors import ConfigError, NetworkError, StudyError
-from robonas.events import QueryStep
-from robonas.scoring import score
-from robonas.storage import open_storage, storage_url
+from robonas.scores.scoring import score
 from robonas.strategies import RandomSearch
-from robonas.study import load_result, search
+from robonas.study.events import QueryStep
+from robonas.study.loop import load_result, search
+from robonas.study.storage import open_storage, storage_url
 from tests.fakes import CHEAP, CountParameters, small_batch, small_space
 
 SPACE = small_space()
@@ -222,7 +222,7 @@ def _score(cache: str, start: int) -> None:
 
 
 def test_limits_by_latency_remember_only_their_own_pool(tmp_path) -> None:
-    from robonas.limits import Limits
+    from robonas.study.limits import Limits
 
     limits = Limits(max_latency_ms=1e6)
     with pytest.raises(ConfigError, match="Enlarge the pool"):

@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from robonas.architecture import Architecture as Architecture
-    from robonas.batch import Batch as Batch
     from robonas.datasets import from_dataset as from_dataset, load_dataset as load_dataset
+    from robonas.datasets.batch import Batch as Batch
     from robonas.errors import NasError as NasError
-    from robonas.limits import Limits as Limits
     from robonas.metrics import METRICS as METRICS, Metric as Metric, compute as compute
     from robonas.objectives import (
         FunctionObjective as FunctionObjective,
@@ -32,13 +31,10 @@ if TYPE_CHECKING:
         TableObjective as TableObjective,
         Training as Training,
     )
-    from robonas.profiling import profile as profile
     from robonas.report import write_report as write_report
-    from robonas.results import SearchResult as SearchResult
     from robonas.retraining import TrainedNetwork as TrainedNetwork, load_trained as load_trained, train as train
-    from robonas.sampler import StrategySampler as StrategySampler
-    from robonas.scores import ScoreTable as ScoreTable
-    from robonas.scoring import score as score
+    from robonas.scores.scoring import score as score
+    from robonas.scores.table import ScoreTable as ScoreTable
     from robonas.spaces import (
         SPACES as SPACES,
         NASBench201 as NASBench201,
@@ -48,13 +44,17 @@ if TYPE_CHECKING:
         make_space as make_space,
     )
     from robonas.strategies import STRATEGIES as STRATEGIES, Strategy as Strategy, make_strategy as make_strategy
-    from robonas.study import load_result as load_result, search as search
+    from robonas.study.limits import Limits as Limits
+    from robonas.study.loop import load_result as load_result, search as search
+    from robonas.study.profiling import profile as profile
+    from robonas.study.result import SearchResult as SearchResult
+    from robonas.study.sampler import StrategySampler as StrategySampler
 
 _HOMES = {
     "Architecture": "architecture",
-    "Batch": "batch",
+    "Batch": "datasets.batch",
     "FunctionObjective": "objectives",
-    "Limits": "limits",
+    "Limits": "study.limits",
     "METRICS": "metrics",
     "Metric": "metrics",
     "NASBench201": "spaces",
@@ -62,11 +62,11 @@ _HOMES = {
     "Objective": "objectives",
     "SPACES": "spaces",
     "STRATEGIES": "strategies",
-    "ScoreTable": "scores",
-    "SearchResult": "results",
+    "ScoreTable": "scores.table",
+    "SearchResult": "study.result",
     "SearchSpace": "spaces",
     "Strategy": "strategies",
-    "StrategySampler": "sampler",
+    "StrategySampler": "study.sampler",
     "TableObjective": "objectives",
     "TrainedNetwork": "retraining",
     "Training": "objectives",
@@ -75,13 +75,13 @@ _HOMES = {
     "from_dataset": "datasets",
     "from_models": "spaces",
     "load_dataset": "datasets",
-    "load_result": "study",
+    "load_result": "study.loop",
     "load_trained": "retraining",
     "make_space": "spaces",
     "make_strategy": "strategies",
-    "profile": "profiling",
-    "score": "scoring",
-    "search": "study",
+    "profile": "study.profiling",
+    "score": "scores.scoring",
+    "search": "study.loop",
     "train": "retraining",
     "write_report": "report",
 }

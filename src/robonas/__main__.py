@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from robonas.cli import main
+from robonas.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
+from robonas.common.reading import parse_json
 from robonas.errors import ArchitectureError
-from robonas.reading import parse_json
 
 Option: TypeAlias = str | int | float | bool | None
 """What a choice can be set to: a JSON scalar, so that every architecture can be stored, compared and sent."""

@@ -16,8 +16,8 @@ import pytest
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from robonas.cli import app
-from robonas.scores import ScoreTable
+from robonas.cli.app import app
+from robonas.scores.table import ScoreTable
 
 RUNNER = CliRunner()
 SMALL = ["--space-set", "channels=2", "--space-set", "depth=1", "--jobs", "1", "--pool", "12", "-m", "snip,synflow"]
@@ -361,7 +361,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(images, tmp_
         *("-o", str(tmp_path / "run"), "--no-report"),
     ]
     child = subprocess.Popen(
-        [sys.executable, "-m", "robonas.cli", *arguments],
+        [sys.executable, "-m", "robonas.cli.app", *arguments],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,

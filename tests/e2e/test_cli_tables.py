@@ -7,11 +7,11 @@ import pickle
 from pathlib import Path
 
 import pytest
-from tests.benchmark_tables.test_unpickling import Hostile
 from tests.experiments import toy
+from tests.tables.test_unpickling import Hostile
 from typer.testing import CliRunner
 
-from robonas.cli import app
+from robonas.cli.app import app
 from robonas.experiments import Results
 from robonas.tables import BenchmarkTable
 

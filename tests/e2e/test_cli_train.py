@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 import robonas
-from robonas.cli import app
-from robonas.events import QueryFinished
+from robonas.cli.app import app
+from robonas.study.events import QueryFinished
 
 RUNNER = CliRunner()
 SMALL = ["--space-set", "channels=2", "--space-set", "depth=1"]

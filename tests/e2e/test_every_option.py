@@ -11,7 +11,7 @@ import typer
 from tests.experiments import toy
 from typer.testing import CliRunner
 
-from robonas.cli import app
+from robonas.cli.app import app
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -234,8 +234,8 @@ def test_a_wrong_value_is_one_sentence_before_any_work(place, monkeypatch, path,
     def no_work(*_: object, **__: object) -> None:
         raise AssertionError("work has begun")
 
-    monkeypatch.setattr("robonas.scoring._run", no_work)
-    monkeypatch.setattr("robonas.study._evaluate", no_work)
+    monkeypatch.setattr("robonas.scores.scoring._run", no_work)
+    monkeypatch.setattr("robonas.study.loop._evaluate", no_work)
     monkeypatch.setattr("robonas.retraining.run._Run.epochs", no_work)
     monkeypatch.setattr("robonas.experiments.runs.spread", no_work)
     before = sorted(path.name for path in place.iterdir() if not path.name.startswith("new"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from robonas.cli import app
+from robonas.cli.app import app
 from robonas.spaces import SPACES
 from robonas.spaces.transnas import TASKS
 
@@ -93,7 +93,7 @@ def test_every_task(tmp_path, space, task):
     ("data", "task"), [("digits_segment", "segmentsemantic"), ("digits_jigsaw", "jigsaw"), ("digits", "class_scene")]
 )
 def test_the_task_follows_the_data(tmp_path, data, task):
-    from robonas.cli_options import read_space
+    from robonas.cli.options import read_space
     from robonas.datasets import load_dataset
 
     assert read_space("transnas_micro", ["channels=2"], load_dataset(data)).settings["task"] == task

@@ -16,8 +16,8 @@ import pytest
 from tests.experiments import toy
 from typer.testing import CliRunner
 
-from robonas.cli import app
-from robonas.scores import ScoreTable
+from robonas.cli.app import app
+from robonas.scores.table import ScoreTable
 
 SMALL = ["--space-set", "channels=2", "--space-set", "depth=1", "--jobs", "1", "--pool", "24", "-m", "params"]
 SHORT = ["--epochs", "1", "--batch-size", "16", "--budget", "2", "--strategy", "random"]
@@ -120,7 +120,7 @@ def test_no_room_at_the_last_moment(place, tmp_path, monkeypatch, name, n) -> No
 
 
 def test_scores_that_were_written_before_are_kept(place, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("robonas.scoring.CHUNK", 1)
+    monkeypatch.setattr("robonas.scores.scoring.CHUNK", 1)
     command = commands(place, tmp_path)["score"]
     with room_for(2500):
         told_in_one_line(CliRunner().invoke(app, command))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from robonas.catalogue import fault_of_own_code, import_object
-from robonas.cli import app
+from robonas.cli.app import app
+from robonas.common.registry import fault_of_own_code, import_object
 
 if TYPE_CHECKING:
     from pathlib import Path

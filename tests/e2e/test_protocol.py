@@ -11,15 +11,15 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits
-from tests.tables import ROOT
+from tests.published import ROOT
 from typer.testing import CliRunner
 
 import robonas.datasets
 import robonas.retraining
-import robonas.study
-from robonas.cli import app
+import robonas.study.loop
+from robonas.cli.app import app
 from robonas.datasets import from_arrays
-from robonas.recipe import Recipe, drop_path_rate, learning_rate
+from robonas.training.recipe import Recipe, drop_path_rate, learning_rate
 
 RUNNER = CliRunner()
 EXAMPLES = ROOT / "examples"
@@ -50,7 +50,7 @@ def plan(monkeypatch, file: str, command: str) -> SimpleNamespace:
         raise Seen(arguments, settings)
 
     monkeypatch.setattr(robonas.datasets, "load_dataset", load)
-    monkeypatch.setattr(robonas.study, "search", work)
+    monkeypatch.setattr(robonas.study.loop, "search", work)
     monkeypatch.setattr(robonas.retraining, "train", work)
     given = ["--device", "cpu", *(["--architecture", DARTS_V2] if command == "train" else [])]
     result = RUNNER.invoke(app, [command, str(EXAMPLES / f"{file}.toml"), *given])
@@ -69,7 +69,7 @@ def test_the_search_is_that_of_the_source(monkeypatch, file) -> None:
     assert space.input_shape == ((3, 224, 224) if imagenet else (3, 32, 32))
     assert found.settings["pool"] == 60_000
     assert found.settings["budget"] == (10 if imagenet else 25)
-    assert found.settings["metrics"] == list(robonas.study.PAPER_METRICS)
+    assert found.settings["metrics"] == list(robonas.study.loop.PAPER_METRICS)
     assert (found.settings["batch_size"], found.settings["seed"], found.settings["strategy"].name) == (64, 0, "robot")
     if imagenet:
         assert (recipe.epochs, recipe.batch_size, recipe.learning_rate) == (3, 800, 1.0)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from tests.fakes import CHEAP, small_batch, small_space
 
-from robonas.scoring import score
+from robonas.scores.scoring import score
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = """
 import json, joblib, ray
 from ray.util.joblib import register_ray
-from robonas.scoring import score
+from robonas.scores.scoring import score
 from tests.fakes import CHEAP, small_batch, small_space
 
 ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")

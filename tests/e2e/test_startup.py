@@ -30,7 +30,7 @@ LISTS = [
 SPY = """
 import sys
 from pathlib import Path
-from robonas.cli import main
+from robonas.cli.app import main
 sys.argv = ["robonas", *sys.argv[1:]]
 try:
     main()

@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 from tests.fakes import CHEAP, CountParameters, small_batch, small_space
 
-from robonas.study import load_result, search
+from robonas.study.loop import load_result, search
 
 ROOT = Path(__file__).resolve().parents[2]
 SEARCH = """
 import sys
-from robonas.study import search
+from robonas.study.loop import search
 from tests.fakes import CHEAP, CountParameters, small_space
 objective = CountParameters(delay={delay}, log={log!r})
 search(small_space(), objective, metrics=CHEAP, pool=30, budget=6, folder={folder!r}, n_jobs={jobs}, **{more})
 """
 GROWING = {"grow": 4, "strategy": "auto"}
 SCORE = """
-from robonas.scoring import score
+from robonas.scores.scoring import score
 from tests.fakes import CHEAP, small_batch, small_space
 space = small_space()
 score(space, space.sample(200, 0), CHEAP, small_batch(), cache={cache!r})
@@ -95,7 +95,7 @@ def test_processes_that_share_a_growing_study_agree(tmp_path) -> None:
 
 
 def test_scoring_killed_goes_on_where_it_was(tmp_path) -> None:
-    from robonas.scoring import score
+    from robonas.scores.scoring import score
 
     cache = tmp_path / "s.parquet"
     partial = tmp_path / "s.parquet.partial"

@@ -6,7 +6,7 @@ import pytest
 
 from robonas.experiments import Task, load_suite, metric_quality, run_experiment, summarise
 from robonas.tables import read_table
-from tests.tables import ROOT, TABLES
+from tests.published import ROOT, TABLES
 
 PAPER = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov")
 

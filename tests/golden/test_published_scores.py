@@ -11,10 +11,10 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from robonas.batch import Batch
+from robonas.datasets.batch import Batch
 from robonas.metrics import compute
 from robonas.spaces import NASBench201
-from tests.tables import table
+from tests.published import table
 
 SPACE = NASBench201()
 FULL = {

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from robonas.strategies import Problem, Robot, Trial, incumbent
-from tests.tables import table
+from tests.published import table
 
 METRICS = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov")
 

@@ -17,9 +17,9 @@ import json
 import numpy as np
 import pytest
 
+from robonas.costs.measuring import count_macs
 from robonas.spaces import make_space
-from robonas.spaces.measuring import count_macs
-from tests.tables import table
+from tests.published import table
 
 
 @pytest.mark.parametrize(

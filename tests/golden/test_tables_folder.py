@@ -12,7 +12,7 @@ import pytest
 from robonas.errors import TableError
 from robonas.experiments import Task
 from robonas.tables import read_table
-from tests.tables import ROOT, TABLES
+from tests.published import ROOT, TABLES
 
 FILES = sorted(path.relative_to(TABLES).as_posix() for path in TABLES.rglob("*") if path.is_file())
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from robonas.architecture import Architecture
-from robonas.batch import Batch
+from robonas.datasets.batch import Batch
 from robonas.errors import ArchitectureError, AskTellError, ConfigError, DataError, NasError
 from robonas.spaces import SPACES
 from robonas.strategies import STRATEGIES, Problem, Trial, make_strategy

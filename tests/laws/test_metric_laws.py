@@ -12,7 +12,7 @@ import torch
 from hypothesis import Phase, given, settings, strategies as st
 from torch import nn
 
-from robonas.batch import Batch
+from robonas.datasets.batch import Batch
 from robonas.metrics import METRICS, compute
 from robonas.spaces import SPACES, make_space
 from tests.laws.test_space_laws import SMALL

@@ -14,10 +14,10 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from robonas.architecture import Architecture
+from robonas.common.randomness import seeded
 from robonas.errors import ArchitectureError, ConfigError
-from robonas.growth import breed
-from robonas.randomness import seeded
 from robonas.spaces import SPACES, make_space
+from robonas.study.growth import breed
 from tests.spaces.own import OWN
 
 SMALL: dict[str, dict[str, object]] = {

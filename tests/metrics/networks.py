@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from robonas.batch import Batch
+from robonas.datasets.batch import Batch
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from robonas.batch import Batch
+from robonas.datasets.batch import Batch
 from robonas.metrics import METRICS, Need, Passes, compute, left_out, synflow as synflow_module
-from robonas.metrics.layers import find_weights
-from robonas.metrics.scaled import ScaledRecorder
+from robonas.metrics.passes.scaled import ScaledRecorder
+from robonas.metrics.passes.weights import find_weights
 from tests.metrics.networks import Residual, convnet, images, seeded
 from tests.metrics.zoo import SHAPES, UNDEFINED, ZOO, Attention, Standardised, Statements, StatementsTwin, headed
 
@@ -48,7 +48,7 @@ def test_gradients_are_those_of_autograd(name) -> None:
     twin = seeded(ZOO[name]).train()  # some of these cannot be copied
     inputs = batch.inputs.clone().requires_grad_()
     if name == "dropout":  # the draw of the engine
-        from robonas.randomness import seeded as draw
+        from robonas.common.randomness import seeded as draw
 
         with draw("forward", 0, 0):
             logits = twin(inputs.contiguous(memory_format=torch.channels_last))  # in which order it is drawn

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from robonas.batch import Batch
+from robonas.datasets.batch import Batch
 from robonas.metrics import METRICS, compute, left_out
 from robonas.spaces import NASBench201
 from tests.metrics.networks import images, seeded

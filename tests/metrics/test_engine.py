@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from robonas.batch import Batch
+from robonas.datasets.batch import Batch
 from robonas.errors import ConfigError, MetricError, NetworkError, UnknownNameError
 from robonas.metrics import METRICS, Metric, Need, compute, resolve_metrics
 from robonas.spaces import NASBench201

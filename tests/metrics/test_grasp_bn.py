@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from robonas.batch import Batch
+from robonas.datasets.batch import Batch
 from robonas.metrics import METRICS, Need, compute
 from robonas.spaces import NASBench201
 

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from robonas.batch import Batch
+from robonas.datasets.batch import Batch
 from robonas.errors import ConfigError
 from robonas.metrics import METRICS, Need, Passes, compute, regularised_swap
 from robonas.metrics.az_nas import blocks
-from robonas.metrics.redraw import redrawn
+from robonas.metrics.passes.redraw import redrawn
 from robonas.spaces import NASBench201
 from tests.metrics.networks import convnet, images, plain_metrics, seeded
 

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from robonas.batch import Batch
+from robonas.common.randomness import seeded
+from robonas.datasets.batch import Batch
+from robonas.datasets.targets import TASKS, loss_of
 from robonas.errors import NetworkError
 from robonas.metrics import METRICS, compute
-from robonas.randomness import seeded
 from robonas.spaces import make_space
 from robonas.spaces.transnas import TASKS as BENCHMARK_TASKS
-from robonas.targets import TASKS, loss_of
 
 PAPER = ["grad_norm", "snip", "grasp", "fisher", "synflow", "jacov"]
 

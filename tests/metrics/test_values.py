@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from robonas.batch import Batch
+from robonas.datasets.batch import Batch
 from robonas.metrics import METRICS, compute
 from robonas.spaces import NASBench201
 from tests.metrics.networks import benchmark, convnet, images, plain_metrics, seeded

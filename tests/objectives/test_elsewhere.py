@@ -14,7 +14,7 @@ import torch
 from robonas.errors import DataError, ObjectiveError
 from robonas.objectives import CurvePoint, FunctionObjective, Training
 from robonas.objectives.elsewhere import Elsewhere
-from robonas.study import search
+from robonas.study.loop import search
 from tests.fakes import small_batch, small_space
 from tests.objectives.toy import FIRST, OTHER, ToySpace, blobs
 

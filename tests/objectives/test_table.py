@@ -11,7 +11,7 @@ from robonas.errors import ConfigError, ObjectiveError
 from robonas.objectives import TableObjective
 from robonas.spaces import NASBench201
 from tests.objectives.toy import FIRST, OTHER, TWIN, ToySpace
-from tests.tables import table
+from tests.published import table
 
 SPACE = ToySpace()
 

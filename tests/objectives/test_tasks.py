@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from robonas.datasets import from_arrays
+from robonas.datasets.targets import TASKS, loss_of
 from robonas.errors import ConfigError, NetworkError
 from robonas.objectives import Training
 from robonas.spaces import TransNASMicro, from_choices
-from robonas.targets import TASKS, loss_of
 
 GENERATOR = np.random.default_rng(0)
 INPUTS = GENERATOR.normal(size=(40, 2, 4, 4)).astype(np.float32)

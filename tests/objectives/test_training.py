@@ -14,14 +14,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from robonas.common.randomness import torch_generator
 from robonas.datasets import from_arrays, from_dataset, load_dataset
 from robonas.errors import ConfigError, DataError, NetworkError, ObjectiveError
 from robonas.objectives import OBJECTIVES, Objective, Training
-from robonas.objectives.device import choose_device, choose_precision
-from robonas.randomness import torch_generator
 from robonas.spaces import NASBench201
+from robonas.training.device import choose_device, choose_precision
 from tests.objectives.toy import FIRST, OTHER, TWIN, ToySpace, Wrapped, blobs
-from tests.tables import ROOT
+from tests.published import ROOT
 
 CPU = {"device": "cpu", "threads": 1}
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
+from robonas.common.randomness import numpy_generator
 from robonas.metrics.base import Score
 from robonas.objectives.base import CurvePoint
-from robonas.randomness import numpy_generator
-from robonas.results import Query, SearchResult
-from robonas.scores import ScoreTable, provenance
+from robonas.scores.table import ScoreTable, provenance
 from robonas.spaces.base import SearchSpace
 from robonas.spaces.nasbench201 import NASBench201
 from robonas.strategies.base import Summary
 from robonas.strategies.scaling import column_medians, fill_missing, min_max
+from robonas.study.result import Query, SearchResult
 
 if TYPE_CHECKING:
     from robonas.architecture import Architecture, Option

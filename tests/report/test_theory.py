@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from robonas.common.randomness import numpy_generator
 from robonas.errors import ConfigError
-from robonas.randomness import numpy_generator
 from robonas.report import theory
 
 

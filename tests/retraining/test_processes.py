@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from robonas.errors import CheckpointError, ConfigError
-from robonas.objectives.workers import Workers, working_together
 from robonas.retraining import load_trained
 from robonas.retraining.checkpoint import read_checkpoint
+from robonas.training.workers import Workers, working_together
+from tests.published import ROOT
 from tests.retraining import worker
-from tests.tables import ROOT
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"

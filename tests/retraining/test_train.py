@@ -15,15 +15,15 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 import robonas
+from robonas.common.files import read_tensors, write_tensors
 from robonas.datasets import from_arrays, from_dataset, load_dataset
 from robonas.errors import CheckpointError, ConfigError, DataError, NetworkError, ObjectiveError, OutputError
-from robonas.events import EpochFinished
-from robonas.files import read_tensors, write_tensors
 from robonas.objectives import Training
-from robonas.objectives.measures import guesses
 from robonas.retraining import is_training, load_trained, run, train
 from robonas.retraining.checkpoint import read_checkpoint
 from robonas.spaces.darts import DARTS
+from robonas.study.events import EpochFinished
+from robonas.training.measures import guesses
 from tests.objectives.toy import FIRST, TWIN, ToySpace, blobs
 
 CPU = {"device": "cpu", "threads": 1}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from robonas.cli import app
+from robonas.cli.app import app
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "bring-your-own-space.md"
 

@@ -10,7 +10,7 @@ import torch
 from robonas.architecture import Architecture
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.spaces.nasbench201 import EDGE_NAMES, NASBench201
-from tests.tables import table
+from tests.published import table
 
 SPACE = NASBench201()
 ALL_NONE = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from robonas.architecture import Architecture
+from robonas.datasets.targets import loss_of
 from robonas.errors import ArchitectureError, ConfigError, UnknownNameError
 from robonas.spaces import TransNASMacro, TransNASMicro
 from robonas.spaces.transnas import TASKS
-from robonas.targets import loss_of
 
 SMALL = {"channels": 2}
 OUTPUTS = {

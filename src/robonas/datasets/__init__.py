@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from robonas.catalogue import import_object, lookup
+from robonas.common.registry import import_object, lookup
 from robonas.errors import ConfigError, DataError
 
 if TYPE_CHECKING:

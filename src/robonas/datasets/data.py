@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robonas.batch import Batch
+from robonas.common.randomness import numpy_generator
+from robonas.common.settings import real, seed_of, whole
+from robonas.datasets.batch import Batch
 from robonas.datasets.samples import InMemory, Samples, as_numbers, as_tensor
+from robonas.datasets.targets import Task, check_targets, output_shape
 from robonas.errors import ConfigError, DataError
-from robonas.randomness import numpy_generator
-from robonas.settings import real, seed_of, whole
-from robonas.targets import Task, check_targets, output_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -51,7 +51,7 @@ class LabelledData:
     samples: Samples
     """Where the inputs are."""
     labels: Tensor
-    """Class indices, int64, (n,), or the targets of another task; see `robonas.targets`."""
+    """Class indices, int64, (n,), or the targets of another task; see `robonas.datasets.targets`."""
     class_names: tuple[str, ...]
     """Names of the classes, by index; without classes, of the numbers or channels of an answer."""
     rows: Tensor
@@ -310,7 +310,7 @@ def from_arrays(
     Args:
         inputs: (n, channels, ...): bytes for images, which are divided by 255, or real numbers, which are taken as they
             are.
-        labels: Integers from 0, (n,), or the targets of another task: see `robonas.targets`.
+        labels: Integers from 0, (n,), or the targets of another task: see `robonas.datasets.targets`.
         class_names: A name a class, or an output; the indices where none are given.
         n_classes: How many classes there are, where some have no sample; else the largest label and one.
         name: What to call it.

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from robonas.common.randomness import numpy_generator
 from robonas.datasets.data import LabelledData, from_arrays
 from robonas.errors import ConfigError
-from robonas.randomness import numpy_generator
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,9 +11,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from numpy.lib.format import MAGIC_PREFIX, read_array, read_array_header_1_0, read_array_header_2_0, read_magic
 
+from robonas.common.reading import check_fold, open_zip
 from robonas.datasets.data import LabelledData, from_arrays
 from robonas.errors import ConfigError, DataError
-from robonas.reading import check_fold, open_zip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ def load_npz(path: str | Path, **settings: Any) -> LabelledData:
     """Images and labels from an ``.npz`` file, read without pickle.
 
     The arrays are one of `PAIRS`; ``class_names``, an array of texts, may stand beside them, and ``task``, a text,
-    where the labels are the targets of another task than classification (see `robonas.targets`). Inputs are bytes or
+    where the labels are the targets of another task than classification (see `robonas.datasets.targets`). Inputs are bytes or
     numbers of shape (n, channels, height, width); (n, height, width, channels), taken where the last side is at most 4
     and the second is not; or (n, height, width) for grey. Two-dimensional inputs are (n, features). Labels are
     integers, (n,) or (n, 1), or what the task wants.

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from robonas.common.randomness import numpy_generator, seeded
 from robonas.datasets.images import reading, to_bytes
 from robonas.errors import DataError, NasError
-from robonas.randomness import numpy_generator, seeded
 
 if TYPE_CHECKING:
     import hashlib

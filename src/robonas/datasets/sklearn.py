@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robonas.catalogue import lookup
+from robonas.common.registry import lookup
 from robonas.datasets.data import LabelledData, from_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from robonas.targets import Task
+    from robonas.datasets.targets import Task
 
 TABLES: Mapping[str, Task] = {
     "breast_cancer": "classification",

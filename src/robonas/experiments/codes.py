@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robonas.reading import parse_json
+from robonas.common.reading import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
+from robonas.common.files import write_parquet
+from robonas.common.reading import parse_json, read_parquet
 from robonas.errors import StudyError
 from robonas.experiments.ranking import ranks_of
-from robonas.files import write_parquet
-from robonas.reading import parse_json, read_parquet
 
 if TYPE_CHECKING:
     import os

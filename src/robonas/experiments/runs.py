@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from robonas.catalogue import fault_of_own_code
+from robonas.common.files import check_folder, write_text
+from robonas.common.reading import parse_json
+from robonas.common.registry import fault_of_own_code
+from robonas.common.settings import count_of, jobs_of, seed_of
 from robonas.errors import ConfigError, NasError, StudyError
 from robonas.experiments.ranking import ndcg_at, precision_at, spearman
 from robonas.experiments.results import Results, rows_of
-from robonas.files import check_folder, write_text
-from robonas.parallel import Tell, spread
-from robonas.reading import parse_json
-from robonas.settings import count_of, jobs_of, seed_of
+from robonas.processes.parallel import Tell, spread
 from robonas.strategies import Problem, Strategy, Trial, make_strategy
 
 if TYPE_CHECKING:

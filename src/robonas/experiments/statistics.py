@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from robonas.common.randomness import numpy_generator
 from robonas.errors import ConfigError
 from robonas.experiments.summary import means
-from robonas.randomness import numpy_generator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

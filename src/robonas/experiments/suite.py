@@ -27,10 +27,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robonas.common.settings import read_toml
 from robonas.errors import ConfigError
 from robonas.experiments.runs import ALL, Contender
 from robonas.experiments.tasks import Task
-from robonas.settings import read_toml
 from robonas.tables import read_table
 
 if TYPE_CHECKING:

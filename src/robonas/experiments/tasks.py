@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from robonas.common.randomness import numpy_generator
+from robonas.common.settings import count_of
 from robonas.errors import ConfigError
 from robonas.experiments.codes import codes_of_texts
-from robonas.randomness import numpy_generator
-from robonas.settings import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

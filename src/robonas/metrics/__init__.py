@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from robonas.catalogue import import_object, lookup
+from robonas.common.registry import import_object, lookup
 from robonas.errors import ConfigError, MetricError
 from robonas.metrics.az_nas import AZ_COMPLEXITY, AZ_EXPRESSIVITY, AZ_PROGRESSIVITY, AZ_TRAINABILITY
 from robonas.metrics.base import DEAR, Metric, Need, Score
@@ -39,13 +39,13 @@ from robonas.metrics.zico import ZICO
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from robonas.batch import Batch
-    from robonas.metrics.passes import Passes
+    from robonas.datasets.batch import Batch
+    from robonas.metrics.passes.passes import Passes
 else:
 
     def __getattr__(name: str) -> Any:
         if name == "Passes":  # with all that it needs of PyTorch, on first use
-            from robonas.metrics.passes import Passes
+            from robonas.metrics.passes.passes import Passes
 
             return Passes
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -199,7 +199,7 @@ def compute(
 
     Example:
         >>> import torch
-        >>> from robonas.batch import Batch
+        >>> from robonas.datasets.batch import Batch
         >>> batch = Batch(torch.eye(4), torch.tensor([0, 1, 0, 1]), n_classes=2)
         >>> compute(torch.nn.Linear(4, 2), batch, ["params"])["params"].value
         1e-05
@@ -226,7 +226,7 @@ def left_out(network: nn.Module, batch: Batch, *, output: Callable[[Any], Tensor
 
     Example:
         >>> import torch
-        >>> from robonas.batch import Batch
+        >>> from robonas.datasets.batch import Batch
         >>> batch = Batch(torch.eye(4), torch.tensor([0, 1, 0, 1]), n_classes=2)
         >>> left_out(torch.nn.Linear(4, 2), batch)
         {'bias': 'bias'}

@@ -9,17 +9,17 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from robonas.common.lazy import nn, torch
+from robonas.common.randomness import torch_generator
 from robonas.errors import MetricError
-from robonas.lazy import nn, torch
 from robonas.metrics.base import Metric, Need
-from robonas.metrics.linear_algebra import eigenvalues
-from robonas.metrics.redraw import redrawn
-from robonas.randomness import torch_generator
+from robonas.metrics.passes.linear_algebra import eigenvalues
+from robonas.metrics.passes.redraw import redrawn
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 PAPER = "Lee, Ham, AZ-NAS, CVPR 2024, arXiv 2403.19232, "
 BLOCKS = (

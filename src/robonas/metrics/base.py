@@ -7,14 +7,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from robonas.datasets.targets import TASKS, Task
 from robonas.errors import ConfigError
-from robonas.targets import TASKS, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from robonas.batch import Batch
-    from robonas.metrics.passes import Passes
+    from robonas.datasets.batch import Batch
+    from robonas.metrics.passes.passes import Passes
 
 
 Cost: TypeAlias = Literal[

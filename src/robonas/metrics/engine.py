@@ -7,21 +7,21 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from robonas.common.randomness import seeded
 from robonas.errors import MetricError, NetworkError
 from robonas.metrics.base import Metric, Need, Score
 from robonas.metrics.guard import Guard, is_foreign
-from robonas.metrics.networks import explain, scoring_mode
-from robonas.metrics.passes import Passes
-from robonas.metrics.sight import unwrapped
-from robonas.randomness import seeded
+from robonas.metrics.passes.networks import explain, scoring_mode
+from robonas.metrics.passes.passes import Passes
+from robonas.metrics.passes.sight import unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torch import nn
 
-    from robonas.batch import Batch
-    from robonas.metrics.networks import OutputHook
+    from robonas.datasets.batch import Batch
+    from robonas.metrics.passes.networks import OutputHook
 
 
 def score_network(

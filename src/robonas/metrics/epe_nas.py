@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from robonas.common.lazy import torch
 from robonas.errors import MetricError
-from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
-from robonas.metrics.linear_algebra import correlation
+from robonas.metrics.passes.linear_algebra import correlation
 
 if TYPE_CHECKING:
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 OFFSET = 1e-5
 FEW_CLASSES = 100

@@ -8,7 +8,7 @@ from robonas.errors import MetricError
 from robonas.metrics.base import Metric, Need
 
 if TYPE_CHECKING:
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 
 def fisher(passes: Passes) -> float:

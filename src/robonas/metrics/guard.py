@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from robonas.lazy import torch
+from robonas.common.lazy import torch
 
 if TYPE_CHECKING:
     from torch import nn
 
     from robonas.metrics.base import Metric
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 
 def is_foreign(metric: Metric) -> bool:

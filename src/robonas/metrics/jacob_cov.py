@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from robonas.common.lazy import torch
 from robonas.errors import MetricError
-from robonas.lazy import torch
 from robonas.metrics.base import CUT_INPUT, INPUT_IGNORED, Metric, Need
 from robonas.metrics.jacov import spread
 
 if TYPE_CHECKING:
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 
 def jacob_cov(passes: Passes) -> float:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from robonas.lazy import torch
+from robonas.common.lazy import torch
 from robonas.metrics.base import Metric, Need
-from robonas.metrics.linear_algebra import correlation, eigenvalues
+from robonas.metrics.passes.linear_algebra import correlation, eigenvalues
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 OFFSET = 1e-5
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from robonas.lazy import torch
+from robonas.common.lazy import torch
 from robonas.metrics.base import Metric, Need
 
 if TYPE_CHECKING:
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 
 def l2_norm(passes: Passes) -> float:
     """Sum over layers of the 2-norm of the layer's weights."""
-    from robonas.metrics.layers import layer_weights
+    from robonas.metrics.passes.weights import layer_weights
 
     passes.check_seen()
     return sum(float(torch.linalg.vector_norm(w, dtype=torch.float64)) for w in layer_weights(passes.network))

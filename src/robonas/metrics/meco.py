@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from robonas.common.lazy import torch
+from robonas.common.randomness import torch_generator
 from robonas.errors import MetricError
-from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
-from robonas.randomness import torch_generator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 CHANNELS = 8
 

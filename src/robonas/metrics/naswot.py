@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from robonas.lazy import torch
+from robonas.common.lazy import torch
 from robonas.metrics.base import Metric, Need
-from robonas.metrics.linear_algebra import log_determinant
 from robonas.metrics.nwot import SINGULAR, agreement
+from robonas.metrics.passes.linear_algebra import log_determinant
 
 if TYPE_CHECKING:
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 
 def naswot_gram(passes: Passes) -> float:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from robonas.lazy import torch
+from robonas.common.lazy import torch
 from robonas.metrics.base import Metric, Need
-from robonas.metrics.linear_algebra import log_determinant
+from robonas.metrics.passes.linear_algebra import log_determinant
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 _COLUMNS = 1 << 20  # units at a time; float32 counts exactly up to 2^24
 SINGULAR = "two samples switch the rectifiers alike, so that the kernel is singular"

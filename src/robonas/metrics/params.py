@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from robonas.metrics.base import Metric, Need
 
 if TYPE_CHECKING:
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 
 def params(passes: Passes) -> float:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from robonas.lazy import torch
+from robonas.common.lazy import torch
 from robonas.metrics.base import Metric, Need
 
 if TYPE_CHECKING:
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 
 def plain(passes: Passes) -> float:

@@ -6,13 +6,13 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING
 
+from robonas.common.lazy import torch
 from robonas.errors import ConfigError
-from robonas.lazy import torch
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.params import params
 
 if TYPE_CHECKING:
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 SWAP_SAMPLES = 16
 

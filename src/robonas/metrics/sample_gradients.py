@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from robonas.common.lazy import torch
+from robonas.datasets.targets import loss_of
 from robonas.errors import MetricError
-from robonas.lazy import torch
 from robonas.metrics.base import CUT, Metric, Need
-from robonas.metrics.linear_algebra import eigenvalues
-from robonas.targets import loss_of
+from robonas.metrics.passes.linear_algebra import eigenvalues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from torch import Tensor, nn
 
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 MOST_VALUES = 1 << 30
 """Samples × parameters that the kernel holds at most; 4 GiB in float32."""

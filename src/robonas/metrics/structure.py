@@ -7,15 +7,15 @@ import statistics
 import time
 from typing import TYPE_CHECKING
 
+from robonas.common.lazy import torch
 from robonas.errors import MetricError
-from robonas.lazy import torch
 from robonas.metrics.base import INPUT_IGNORED, Metric, Need
-from robonas.metrics.networks import place_of
+from robonas.metrics.passes.networks import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 REPEATS = 5
 
@@ -30,7 +30,7 @@ def depth(passes: Passes) -> float:
 
 def layers(passes: Passes) -> float:
     """Number of layers with weights."""
-    from robonas.metrics.layers import layer_weights
+    from robonas.metrics.passes.weights import layer_weights
 
     passes.check_seen()
     return float(len(layer_weights(passes.network)))
@@ -62,7 +62,7 @@ def latency(passes: Passes) -> float:
 
 def peak_memory(passes: Passes) -> float:
     """Most memory that tensors take during a forward pass in evaluation mode, in MiB, parameters included."""
-    from robonas.metrics.memory_tally import MemoryTally
+    from robonas.costs.memory import MemoryTally
 
     inputs = passes.inputs()
     device, _ = place_of(passes.network, inputs)

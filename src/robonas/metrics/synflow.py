@@ -6,16 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from robonas.common.lazy import functional, torch
 from robonas.errors import MetricError
-from robonas.lazy import functional, torch
 from robonas.metrics.base import CUT, Metric, Need
-from robonas.metrics.networks import buffers_of, parameters_of, place_of
+from robonas.metrics.passes.networks import buffers_of, parameters_of, place_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from robonas.metrics.passes import Passes
-    from robonas.metrics.recording import Recorder
+    from robonas.metrics.passes.passes import Passes
+    from robonas.metrics.passes.recorder import Recorder
 
 
 NO_FLOW = "the logits do not depend on the input, or an activation at the end, such as tanh, is saturated"
@@ -36,8 +36,8 @@ def flow(passes: Passes, *, skip_norms: bool) -> Flow:
 
     All parameters and buffers are absolute, in float64. What overflows is run again with scaled activations.
     """
-    from robonas.metrics.recording import own_tensors
-    from robonas.metrics.scaled import ScaledRecorder
+    from robonas.metrics.passes.recorder import own_tensors
+    from robonas.metrics.passes.scaled import ScaledRecorder
 
     def make() -> Flow:
         recorder = passes.recorder(skip_norms=skip_norms)
@@ -50,7 +50,7 @@ def flow(passes: Passes, *, skip_norms: bool) -> Flow:
 
 
 def _flow(passes: Passes, recorder: Recorder) -> Flow:
-    from robonas.metrics.scaled import ScaledRecorder
+    from robonas.metrics.passes.scaled import ScaledRecorder
 
     network = passes.network
     tensors: dict[str, Tensor] = {

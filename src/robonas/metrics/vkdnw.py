@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from robonas.common.lazy import functional, torch
+from robonas.datasets.targets import NUMBERS
 from robonas.errors import MetricError
-from robonas.lazy import functional, torch
 from robonas.metrics.base import CUT, Metric, Need
-from robonas.metrics.linear_algebra import eigenvalues
-from robonas.metrics.redraw import redrawn
-from robonas.targets import NUMBERS
+from robonas.metrics.passes.linear_algebra import eigenvalues
+from robonas.metrics.passes.redraw import redrawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 SMOOTHING = 0.05
 LAYERS = 128
@@ -37,7 +37,7 @@ class _Nudges:
     def __call__(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor
     ) -> Tensor:
-        from robonas.metrics.recording import TRANSPOSED
+        from robonas.metrics.passes.recorder import TRANSPOSED
 
         if len(self.changes) >= LAYERS:
             return output

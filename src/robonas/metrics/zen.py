@@ -5,25 +5,25 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from robonas.common.lazy import functional, torch
 from robonas.errors import MetricError
-from robonas.lazy import functional, torch
 from robonas.metrics.base import Metric, Need
-from robonas.metrics.networks import buffers_of, modules_of
-from robonas.metrics.redraw import redrawn
+from robonas.metrics.passes.networks import buffers_of, modules_of
+from robonas.metrics.passes.redraw import redrawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 STEP = 0.01
 
 
 def zen(passes: Passes) -> float:
     """Log of how far the features move for a small step of the input, plus what batch norms took away on the way."""
-    from robonas.metrics.layers import BATCH_NORMS
+    from robonas.metrics.passes.weights import BATCH_NORMS
 
     network = passes.network
     tensors = redrawn(passes, "normal", "zen")

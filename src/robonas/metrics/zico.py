@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from robonas.common.lazy import torch
+from robonas.datasets.targets import loss_of
 from robonas.errors import MetricError
-from robonas.lazy import torch
 from robonas.metrics.base import CUT, INPUT_IGNORED, Metric, Need
-from robonas.metrics.networks import buffers_of, parameters_of
-from robonas.targets import loss_of
+from robonas.metrics.passes.networks import buffers_of, parameters_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from robonas.metrics.passes import Passes
+    from robonas.metrics.passes.passes import Passes
 
 
 def zico(passes: Passes) -> float:

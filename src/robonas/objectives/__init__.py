@@ -11,7 +11,7 @@ from robonas.objectives.base import CurvePoint, Evaluation, Objective, Report
 from robonas.objectives.command import CommandObjective
 from robonas.objectives.function import FunctionObjective
 from robonas.objectives.table import TableObjective
-from robonas.recipe import Recipe, RecipeSettings
+from robonas.training.recipe import Recipe, RecipeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from robonas.architecture import Architecture
-    from robonas.batch import Batch
+    from robonas.datasets.batch import Batch
     from robonas.spaces import SearchSpace
 
 

@@ -6,13 +6,13 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
 
 from robonas.errors import ObjectiveError
-from robonas.processes import NoProcessError, Packed, Worker, receive, warn_of
+from robonas.processes.workers import NoProcessError, Packed, Worker, receive, warn_of
 
 if TYPE_CHECKING:
     from robonas.architecture import Architecture
     from robonas.objectives.base import Evaluation, Objective, Report
-    from robonas.processes import Message
-    from robonas.serving import Channel
+    from robonas.processes.serving import Channel
+    from robonas.processes.workers import Message
     from robonas.spaces import SearchSpace
 
 

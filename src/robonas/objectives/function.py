@@ -7,10 +7,10 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any, Literal
 
+from robonas.common.randomness import seeded
 from robonas.errors import ConfigError, NasError, ObjectiveError
 from robonas.objectives.base import CurvePoint, Evaluation, Objective, Report
 from robonas.objectives.values import finite_number
-from robonas.randomness import seeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

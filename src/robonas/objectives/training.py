@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 
+from robonas.common.randomness import seeded
+from robonas.common.settings import LARGEST_JOBS, seed_of, whole
 from robonas.errors import ConfigError
-from robonas.objectives.augment import middle
 from robonas.objectives.base import CurvePoint, Evaluation, Objective, Report
-from robonas.objectives.descent import Descent, check_images, check_space, guarded
-from robonas.objectives.device import Mixed, choose_device, choose_precision, training_settings
-from robonas.objectives.measures import measure_of
-from robonas.randomness import seeded
-from robonas.recipe import Recipe, RecipeSettings, recipe_of, require
-from robonas.settings import LARGEST_JOBS, seed_of, whole
+from robonas.training.augment import middle
+from robonas.training.descent import Descent, check_images, check_space, guarded
+from robonas.training.device import Mixed, choose_device, choose_precision, training_settings
+from robonas.training.measures import measure_of
+from robonas.training.recipe import Recipe, RecipeSettings, recipe_of, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from robonas.architecture import Architecture
-    from robonas.batch import Batch
     from robonas.datasets import LabelledData
+    from robonas.datasets.batch import Batch
     from robonas.spaces import SearchSpace
 
 
@@ -37,7 +37,7 @@ class Training(Objective):
     `learning_rate`, `flip`, `crop`, and more. With their defaults: stochastic gradient descent with Nesterov momentum
     and learning rate η_t = η/2 · (1 + cos(π t/T)) at step t = 0 … T - 1, so that it falls from η almost to 0; weight
     decay on tensors of two or more dimensions, thus not on biases and normalisation; the loss of the data's task (see
-    `robonas.targets`), for classes the cross-entropy.
+    `robonas.datasets.targets`), for classes the cross-entropy.
 
     The data are split once, class by class where there are classes, and standardised by the training part. Each epoch
     visits every training sample once, in a new random order, in ⌈n/batch_size⌉ batches whose sizes differ by at most

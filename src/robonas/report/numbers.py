@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robonas.randomness import numpy_generator
+from robonas.common.randomness import numpy_generator
 from robonas.strategies.scaling import mean_ranks
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from robonas.results import Query, SearchResult
+    from robonas.study.result import Query, SearchResult
 
 RESAMPLES = 2_000
 """Bootstrap resamples behind the interval of a rank correlation."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     from numpy.typing import NDArray
 
-    from robonas.results import SearchResult
+    from robonas.study.result import SearchResult
 
 _SHORT_TEXT = 160
 """Longer architecture texts are folded in the table."""
@@ -60,7 +60,7 @@ def write_report(
     Raises:
         ConfigError: A baseline measures something else, or `known_values` has another length than the table of scores.
     """
-    from robonas.files import write_text
+    from robonas.common.files import write_text
 
     page = render(result, baselines=baselines, wall_seconds=wall_seconds, known_values=known_values)
     write_text(path, page)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from robonas.common.randomness import numpy_generator
 from robonas.errors import ConfigError
-from robonas.randomness import numpy_generator
 from robonas.report import theory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from robonas.results import SearchResult
+    from robonas.study.result import SearchResult
 
 _MOST_HITS = 10
 _LARGEST_PROGRAMME = 50_000

@@ -8,11 +8,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from robonas.common.files import replacing
+from robonas.common.reading import parse_json
+from robonas.common.settings import differences
 from robonas.errors import CheckpointError, TableError
-from robonas.events import EpochFinished
-from robonas.files import replacing
-from robonas.reading import parse_json
-from robonas.settings import differences
+from robonas.study.events import EpochFinished
 from robonas.tables.torch_files import BFLOAT16, read_torch
 
 if TYPE_CHECKING:

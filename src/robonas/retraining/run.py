@@ -16,23 +16,23 @@ import torch
 from filelock import Timeout
 from torch import Tensor
 
-from robonas import stops
+from robonas.common.files import check_folder, unwritable, write_tensors, write_text
+from robonas.common.randomness import seeded
+from robonas.common.settings import plain, real, seed_of
 from robonas.errors import CheckpointError, ConfigError, DataError, NasError
-from robonas.events import EpochFinished
-from robonas.files import check_folder, unwritable, write_tensors, write_text
-from robonas.objectives.descent import Descent, check_images, check_space, guarded
-from robonas.objectives.device import Mixed, choose_device, choose_precision, training_settings
-from robonas.objectives.measures import MEASURES, Measure, guesses, measure_of
 from robonas.objectives.training import check_hook, check_processes, name_of_hook
-from robonas.objectives.workers import Workers, working_together
-from robonas.randomness import seeded
-from robonas.recipe import RecipeSettings, learning_rate, recipe_of
-from robonas.results import SearchResult
+from robonas.processes import stops
 from robonas.retraining.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
 from robonas.retraining.result import BEST, LOG, NETWORK, RESULT, TrainedNetwork, load_trained, read_parameters
-from robonas.settings import plain, real, seed_of
-from robonas.sharing import lock_of
-from robonas.storage import DATABASE
+from robonas.study.events import EpochFinished
+from robonas.study.result import SearchResult
+from robonas.study.sharing import lock_of
+from robonas.study.storage import DATABASE
+from robonas.training.descent import Descent, check_images, check_space, guarded
+from robonas.training.device import Mixed, choose_device, choose_precision, training_settings
+from robonas.training.measures import MEASURES, Measure, guesses, measure_of
+from robonas.training.recipe import RecipeSettings, learning_rate, recipe_of
+from robonas.training.workers import Workers, working_together
 
 if TYPE_CHECKING:
     import os
@@ -93,7 +93,7 @@ def train(
         n_workers: Processes that read data ahead, where they are read lazily.
         output: Picks the logits from what the network returns.
         on_event: Told of every epoch, in process 0.
-        recipe: Settings of `robonas.recipe.Recipe`, by name: `epochs`, `batch_size`, `learning_rate`, …
+        recipe: Settings of `robonas.training.recipe.Recipe`, by name: `epochs`, `batch_size`, `learning_rate`, …
 
     Returns:
         The trained network and how it came about.

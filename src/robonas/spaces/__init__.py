@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from robonas.catalogue import import_object, lasting_reference, lookup
+from robonas.common.registry import import_object, lasting_reference, lookup
+from robonas.common.settings import whole
 from robonas.errors import ConfigError
-from robonas.settings import whole
 from robonas.spaces.autoformer import AutoFormer
 from robonas.spaces.base import SearchSpace
 from robonas.spaces.choices import ChoiceSpace, from_choices

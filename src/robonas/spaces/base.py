@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from robonas.architecture import Architecture, Option
+from robonas.common.lazy import np
+from robonas.common.randomness import numpy_generator, seeded
+from robonas.common.settings import seed_of, whole
+from robonas.datasets.targets import NUMBERS
 from robonas.errors import ArchitectureError, ConfigError
-from robonas.lazy import np
-from robonas.randomness import numpy_generator, seeded
-from robonas.settings import seed_of, whole
-from robonas.targets import NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from robonas.targets import LikeData, Task
+    from robonas.datasets.targets import LikeData, Task
 
 _DRAWS_WITHOUT_NEWS = 10_000
 """So many draws in a row that bring nothing new end a sample from a space of unknown size."""

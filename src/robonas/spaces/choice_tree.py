@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robonas.architecture import Architecture, Option
+from robonas.common.lazy import np
+from robonas.common.randomness import numpy_generator
 from robonas.errors import ArchitectureError, ConfigError, MissingExtraError
-from robonas.lazy import np
-from robonas.randomness import numpy_generator
 from robonas.spaces.base import has_option, same_option
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robonas.architecture import Architecture, Option
+from robonas.datasets.targets import NUMBERS
 from robonas.errors import ConfigError
 from robonas.spaces.base import SearchSpace, same_option
 from robonas.spaces.building import call_builder
 from robonas.spaces.choice_tree import ChoiceTree, tree_of_configspace, tree_of_lists, tree_of_trial_function
-from robonas.targets import NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import optuna
     from torch import nn
 
-    from robonas.targets import Task
+    from robonas.datasets.targets import Task
 
 Choices: TypeAlias = "Mapping[str, Sequence[Option]] | Callable[[optuna.Trial], Mapping[str, Any] | None] | Any"
 """Lists of options by name, a `ConfigSpace.ConfigurationSpace`, or a function of an Optuna trial."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from robonas.common.lazy import nn
 from robonas.errors import ConfigError
-from robonas.lazy import nn
 from robonas.spaces.layered import LayeredSpace, Stage
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from robonas.architecture import Architecture, Option, text_of
+from robonas.common.reading import parse_json
 from robonas.errors import ArchitectureError
-from robonas.reading import parse_json
 from robonas.spaces.base import SearchSpace, has_option, same_option
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import itertools
 import math
 from typing import TYPE_CHECKING
 
-from robonas.lazy import nn
+from robonas.common.lazy import nn
 from robonas.spaces.layered import LayeredSpace, Stage
 
 if TYPE_CHECKING:

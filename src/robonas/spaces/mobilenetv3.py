@@ -12,9 +12,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from robonas.architecture import text_of
+from robonas.common.lazy import nn
+from robonas.common.reading import parse_json
 from robonas.errors import ConfigError
-from robonas.lazy import nn
-from robonas.reading import parse_json
 from robonas.spaces.layered import LayeredSpace, Stage
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from robonas.architecture import Architecture, Option, text_of
+from robonas.common.lazy import nn, np
+from robonas.common.reading import parse_json
 from robonas.errors import ArchitectureError, ConfigError
-from robonas.lazy import nn, np
-from robonas.reading import parse_json
 from robonas.spaces.base import SearchSpace
 
 if TYPE_CHECKING:

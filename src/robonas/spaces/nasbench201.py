@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from robonas.architecture import Architecture, Option, text_of
+from robonas.common.settings import whole
 from robonas.errors import ArchitectureError, ConfigError
-from robonas.settings import whole
 from robonas.spaces.base import SearchSpace
 from robonas.spaces.edges import EDGE_NAMES, EDGES, live_edges
 

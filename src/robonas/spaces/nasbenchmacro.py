@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from robonas.architecture import Architecture, Option, text_of
+from robonas.common.lazy import nn
 from robonas.errors import ArchitectureError, ConfigError
-from robonas.lazy import nn
 from robonas.spaces.base import SearchSpace
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ Source: Duan et al., "TransNAS-Bench-101: Improving Transferability and Generali
 Architecture Search", CVPR 2021, arXiv 2105.11871 (MIT licence). Widths and parameter counts of encoders, heads and
 decoders are those that NAS-Bench-Suite-Zero published. The benchmark trains surface normals and autoencoding with an
 adversarial loss beside the absolute error, and scenes and objects against a large network's soft answers; ours take the
-plain losses, as `robonas.targets` defines them. Where the decoders double the size cannot be told from the published
+plain losses, as `robonas.datasets.targets` defines them. Where the decoders double the size cannot be told from the published
 numbers: ours do it in their last layers.
 """
 
@@ -21,10 +21,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from robonas.common.lazy import nn
+from robonas.datasets.targets import NUMBERS, Task
 from robonas.errors import ConfigError, UnknownNameError
-from robonas.lazy import nn
 from robonas.spaces.base import SearchSpace
-from robonas.targets import NUMBERS, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from robonas.catalogue import import_object, lasting_reference, lookup
+from robonas.common.registry import import_object, lasting_reference, lookup
 from robonas.errors import ConfigError
 from robonas.strategies.auto import Auto
 from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial, check_history, incumbent

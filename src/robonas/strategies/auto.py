@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from robonas.common.lazy import np
 from robonas.errors import ConfigError
-from robonas.lazy import np
 from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial
 from robonas.strategies.candidates import (
     Belief,

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from robonas.common.lazy import np
+from robonas.common.settings import seed_of, whole
 from robonas.errors import AskTellError, ConfigError
-from robonas.lazy import np
-from robonas.settings import seed_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

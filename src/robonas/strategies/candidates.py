@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from robonas.lazy import linalg, np, special
+from robonas.common.lazy import linalg, np, special
 from robonas.strategies.scaling import mean_ranks, min_max
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from robonas.common.lazy import np
+from robonas.common.randomness import numpy_generator
 from robonas.errors import ConfigError
-from robonas.lazy import np
-from robonas.randomness import numpy_generator
 from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial
 from robonas.strategies.scaling import is_dead, oriented, uniform_ranks
 from robonas.strategies.structure import heard

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from robonas.lazy import np
-from robonas.randomness import numpy_generator
+from robonas.common.lazy import np
+from robonas.common.randomness import numpy_generator
 from robonas.strategies.base import Problem, Proposal, Strategy, Trial
 from robonas.strategies.structure import codes_of, free_rows, hamming, known_values
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from robonas.randomness import numpy_generator
+from robonas.common.randomness import numpy_generator
 from robonas.strategies.base import Problem, Proposal, Strategy, Trial
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from robonas.lazy import np
+    from robonas.common.lazy import np
 
 
 class RandomSearch(Strategy):

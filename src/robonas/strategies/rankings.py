@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from robonas.catalogue import lookup
-from robonas.lazy import np
+from robonas.common.lazy import np
+from robonas.common.registry import lookup
 from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial
 from robonas.strategies.scaling import fill_missing, is_dead, oriented, uniform_ranks
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from robonas.common.lazy import np, special
+from robonas.common.randomness import numpy_generator
 from robonas.errors import ConfigError
-from robonas.lazy import np, special
-from robonas.randomness import numpy_generator
 from robonas.strategies.base import Problem, Proposal, Strategy, Trial
 from robonas.strategies.structure import codes_of, free_rows, known_values, n_options, nearest
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from robonas.lazy import np, special
+from robonas.common.lazy import np, special
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from robonas.lazy import np
+from robonas.common.lazy import np
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

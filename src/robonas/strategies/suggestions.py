@@ -9,9 +9,9 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from robonas.common.lazy import np
+from robonas.common.randomness import derive_seed
 from robonas.errors import ConfigError
-from robonas.lazy import np
-from robonas.randomness import derive_seed
 from robonas.strategies.base import Problem, Proposal, Strategy, Trial
 from robonas.strategies.structure import free_rows, hamming, known_values, n_options
 

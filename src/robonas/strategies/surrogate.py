@@ -19,7 +19,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from robonas.lazy import np
+from robonas.common.lazy import np
 
 if TYPE_CHECKING:
     from collections.abc import Callable

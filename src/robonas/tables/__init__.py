@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robonas.catalogue import lookup
+from robonas.common.registry import lookup
 from robonas.errors import TableError
 from robonas.tables.base import BenchmarkTable, Column, Role
 from robonas.tables.columnar import Columnar

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 import pandas as pd
 
+from robonas.common.files import write_parquet
+from robonas.common.reading import parse_json, read_parquet, to_frame
 from robonas.errors import TableError
-from robonas.files import write_parquet
-from robonas.reading import parse_json, read_parquet, to_frame
 
 if TYPE_CHECKING:
     import os

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
 
+from robonas.common.reading import read_parquet
 from robonas.errors import TableError
-from robonas.reading import read_parquet
 from robonas.tables.base import METADATA_KEY, BenchmarkTable, Column, Role
 from robonas.tables.building import METRIC_NAMES, from_frame, provenance
 from robonas.tables.reader import TableReader

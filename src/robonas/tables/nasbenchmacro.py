@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, ClassVar
 
+from robonas.common.reading import parse_json
 from robonas.errors import TableError
-from robonas.reading import parse_json
 from robonas.tables.base import BenchmarkTable, Column
 from robonas.tables.building import Builder, Raw, provenance
 from robonas.tables.reader import TableReader

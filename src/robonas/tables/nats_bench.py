@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from robonas.common.reading import FOLD
 from robonas.errors import TableError
-from robonas.reading import FOLD
 from robonas.tables.base import BenchmarkTable, Column
 from robonas.tables.building import Builder, Raw, provenance
 from robonas.tables.nas_results import values_of

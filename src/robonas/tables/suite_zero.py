@@ -11,8 +11,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from robonas.common.reading import parse_json
 from robonas.errors import TableError
-from robonas.reading import parse_json
 from robonas.tables.base import BenchmarkTable, Column, Role
 from robonas.tables.building import Builder, Raw, provenance
 from robonas.tables.reader import TableReader

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from robonas.common.reading import open_zip
 from robonas.errors import TableError
-from robonas.reading import open_zip
 from robonas.tables.unpickling import SafeUnpickler, load_one
 
 if TYPE_CHECKING:

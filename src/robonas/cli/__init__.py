@@ -1,0 +1,1 @@
+"""The command line: parse options, build objects, call the library, print."""

@@ -1,0 +1,135 @@
+"""`robonas space`: what a search space has to offer, before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from robonas.cli.help import QuickGroup
+from robonas.cli.options import (
+    AtLeast,
+    AtMost,
+    BatchSize,
+    DataRoot,
+    ImageMode,
+    ImageSize,
+    Jobs,
+    Json,
+    MaxLatency,
+    MaxMacs,
+    MaxMemory,
+    MaxParams,
+    Metrics,
+    Seed,
+    SpaceSetting,
+    not_empty,
+    read_limits,
+    read_settings,
+    read_space,
+    split,
+)
+from robonas.common.settings import count_of
+from robonas.errors import ConfigError
+
+app = typer.Typer(cls=QuickGroup, help="What a search space has to offer.", no_args_is_help=True)
+
+
+@app.callback()
+def space() -> None:
+    """What a search space has to offer."""
+
+
+@app.command()
+def profile(
+    name: Annotated[str, typer.Argument(metavar="SPACE", help="Name, or package.module:NAME.")],
+    space_set: SpaceSetting = [],  # noqa: B006
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Data that the space is made for and metrics see; without them, the space's own and noise.",
+            callback=not_empty,
+        ),
+    ] = None,
+    data_root: DataRoot = None,
+    image_size: ImageSize = None,
+    image_mode: ImageMode = None,
+    sample: Annotated[int, typer.Option(help="How many architectures to measure.")] = 100,
+    latency: Annotated[bool, typer.Option(help="Also time a forward pass of each on this machine.")] = False,
+    metric: Metrics = [],  # noqa: B006
+    max_params: MaxParams = None,
+    max_macs: MaxMacs = None,
+    max_latency_ms: MaxLatency = None,
+    max_memory: MaxMemory = None,
+    at_least: AtLeast = [],  # noqa: B006
+    at_most: AtMost = [],  # noqa: B006
+    seed: Seed = 0,
+    batch_size: BatchSize = 64,
+    jobs: Jobs = -1,
+    as_json: Json = False,
+) -> None:
+    """Show the range of size, work, memory and metrics in a space, and whether some bounds can be met."""
+    from robonas.cli.console import out, print_json, print_table, say
+    from robonas.datasets import load_dataset
+    from robonas.spaces import make_space
+    from robonas.study.limits import Limits
+    from robonas.study.profiling import profile as take
+
+    count_of("batch_size", batch_size, "samples", least=2)
+    limits = read_limits(max_params, max_macs, max_latency_ms, max_memory, at_least, at_most)
+    if data is None:
+        for option, given in (("--data-root", data_root), ("--image-size", image_size), ("--image-mode", image_mode)):
+            if given is not None:
+                raise ConfigError(f"`{option}` says how data are read, and needs `--data`; got {given} without.")
+        where, batch = make_space(name, **read_settings("space", space_set)), None
+    else:
+        samples = load_dataset(data, root=data_root, size=image_size, mode=image_mode)
+        where, batch = read_space(name, space_set, samples), samples.batch(batch_size, seed)
+    measures = ["params", "macs", "memory", *(["latency_ms"] if latency else []), *split("--metric", metric)]
+    found = take(where, sample, seed, measures=measures, limits=limits, batch=batch, n_jobs=jobs)
+    left_out = [measure for measure in measures if measure not in found.frame]
+    rows = [
+        {
+            "measure": measure,
+            "least": float(found.frame[measure].min()),
+            "median": float(found.frame[measure].median()),
+            "most": float(found.frame[measure].max()),
+        }
+        for measure in map(str, found.frame)
+    ]
+    bounds = (limits or Limits()).bounds
+    measured = [bound for bound in bounds if bound.key in found.frame]
+    shares = [{"bound": str(bound), "share": found.share(bound)} for bound in measured]
+    size = where.size()
+    if as_json:
+        print_json(
+            {
+                "space": where.name,
+                "size": size,
+                "sample": found.n,
+                "measures": json.loads(json.dumps(rows)),
+                "bounds": shares,
+                "share_within_limits": None if limits is None else found.share(limits),
+                "verdict": None if limits is None else found.verdict(limits),
+                "failures": dict(found.failures),
+            }
+        )
+        return
+    print_table(f"{found.n} of {'countless' if size is None else f'{size:,}'} architectures of {where.name}", rows)
+    for reason in list(found.failures.values())[:3]:
+        out.print(f"No network: {reason}", soft_wrap=True, markup=False)
+    if left_out:
+        say(f"Not measured, since nothing keeps the limits: {', '.join(left_out)}.")
+    elif batch is None and (split("--metric", metric) or (limits is not None and limits.metrics)):
+        say("Metrics saw white noise; give --data for what they say of your data.")
+    if "latency_ms" in found.frame:
+        how = limits or Limits()
+        say(
+            f"Latency: {how.latency_batch_size} sample at a time on {how.device}, median of {how.repeats} passes after "
+            f"{how.warm_up} others."
+        )
+    if limits is not None:
+        for bound in measured if len(bounds) > 1 else ():
+            out.print(f"{100 * found.share(bound):5.1f} % have {bound}.", soft_wrap=True, markup=False)
+        out.print(found.verdict(limits), soft_wrap=True, markup=False)

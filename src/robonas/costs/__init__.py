@@ -1,0 +1,1 @@
+"""Costs of networks: parameters, operations, memory and time, by one definition each."""

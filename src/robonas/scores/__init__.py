@@ -1,0 +1,1 @@
+"""Scores of candidates: the table, how it is computed, and its cache."""

@@ -1,0 +1,339 @@
+"""The table of scores: architectures × metrics, why a score is missing, what it cost, and where it all came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+import sys
+import warnings
+from array import array
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+
+from robonas.common.files import write_parquet
+from robonas.common.reading import parse_json, read_parquet, to_frame
+from robonas.errors import ScoreTableError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from robonas.metrics import Score
+
+FORMAT = 1
+"""Version of the file's layout; a newer one is refused, an older one is read."""
+_METADATA_KEY = b"robonas"
+_REASON, _SECONDS = "reason:", "seconds:"
+
+
+def provenance(space_name: str, space_settings: Mapping[str, Any], batch_fingerprint: str, seed: int) -> dict[str, Any]:
+    """Where scores come from: what they depend on, and the versions that made them; JSON values."""
+    return {
+        "format": FORMAT,
+        "space": {"name": space_name, "settings": dict(space_settings)},
+        "batch": batch_fingerprint,
+        "seed": seed,
+        "versions": {"python": platform.python_version()}
+        | {name: _version(name) for name in ("robonas", "torch", "numpy")},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "unknown"
+
+
+def check_provenance(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
+    """Raise unless scores of `found` can stand beside scores of `wanted`; warn where only versions differ.
+
+    Raises:
+        ScoreTableError: Another space, batch or seed, or a newer file format.
+    """
+    if found.get("format", 0) > FORMAT:
+        raise ScoreTableError(
+            f"Scores file '{path}' has format {found['format']}; this robonas reads up to {FORMAT}. Update robonas."
+        )
+    for key, word in (("space", "search space"), ("batch", "batch"), ("seed", "seed")):
+        if found.get(key) != wanted.get(key):
+            raise ScoreTableError(
+                f"Scores file '{path}' was written for another {word} ({_brief(found.get(key))}) than this run's "
+                f"({_brief(wanted.get(key))}). Name another file, or delete this one to score again."
+            )
+    stale = {
+        package: (old, wanted["versions"].get(package))
+        for package, old in found.get("versions", {}).items()
+        if package in {"robonas", "torch"} and old != wanted["versions"].get(package)
+    }
+    if stale:
+        changes = ", ".join(f"{package} {old} then, {new} now" for package, (old, new) in stale.items())
+        warnings.warn(
+            f"Scores file '{path}' was begun with other versions ({changes}); its scores are kept as they are.",
+            stacklevel=3,
+        )
+
+
+def _brief(value: object) -> str:
+    return json.dumps(value) if not isinstance(value, str) else value
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """Raw scores of a pool of architectures.
+
+    A score is the metric's own value. NaN means undefined here, and `reason` says why. Scaling, and what NaN becomes,
+    belong to the strategy.
+    """
+
+    frame: pd.DataFrame
+    """One row an architecture, in the order of the pool: ``architecture`` and ``canonical`` (texts of the space), a
+    column a metric with its scores, and for each metric ``reason:NAME`` (None where there is a score) and
+    ``seconds:NAME`` (CPU seconds)."""
+    metrics: tuple[str, ...]
+    """Names of the metrics, in the order of the columns."""
+    provenance: Mapping[str, Any]
+    """Space, batch, seed and versions; see `provenance`."""
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """The texts of the architectures."""
+        return tuple(self.frame["architecture"])
+
+    @cached_property
+    def scores(self) -> NDArray[np.float64]:
+        """The scores, (n_architectures, n_metrics), a read-only copy."""
+        values = np.array(self.frame[list(self.metrics)], dtype=np.float64)
+        values.setflags(write=False)
+        return values
+
+    def reason(self, row: int, metric: str) -> str | None:
+        """Why this architecture has no score by this metric; None where it has one."""
+        value = self.frame[_REASON + metric].iloc[row]
+        return None if pd.isna(value) else str(value)
+
+    def fingerprint(self) -> str:
+        """A short hash of the architectures and their scores."""
+        digest = hashlib.blake2b("\n".join((*self.metrics, *self.architectures)).encode(), digest_size=16)
+        digest.update(self.scores.tobytes())
+        return digest.hexdigest()
+
+    def distinct(self) -> NDArray[np.int64]:
+        """Rows of the first architecture of each isomorphism class, in order."""
+        return np.flatnonzero(~self.frame["canonical"].duplicated().to_numpy()).astype(np.int64)
+
+    def seconds(self) -> float:
+        """CPU seconds that all scores took; isomorphic architectures, which share theirs, counted once."""
+        return float(self.frame.iloc[self.distinct()][[_SECONDS + name for name in self.metrics]].to_numpy().sum())
+
+    def summary(self) -> pd.DataFrame:
+        """One row a metric.
+
+        Counts ``defined`` and ``undefined``, ``minimum``, ``median``, ``maximum``, ``seconds`` in all, and the
+        commonest ``reason``.
+        """
+        rows = []
+        first = self.frame.iloc[self.distinct()]
+        for name in self.metrics:
+            values, reasons = self.frame[name], self.frame[_REASON + name].dropna()
+            rows.append(
+                {
+                    "metric": name,
+                    "defined": int(values.notna().sum()),
+                    "undefined": int(values.isna().sum()),
+                    "minimum": values.min(),
+                    "median": values.median(),
+                    "maximum": values.max(),
+                    "seconds": float(first[_SECONDS + name].sum()),
+                    "reason": str(reasons.mode().iloc[0]) if len(reasons) else None,
+                }
+            )
+        columns = ["metric", "defined", "undefined", "minimum", "median", "maximum", "seconds", "reason"]
+        return pd.DataFrame(rows, columns=columns).set_index("metric")
+
+    def warnings(self) -> list[str]:
+        """What a user should know before trusting these scores, a sentence each; empty where all is well."""
+        sentences = []
+        for name, row in self.summary().iterrows():
+            reasons = self.frame[_REASON + str(name)]
+            raised = [row for row, reason in enumerate(reasons) if str(reason).startswith(f"{name} raised ")]
+            if raised:
+                sentences.append(
+                    f"Metric {name!r} failed for {len(raised):,} of {len(self):,} architectures, first for "
+                    f"{self.architectures[raised[0]]!r}: {reasons.iloc[raised[0]]}"
+                )
+            elif row["undefined"] * 2 > len(self):
+                sentences.append(
+                    f"Metric {name!r} is undefined for {row['undefined']:,} of {len(self):,} architectures: "
+                    f"{row['reason']}"
+                )
+            elif row["minimum"] == row["maximum"] and len(self) > 1:
+                sentences.append(
+                    f"Metric {name!r} has the same score for all architectures ({row['minimum']:.6g}): "
+                    "it cannot tell them apart."
+                )
+        return sentences
+
+    def part(self, start: int, stop: int) -> ScoreTable:
+        """Some rows, from one place up to another."""
+        return ScoreTable(self.frame.iloc[start:stop].reset_index(drop=True), self.metrics, self.provenance)
+
+    def select(self, metrics: Sequence[str]) -> ScoreTable:
+        """The same architectures with these metrics only.
+
+        Raises:
+            ScoreTableError: A metric that this table does not have.
+        """
+        for name in metrics:
+            if name not in self.metrics:
+                raise ScoreTableError(f"The table has no metric {name!r}; it has {', '.join(self.metrics)}.")
+        columns = [prefix + name for name in metrics for prefix in ("", _REASON, _SECONDS)]
+        return ScoreTable(self.frame[["architecture", "canonical", *columns]], tuple(metrics), self.provenance)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write a Parquet file, whole or not at all; readable by pandas, and by `read` with its provenance."""
+        import pyarrow as pa
+
+        content = pa.Table.from_pandas(self.frame, preserve_index=False)
+        note = json.dumps({"metrics": self.metrics, "provenance": self.provenance})
+        content = content.replace_schema_metadata({**(content.schema.metadata or {}), _METADATA_KEY: note.encode()})
+        write_parquet(path, content)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ScoreTableError: The file is damaged, or not a table of scores.
+        """
+        try:
+            content, notes = read_parquet(Path(path))
+            note = parse_json(notes[_METADATA_KEY])
+            metrics, origin = tuple(map(str, note["metrics"])), dict(note["provenance"])
+            wanted = [
+                "architecture",
+                "canonical",
+                *(prefix + name for name in metrics for prefix in ("", _REASON, _SECONDS)),
+            ]
+            frame = to_frame(content, wanted, [prefix + name for name in metrics for prefix in ("", _SECONDS)])
+        except FileNotFoundError:
+            raise
+        except KeyError as error:
+            raise ScoreTableError(
+                f"'{path}' is a Parquet file, but not robonas's table of scores: {error} is missing."
+            ) from error
+        except (AttributeError, OSError, TypeError, ValueError) as error:
+            raise ScoreTableError(
+                f"Scores file '{path}' is damaged ({error}). Restore it, or delete it to score again."
+            ) from error
+        return cls(frame, metrics, origin)
+
+    @classmethod
+    def from_scores(
+        cls,
+        architectures: Iterable[tuple[str, str]],
+        scores: Mapping[str, Mapping[str, Score]],
+        metrics: Sequence[str],
+        origin: Mapping[str, Any],
+    ) -> Self:
+        """Assemble a table.
+
+        Args:
+            architectures: Texts of each architecture and of its canonical form.
+            scores: By canonical text, then by metric.
+            metrics: The columns.
+            origin: The provenance.
+        """
+        columns = ScoreColumns()
+        for canonical, found in scores.items():
+            columns.add(canonical, found)
+        return cls.from_columns(architectures, columns, metrics, origin)
+
+    @classmethod
+    def from_columns(
+        cls,
+        architectures: Iterable[tuple[str, str]],
+        columns: ScoreColumns,
+        metrics: Sequence[str],
+        origin: Mapping[str, Any],
+        *,
+        absent: str = "not scored",
+    ) -> Self:
+        """Assemble a table from columns.
+
+        Args:
+            architectures: Texts of each architecture and of its canonical form.
+            columns: The scores.
+            metrics: Which of them.
+            origin: The provenance.
+            absent: Reason of a score that the columns do not have.
+        """
+        pairs = list(architectures)
+        content: dict[str, Any] = {
+            "architecture": [text for text, _ in pairs],
+            "canonical": [text for _, text in pairs],
+        }
+        for name in metrics:
+            values, seconds, reasons = columns.take([text for _, text in pairs], name, absent)
+            content |= {name: values, _REASON + name: reasons, _SECONDS + name: seconds}
+        return cls(pd.DataFrame(content), tuple(metrics), origin)
+
+
+class ScoreColumns:
+    """Scores by canonical text, a column a metric: what a run of any length can hold in memory.
+
+    Sixteen bytes a score, and its reason where it has none.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self._values: dict[str, array[float]] = {}
+        self._seconds: dict[str, array[float]] = {}  # negative: never scored
+        self._reasons: dict[tuple[int, str], str] = {}
+
+    def add(self, canonical: str, found: Mapping[str, Score]) -> None:
+        """Take the scores of one class, beside those that it has."""
+        place = self._places.setdefault(canonical, len(self._places))
+        for name, score in found.items():
+            values, seconds = self._values.setdefault(name, array("d")), self._seconds.setdefault(name, array("d"))
+            while len(values) <= place:
+                values.append(math.nan)
+                seconds.append(-1.0)
+            values[place], seconds[place] = score.value, score.seconds
+            if score.reason is not None:
+                self._reasons[place, name] = sys.intern(score.reason)
+
+    def has(self, canonical: str, metric: str) -> bool:
+        """Whether the class has been scored by the metric, with a value or with a reason."""
+        place = self._places.get(canonical)
+        seconds = self._seconds.get(metric, ())
+        return place is not None and place < len(seconds) and seconds[place] >= 0
+
+    def take(
+        self, canonical: Sequence[str], metric: str, absent: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.object_]]:
+        """Values, seconds and reasons of one metric for these classes."""
+        n = len(canonical)
+        values, seconds, reasons = np.full(n, np.nan), np.zeros(n), np.full(n, None, dtype=object)
+        for row, text in enumerate(canonical):
+            if self.has(text, metric):
+                place = self._places[text]
+                values[row], seconds[row] = self._values[metric][place], self._seconds[metric][place]
+                reasons[row] = self._reasons.get((place, metric))
+            else:
+                reasons[row] = absent
+        return values, seconds, reasons

@@ -1,0 +1,234 @@
+"""The choice of a search's next query: the pool as it stands, growing or not, and the strategy that chooses from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from robonas.errors import StudyError
+from robonas.scores.table import ScoreTable
+from robonas.strategies.base import Problem, Trial
+from robonas.study.events import Event, PoolGrown
+from robonas.study.growth import breed, fitness
+from robonas.study.trials import Choice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from robonas.architecture import Architecture
+    from robonas.spaces import SearchSpace
+    from robonas.strategies import Strategy
+    from robonas.study.trials import Asked
+
+
+class Chooser:
+    """Chooses for a `Ledger`.
+
+    With `grow`, each query but those before the first answer is chosen from a pool that children of its best have
+    joined. The children are recorded with the query, so the study alone tells every worker what the pool is.
+
+    Args:
+        space: Where the candidates come from.
+        strategy: Who chooses.
+        table: The pool at the start.
+        budget: Of the search.
+        seed: Of the search.
+        higher_is_better: Direction of each metric.
+        grow: How many children a query.
+        score: The table of some texts.
+        allowed: Whether a child may join.
+        save: Called with the table whenever a query is chosen from another one than before.
+        tell: Told of every generation.
+        children: The table of what is known to have joined; without `score`, of all that has.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        strategy: Strategy,
+        table: ScoreTable,
+        *,
+        budget: int,
+        seed: int,
+        higher_is_better: Sequence[bool],
+        grow: int = 0,
+        score: Callable[[Sequence[str]], ScoreTable] | None = None,
+        allowed: Callable[[Architecture], bool] = lambda _: True,
+        save: Callable[[ScoreTable], None] = lambda _: None,
+        tell: Callable[[Event], None] = lambda _: None,
+        children: ScoreTable | None = None,
+    ) -> None:
+        self.space, self.strategy, self.budget, self.seed, self.grow = space, strategy, budget, seed, grow
+        self._higher_is_better = tuple(higher_is_better)
+        self._score, self._allowed, self._save, self._tell = score, allowed, save, tell
+        self._sampled = table
+        self._children = children  # all that were ever scored here, each once
+        self._taken: list[tuple[int, tuple[str, ...]]] = []  # what the study says has joined, and when
+        self._bred: tuple[str, ...] | None = None  # what joins with the query that is chosen next
+        self._codes: dict[str, NDArray[np.int64]] = {}
+        self._saved: ScoreTable | None = None
+        self._arranged: object = None
+        self._arrange(0)
+
+    # ── what a ledger asks ──
+
+    def ready(self, asked: Sequence[Asked]) -> bool:
+        """Whether the next query can be chosen without scoring anything first."""
+        return self._taken == generations(asked) and (self._bred is not None or not self._due(asked))
+
+    def prepare(self, asked: Sequence[Asked]) -> None:
+        """Take what other workers' queries have added, and have children of this search's own."""
+        self.follow(asked)
+        if not self._due(asked):
+            return
+        if self._bred is None:
+            canonical = self.table.frame["canonical"].iloc[self.table.distinct()]
+            born = breed(
+                self.space,
+                tuple(canonical),
+                fitness(self.strategy, self.problem, self.history(asked)),
+                self.grow,
+                seed=self.seed,
+                generation=len(asked),
+                allowed=self._allowed,
+            )
+            self._bred = self._scorable(born)
+        self._arrange(len(asked))
+        self._tell(PoolGrown(len(self._bred), len(self.problem)))
+
+    def choose(self, asked: Sequence[Asked]) -> Choice | None:
+        """What the strategy asks for next; None where all candidates have been."""
+        self._arrange(len(asked))
+        history = self.history(asked)
+        if len(history) >= len(self.problem):
+            return None
+        if self._saved is not self.table:
+            self._save(self.table)
+            self._saved = self.table
+        proposal = self.strategy.ask(self.problem, history)
+        row = int(self._rows[proposal.row])
+        text = self.table.architectures[row]
+        options = {name: (option, self.space.choices[name]) for name, option in self.space.parse(text).items()}
+        children, self._bred = self._bred or (), None
+        prints = self._of(children).fingerprint() if children else ""
+        return Choice(proposal, row, text, options, len(self.table), children, prints)
+
+    # ── the pool ──
+
+    def follow(self, asked: Sequence[Asked]) -> None:
+        """Let the pool be what the study says, and what joins with the next query.
+
+        Raises:
+            StudyError: Scores of children are others than when they were chosen from.
+        """
+        taken = generations(asked)
+        self._scorable([text for _, children in taken for text in children])
+        for entry in asked if self._score else ():
+            if entry.children and self._of(entry.children).fingerprint() != entry.children_scores:
+                raise StudyError(
+                    f"The study was begun with other scores of {entry.children[0]} and what joined the pool with it "
+                    "than now; were they computed by other versions? Choose another folder or name for this search."
+                )
+        self._taken = taken
+        self._arrange(len(asked))
+
+    def settle(self, asked: Sequence[Asked]) -> None:
+        """Forget what has not joined, and follow."""
+        self._bred = None
+        self.follow(asked)
+
+    @property
+    def limit(self) -> int:
+        """Queries that can be made, as far as can be foreseen."""
+        return self.budget if self.grow else self.problem.limit
+
+    def history(self, asked: Sequence[Asked]) -> list[Trial]:
+        """The queries as the strategy sees them."""
+        return [Trial(self._places[entry.architecture], entry.value, entry.failed, entry.pruned) for entry in asked]
+
+    def _due(self, asked: Sequence[Asked]) -> bool:
+        return self.grow > 0 and any(entry.value is not None or entry.failed for entry in asked)
+
+    def _scorable(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Those with a score, all of them where no scores are used; each text is scored once."""
+        known = set() if self._children is None else set(self._children.architectures)
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if new and self._score:
+            scored = self._score(new)
+            self._children = scored if self._children is None else _stacked(self._children, scored)
+        if not texts or not self._sampled.metrics:
+            return tuple(texts)
+        n_scores = np.isfinite(self._of(texts).scores).sum(axis=1)
+        return tuple(text for text, n in zip(texts, n_scores, strict=True) if n)
+
+    def _of(self, texts: Sequence[str]) -> ScoreTable:
+        assert self._children is not None
+        return _rows_of(self._children, texts)
+
+    def _arrange(self, n_asked: int) -> None:
+        """Put table and problem in order: the sample, what has joined since, and what joins with the next query."""
+        known = {text for _, children in self._taken for text in children}
+        if self._bred is not None:
+            self._bred = tuple(text for text in self._bred if text not in known)
+        generation = [(n_asked, self._bred)] if self._bred else []
+        arranged = [*self._taken, *generation]
+        if arranged == self._arranged:
+            return
+        self._arranged = arranged
+        self.table, self.joined = grown(self._sampled, self._children, arranged)
+        self._rows = self.table.distinct()
+        texts = self.table.architectures
+        self._places = {texts[row]: place for place, row in enumerate(self._rows.tolist())}
+        for text in self.table.frame["canonical"].iloc[self._rows]:
+            if text not in self._codes:
+                self._codes[text] = self.space.encode(self.space.parse(text))
+        self.problem = Problem(
+            self.table.scores[self._rows],
+            self.table.metrics,
+            self.budget,
+            self.seed,
+            self._higher_is_better,
+            np.stack([self._codes[text] for text in self.table.frame["canonical"].iloc[self._rows]]),
+            None if self.joined is None else self.joined[self._rows],
+        )
+
+
+def generations(asked: Sequence[Asked]) -> list[tuple[int, tuple[str, ...]]]:
+    """What has joined the pool, and how many queries had been asked."""
+    return [(number, entry.children) for number, entry in enumerate(asked) if entry.children]
+
+
+def grown(
+    sampled: ScoreTable, children: ScoreTable | None, taken: Sequence[tuple[int, Sequence[str]]]
+) -> tuple[ScoreTable, NDArray[np.int64] | None]:
+    """The pool with what has joined it, and after how many queries each row did; None where none has.
+
+    Raises:
+        StudyError: A child has no scores.
+    """
+    since: dict[str, int] = {}
+    for number, texts in taken:
+        for text in texts:
+            since.setdefault(text, number)  # two workers without a common lock may have had the same child
+    if children is None or not since:
+        return sampled, None
+    table = _stacked(sampled, _rows_of(children, list(since)))
+    return table, np.concatenate([np.zeros(len(sampled), dtype=np.int64), np.array(list(since.values()))])
+
+
+def _stacked(one: ScoreTable, other: ScoreTable) -> ScoreTable:
+    frame = pd.concat([one.frame, other.frame], ignore_index=True)
+    return ScoreTable(frame, one.metrics, one.provenance)
+
+
+def _rows_of(table: ScoreTable, texts: Sequence[str]) -> ScoreTable:
+    places = {text: row for row, text in enumerate(table.architectures)}
+    missing = [text for text in texts if text not in places]
+    if missing:
+        raise StudyError(f"There are no scores of {missing[0]}, which joined the pool; run the search to go on.")
+    frame = table.frame.iloc[[places[text] for text in texts]].reset_index(drop=True)
+    return ScoreTable(frame, table.metrics, table.provenance)

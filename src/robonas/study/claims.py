@@ -1,0 +1,153 @@
+"""Who is at which evaluation: claims, signs of life, and the count of attempts."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import optuna
+    from optuna.trial import FrozenTrial
+
+    from robonas.study.sharing import Sharing
+
+CLAIM = "claim"
+"""User attribute of a trial: who is at it (``worker``), and how many ``attempts`` were begun and not given back."""
+ATTEMPTS = 2
+"""How often an evaluation may take its worker with it before it counts as failed."""
+_HERE: dict[str, int] = {}
+"""The workers in this process, and the thread of each."""
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """The right to evaluate one candidate."""
+
+    trial: optuna.Trial
+    """Of the study."""
+    reported: frozenset[int]
+    """Steps that an earlier attempt has reported."""
+
+
+class Claims:
+    """The claims of one worker on the trials of a study.
+
+    Args:
+        study: Optuna's.
+        sharing: How its workers share it.
+    """
+
+    def __init__(self, study: optuna.Study, sharing: Sharing) -> None:
+        self._study = study
+        self._storage = study._storage  # noqa: SLF001
+        self._sharing = sharing
+        self._worker: str | None = None
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Within: the worker is alive for all others."""
+        with self._sharing.present() as worker:
+            self._worker, _HERE[worker] = worker, threading.get_ident()
+            try:
+                yield
+            finally:
+                del _HERE[worker]
+
+    def in_vain(self, pending: Sequence[FrozenTrial]) -> bool:
+        """Whether one of these is with a search that this one was called from, and waiting for it is in vain."""
+        return any(_HERE.get(_worker_of(trial)) == threading.get_ident() for trial in pending)
+
+    def take_up(self, trials: Sequence[FrozenTrial]) -> tuple[Ticket | None, bool]:
+        """Begin what nobody is at; in a turn.
+
+        Returns:
+            The right to it, None where there is nothing; and whether some have been found to have failed.
+        """
+        dead = False
+        for trial in trials:
+            waiting = trial.state.name == "WAITING"
+            if waiting or (trial.state.name == "RUNNING" and self._abandoned(trial)):
+                if _attempts_of(trial) < ATTEMPTS:
+                    return self._begin(trial, waiting=waiting), dead
+                self._bury(trial)
+                dead = True
+        return None, dead
+
+    def _bury(self, trial: FrozenTrial) -> None:
+        import optuna
+
+        reason = (
+            f"the process that evaluated it died in each of {ATTEMPTS} attempts; "
+            "it may need more memory than there is, or crash the process"
+        )
+        self._storage.set_trial_user_attr(trial._trial_id, "failure", reason)  # noqa: SLF001
+        self._storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.FAIL)  # noqa: SLF001
+
+    def _abandoned(self, trial: FrozenTrial) -> bool:
+        """Whether nobody is at a trial that was begun; in a turn."""
+        worker = _worker_of(trial)
+        if worker == self._worker or not worker:  # nobody begins one and leaves its turn without a note of it
+            return True
+        return worker not in _HERE and self._sharing.gone(worker, trial._trial_id)  # noqa: SLF001
+
+    def _begin(self, before: FrozenTrial, *, waiting: bool) -> Ticket:
+        import optuna
+
+        assert self._worker is not None, "a ledger gives tickets while it is open"
+        trial_id, storage = before._trial_id, self._storage  # noqa: SLF001
+        if waiting:
+            storage.set_trial_state_values(trial_id, optuna.trial.TrialState.RUNNING)
+        self._sharing.beat(trial_id)
+        storage.set_trial_user_attr(trial_id, CLAIM, {"worker": self._worker, "attempts": _attempts_of(before) + 1})
+        trial = optuna.Trial(self._study, trial_id)
+        options = before.user_attrs["options"]
+        if len(before.params) < len(options):
+            for name, known in options.items():
+                trial.suggest_categorical(name, known)
+        return Ticket(trial, frozenset(before.intermediate_values))
+
+    def give_back(self, ticket: Ticket) -> None:
+        """Let go of a trial that is not finished, and let the attempt not count."""
+        trial = self.own(ticket)
+        if trial is not None:
+            ticket.trial.set_user_attr(CLAIM, {"worker": None, "attempts": _attempts_of(trial) - 1})
+
+    @contextlib.contextmanager
+    def beating(self, ticket: Ticket) -> Iterator[None]:
+        """Within: signs of life come from the worker that evaluates the trial."""
+        every = self._sharing.beats
+        if every is None:
+            yield
+            return
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(every):
+                with contextlib.suppress(Exception):  # such as a server that restarts: the next beat may come through
+                    self._sharing.beat(ticket.trial._trial_id)  # noqa: SLF001
+
+        thread = threading.Thread(target=beat, name="robonas heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def own(self, ticket: Ticket) -> FrozenTrial | None:
+        """The trial as it is now; None where it is finished, or another worker has it since this one seemed dead."""
+        trial = self._storage.get_trial(ticket.trial._trial_id)  # noqa: SLF001
+        return trial if trial.state.name == "RUNNING" and _worker_of(trial) == self._worker else None
+
+
+def _worker_of(trial: FrozenTrial) -> str:
+    """Who is at a trial; empty for nobody."""
+    return trial.user_attrs.get(CLAIM, {}).get("worker") or ""
+
+
+def _attempts_of(trial: FrozenTrial) -> int:
+    return int(trial.user_attrs.get(CLAIM, {}).get("attempts", 0))

@@ -1,0 +1,110 @@
+"""What a search and a full training tell while they run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from robonas.objectives.base import CurvePoint
+    from robonas.study.result import Query
+
+
+@dataclass(frozen=True)
+class ScoringProgress:
+    """Some networks have been scored."""
+
+    done: int
+    """Isomorphism classes scored so far."""
+    total: int
+    """In all."""
+
+
+@dataclass(frozen=True)
+class CandidatesLeftOut:
+    """The limits have left out candidates, before anything dearer was computed."""
+
+    counts: Mapping[str, int]
+    """How many for what is wrong with them, such as ``"more than 10,000 parameters"``; each for the first thing."""
+    left: int
+    """How many architectures keep all."""
+
+
+@dataclass(frozen=True)
+class PoolGrown:
+    """Children of the best candidates have been scored, and join the pool with the next query."""
+
+    children: int
+    """How many."""
+    candidates: int
+    """Different networks in the pool, these included."""
+
+
+@dataclass(frozen=True)
+class WaitingForOthers:
+    """The budget is spent, and other workers are still at some evaluations; what one of them leaves is taken up."""
+
+    pending: int
+    """How many evaluations."""
+
+
+@dataclass(frozen=True)
+class QueryStarted:
+    """An evaluation begins."""
+
+    query: Query
+    """Its state is running."""
+    budget: int
+    """Evaluations in all."""
+
+
+@dataclass(frozen=True)
+class QueryStep:
+    """An evaluation has finished a step, such as an epoch."""
+
+    query: Query
+    """The evaluation."""
+    point: CurvePoint
+    """Where it stands."""
+
+
+@dataclass(frozen=True)
+class QueryFinished:
+    """An evaluation has ended."""
+
+    query: Query
+    """Complete, pruned or failed."""
+    best: float | None
+    """The best value so far, this one included; None while none has completed."""
+
+
+@dataclass(frozen=True)
+class EpochFinished:
+    """An epoch of a full training has ended: a row of its log."""
+
+    epoch: int
+    """From 1."""
+    epochs: int
+    """How many there will be."""
+    learning_rate: float
+    """Of its first step."""
+    training_loss: float
+    """Mean over the samples, with all that the recipe adds to the cross-entropy."""
+    value: float | None
+    """What the validation part is judged by, such as the accuracy; None without one, as the three below."""
+    loss: float | None
+    """Mean loss on the validation part."""
+    top1: float | None
+    """Share of samples whose class is the likeliest; None where there are no classes."""
+    top5: float | None
+    """Share of samples whose class is among the five likeliest; None where there are no classes."""
+    seconds: float
+    """What the epoch took."""
+
+
+Event: TypeAlias = (
+    CandidatesLeftOut | ScoringProgress | PoolGrown | WaitingForOthers | QueryStarted | QueryStep | QueryFinished
+)
+"""What a search tells while it runs."""

@@ -1,0 +1,138 @@
+"""How a pool grows during a search: children of the best candidates so far.
+
+A pool that is sampled once is a ceiling: the best of 1,000 cells of a space of 10¹⁸ is all that a strategy can find.
+Children of the candidates that the search thinks most of are better than chance, and cost a score each, no training.
+What was measured, and what was tried without success, is in docs/explanation/growing-pools.md.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from robonas.architecture import Architecture
+from robonas.common.randomness import numpy_generator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from robonas.spaces import SearchSpace
+    from robonas.strategies.base import Problem, Strategy, Trial
+
+PARENTS = 10
+"""How many of the best candidates have children, unless that were more than a fifth of the pool."""
+PROVEN = 0.5
+"""Share of the parents that are the best by their own values, whatever the combination says of them."""
+CROSSOVER = 0.5
+"""Share of the children that have two parents; the others are a neighbour of one."""
+STEPS = 3
+"""How many times a child that is known already is changed once more."""
+ATTEMPTS = 20
+"""Children drawn, for each that is wanted, before a generation ends with fewer: those around are known already."""
+
+
+def fitness(strategy: Strategy, problem: Problem, history: Sequence[Trial]) -> NDArray[np.float64]:
+    """What a search thinks of each candidate, (N,), higher is better; NaN for those that have no children.
+
+    The learned combination of the metrics, but the best of those that were evaluated come first: they keep the children
+    near what is good where the combination is wrong. With a strategy that learns none, the values.
+    """
+    combined = strategy.summarise(problem, history).combined
+    done = sorted((trial for trial in history if trial.value is not None), key=lambda trial: trial.value or 0.0)
+    if combined is None or np.isnan(combined).all():
+        worth = np.full(len(problem), np.nan)
+        worth[[trial.row for trial in done]] = [trial.value for trial in done]
+        return worth
+    worth = np.array(combined)
+    best = done[-max(1, int(PROVEN * n_parents(len(problem)))) :]
+    worth[[trial.row for trial in best]] = np.nanmax(worth) + np.arange(1, len(best) + 1)
+    return worth
+
+
+def n_parents(n_pool: int, parents: int = PARENTS) -> int:
+    """How many candidates of a pool have children."""
+    return max(2, min(parents, n_pool // 5))
+
+
+def breed(
+    space: SearchSpace,
+    pool: Sequence[str],
+    worth: NDArray[np.float64],
+    n: int,
+    *,
+    seed: int,
+    generation: int,
+    allowed: Callable[[Architecture], bool] = lambda _: True,
+    parents: int = PARENTS,
+    crossover: float = CROSSOVER,
+) -> list[str]:
+    """Children of the best candidates: new to the pool, different from each other, in canonical form.
+
+    A parent is one of the best few, each of them as likely. Half of the children take each choice from one of two
+    parents at random; the others, and those whose choices do not go together, are a random neighbour of one parent. A
+    child that is in the pool already gives way to a random neighbour of it, a few times over.
+
+    Args:
+        space: Where the candidates come from.
+        pool: The canonical texts of all candidates.
+        worth: What is thought of them, (N,), higher is better; NaN for those that have no children.
+        n: How many children; there are fewer where most of what is around the parents is in the pool.
+        seed: Of the search.
+        generation: Its number; each draws differently.
+        allowed: Whether a child may join. Asked once for each.
+        parents: How many of the best have children; at most a fifth of the pool, at least two.
+        crossover: The share of children that have two parents.
+
+    Returns:
+        Their texts, in the order of birth.
+    """
+    ranked = np.argsort(-worth, kind="stable")[: np.count_nonzero(~np.isnan(worth))]
+    couple = [space.parse(pool[row]) for row in ranked[: n_parents(len(pool), parents)]]
+    generator = numpy_generator("growth", seed, generation)
+    neighbours = functools.cache(space.neighbours)  # a parent has many children
+    known = set(pool)
+    children: list[str] = []
+    for _ in range(ATTEMPTS * n if couple else 0):
+        if len(children) == n:
+            break
+        mother = couple[int(generator.integers(len(couple)))]
+        child = None
+        if generator.random() < crossover:
+            child = _crossed(space, mother, couple[int(generator.integers(len(couple)))], generator)
+        child = _mutated(neighbours, mother, generator) if child is None else child
+        text = space.format(space.canonical(child))
+        for _ in range(STEPS):
+            if text not in known:
+                break
+            child = _mutated(neighbours, child, generator)
+            text = space.format(space.canonical(child))
+        if text not in known:
+            known.add(text)
+            if allowed(space.parse(text)):
+                children.append(text)
+    return children
+
+
+def _mutated(
+    neighbours: Callable[[Architecture], list[Architecture]], parent: Architecture, generator: np.random.Generator
+) -> Architecture:
+    """A random neighbour; the parent itself where it has none."""
+    around = neighbours(parent)
+    return around[int(generator.integers(len(around)))] if around else parent
+
+
+def _crossed(
+    space: SearchSpace, mother: Architecture, father: Architecture, generator: np.random.Generator
+) -> Architecture | None:
+    """Each choice from either parent; None where the space has no such architecture."""
+    options = {}
+    for name in space.choices:
+        source = (mother, father)[int(generator.integers(2))]
+        if name in source:
+            options[name] = source[name]
+    child = Architecture(options)
+    return child if space.contains(child) else None

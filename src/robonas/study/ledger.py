@@ -1,0 +1,400 @@
+"""The record of a search in its Optuna study: what was asked, by whom, and what came back.
+
+Each query is one Optuna trial. Its parameters are the architecture's choices, its intermediate values the learning
+curve, so that Optuna's dashboard shows both; its user attributes hold the rest. A trial enters the storage in one
+transaction, and whatever state a stop leaves it in tells how to go on:
+
+    waiting              asked, not begun            → begun by the next worker
+    running, worker gone begun, not finished         → begun again, with the same seed, so with the same end
+    the same, twice      its worker died both times  → failed
+    running              another worker is at it     → pending; at the end the others wait for it
+    complete, fail       done
+    pruned               ended early as hopeless     → done, with its last value, and never the best
+
+Whatever is decided from what the storage holds is decided in a turn (see `robonas.study.sharing`), and noted by one write: a
+claim is one attribute, a pruner's answer another. So a stop between two writes changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+from robonas.common.settings import differences, plain
+from robonas.errors import StudyError
+from robonas.processes import stops
+from robonas.study.claims import Claims, Ticket
+from robonas.study.keeping import check_kept, settle, stage
+from robonas.study.sharing import sharing_of
+from robonas.study.storage import storage_errors
+from robonas.study.trials import Asked, as_asked, as_query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import optuna
+    from optuna.trial import FrozenTrial
+
+    from robonas.objectives.base import CurvePoint, Evaluation
+    from robonas.study.pruning import Pruning
+    from robonas.study.result import Query
+    from robonas.study.trials import Chooser
+
+__all__ = ["Ledger", "Ticket"]
+SETTINGS = "robonas"
+"""User attribute of a study that is ours."""
+VERDICT = "verdict"
+"""User attribute of a trial: the pruner's latest answer that is more than "go on"."""
+_WAIT_S = (0.02, 1.0)
+"""The shortest and the longest pause before looking again whether another worker has finished."""
+
+
+class Ledger:
+    """The trials of one search.
+
+    Args:
+        storage: Optuna's.
+        name: Of the study.
+        direction: Of the objective's values.
+        settings: What must be equal to go on with a study; JSON values.
+        folder: Where the best network's parameters are kept; None for nowhere.
+        file: In which the storage lies; None for a server or memory.
+        pruning: When to end an evaluation early; None for never.
+        place: Where the study lies, for messages.
+        existing: The study exists, and is only read.
+
+    Raises:
+        StudyError: There is a study of that name with other settings, or one that robonas did not make.
+    """
+
+    def __init__(
+        self,
+        storage: optuna.storages.BaseStorage,
+        name: str,
+        direction: Literal["maximize", "minimize"],
+        settings: Mapping[str, Any],
+        *,
+        folder: Path | None = None,
+        file: Path | None = None,
+        pruning: Pruning | None = None,
+        place: str | None = None,
+        existing: bool = False,
+    ) -> None:
+        import optuna
+
+        self.name = name
+        self._pruning = pruning
+        self.settings = plain(settings)
+        self._folder = folder
+        self._place = place or str(folder or file or "memory")
+        self._sharing = sharing_of(storage, file, name)
+        self._sign = 1.0 if direction == "maximize" else -1.0
+        if existing:
+            with storage_errors(self._place):
+                self._study = optuna.load_study(study_name=name, storage=storage)
+            self._claims = Claims(self._study, self._sharing)
+            return
+        with self._turn():
+            self._study = self._find(storage, direction)
+            self._claims = Claims(self._study, self._sharing)
+            ours = SETTINGS in self._study.user_attrs or not self._study.user_attrs
+            if ours and not self._study.get_trials(deepcopy=False):
+                # Nothing has been evaluated yet, so nothing binds a later attempt to the settings of an earlier one.
+                self._study.set_user_attr(SETTINGS, self.settings)
+                for key in set(self._study.user_attrs) - {SETTINGS}:
+                    self._study.set_user_attr(key, None)
+        self._compare(self._study.user_attrs.get(SETTINGS))
+
+    def _find(self, storage: optuna.storages.BaseStorage, direction: Literal["maximize", "minimize"]) -> optuna.Study:
+        import optuna
+
+        try:
+            return optuna.load_study(study_name=self.name, storage=storage)
+        except KeyError:
+            return optuna.create_study(study_name=self.name, storage=storage, direction=direction, load_if_exists=True)
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Within: this process works on the study, and others can tell that it is alive."""
+        with contextlib.ExitStack() as stack:
+            with storage_errors(self._place):
+                stack.enter_context(self._claims.open())
+            with self._turn():
+                self._settle()
+            yield
+
+    @classmethod
+    def load(
+        cls,
+        storage: optuna.storages.BaseStorage,
+        name: str,
+        *,
+        folder: Path | None = None,
+        file: Path | None = None,
+        place: str | None = None,
+    ) -> Ledger:
+        """The record of a study that exists, to be read.
+
+        Raises:
+            StudyError: There is none of that name, or robonas did not make it.
+        """
+        import optuna
+
+        place = place or str(folder or name)
+        with storage_errors(place):
+            known = optuna.get_all_study_summaries(storage)
+        for summary in known:
+            if summary.study_name == name:
+                settings = summary.user_attrs.get(SETTINGS)
+                if settings is None:
+                    raise StudyError(f"Study '{name}' in '{place}' was not made by robonas.")
+                direction = settings["objective"]["direction"]
+                return cls(storage, name, direction, settings, folder=folder, file=file, place=place, existing=True)
+        names = ", ".join(repr(summary.study_name) for summary in known) or "none"
+        raise StudyError(f"There is no study '{name}' in '{place}'; it has {names}.")
+
+    def _compare(self, found: Mapping[str, Any] | None) -> None:
+        if found is None:
+            raise StudyError(
+                f"Study '{self.name}' in '{self._place}' was not made by robonas. Choose another name or storage."
+            )
+        changed = list(differences(found, self.settings))
+        if changed:
+            raise StudyError(
+                f"Study '{self.name}' in '{self._place}' was made with other settings: {'; '.join(changed[:4])}. "
+                "Choose another folder or name for this search, or the settings of the study to go on with it."
+            )
+
+    @property
+    def budget(self) -> int:
+        """The budget of the latest search on this study; 0 before the first."""
+        return int(self._study.user_attrs.get("budget") or 0)
+
+    @budget.setter
+    def budget(self, budget: int) -> None:
+        if budget != self.budget:
+            with self._turn():
+                self._study.set_user_attr("budget", budget)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many candidates broke each limit, when the pool was drawn."""
+        return dict(self._study.user_attrs.get("left_out") or {})
+
+    @left_out.setter
+    def left_out(self, counts: Mapping[str, int]) -> None:
+        if counts != self.left_out:
+            with self._turn():
+                self._study.set_user_attr("left_out", dict(counts))
+
+    def fix(self, key: str, value: str) -> None:
+        """Remember a value at the first call, and insist on it at every later one.
+
+        Raises:
+            StudyError: The study was begun with another value.
+        """
+        with self._turn():
+            known = self._study.user_attrs.get(key)
+            if known is None:
+                self._study.set_user_attr(key, value)
+            elif known != value:
+                raise StudyError(
+                    f"Study '{self.name}' in '{self._place}' was begun with other {key} ({known}) than now ({value}); "
+                    "were they computed by other versions? Choose another folder or name for this search."
+                )
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One worker at a time, and trouble of the storage in one sentence."""
+        with storage_errors(self._place), self._sharing.turn():
+            yield
+
+    # ── reading ──
+
+    def _trials(self) -> list[FrozenTrial]:
+        with storage_errors(self._place):
+            first: dict[str, FrozenTrial] = {}
+            for trial in self._study.get_trials(deepcopy=False):
+                if "architecture" in trial.user_attrs:
+                    first.setdefault(trial.user_attrs["architecture"], trial)
+            return list(first.values())
+
+    def asked(self) -> list[Asked]:
+        """All queries in the order of asking, as a `Chooser` sees them."""
+        return [as_asked(trial, self._sign) for trial in self._trials()]
+
+    def queries(self) -> tuple[Query, ...]:
+        """All queries in the order of asking, as a person sees them."""
+        return tuple(as_query(number, trial) for number, trial in enumerate(self._trials(), 1))
+
+    def query(self, ticket: Ticket) -> Query:
+        """The query of one trial."""
+        for number, trial in enumerate(self._trials(), 1):
+            if trial.number == ticket.trial.number:
+                return as_query(number, trial)
+        raise StudyError(
+            f"Trial {ticket.trial.number} of study '{self.name}' has vanished; another program deleted it."
+        )
+
+    def best(self) -> float | None:
+        """The best value so far, in the objective's own direction; pruned evaluations have none."""
+        leader = self._leader()
+        return None if leader is None else leader.value
+
+    def _leader(self) -> FrozenTrial | None:
+        """The trial with the best value, the earliest one on ties."""
+        done = [trial for trial in self._trials() if trial.state.name == "COMPLETE"]
+        return max(done, key=lambda trial: self._sign * (trial.value or 0.0), default=None)
+
+    # ── asking ──
+
+    def next(self, chooser: Chooser, budget: int, waiting: Callable[[int], None] = lambda _: None) -> Ticket | None:
+        """The next evaluation to do: one that a stop has left, else a new one; None when there is no more to do.
+
+        While other workers are at the last evaluations this waits: one may be left. Not for a search that called this.
+
+        Args:
+            chooser: Chooses the new ones.
+            budget: How many queries there may be.
+            waiting: Told how many evaluations are waited for, whenever that changes.
+        """
+        waited, pause = 0, _WAIT_S[0]
+        while True:
+            with self._turn():
+                trials = self._trials()
+                ticket, failed = self._claims.take_up(trials)
+                if ticket:
+                    return ticket
+                trials = self._trials() if failed else trials
+                asked = [as_asked(trial, self._sign) for trial in trials]
+                ready = len(trials) >= budget or chooser.ready(asked)
+                if ready and len(trials) < budget:
+                    choice = chooser.choose(asked)
+                    if choice is not None:
+                        self._study.enqueue_trial(choice.parameters(), user_attrs=choice.notes())
+                        continue
+                pending = [trial for trial in trials if trial.state.name == "RUNNING"]
+            if not ready:
+                chooser.prepare(asked)
+                continue
+            if not pending or self._claims.in_vain(pending):
+                return None
+            if len(pending) != waited:
+                waited, pause = len(pending), _WAIT_S[0]
+                waiting(waited)
+            stops.check()
+            time.sleep(pause)
+            pause = min(2 * pause, _WAIT_S[1])
+
+    # ── telling ──
+
+    @contextlib.contextmanager
+    def working(self, ticket: Ticket) -> Iterator[None]:
+        """Until the end of the block, this process is at work on the trial, as since `next` gave the ticket.
+
+        What is not finished then is given back, and does not count as an attempt: this process is alive.
+        """
+        with self._claims.beating(ticket):
+            try:
+                yield
+            except BaseException:
+                # An error of the storage would hide the one that matters.
+                with contextlib.suppress(Exception):
+                    self._claims.give_back(ticket)
+                raise
+
+    def report(self, ticket: Ticket, point: CurvePoint) -> bool:
+        """Record a step of the evaluation.
+
+        Returns:
+            Whether to end it here: never after its last step, always where another worker has it by now.
+        """
+        with storage_errors(self._place):
+            trial = self._claims.own(ticket)
+            if trial is None:
+                return True
+            if point.step not in ticket.reported:
+                ticket.trial.report(point.value, point.step)
+            if self._pruning is None or point.step >= point.steps:
+                return False
+            known = trial.user_attrs.get(VERDICT, {})
+            if known.get("step") != point.step:
+                if max(ticket.reported, default=0) > point.step:
+                    return False
+                # Asked twice, a pruner can answer otherwise.
+                hopeless, notes = self._pruning.verdict(self._study, trial._trial_id, point.steps)  # noqa: SLF001
+                known = {"step": point.step, "hopeless": bool(hopeless), "notes": notes}
+                if hopeless or notes:
+                    ticket.trial.set_user_attr(VERDICT, known)
+            for key, value in known["notes"].items():
+                self._study._storage.set_trial_system_attr(trial._trial_id, key, value)  # noqa: SLF001
+            return bool(known["hopeless"])
+
+    def note_size(self, ticket: Ticket, size: Mapping[str, int | None]) -> None:
+        """Record the ``parameters`` and ``macs`` of the trial's network."""
+        with storage_errors(self._place):
+            ticket.trial.set_user_attr("size", dict(size))
+
+    def complete(self, ticket: Ticket, answer: Evaluation) -> None:
+        """Record the value, and keep the parameters if they are the best so far."""
+        with self._turn():
+            if self._claims.own(ticket) is None:
+                return
+            self._note(ticket, answer.seconds, answer.curve)
+            keep = answer.parameters is not None and self._folder is not None and self._leads(ticket, answer.value)
+            if keep:
+                self._stage(ticket, answer)
+            self._study.tell(ticket.trial, float(answer.value))
+            if keep:
+                self._settle()
+
+    def _note(self, ticket: Ticket, seconds: float, curve: Sequence[CurvePoint]) -> None:
+        ticket.trial.set_user_attr("seconds", float(seconds))
+        ticket.trial.set_user_attr("curve", [[p.step, p.steps, p.value, p.loss, p.seconds] for p in curve])
+
+    def prune(self, ticket: Ticket, curve: Sequence[CurvePoint]) -> None:
+        """Record that the evaluation was ended early, and how far it had come; Optuna takes the last value for its."""
+        import optuna
+
+        with self._turn():
+            if self._claims.own(ticket) is None:
+                return
+            self._note(ticket, curve[-1].seconds if curve else 0.0, curve)
+            self._study.tell(ticket.trial, state=optuna.trial.TrialState.PRUNED)
+
+    def fail(self, ticket: Ticket, reason: str, seconds: float = 0.0) -> None:
+        """Record that the evaluation failed, and why."""
+        import optuna
+
+        with self._turn():
+            if self._claims.own(ticket) is None:
+                return
+            ticket.trial.set_user_attr("failure", reason)
+            ticket.trial.set_user_attr("seconds", seconds)
+            self._study.tell(ticket.trial, state=optuna.trial.TrialState.FAIL)
+
+    def _leads(self, ticket: Ticket, value: float) -> bool:
+        """Whether a trial is the best with this value; the earliest one is on ties."""
+        leader = self._leader()
+        if leader is None or leader.value is None:
+            return True
+        return (self._sign * value, -ticket.trial.number) > (self._sign * leader.value, -leader.number)
+
+    # ── the winner's trained parameters ──
+
+    def check_parameters(self) -> None:
+        """See that the winner's parameters in the folder are whole, where there are some; a `StudyError` if not."""
+        if self._folder:
+            check_kept(self._folder, self.name)
+
+    def _stage(self, ticket: Ticket, answer: Evaluation) -> None:
+        assert self._folder is not None and answer.parameters is not None  # noqa: PT018
+        notes = {"architecture": ticket.trial.user_attrs["architecture"], "value": repr(answer.value)}
+        file = stage(self._folder, self.name, ticket.trial.number, answer.parameters, notes)
+        ticket.trial.set_user_attr("parameters", file)
+
+    def _settle(self) -> None:
+        if self._folder is not None:
+            settle(self._folder, self.name, getattr(self._leader(), "number", None))

@@ -1,0 +1,420 @@
+"""Bounds that candidates must keep, on size, work, time, memory and any cheap metric, before anything expensive."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+from robonas.common.settings import real, whole
+from robonas.costs.measuring import MEASURES, count_macs, count_memory, measure_latency
+from robonas.errors import ArchitectureError, ConfigError, MetricError
+from robonas.metrics import DEAR, Metric, is_foreign, resolve_metrics
+from robonas.scores.scoring import score, score_here
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Sequence
+
+    from torch import Tensor
+
+    from robonas.architecture import Architecture
+    from robonas.datasets.batch import Batch
+    from robonas.metrics import MetricLike
+    from robonas.spaces import SearchSpace
+
+NO_NETWORK = "no network that runs"
+"""What leaves out a candidate whose network cannot be built or run."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One bound, included in what is allowed."""
+
+    name: str
+    """The measure or metric."""
+    value: float
+    """Where it lies."""
+    upper: bool
+    """Whether values must be at most this, or at least."""
+    metric: Metric | None = None
+    """The metric; None for a measure of `robonas.costs.measuring`."""
+
+    @property
+    def key(self) -> str:
+        """The name, told apart from a measure of the same name, as the metric ``params`` is, in millions."""
+        return self.name if self.metric is None or self.name not in MEASURES else f"{self.name} (metric)"
+
+    def __str__(self) -> str:
+        return f"{'at most' if self.upper else 'at least'} {self.told(self.value)}"
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with those that break it, such as ``"synflow below 80"``."""
+        if self.metric is None:
+            return f"more than {self.told(self.value)}"
+        return f"{self.key} {'above' if self.upper else 'below'} {self.value:.6g}"
+
+    def keeps(self, value: float) -> bool:
+        """Whether a value is allowed; NaN is not."""
+        return value <= self.value if self.upper else value >= self.value
+
+    def told(self, value: float) -> str:
+        """A value in words, such as ``"1,000 parameters"`` or ``"synflow 80"``."""
+        return MEASURES[self.name].format(value) if self.metric is None else f"{self.key} {value:.6g}"
+
+    def broken_by(self, value: float) -> str:
+        """The sentence for a value that breaks it."""
+        return f"It has {self.told(value)}; the limit is {self.limit}."
+
+    @property
+    def limit(self) -> str:
+        """What is allowed, after "the limit is"."""
+        return self.told(self.value) if self.metric is None else str(self)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Which candidates keep some bounds."""
+
+    reasons: Mapping[Architecture, str | None]
+    """Why each candidate is not allowed, as a sentence, or None where it is; in their order."""
+    left_out: Mapping[str, int]
+    """How many candidates were left out for what is wrong with them, such as ``"more than 10,000 parameters"``; each is
+    counted for the first thing."""
+
+    @property
+    def allowed(self) -> list[Architecture]:
+        """Those that keep all bounds, in their order."""
+        return [architecture for architecture, reason in self.reasons.items() if reason is None]
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """Of one isomorphism class."""
+
+    values: Mapping[str, float]
+    """What was measured, by name."""
+    reason: str | None = None
+    """Why it is not allowed, as a sentence."""
+    cause: str | None = None
+    """The same in few words, as candidates are counted by."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds that an architecture must keep, each of them included; None for no bound.
+
+    Bounds on metrics are by name, reference, function or `Metric`, in the metric's own unit: ``at_most={"depth": 12}``.
+    A metric without a value breaks its bound. Metrics that measure this machine, or need a second backward pass or a
+    pass for each sample or class, are too dear to filter by; one's own may be anything.
+
+    Raises:
+        ConfigError: A bound that no number can keep, two that no candidate can keep together, a setting that is not
+            positive and finite, or a metric that is too dear.
+        UnknownNameError: There is no such metric.
+
+    Example:
+        >>> from robonas.spaces import NASBench201
+        >>> space = NASBench201(channels=4, depth=1, input_shape=(3, 8, 8))
+        >>> limits = Limits(max_params=10_000)
+        >>> limits.violation(space, space.at(0)) is None, limits.violation(space, space.at(1))
+        (True, 'It has 14,134 parameters; the limit is 10,000 parameters.')
+    """
+
+    max_params: int | None = None
+    """Parameters."""
+    max_macs: float | None = None
+    """Multiply–accumulate operations of one sample."""
+    max_latency_ms: float | None = None
+    """Median time of a forward pass, measured on this machine, in milliseconds."""
+    max_memory: float | None = None
+    """Bytes that a training step keeps."""
+    at_least: Mapping[MetricLike, float] = field(default_factory=dict)
+    """Smallest value of each of some metrics."""
+    at_most: Mapping[MetricLike, float] = field(default_factory=dict)
+    """Largest value of each of some metrics."""
+    batch_size: int = 64
+    """Samples of the training step whose memory is bounded."""
+    latency_batch_size: int = 1
+    """Samples of the forward pass that is timed."""
+    device: str = "cpu"
+    """Where the forward pass is timed."""
+    warm_up: int = 3
+    """Passes before the timed ones."""
+    repeats: int = 15
+    """Timed passes; their median counts."""
+    bounds: tuple[Bound, ...] = field(init=False, repr=False)
+    """The bounds that are set, the cheapest first."""
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            if entry.name in {"device", "bounds", "at_least", "at_most"}:
+                continue
+            value = getattr(self, entry.name)
+            if value is not None and not (0 < real(entry.name, value) < float("inf")):
+                raise ConfigError(f"`{entry.name}` must be positive; got {value!r}.")
+            if entry.name in {"batch_size", "latency_batch_size", "warm_up", "repeats"}:
+                whole(entry.name, value)
+        measured = {name: getattr(self, f"max_{name}") for name in MEASURES}
+        bounds = [Bound(name, float(value), upper=True) for name, value in measured.items() if value is not None]
+        timed = [bound for bound in bounds if bound.name == "latency_ms"]
+        counted = [bound for bound in bounds if bound.name != "latency_ms"]
+        of_metrics = [*_metric_bounds("at_least", self.at_least), *_metric_bounds("at_most", self.at_most)]
+        _check_together([*counted, *of_metrics])
+        object.__setattr__(self, "bounds", (*counted, *of_metrics, *timed))
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics with a bound, each once."""
+        return tuple({bound.name: bound.metric for bound in self.bounds if bound.metric is not None}.values())
+
+    @property
+    def settings(self) -> dict[str, float | str]:
+        """The bounds as JSON values, metrics as ``"synflow >="``, and how what is bounded was measured."""
+        settings: dict[str, float | str] = {
+            bound.key if bound.metric is None else f"{bound.key} {'<=' if bound.upper else '>='}": bound.value
+            for bound in self.bounds
+        }
+        how = {
+            "memory": ("batch_size",),
+            "latency_ms": ("latency_batch_size", "device", "warm_up", "repeats"),
+        }
+        return settings | {name: getattr(self, name) for key, names in how.items() if key in settings for name in names}
+
+    def measure(self, space: SearchSpace, architecture: Architecture, measure: str) -> float:
+        """One measure of one architecture.
+
+        Raises:
+            ArchitectureError: It makes no network that runs.
+            ConfigError: There is no such measure.
+            MetricError: It cannot be counted.
+        """
+        if measure == "params":
+            return float(space.count_parameters(architecture))
+        if measure == "macs":
+            return float(count_macs(space, architecture))
+        if measure == "memory":
+            return float(count_memory(space, architecture, self.batch_size))
+        if measure == "latency_ms":
+            return measure_latency(
+                space,
+                architecture,
+                batch_size=self.latency_batch_size,
+                device=self.device,
+                warm_up=self.warm_up,
+                repeats=self.repeats,
+            )
+        raise ConfigError(f"A measure must be one of {', '.join(MEASURES)}; got {measure!r}.")
+
+    def violation(
+        self,
+        space: SearchSpace,
+        architecture: Architecture,
+        *,
+        batch: Batch | None = None,
+        seed: int = 0,
+        output: Callable[[Any], Tensor] | None = None,
+    ) -> str | None:
+        """Why the architecture is not allowed, as a sentence; None where it is. Stops at the first bound it breaks.
+
+        Args:
+            space: Its own.
+            architecture: The candidate.
+            batch: What metrics see; needed where one has a bound.
+            seed: Of the networks' parameters for metrics.
+            output: From what a network returns to its logits, for metrics.
+        """
+
+        def scored(texts: Sequence[str]) -> list[dict[str, tuple[float, str | None]]]:
+            assert batch is not None
+            found = score_here(space, texts, self.metrics, batch, seed, output)
+            return [{name: (one.value, one.reason) for name, one in found[text].items()} for text in texts]
+
+        self._check_batch(batch)
+        (verdict,) = self._judge(space, [space.canonical(architecture)], scored)
+        return verdict.reason
+
+    def judge(
+        self,
+        space: SearchSpace,
+        candidates: Iterable[Architecture],
+        *,
+        batch: Batch | None = None,
+        seed: int = 0,
+        n_jobs: int = 1,
+        cache: str | os.PathLike[str] | None = None,
+        output: Callable[[Any], Tensor] | None = None,
+    ) -> Judgement:
+        """Judge every candidate; isomorphic ones once, and by metrics only what keeps the cheaper bounds.
+
+        Args:
+            space: Of the candidates.
+            candidates: Which to judge.
+            batch: What metrics see; needed where one has a bound.
+            seed: Of the networks' parameters for metrics.
+            n_jobs: Processes for metrics; see `score`.
+            cache: File of scores to go on with; see `score`.
+            output: From what a network returns to its logits, for metrics.
+
+        Raises:
+            ConfigError: No candidate is allowed; the message says which bound is in the way, and the nearest value.
+        """
+
+        def scored(texts: Sequence[str]) -> list[dict[str, tuple[float, str | None]]]:
+            assert batch is not None
+            table = score(space, texts, self.metrics, batch, seed=seed, n_jobs=n_jobs, cache=cache, output=output)
+            return [
+                {
+                    name: (table.scores[row, column], table.reason(row, name))
+                    for column, name in enumerate(table.metrics)
+                }
+                for row in range(len(table))
+            ]
+
+        self._check_batch(batch)
+        classes = {architecture: space.canonical(architecture) for architecture in candidates}
+        different = list(dict.fromkeys(classes.values()))
+        known = dict(zip(different, self._judge(space, different, scored), strict=True))
+        verdicts = {architecture: known[canonical] for architecture, canonical in classes.items()}
+        if verdicts and all(verdict.reason is not None for verdict in verdicts.values()):
+            raise ConfigError(self._nobody(len(verdicts), list(known.values())))
+        counts = Counter(verdict.cause for verdict in verdicts.values() if verdict.cause is not None)
+        reasons = {architecture: verdict.reason for architecture, verdict in verdicts.items()}
+        return Judgement(reasons, dict(counts.most_common()))
+
+    def filter(self, space: SearchSpace, candidates: Iterable[Architecture], **settings: Any) -> list[Architecture]:
+        """The candidates that keep all bounds, in their order; see `judge`.
+
+        Raises:
+            ConfigError: There is none; the message says which bound is the obstacle and what the nearest value is.
+        """
+        return self.judge(space, candidates, **settings).allowed
+
+    def _check_batch(self, batch: Batch | None) -> None:
+        if batch is None and self.metrics:
+            names = ", ".join(metric.name for metric in self.metrics)
+            raise ConfigError(f"Bounds on metrics ({names}) need samples to score with. Pass `batch`.")
+
+    def _judge(
+        self,
+        space: SearchSpace,
+        classes: Sequence[Architecture],
+        scored: Callable[[Sequence[str]], list[dict[str, tuple[float, str | None]]]],
+    ) -> list[_Verdict]:
+        """The verdict of each class: measures by count, then metrics, then time, each of what is left."""
+        verdicts = [_Verdict({}) for _ in classes]
+        groups: dict[int, list[Bound]] = {}
+        for bound in self.bounds:
+            groups.setdefault(2 if bound.name == "latency_ms" else 0 if bound.metric is None else 1, []).append(bound)
+        for group, bounds in groups.items():
+            left = [place for place, verdict in enumerate(verdicts) if verdict.reason is None]
+            if group == 1 and left:
+                found = scored([space.format(classes[place]) for place in left])
+                for place, scores in zip(left, found, strict=True):
+                    verdicts[place] = _by_scores(verdicts[place], bounds, scores)
+            elif group != 1:
+                for place in left:
+                    verdicts[place] = self._by_measures(verdicts[place], bounds, space, classes[place])
+        return verdicts
+
+    def _by_measures(
+        self, so_far: _Verdict, bounds: Sequence[Bound], space: SearchSpace, architecture: Architecture
+    ) -> _Verdict:
+        values = dict(so_far.values)
+        for bound in bounds:
+            try:
+                values[bound.name] = self.measure(space, architecture, bound.name)
+            except (ArchitectureError, MetricError) as error:
+                broken = isinstance(error, ArchitectureError)
+                return _Verdict(values, str(error), NO_NETWORK if broken else "a cost that cannot be counted")
+            if not bound.keeps(values[bound.name]):
+                return _Verdict(values, bound.broken_by(values[bound.name]), bound.fault)
+        return _Verdict(values)
+
+    def _nobody(self, n: int, verdicts: Sequence[_Verdict]) -> str:
+        """The sentence for bounds that nothing meets; dearer measures are known only of what kept the cheaper ones."""
+        obstacles = []
+        for bound in self.bounds:
+            values = [verdict.values[bound.key] for verdict in verdicts if bound.key in verdict.values]
+            first = [verdict.values[bound.key] for verdict in verdicts if verdict.cause == bound.fault]
+            pick, end, way = (min, "smallest", "up") if bound.upper else (max, "largest", "down")
+            limit = bound.limit
+            if len(values) == len(verdicts) and not any(map(bound.keeps, values)):
+                obstacles.append(f"the limit is {limit}, the {end} is {bound.told(pick(values))}")
+            elif first:
+                more = "more " if obstacles else ""
+                nearest = bound.told(pick(first))
+                obstacles.append(f"{len(first):,} {more}break the limit of {limit}, from {nearest} {way}")
+        undefined = Counter(v.cause for v in verdicts if v.cause is not None and v.cause.endswith(_UNDEFINED))
+        for cause, count in undefined.items():
+            reason = next(v.reason for v in verdicts if v.cause == cause)
+            obstacles.append(f"{count:,} have {cause}: {reason}".rstrip("."))
+        if not obstacles:
+            obstacles.append(f"none makes a network that runs: {verdicts[0].reason}".rstrip("."))
+        other = "smaller" if all(bound.upper for bound in self.bounds) else "other"
+        return f"0 of {n:,} satisfy the limits: {'; '.join(obstacles)}. Loosen them, or take {other} networks."
+
+
+_UNDEFINED = " undefined"
+
+
+def _by_scores(so_far: _Verdict, bounds: Sequence[Bound], scores: Mapping[str, tuple[float, str | None]]) -> _Verdict:
+    known = {bound.key: scores[bound.name][0] for bound in bounds}
+    values = {**so_far.values, **{key: value for key, value in known.items() if not math.isnan(value)}}
+    for bound in bounds:
+        value, reason = scores[bound.name]
+        if math.isnan(value):
+            return _Verdict(values, f"It has no {bound.key}: {reason}.", f"{bound.key}{_UNDEFINED}")
+        if not bound.keeps(value):
+            return _Verdict(values, bound.broken_by(value), bound.fault)
+    return _Verdict(values)
+
+
+def _check_together(bounds: Sequence[Bound]) -> None:
+    """Raise where something must be at least more than it may be at most.
+
+    Raises:
+        ConfigError: Two bounds contradict each other.
+    """
+    for low in (bound for bound in bounds if not bound.upper):
+        for high in (bound for bound in bounds if bound.upper and bound.name == low.name):
+            # The metrics `params` and `macs` are in millions, the measures of these names are not.
+            scale = 1e6 if (low.metric is None) != (high.metric is None) else 1.0
+            if low.value * scale > high.value:
+                raise ConfigError(
+                    f"The limits contradict each other: {low}, and {high}. No candidate can keep both; loosen one."
+                )
+
+
+def _metric_bounds(setting: str, given: Mapping[MetricLike, float]) -> list[Bound]:
+    """The bounds on metrics of one side.
+
+    Raises:
+        ConfigError: One is no number, or its metric is too dear or of this machine.
+    """
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"`{setting}` must map metrics to numbers; got {given!r}.")
+    if not given:
+        return []
+    bounds: list[Bound] = []
+    values: list[Any] = list(given.values())
+    for metric, value in zip(resolve_metrics(tuple(given)), values, strict=True):
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+            raise ConfigError(f"`{setting}` of {metric.name} must be a number; got {value!r}.")
+        if metric.measures_the_machine:
+            instead = {"latency": "max_latency_ms", "peak_memory": "max_memory"}.get(metric.name, "max_latency_ms")
+            raise ConfigError(
+                f"`{setting}` must bound metrics that give the same value twice; {metric.name!r} measures this "
+                f"machine. Use `{instead}`."
+            )
+        if metric.cost in DEAR and not is_foreign(metric):
+            raise ConfigError(
+                f"`{setting}` must bound cheap metrics, which are computed for every candidate; {metric.name!r} costs "
+                f"{metric.cost}. Search by it instead, or bound a cheaper one."
+            )
+        bounds.append(Bound(metric.name, float(value), upper=setting == "at_most", metric=metric))
+    return bounds

@@ -1,0 +1,437 @@
+"""The one loop: ask the strategy, evaluate, tell.
+
+An Optuna study lies underneath, so that any stop loses at most the evaluation in flight.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from robonas.common.files import check_folder, write_text
+from robonas.common.settings import count_of, jobs_of, name_of, seed_of
+from robonas.errors import (
+    ArchitectureError,
+    ConfigError,
+    MetricError,
+    NasError,
+    NetworkError,
+    ObjectiveError,
+    StudyError,
+)
+from robonas.metrics import Metric, resolve_metrics
+from robonas.objectives.base import Objective
+from robonas.objectives.elsewhere import Elsewhere
+from robonas.processes import stops
+from robonas.scores.scoring import score, texts
+from robonas.scores.table import ScoreTable
+from robonas.strategies import Strategy, make_strategy
+from robonas.study.chooser import Chooser
+from robonas.study.events import (
+    CandidatesLeftOut,
+    Event,
+    QueryFinished,
+    QueryStarted,
+    QueryStep,
+    ScoringProgress,
+    WaitingForOthers,
+)
+from robonas.study.ledger import Ledger, Ticket
+from robonas.study.outcome import outcome_of
+from robonas.study.pool import Filter, draw_pool
+from robonas.study.pruning import Pruning
+from robonas.study.recorded import made_again
+from robonas.study.result import Query, SearchResult, network_size
+from robonas.study.storage import DATABASE, check_reachable, open_storage, shown, storage_file, storage_url
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Sequence
+
+    import optuna
+    from torch import Tensor
+
+    from robonas.architecture import Architecture
+    from robonas.datasets.batch import Batch
+    from robonas.objectives.base import CurvePoint, Evaluation
+    from robonas.spaces import SearchSpace
+    from robonas.study.limits import Limits
+
+PAPER_METRICS = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov")
+"""The six of He et al., ICLR 2024: what a search combines unless told otherwise."""
+
+
+def search(
+    space: SearchSpace,
+    objective: Objective,
+    *,
+    metrics: Sequence[str | Metric | Callable[..., float]] = PAPER_METRICS,
+    pool: int | Iterable[Architecture | str] = 1000,
+    limits: Limits | None = None,
+    strategy: str | Strategy = "auto",
+    budget: int = 20,
+    seed: int = 0,
+    grow: int = 0,
+    pruner: str | optuna.pruners.BasePruner | None = None,
+    batch: Batch | None = None,
+    batch_size: int = 64,
+    n_jobs: int = 1,
+    folder: str | os.PathLike[str] | None = "robonas-run",
+    storage: str | None = None,
+    name: str = "search",
+    output: Callable[[Any], Tensor] | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> SearchResult:
+    """Find a good network.
+
+    Scores a pool without training, then spends the budget on the candidates that the strategy asks for.
+
+    Stopped at any moment and called again with the same arguments, it goes on where it was, and ends as it would have
+    without the stop. Several
+    processes may run the same search at once: they share the budget, no candidate is evaluated twice, and all return
+    the same result.
+
+    Args:
+        space: The architectures, and how to build them.
+        objective: What a query evaluates, such as `Training`.
+        metrics: What to score by; see `score`. Not used by strategies that read no scores.
+        pool: How many architectures to sample from the space (all of it, where it has fewer), or the architectures.
+        limits: Bounds on size, work, time, memory or cheap metrics; what breaks one is left out before anything dearer
+            is computed.
+        strategy: A name, or a `Strategy`; `auto` needs the fewest queries, `robot` is the paper's.
+        budget: How many different networks may be evaluated. A study can be gone on with under a larger one.
+        seed: Of the sample, the batch, the networks' parameters, the strategy and the trainings; from 0 to 2⁶³ - 1.
+        grow: How many children of the best candidates join the pool before each query, from the first answer on; 0
+            keeps the pool as it is. Children are scored as the pool was, keep the limits, and are new to it.
+        pruner: What ends hopeless trainings early, after any epoch but the last: ``"hyperband"``, ``"median"``,
+            ``"successive_halving"``, or a pruner of Optuna. A pruned network counts as one of the budget; the strategy
+            is told its last value, and it is never the winner. None trains each to the end.
+        batch: What the metrics see; drawn from the objective's own data where that has some.
+        batch_size: How many samples to draw for it.
+        n_jobs: Processes for scoring; see `score`. The result does not depend on it.
+        folder: Where to keep the study (SQLite), the scores and the best network's parameters; None keeps everything in
+            memory.
+        storage: Another Optuna storage for the study, such as a PostgreSQL URL. Workers on several hosts share a
+            study on a server; one that vanishes is noticed within half a minute, and its evaluation begun again.
+        name: Of the study in its storage; files in the folder are called by it, so it must be no path.
+        output: From what a network returns to its logits, for the metrics.
+        on_event: Told of every step.
+
+    Returns:
+        The winner and everything that led to it.
+
+    Raises:
+        ConfigError: A budget below 1, a pool that is empty, or smaller than the budget and not growing, no score at
+            all, a seed or name that is none, or settings that contradict.
+        OutputError: The folder cannot be written.
+        StudyError: The study is damaged, locked, or was made with other settings.
+        ScoreTableError: The scores' file is damaged, or of other settings.
+        UnknownNameError: No such metric or strategy.
+        NetworkError: The networks' output is not what the objective needs.
+    """
+    tell = on_event or (lambda _: None)
+    check_reachable(storage)
+    if not isinstance(objective, Objective):
+        raise ConfigError(
+            f"`objective` must be an Objective; got {type(objective).__name__}. Wrap a function by FunctionObjective."
+        )
+    name, seed, n_jobs = name_of(name), seed_of(seed), jobs_of(n_jobs)
+    chosen = make_strategy(strategy)
+    budget = count_of("budget", budget, "evaluation")
+    grow = count_of("grow", grow, "children", least=0)
+    resolved = resolve_metrics(metrics) if chosen.uses_scores else ()
+    chosen.check_metrics([metric.name for metric in resolved])
+    place = check_folder(folder) if folder is not None else None
+    pairs, whole = draw_pool(space, pool, seed)
+    pruning = None if pruner is None else Pruning(pruner)
+    settings = _settings(space, objective, chosen, resolved, limits, pairs, seed, grow, pruning)
+    bounded = limits is not None and bool(limits.metrics)
+    seen = _batch(batch, objective, space, batch_size, seed) if resolved or bounded else None
+    cache = place / cache_file(space, seen, seed) if place and seen is not None else None
+    within = Filter(space, limits, seen, seed, n_jobs, cache, output)
+    pairs, left_out = within.allowed(pairs, settings, place / f"{name}.pool.txt" if place else None)
+    if left_out:
+        tell(CandidatesLeftOut(left_out, len(pairs)))
+    n_classes = len({canonical for _, canonical in pairs})
+    if n_classes < budget and not whole and not grow:
+        raise ConfigError(
+            f"The pool holds {n_classes} different networks ({len(pairs)} architectures), "
+            f"fewer than the budget of {budget}. Enlarge the pool, let it grow, or lower the budget."
+        )
+    url = storage or (storage_url(place) if place else None)
+    backing = open_storage(url)
+    ledger = Ledger(
+        backing,
+        name,
+        objective.direction,
+        settings,
+        folder=place,
+        file=storage_file(url),
+        pruning=pruning,
+        place=_place(place, storage),
+    )
+    ledger.check_parameters()
+    origin = {"space": settings["space"], "seed": seed}
+
+    def scored(some: Sequence[str], progress: Callable[[int, int], None] | None = None) -> ScoreTable:
+        if not resolved or seen is None:
+            return ScoreTable.from_scores(texts(space, some), {}, (), origin)
+        return score(
+            space, some, resolved, seen, seed=seed, n_jobs=n_jobs, cache=cache, output=output, progress=progress
+        )
+
+    table = scored([text for text, _ in pairs], lambda done, total: tell(ScoringProgress(done, total)))
+    if resolved and np.isnan(table.scores).all():
+        reasons = "; ".join(str(row["reason"]) for _, row in table.summary().iterrows())
+        raise ConfigError(
+            f"Every score of every architecture is undefined, so there is nothing to search by. {reasons}."
+        )
+    ledger.fix("scores", table.fingerprint())
+    ledger.budget, ledger.left_out = budget, left_out
+    file = place / scores_file(name) if place else None
+    if file and not (grow and file.exists()):  # a pool that has grown is written again when it is chosen from
+        table.write(file)
+    chooser = Chooser(
+        space,
+        chosen,
+        table,
+        budget=budget,
+        seed=settings["seed"],
+        higher_is_better=settings["higher_is_better"],
+        grow=grow,
+        score=scored,
+        allowed=lambda child: within.admits(child, try_it=not resolved),
+        save=lambda pool: pool.write(file) if file else None,
+        tell=tell,
+    )
+    with ledger.open(), Elsewhere(space, objective) as elsewhere:
+        while ticket := ledger.next(chooser, budget, lambda pending: tell(WaitingForOthers(pending))):
+            stops.check()
+            with ledger.working(ticket):
+                query = ledger.query(ticket)
+                tell(QueryStarted(query, chooser.limit))
+                _evaluate(ledger, ticket, query, space, elsewhere, seed, tell)
+                tell(QueryFinished(ledger.query(ticket), ledger.best()))
+    return outcome_of(ledger, chooser, place)
+
+
+def load_result(
+    folder: str | os.PathLike[str],
+    name: str = "search",
+    *,
+    storage: str | None = None,
+    space: SearchSpace | str | None = None,
+    strategy: Strategy | str | None = None,
+) -> SearchResult:
+    """What a search has found so far, finished or not, read from its folder.
+
+    A space and a strategy of robonas's own are made again from what the folder says. What else a folder names is never
+    imported: give it by `space` and `strategy`.
+
+    Args:
+        folder: The search's.
+        name: Of the study.
+        storage: Where its study is, if not in the folder.
+        space: The search space, or its ``package.module:NAME``, made again with the settings of the search; needed
+            where it is not one of robonas's.
+        strategy: The strategy, likewise.
+
+    Raises:
+        ConfigError: The name is none, or the folder names a space or strategy that is not one of robonas's, and none
+            is given.
+        StudyError: There is no such study.
+        ScoreTableError: Its scores are missing or damaged.
+    """
+    place, name = Path(folder), name_of(name)
+    url = storage or storage_url(place)
+    if storage is None and not (place / DATABASE).is_file():
+        if (place / scores_file(name)).is_file():
+            raise StudyError(
+                f"The study of the search in '{place}' is not in that folder: it was run with a storage of its own. "
+                "Give the same one, by `--storage` or `storage=`."
+            )
+        raise StudyError(
+            f"There is no search in '{place}': '{place / DATABASE}' does not exist. Name the folder of a search."
+        )
+    try:
+        ledger = Ledger.load(
+            open_storage(url, existing=True), name, folder=place, file=storage_file(url), place=_place(place, storage)
+        )
+    except RecursionError as error:  # Optuna's reading of its JSON
+        raise StudyError(f"The study in '{place}' is damaged: its notes are nested too deeply.") from error
+    settings = ledger.settings
+    space, strategy = made_again(settings, place, space, strategy)
+    try:
+        table = ScoreTable.read(place / scores_file(name))
+    except FileNotFoundError as error:
+        raise StudyError(f"The search in '{place}' has no scores yet; run it to go on.") from error
+    asked = ledger.asked()
+    n_sampled = asked[0].n_rows if asked and asked[0].n_rows else len(table)  # nothing joins before the first answer
+    chooser = Chooser(
+        space,
+        strategy,
+        table.part(0, n_sampled),
+        budget=max(ledger.budget, len(asked)),
+        seed=settings["seed"],
+        higher_is_better=settings["higher_is_better"],
+        children=table.part(n_sampled, len(table)),
+    )
+    return outcome_of(ledger, chooser, place)
+
+
+def _place(folder: Path | None, storage: str | None) -> str | None:
+    """Where a study lies, for messages."""
+    return shown(storage) if storage else str(folder) if folder else None
+
+
+def compared_with(folder: str | os.PathLike[str], name: str = "search") -> tuple[str, ...]:
+    """The studies that the report of a search in its folder was last written beside; none where none was.
+
+    Raises:
+        StudyError: The record of them is damaged.
+    """
+    path = Path(folder) / _comparison_file(name_of(name))
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))["compared_with"]
+        return tuple(name_of(other) for other in names)
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StudyError(
+            f"'{path}' does not tell what the search was compared with ({error}). Delete it, or name the studies."
+        ) from error
+
+
+def remember_comparison(folder: str | os.PathLike[str], name: str, others: Sequence[str]) -> None:
+    """Keep beside a search the names of the studies that its report is written beside.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    path = Path(folder) / _comparison_file(name_of(name))
+    if tuple(others) != (compared_with(folder, name) if path.exists() else ()):
+        write_text(path, json.dumps({"compared_with": list(others)}) + "\n")
+
+
+def _comparison_file(name: str) -> str:
+    return f"{name}.comparison.json"
+
+
+def cache_file(space: SearchSpace, batch: Batch, seed: int) -> str:
+    """Name of the file with all scores of a space, a batch and a seed in a search's folder, for any of its studies."""
+    origin = json.dumps([space.name, space.settings, batch.fingerprint(), seed])
+    return f"cache-{hashlib.blake2b(origin.encode(), digest_size=4).hexdigest()}.parquet"
+
+
+def scores_file(name: str) -> str:
+    """Name of the file with the scores of a study's pool, in the search's folder."""
+    return f"{name}.scores.parquet"
+
+
+def _batch(batch: Batch | None, objective: Objective, space: SearchSpace, size: int, seed: int) -> Batch:
+    if batch is not None:
+        return batch
+    seen = objective.batch(size, seed)
+    if seen is None:
+        raise ConfigError(
+            f"Objective {objective.name!r} has no data to draw a batch from. "
+            "Pass `batch`, or a strategy without metrics."
+        )
+    return objective.as_seen(seen, space)
+
+
+def _settings(
+    space: SearchSpace,
+    objective: Objective,
+    strategy: Strategy,
+    metrics: Sequence[Metric],
+    limits: Limits | None,
+    pairs: Sequence[tuple[str, str]],
+    seed: int,
+    grow: int,
+    pruning: Pruning | None,
+) -> dict[str, Any]:
+    """All that a study's trials depend on, but the budget: what must be equal to go on with it."""
+    fingerprint = hashlib.blake2b("\n".join(text for text, _ in pairs).encode(), digest_size=16).hexdigest()
+    return {
+        "space": {"name": space.reference, "settings": space.settings},
+        "objective": {
+            "name": objective.name,
+            "direction": objective.direction,
+            "value_name": objective.value_name,
+            "settings": objective.settings,
+        },
+        "strategy": {"name": strategy.reference, "settings": strategy.settings},
+        "metrics": [metric.name for metric in metrics],
+        "higher_is_better": [metric.higher_is_better for metric in metrics],
+        "limits": {} if limits is None else limits.settings,
+        "pool": {"size": len(pairs), "fingerprint": fingerprint},
+        "seed": seed,
+        **({"grow": grow} if grow else {}),
+        **({"pruner": pruning.settings} if pruning else {}),
+    }
+
+
+def _evaluate(
+    ledger: Ledger,
+    ticket: Ticket,
+    query: Query,
+    space: SearchSpace,
+    elsewhere: Elsewhere,
+    seed: int,
+    tell: Callable[[Event], None],
+) -> None:
+    """Evaluate and record.
+
+    What can only be the user's mistake ends the search; whatever else goes wrong is a failed trial.
+    """
+    from optuna import TrialPruned
+
+    curve: list[CurvePoint] = []
+
+    def report(point: CurvePoint) -> None:
+        curve.append(point)
+        hopeless = ledger.report(ticket, point)
+        stops.check()
+        tell(QueryStep(query, point))
+        if hopeless:
+            raise TrialPruned
+
+    try:
+        answer = _checked(elsewhere.evaluate(space.parse(query.architecture), seed=seed, report=report))
+    except TrialPruned:
+        ledger.prune(ticket, curve)
+    except (ObjectiveError, ArchitectureError, MetricError) as error:
+        ledger.fail(ticket, str(error))
+    except NetworkError as error:
+        if ledger.best() is None:
+            raise  # no network has worked yet, so it is all of them, and the user's to mend
+        ledger.fail(ticket, str(error))
+    except NasError:
+        raise
+    except SystemExit as error:
+        ledger.fail(ticket, f"The training called sys.exit({error.code!r}).")
+    except Exception as error:  # noqa: BLE001  # a training can fail in any way, and costs its trial only
+        ledger.fail(ticket, f"{type(error).__name__}: {error}")
+    else:
+        if answer.parameters is not None:  # it has a network: counted now, `show` and `report` need no PyTorch
+            with contextlib.suppress(Exception):
+                ledger.note_size(ticket, _size(space, query.architecture, seed))
+        ledger.complete(ticket, answer)
+
+
+def _size(space: SearchSpace, text: str, seed: int) -> dict[str, int | None]:
+    architecture = space.parse(text)
+    return network_size(lambda: space.build_seeded(architecture, seed), space.input_shape_of(architecture))
+
+
+def _checked(answer: Evaluation) -> Evaluation:
+    if not isinstance(answer.value, (int, float)) or not math.isfinite(answer.value):
+        raise ObjectiveError(f"The evaluation returned {answer.value!r}; a value must be a finite number.")
+    return answer

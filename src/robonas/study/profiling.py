@@ -1,0 +1,190 @@
+"""What a search space has to offer, from a sample of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from robonas.common.randomness import torch_generator
+from robonas.common.settings import count_of, jobs_of
+from robonas.costs.measuring import MEASURES
+from robonas.errors import ArchitectureError, ConfigError, MetricError
+from robonas.metrics import resolve_metrics
+from robonas.scores.scoring import score
+from robonas.study.limits import Bound, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from robonas.architecture import Architecture
+    from robonas.datasets.batch import Batch
+    from robonas.spaces import SearchSpace
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Measures and scores of a sample of a space; printed as a table of ranges."""
+
+    space: SearchSpace
+    """The space."""
+    frame: pd.DataFrame = field(repr=False)
+    """One row an architecture that makes a network, indexed by its text, one column a measure or metric; NaN where it
+    has no value. Where nothing keeps a bound, what is dearer than it was not measured."""
+    failures: Mapping[str, str]
+    """Why the others make none, by their texts."""
+
+    @property
+    def n(self) -> int:
+        """How many architectures were looked at."""
+        return len(self.frame) + len(self.failures)
+
+    def range(self, measure: str) -> tuple[float, float]:
+        """Smallest and largest value.
+
+        Raises:
+            ConfigError: It was not measured.
+        """
+        if measure not in self.frame:
+            raise ConfigError(f"This profile has {', '.join(map(str, self.frame))}; got {measure!r}.")
+        return float(self.frame[measure].min()), float(self.frame[measure].max())
+
+    def share(self, limits: Limits | Bound) -> float:
+        """Share of the sample that keeps a bound, or all of some, from 0 to 1; what has no network keeps none.
+
+        Raises:
+            ConfigError: What is bounded was not measured.
+        """
+        kept = self.frame.index == self.frame.index
+        for bound in (limits,) if isinstance(limits, Bound) else limits.bounds:
+            if not kept.any():  # what is dearer may not have been measured
+                break
+            self.range(bound.key)
+            kept &= [bound.keeps(value) for value in self.frame[bound.key]]
+        return float(kept.sum()) / self.n
+
+    def verdict(self, limits: Limits) -> str:
+        """Whether bounds can be met, as sentences: the share that keeps them, or the bounds in the way.
+
+        Raises:
+            ConfigError: What is bounded was not measured.
+        """
+        share = self.share(limits)
+        if share > 0:
+            return f"Within the limits: {100 * share:.1f} % of the sample."
+        told = []
+        for bound in limits.bounds:
+            if bound.key not in self.frame:
+                continue
+            low, high = self.range(bound.key)
+            nearest = low if bound.upper else high
+            if math.isnan(nearest):
+                told.append(f"{bound.key} has no value anywhere")
+            elif not bound.keeps(nearest):
+                told.append(f"{bound}, and the {'smallest' if bound.upper else 'largest'} is {bound.told(nearest)}")
+        alone = "; ".join(told) or "each can be kept alone, but not all together"
+        return f"Within the limits: nothing in the sample of {self.n:,}: {alone}. Loosen them, or take a larger sample."
+
+    def __str__(self) -> str:
+        size = self.space.size()
+        whole = "an unknown number of" if size is None else f"{size:,}"
+        wide = max(10, *(len(str(measure)) for measure in self.frame))
+        lines = [f"{self.n:,} of {whole} architectures of {self.space.name}"]
+        lines.append(f"{'':>{wide}} {'least':>14} {'median':>14} {'most':>14}")
+        for measure in self.frame:
+            values = self.frame[measure]
+            cells = " ".join(f"{value:>14,.6g}" for value in (values.min(), values.median(), values.max()))
+            lines.append(f"{measure:>{wide}} {cells}")
+        lines += [f"no network: {reason}" for reason in list(self.failures.values())[:3]]
+        return "\n".join(lines)
+
+
+def profile(
+    space: SearchSpace,
+    n: int = 100,
+    seed: int = 0,
+    *,
+    measures: Sequence[str] = ("params", "macs", "memory"),
+    limits: Limits | None = None,
+    batch: Batch | None = None,
+    n_jobs: int = 1,
+) -> Profile:
+    """What a space has to offer: measures of `n` architectures, or of all where there are fewer.
+
+    Args:
+        space: The space.
+        n: How many architectures to sample.
+        seed: Of the sample, and of the networks' parameters for metrics.
+        measures: Which measures (``"params"``, ``"macs"``, ``"memory"``, and ``"latency_ms"``, which runs every
+            network) and metrics. Of two of one name, such as ``"params"``, the measure is meant.
+        limits: What is bounded is measured too, and first: where nothing in the sample keeps a bound, nothing dearer
+            is measured. Also settings of the measures, such as the batch size.
+        batch: What metrics see; white noise where none is given, whose scores differ from those of one's data.
+        n_jobs: Processes for metrics.
+
+    Raises:
+        ConfigError: No architecture is asked for, or none of the sample makes a network that runs.
+        UnknownNameError: There is no such measure or metric.
+    """
+    import pandas as pd
+
+    settings = limits if limits is not None else Limits()
+    names = dict.fromkeys([*measures, *(bound.name for bound in settings.bounds if bound.metric is None)])
+    counted = [name for name in names if name in MEASURES]
+    others = [name for name in names if name not in MEASURES]
+    metrics = {metric.name: metric for metric in resolve_metrics(others)} if others else {}
+    metrics |= {bound.key: bound.metric for bound in settings.bounds if bound.metric is not None}
+    size, n, n_jobs = space.size(), count_of("n", n, "architecture"), jobs_of(n_jobs)
+    columns: dict[str, dict[Architecture, float]] = {}
+    failures: dict[Architecture, str] = {}
+    sample = space.sample(n if size is None else min(n, size), seed)
+    bounds = {bound.name: bound for bound in settings.bounds if bound.metric is None}
+    kept, hopeless = set(sample), False
+    for measure in sorted(counted, key=lambda name: (name not in bounds, list(MEASURES).index(name))):
+        if hopeless:
+            break
+        column = columns.setdefault(measure, {})
+        for architecture in sample:
+            if architecture not in failures:
+                try:
+                    column[architecture] = settings.measure(space, architecture, measure)
+                except (ArchitectureError, MetricError) as error:
+                    failures[architecture] = str(error)
+        if measure in bounds:
+            kept &= {architecture for architecture, value in column.items() if bounds[measure].keeps(value)}
+            hopeless = not kept
+    rows = [architecture for architecture in sample if architecture not in failures]
+    if not rows:
+        reason = next(iter(failures.values()), "the sample is empty")
+        raise ConfigError(
+            f"None of {len(failures):,} architectures of {space.name} makes a network that runs: {reason}"
+        )
+    frame = pd.DataFrame(
+        {name: [columns[name][row] for row in rows] for name in counted if name in columns},
+        index=[space.format(architecture) for architecture in rows],
+    )
+    if metrics and not hopeless:
+        seen = batch if batch is not None else noise(space, seed=seed)
+        different = {metric.name: metric for metric in metrics.values()}
+        table = score(space, rows, tuple(different.values()), seen, seed=seed, n_jobs=n_jobs)
+        for key, metric in metrics.items():
+            frame[key] = table.scores[:, table.metrics.index(metric.name)]
+    return Profile(space, frame, {space.format(architecture): reason for architecture, reason in failures.items()})
+
+
+def noise(space: SearchSpace, size: int = 16, seed: int = 0) -> Batch:
+    """White noise with targets at random, for a space without data."""
+    import torch
+
+    from robonas.datasets.batch import Batch
+
+    task, shape = space.answers[0], space.output_shape
+    generator = torch_generator("profile", seed)
+    inputs = torch.randn(size, *space.input_shape, generator=generator)
+    if task == "image":
+        targets = torch.rand(size, *shape, generator=generator)
+    else:
+        targets = torch.randint(shape[0], (size, *shape[1:]), generator=generator)
+    return Batch(inputs, targets, space.n_classes, task)

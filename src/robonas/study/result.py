@@ -1,0 +1,399 @@
+"""What a search found: the winner, every query, what the strategy learned, and how to get the network back."""
+
+from __future__ import annotations
+
+import glob
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from robonas.common.lazy import np
+from robonas.errors import MetricError, StudyError
+from robonas.strategies.base import Summary
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+
+    import pandas as pd
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from robonas.architecture import Architecture
+    from robonas.objectives.base import CurvePoint
+    from robonas.scores.table import ScoreTable
+    from robonas.spaces import SearchSpace
+
+State: TypeAlias = Literal["complete", "pruned", "failed", "running"]
+"""How an evaluation stands."""
+StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "interrupted"]
+"""Why a search ended."""
+
+
+def parameters_file(study: str) -> str:
+    """Name of the file with the trained parameters of a study's winner, in the search's folder."""
+    return f"{study}.safetensors"
+
+
+def staged_file(study: str, trial: int | str) -> str:
+    """Name of the file with the parameters of a trial, by its number, until it is recorded that it is the winner."""
+    return f".{study}.{trial}.safetensors"
+
+
+def left_out_in_words(counts: Mapping[str, int], left: int) -> str:
+    """What limits did to a pool, in one sentence without its full stop."""
+    n = sum(counts.values())
+    why = "; ".join(f"{count:,} with {fault}" for fault, count in counts.items())
+    return f"{n:,} of {n + left:,} candidates were left out before they were scored: {why}"
+
+
+@dataclass(frozen=True)
+class Query:
+    """One evaluation of the objective."""
+
+    number: int
+    """From 1, in the order of asking."""
+    architecture: str
+    """The text of the architecture."""
+    row: int
+    """Its row in the table of scores."""
+    phase: str
+    """What the query was for, such as ``"explore"`` or ``"exploit"``."""
+    state: State
+    """Pruned: ended early as hopeless. Running: asked, and not answered before the search stopped."""
+    value: float | None = None
+    """The objective's value in its own direction; None unless complete."""
+    seconds: float = 0.0
+    """What the evaluation took, or the recorded cost of a table."""
+    reason: str = ""
+    """Why the strategy chose it."""
+    failure: str | None = None
+    """Why it failed; None unless failed."""
+    weights: tuple[float, ...] | None = None
+    """Weights of the combined metric that chose it, one a metric."""
+    curve: tuple[CurvePoint, ...] = ()
+    """The learning curve."""
+    partial: float | None = None
+    """The value that it had come to; None unless pruned."""
+    size: Mapping[str, int | None] | None = None
+    """``parameters`` and ``macs`` of its network, where they were counted when it was trained."""
+    kept: tuple[str, str] | None = None
+    """The host and the file to which its trained parameters were written, if it was the best then."""
+
+    @property
+    def steps(self) -> int:
+        """How many epochs were done, as far as the curve tells."""
+        return self.curve[-1].step if self.curve else 0
+
+    @property
+    def steps_saved(self) -> int:
+        """How many epochs were not done because it was pruned."""
+        return self.curve[-1].steps - self.curve[-1].step if self.state == "pruned" and self.curve else 0
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """A search, finished or stopped."""
+
+    study: str
+    """Name of the study."""
+    space: SearchSpace
+    """Where the candidates come from."""
+    scores: ScoreTable
+    """The pool and its scores; no metric columns where the strategy needed none."""
+    strategy: str
+    """Name of the strategy."""
+    objective: str
+    """Name of the objective."""
+    value_name: str
+    """What a value is, such as ``"validation accuracy"``."""
+    direction: Literal["maximize", "minimize"]
+    """Of the values."""
+    budget: int
+    """Evaluations that were allowed."""
+    seed: int
+    """The run's seed."""
+    queries: tuple[Query, ...]
+    """Every query, in the order of asking."""
+    stop_reason: StopReason
+    """Why it ended."""
+    summary: Summary = field(default_factory=Summary)
+    """What the strategy learned; ``combined`` has one entry a row of `scores`, where isomorphic rows share theirs."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """All settings of the search that change its result; JSON values."""
+    joined: NDArray[np.int64] | None = None
+    """Of a pool that grew, how many queries had been asked when each row of `scores` joined it; 0 for the sample."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How many candidates the limits kept out of the pool for what is wrong with them, such as ``"synflow below 80"``;
+    each for the first thing."""
+    folder: Path | None = None
+    """Where the study, the scores, the trained parameters and the report lie; None for a search in memory."""
+
+    @cached_property
+    def best(self) -> Query:
+        """The best completed query, never a pruned one; the earliest one on ties.
+
+        Raises:
+            StudyError: No query has completed; the message has the first failure's reason.
+        """
+        done = [query for query in self.queries if query.value is not None]
+        if not done:
+            failures = [query.failure for query in self.queries if query.failure]
+            why = f" The first failure: {failures[0]}" if failures else ""
+            why += f" {self.n_pruned} were pruned; choose a milder pruner." if self.n_pruned else ""
+            raise StudyError(f"Study '{self.study}' has no completed evaluation among {len(self.queries)}.{why}")
+        sign = 1.0 if self.direction == "maximize" else -1.0
+        return max(done, key=lambda query: (sign * (query.value or 0.0), -query.number))
+
+    @property
+    def n_grown(self) -> int:
+        """How many rows of `scores`, the last ones, joined the pool during the search."""
+        return 0 if self.joined is None else int(np.count_nonzero(self.joined))
+
+    def joined_after(self, query: Query) -> int | None:
+        """After how many queries the architecture of a query joined the pool; None where it was in the sample."""
+        return None if self.joined is None else int(self.joined[query.row]) or None
+
+    @property
+    def value(self) -> float:
+        """The best value, in the objective's own direction."""
+        value = self.best.value
+        assert value is not None
+        return value
+
+    @property
+    def text(self) -> str:
+        """The winner's text."""
+        return self.best.architecture
+
+    @property
+    def architecture(self) -> Architecture:
+        """The winner."""
+        return self.space.parse(self.text)
+
+    @property
+    def weights(self) -> dict[str, float] | None:
+        """Learned weight of each metric; None for strategies that learn none."""
+        if self.summary.weights is None:
+            return None
+        return dict(zip(self.scores.metrics, self.summary.weights, strict=True))
+
+    @property
+    def n_explored(self) -> int | None:
+        """T0: queries spent on learning the weights, an outcome; None for strategies without that phase."""
+        return self.summary.n_explored
+
+    @property
+    def seconds(self) -> float:
+        """What all evaluations took together."""
+        return sum(query.seconds for query in self.queries)
+
+    @property
+    def n_pruned(self) -> int:
+        """How many queries were ended early as hopeless."""
+        return sum(query.state == "pruned" for query in self.queries)
+
+    @property
+    def steps(self) -> int:
+        """How many epochs were done in all, as far as the curves tell."""
+        return sum(query.steps for query in self.queries)
+
+    @property
+    def steps_saved(self) -> int:
+        """How many epochs pruning has saved."""
+        return sum(query.steps_saved for query in self.queries)
+
+    @property
+    def parameters_file(self) -> Path | None:
+        """The winner's trained parameters (safetensors); None where none were kept, or they are not on this machine.
+
+        They are in the search's folder, or in that of the worker which trained the winner.
+        """
+        if self.folder is None or all(query.value is None for query in self.queries):
+            return None
+        first = self.folder / parameters_file(self.study)
+        places = [first]
+        if self.best.kept:
+            places.append(Path(self.best.kept[1]))
+        # A stop may have come between the record of the winner and the file's last name.
+        places += sorted(self.folder.glob(staged_file(glob.escape(self.study), "*")))
+        found = [path for path in dict.fromkeys(places) if path.is_file()]
+        return next((path for path in found if _owner(path) == self.text), first if first in found else None)
+
+    def history(self) -> pd.DataFrame:
+        """One row a query, with the best value so far in ``best``; ``steps`` are epochs done."""
+        import pandas as pd
+
+        frame = pd.DataFrame(
+            {
+                "number": [query.number for query in self.queries],
+                "architecture": [query.architecture for query in self.queries],
+                "phase": [query.phase for query in self.queries],
+                "state": [query.state for query in self.queries],
+                "value": np.array(
+                    [np.nan if query.value is None else query.value for query in self.queries], dtype=float
+                ),
+                "partial": np.array(
+                    [np.nan if query.partial is None else query.partial for query in self.queries], dtype=float
+                ),
+                "steps": [query.steps for query in self.queries],
+                "seconds": [query.seconds for query in self.queries],
+                "failure": [query.failure for query in self.queries],
+            }
+        )
+        frame["best"] = (frame["value"].cummax() if self.direction == "maximize" else frame["value"].cummin()).ffill()
+        return frame
+
+    def combined(self) -> NDArray[np.float64] | None:
+        """The learned combined metric of every row of `scores`, higher is better; None where none is learned."""
+        return self.summary.combined
+
+    def build(self, *, trained: bool = True) -> nn.Module:
+        """The winning network.
+
+        Args:
+            trained: Load the trained parameters, where they were kept.
+
+        Raises:
+            StudyError: They are asked for, and were not kept.
+        """
+        network = self.space.build_seeded(self.architecture, self.seed)
+        if trained:
+            network.load_state_dict(self.load_parameters())
+            network.eval()
+        return network
+
+    def load_parameters(self) -> dict[str, Tensor]:
+        """The winner's trained parameters and buffers.
+
+        Raises:
+            StudyError: They were not kept.
+        """
+        from robonas.common.files import read_tensors
+
+        path = self.parameters_file
+        kept = self.best.kept
+        if path is None and kept is None:
+            raise StudyError(
+                f"Study '{self.study}' kept no trained parameters: it ran in memory or on recorded values. "
+                "Use `build(trained=False)`."
+            )
+        if path is not None:
+            try:
+                tensors, notes = read_tensors(path)
+            except (ValueError, OSError) as error:
+                raise StudyError(
+                    f"Cannot read '{path}' ({error}). Restore it from a copy, or train the winner again with "
+                    "`robonas train`."
+                ) from error
+            if notes.get("architecture") == self.text:
+                return tensors
+        if kept is None or (path is not None and path.absolute() == Path(kept[1])):
+            raise StudyError(
+                f"'{path}' holds the parameters of {notes.get('architecture')}, not of the winner {self.text}: another "
+                "search wrote it, or none were kept. Use `build(trained=False)`, or train the winner again with "
+                "`robonas train`."
+            )
+        raise StudyError(
+            f"The winner's trained parameters are not here: a worker on host '{kept[0]}' wrote them to '{kept[1]}'. "
+            f"Copy that file to '{self.folder}', or train the winner again with `robonas train`."
+        )
+
+    def size(self) -> dict[str, int | None]:
+        """The winner's ``parameters`` and ``macs`` (multiply-accumulates of one sample), None where not countable."""
+        if self.best.size is not None:
+            return dict(self.best.size)
+        return network_size(
+            lambda: self.space.build_seeded(self.architecture, self.seed), self.space.input_shape_of(self.architecture)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the tables and the curves, as JSON values."""
+        return {
+            "study": self.study,
+            "strategy": self.strategy,
+            "objective": self.objective,
+            "value_name": self.value_name,
+            "direction": self.direction,
+            "best": {
+                "architecture": self.text,
+                "choices": dict(self.architecture),
+                "value": self.value,
+                "query": self.best.number,
+                "joined_after": self.joined_after(self.best),
+                **self.size(),
+                "parameters_file": str(self.parameters_file) if self.parameters_file else None,
+            },
+            "budget": self.budget,
+            "seed": self.seed,
+            "stop_reason": self.stop_reason,
+            "n_explored": self.n_explored,
+            "weights": self.weights,
+            "pool": len(self.scores),
+            "grown": self.n_grown,
+            "left_out": dict(self.left_out),
+            "seconds": {"evaluations": self.seconds, "scoring": self.scores.seconds()},
+            "steps": {"done": self.steps, "saved": self.steps_saved},
+            "queries": [
+                {
+                    "number": query.number,
+                    "architecture": query.architecture,
+                    "phase": query.phase,
+                    "state": query.state,
+                    "value": query.value,
+                    "partial": query.partial,
+                    "steps": query.steps,
+                    "seconds": query.seconds,
+                    "failure": query.failure,
+                }
+                for query in self.queries
+            ],
+            "settings": dict(self.settings),
+        }
+
+    def write_json(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_json` to a file."""
+        from robonas.common.files import write_text
+
+        write_text(path, json.dumps(self.to_json(), indent=2) + "\n")
+
+
+def as_size(found: object) -> dict[str, int | None] | None:
+    """The ``parameters`` and ``macs`` of a network as a file records them; None where it does not, or wrongly."""
+    if not isinstance(found, dict) or "macs" not in found:
+        return None
+    parameters, macs = found.get("parameters"), found["macs"]
+    right = type(parameters) is int and parameters >= 0 and (macs is None or (type(macs) is int and macs >= 0))
+    return {"parameters": parameters, "macs": macs} if right else None
+
+
+def _owner(path: Path) -> str | None:
+    """The architecture whose parameters a file holds; None where it cannot be read."""
+    from robonas.common.files import read_notes
+
+    try:
+        return read_notes(path).get("architecture")
+    except (ValueError, OSError):
+        return None
+
+
+def network_size(build: Callable[[], nn.Module], input_shape: tuple[int, ...]) -> dict[str, int | None]:
+    """How large a network is.
+
+    Returns:
+        ``parameters``, and ``macs``: multiply-accumulates for one sample as `robonas.costs.counting` defines them, None where
+        they cannot be counted.
+    """
+    import torch
+
+    from robonas.common.randomness import torch_generator
+    from robonas.costs.counting import count
+
+    network = build().eval()
+    try:
+        macs = count(network, torch.rand(2, *input_shape, generator=torch_generator("size"))).macs
+    except MetricError:
+        macs = None
+    return {"parameters": sum(p.numel() for p in network.parameters()), "macs": macs}

@@ -1,0 +1,1 @@
+"""The training loop that objectives and full trainings share."""

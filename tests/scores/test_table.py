@@ -1,0 +1,137 @@
+"""The table of scores: what it holds, how it is stored, and what it refuses."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robonas.errors import ScoreTableError
+from robonas.metrics import Score
+from robonas.scores.table import FORMAT, ScoreTable, check_provenance, provenance
+
+ORIGIN = provenance("nasbench201", {"channels": 2}, "abc", 0)
+
+
+def make_table() -> ScoreTable:
+    """Three architectures in two classes; `b` is undefined for one."""
+    scores = {
+        "A": {"a": Score(1.0, None, 0.5), "b": Score(math.nan, "no ReLU", 0.25)},
+        "C": {"a": Score(3.0, None, 0.5), "b": Score(-2.0, None, 0.25)},
+    }
+    return ScoreTable.from_scores([("A", "A"), ("B", "A"), ("C", "C")], scores, ("a", "b"), ORIGIN)
+
+
+def test_holds_scores_reasons_and_seconds() -> None:
+    table = make_table()
+    np.testing.assert_array_equal(table.scores, [[1, np.nan], [1, np.nan], [3, -2]])
+    assert table.reason(0, "b") == table.reason(1, "b") == "no ReLU"
+    assert table.reason(2, "b") is None
+    assert table.architectures == ("A", "B", "C")
+    assert table.distinct().tolist() == [0, 2]
+
+
+def test_seconds_count_each_class_once() -> None:
+    assert make_table().seconds() == pytest.approx(1.5)
+
+
+def test_scores_are_read_only() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        make_table().scores[0, 0] = 9
+
+
+def test_summary_counts_and_names_the_reason() -> None:
+    summary = make_table().summary()
+    assert summary.loc["b", ["defined", "undefined"]].tolist() == [1, 2]
+    assert summary.loc["b", "reason"] == "no ReLU"
+    assert summary.loc["a", ["minimum", "median", "maximum"]].tolist() == [1, 1, 3]
+    assert summary.loc["a", "seconds"] == pytest.approx(1.0)
+
+
+def test_warns_of_mostly_undefined_and_of_constant_metrics() -> None:
+    same = {text: {"a": Score(5.0), "b": Score(math.nan, "dead")} for text in "AB"}
+    sentences = ScoreTable.from_scores([("A", "A"), ("B", "B")], same, ("a", "b"), ORIGIN).warnings()
+    assert len(sentences) == 2
+    assert "'a' has the same score for all architectures (5)" in sentences[0]
+    assert "'b' is undefined for 2 of 2 architectures: dead" in sentences[1]
+
+
+def test_half_undefined_is_no_warning_and_more_is() -> None:
+    for n_undefined, expected in ((2, 0), (3, 1)):
+        scores = {
+            text: {"a": Score(math.nan, "dead") if place < n_undefined else Score(float(place))}
+            for place, text in enumerate("ABCD")
+        }
+        sentences = ScoreTable.from_scores([(text, text) for text in "ABCD"], scores, ("a",), ORIGIN).warnings()
+        assert len(sentences) == expected, n_undefined
+
+
+def test_a_metric_that_raised_is_named_with_an_architecture() -> None:
+    scores = {
+        "A": {"mine": Score(1.0)},
+        "B": {"mine": Score(math.nan, "mine raised KeyError: 'x'")},
+        "C": {"mine": Score(2.0)},
+    }
+    (sentence,) = ScoreTable.from_scores([(text, text) for text in "ABC"], scores, ("mine",), ORIGIN).warnings()
+    assert sentence == "Metric 'mine' failed for 1 of 3 architectures, first for 'B': mine raised KeyError: 'x'"
+
+
+def test_round_trip_through_parquet(tmp_path) -> None:
+    table = make_table()
+    table.write(tmp_path / "s.parquet")
+    again = ScoreTable.read(tmp_path / "s.parquet")
+    pd.testing.assert_frame_equal(again.frame, table.frame, check_dtype=False)
+    assert again.metrics == table.metrics
+    assert again.provenance == table.provenance
+    assert again.fingerprint() == table.fingerprint()
+    assert pd.read_parquet(tmp_path / "s.parquet")["a"].tolist() == [1, 1, 3]
+
+
+def test_select_keeps_only_what_is_asked_for() -> None:
+    table = make_table().select(["b"])
+    assert table.metrics == ("b",)
+    assert table.scores.shape == (3, 1)
+    with pytest.raises(ScoreTableError, match="no metric 'c'; it has a, b"):
+        make_table().select(["c"])
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, -9])
+def test_damaged_file_is_told_plainly(tmp_path, keep) -> None:
+    path = tmp_path / "s.parquet"
+    make_table().write(path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ScoreTableError, match=r"is damaged .* delete it to score again"):
+        ScoreTable.read(path)
+
+
+def test_another_parquet_file_is_refused(tmp_path) -> None:
+    path = tmp_path / "other.parquet"
+    pd.DataFrame({"x": [1]}).to_parquet(path)
+    with pytest.raises(ScoreTableError, match="not robonas's table of scores"):
+        ScoreTable.read(path)
+
+
+@pytest.mark.parametrize(
+    ("other", "word"),
+    [
+        (provenance("nasbench201", {"channels": 4}, "abc", 0), "search space"),
+        (provenance("nasbench201", {"channels": 2}, "xyz", 0), "batch"),
+        (provenance("nasbench201", {"channels": 2}, "abc", 1), "seed"),
+    ],
+)
+def test_scores_of_another_run_are_refused(tmp_path, other, word) -> None:
+    with pytest.raises(ScoreTableError, match=f"another {word}"):
+        check_provenance(other, ORIGIN, tmp_path)
+
+
+def test_a_newer_format_is_refused(tmp_path) -> None:
+    with pytest.raises(ScoreTableError, match="Update robonas"):
+        check_provenance({**ORIGIN, "format": FORMAT + 1}, ORIGIN, tmp_path)
+
+
+def test_other_versions_are_named(tmp_path) -> None:
+    old = {**ORIGIN, "versions": {**ORIGIN["versions"], "torch": "1.0"}}
+    with pytest.warns(UserWarning, match="torch 1.0 then"):
+        check_provenance(old, ORIGIN, tmp_path)
