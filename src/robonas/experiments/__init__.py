@@ -6,9 +6,10 @@ looked up for the candidates that it has chosen after it is over.
 
 from __future__ import annotations
 
+from robonas.experiments.contenders import Contender
 from robonas.experiments.ranking import metric_quality
 from robonas.experiments.results import Results
-from robonas.experiments.runs import Contender, run_experiment
+from robonas.experiments.runs import run_experiment
 from robonas.experiments.statistics import compare, critical_difference
 from robonas.experiments.suite import load_suite
 from robonas.experiments.summary import across_tasks, paper_table, summarise

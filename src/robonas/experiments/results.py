@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-    from robonas.experiments.runs import Contender, Run
+    from robonas.experiments.contenders import Contender, Run
     from robonas.experiments.tasks import Task
 
 FORMAT = 1

@@ -8,9 +8,9 @@ import json
 import sys
 from collections.abc import Iterable
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from robonas.common.reading import parse_json
 from robonas.common.registry import fault_of_own_code
 from robonas.common.settings import count_of, jobs_of, seed_of
 from robonas.errors import ConfigError, NasError, StudyError
+from robonas.experiments.contenders import Contender, Run
 from robonas.experiments.ranking import ndcg_at, precision_at, spearman
 from robonas.experiments.results import Results, rows_of
 from robonas.processes.parallel import Tell, spread
@@ -33,66 +34,8 @@ if TYPE_CHECKING:
 
     from robonas.experiments.tasks import Task
 
-Kind = Literal["strategy", "single", "baseline"]
 MOST_SEEDS = 1_000_000
 """Searches of one strategy on one task that may be asked for."""
-ALL = "all"
-"""Instead of names: every metric of the task."""
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A strategy with its settings and the metrics that it is given."""
-
-    strategy: str
-    """A name, or ``package.module:NAME``."""
-    label: str = ""
-    """What tables call it; else the strategy."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments of its constructor; JSON values."""
-    metrics: tuple[str, ...] | Literal["all"] | None = None
-    """What it is given: names, ``"all"``, or None for the task's own choice."""
-    kind: Kind = "strategy"
-    """``single`` is one metric alone, ``baseline`` another that is always shown."""
-
-    def __post_init__(self) -> None:
-        if not self.label:
-            object.__setattr__(self, "label", self.strategy)
-
-    def make(self) -> Strategy:
-        """A new instance.
-
-        Raises:
-            UnknownNameError: There is no such strategy.
-            ConfigError: It does not take these settings.
-        """
-        return make_strategy(self.strategy, **self.settings)
-
-    def metrics_on(self, task: Task) -> tuple[str, ...]:
-        """Names of the metrics that it is given on a task."""
-        if self.metrics == ALL:
-            return task.metrics
-        return tuple(self.metrics) if self.metrics is not None else task.default_metrics or task.metrics
-
-
-@dataclass(frozen=True)
-class Run:
-    """One search: rows of its pool in the order of asking, and what it had learned in the end."""
-
-    rows: tuple[int, ...]
-    """Candidates."""
-    phases: tuple[str, ...]
-    """What each query was for."""
-    n_explored: int | None = None
-    """T0."""
-    weights: dict[str, float] | None = None
-    """Of the combined metric, by metric."""
-    precision: float | None = None
-    """Precision@T of the combined metric over the pool."""
-    ndcg: float | None = None
-    """nDCG@T of it."""
-    spearman: float | None = None
-    """Its rank correlation with the objective."""
 
 
 def search(problem: Problem, utility: NDArray[np.float64], strategy: Strategy) -> Run:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from robonas.common.settings import read_toml
 from robonas.errors import ConfigError
-from robonas.experiments.runs import ALL, Contender
+from robonas.experiments.contenders import ALL, Contender
 from robonas.experiments.tasks import Task
 from robonas.tables import read_table
 

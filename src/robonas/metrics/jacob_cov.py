@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from robonas.common.lazy import torch
 from robonas.errors import MetricError
-from robonas.metrics.base import CUT_INPUT, INPUT_IGNORED, Metric, Need
+from robonas.metrics.base import Metric, Need
 from robonas.metrics.jacov import spread
+from robonas.metrics.passes.needs import CUT_INPUT, INPUT_IGNORED
 
 if TYPE_CHECKING:
     from robonas.metrics.passes.passes import Passes

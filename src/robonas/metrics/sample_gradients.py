@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from robonas.common.lazy import torch
 from robonas.datasets.targets import loss_of
 from robonas.errors import MetricError
-from robonas.metrics.base import CUT, Metric, Need
+from robonas.metrics.base import Metric, Need
 from robonas.metrics.passes.linear_algebra import eigenvalues
+from robonas.metrics.passes.needs import CUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

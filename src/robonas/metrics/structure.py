@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from robonas.common.lazy import torch
 from robonas.errors import MetricError
-from robonas.metrics.base import INPUT_IGNORED, Metric, Need
+from robonas.metrics.base import Metric, Need
+from robonas.metrics.passes.needs import INPUT_IGNORED
 from robonas.metrics.passes.networks import place_of
 
 if TYPE_CHECKING:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from robonas.common.lazy import functional, torch
 from robonas.errors import MetricError
-from robonas.metrics.base import CUT, Metric, Need
-from robonas.metrics.passes.networks import buffers_of, parameters_of, place_of
+from robonas.metrics.base import Metric, Need
+from robonas.metrics.passes.modules import buffers_of, parameters_of
+from robonas.metrics.passes.needs import CUT
+from robonas.metrics.passes.networks import place_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from robonas.common.lazy import functional, torch
 from robonas.datasets.targets import NUMBERS
 from robonas.errors import MetricError
-from robonas.metrics.base import CUT, Metric, Need
+from robonas.metrics.base import Metric, Need
 from robonas.metrics.passes.linear_algebra import eigenvalues
+from robonas.metrics.passes.needs import CUT
 from robonas.metrics.passes.redraw import redrawn
 
 if TYPE_CHECKING:

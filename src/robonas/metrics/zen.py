@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from robonas.common.lazy import functional, torch
 from robonas.errors import MetricError
 from robonas.metrics.base import Metric, Need
-from robonas.metrics.passes.networks import buffers_of, modules_of
+from robonas.metrics.passes.modules import buffers_of, modules_of
 from robonas.metrics.passes.redraw import redrawn
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from robonas.common.lazy import torch
 from robonas.datasets.targets import loss_of
 from robonas.errors import MetricError
-from robonas.metrics.base import CUT, INPUT_IGNORED, Metric, Need
-from robonas.metrics.passes.networks import buffers_of, parameters_of
+from robonas.metrics.base import Metric, Need
+from robonas.metrics.passes.modules import buffers_of, parameters_of
+from robonas.metrics.passes.needs import CUT, INPUT_IGNORED
 
 if TYPE_CHECKING:
     from torch import Tensor

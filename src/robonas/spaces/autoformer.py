@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from robonas.architecture import Architecture, Option
 
 Size = Literal["tiny", "small", "base"]
-HEAD_WIDTH = 64
 _CHOICES: Mapping[str, tuple[tuple[int, ...], Stage]] = MappingProxyType(
     {
         "tiny": ((192, 216, 240), Stage("blocks", (12, 13, 14), {"heads": (3, 4), "expansion": (3.5, 4.0)})),

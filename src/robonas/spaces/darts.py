@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from robonas.spaces.edges import NodeInputs
+
 OPERATIONS = (
     "max_pool_3x3",
     "avg_pool_3x3",
@@ -48,8 +50,6 @@ _CHOICES: Mapping[str, tuple[Option, ...]] = MappingProxyType(
         )
     }
 )
-Edges = tuple[tuple[str, int], tuple[str, int]]
-"""The two (operation, source) of a node, the lower source first."""
 
 
 class DARTS(SearchSpace):
@@ -232,7 +232,17 @@ class DARTS(SearchSpace):
 
         architecture = self.canonical(architecture)
         cells = {cell: _nodes(architecture, cell) for cell in CELLS}
-        return Network(self, cells["normal"], cells["reduce"])
+        return Network(
+            cells["normal"],
+            cells["reduce"],
+            stem=self.stem,
+            channels=self.channels,
+            layers=self.layers,
+            in_channels=self.input_shape[0],
+            n_classes=self.n_classes,
+            auxiliary=self.auxiliary,
+            drop_path=self.drop_path,
+        )
 
 
 def _keywords(text: str) -> dict[str | None, ast.expr]:
@@ -243,7 +253,7 @@ def _keywords(text: str) -> dict[str | None, ast.expr]:
     return {word.arg: word.value for word in call.keywords}
 
 
-def _pairs(edges: Sequence[tuple[str, int]]) -> list[Edges]:
+def _pairs(edges: Sequence[tuple[str, int]]) -> list[NodeInputs]:
     """Two edges a node."""
     return list(zip(edges[::2], edges[1::2], strict=True))
 
@@ -255,9 +265,9 @@ def _concat(node: ast.expr) -> list[int]:
     return [int(place) for place in ast.literal_eval(node)]
 
 
-def _nodes(architecture: Architecture, cell: str) -> list[Edges]:
+def _nodes(architecture: Architecture, cell: str) -> list[NodeInputs]:
     """The edges of the four nodes of a cell."""
-    nodes: list[Edges] = []
+    nodes: list[NodeInputs] = []
     for node in NODES:
         one, other = str(architecture[f"{cell}_{node}_inputs"]).split("+")
         first, second = (str(architecture[f"{cell}_{node}_{part}"]) for part in ("first", "second"))
@@ -265,10 +275,10 @@ def _nodes(architecture: Architecture, cell: str) -> list[Edges]:
     return nodes
 
 
-def _renumber(nodes: Sequence[Edges], order: Sequence[int]) -> list[Edges] | None:
+def _renumber(nodes: Sequence[NodeInputs], order: Sequence[int]) -> list[NodeInputs] | None:
     """The cell with its nodes in another order; None where a node would come before one of its inputs."""
     place = {0: 0, 1: 1, **{node + 2: number + 2 for number, node in enumerate(order)}}
-    moved: list[Edges] = []
+    moved: list[NodeInputs] = []
     for number, node in enumerate(order):
         edges = sorted(((name, place[source]) for name, source in nodes[node]), key=lambda edge: edge[1])
         if edges[1][1] >= number + 2:

@@ -150,4 +150,4 @@ class TransNASSpace(SearchSpace):
         from robonas.spaces.networks.transnas import TransNASNetwork
 
         patches = self.input_shape[0] if len(self.input_shape) == 4 else 1
-        return TransNASNetwork(nn.Sequential(*encoder), channels, halvings, self.card, self.n_classes, patches)
+        return TransNASNetwork(nn.Sequential(*encoder), channels, halvings, self.card.head, self.n_classes, patches)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from robonas.metrics.passes.networks import buffers_of, call, modules_of, parameters_of
+from robonas.metrics.passes.modules import buffers_of, modules_of, parameters_of
+from robonas.metrics.passes.networks import call
 
 
 class Tied(nn.Module):

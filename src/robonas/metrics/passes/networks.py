@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robonas.common.lazy import torch
 from robonas.common.randomness import seeded
 from robonas.errors import NetworkError
+from robonas.metrics.passes.modules import modules_of, named_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,41 +21,6 @@ if TYPE_CHECKING:
 
 OutputHook: TypeAlias = Callable[[Any], "Tensor"]
 """Picks the logits out of what a network returns."""
-
-
-def modules_of(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """`network.named_modules()`: the same in the same order, several times faster."""
-    found: dict[int, tuple[str, nn.Module]] = {}
-
-    def visit(path: str, module: nn.Module) -> None:
-        if id(module) in found:
-            return
-        found[id(module)] = path, module
-        for name, child in module._modules.items():  # noqa: SLF001  (what PyTorch's own walk reads)
-            if child is not None:
-                visit(f"{path}.{name}" if path else name, child)
-
-    visit("", network)
-    return list(found.values())
-
-
-def parameters_of(network: nn.Module) -> dict[str, nn.Parameter]:
-    """All parameters by name, tied ones once."""
-    return _named(modules_of(network), "_parameters")
-
-
-def buffers_of(network: nn.Module) -> dict[str, Tensor]:
-    """All buffers by name, tied ones once."""
-    return _named(modules_of(network), "_buffers")
-
-
-def _named(modules: Iterable[tuple[str, nn.Module]], kind: str) -> dict[str, Any]:
-    found: dict[int, tuple[str, Tensor]] = {}
-    for path, module in modules:
-        for name, tensor in getattr(module, kind).items():
-            if tensor is not None and id(tensor) not in found:
-                found[id(tensor)] = f"{path}.{name}" if path else name, tensor
-    return dict(found.values())
 
 
 @contextmanager
@@ -116,7 +82,7 @@ def call(
     """
     modules = modules_of(network)
     stand_ins = dict(tensors or {})
-    for name, buffer in _named(modules, "_buffers").items():
+    for name, buffer in named_tensors(modules, "_buffers").items():
         if name not in stand_ins:
             stand_ins[name] = buffer.clone()
     if recorder is not None:
@@ -145,7 +111,9 @@ def _swapped(modules: list[tuple[str, nn.Module]], stand_ins: Mapping[str, Tenso
     """Within, other tensors in the place of parameters and buffers, wherever those are used."""
     places: list[tuple[dict[str, Any], str, Tensor]] = []
     for kind in ("_parameters", "_buffers"):
-        swaps = {id(tensor): stand_ins[name] for name, tensor in _named(modules, kind).items() if name in stand_ins}
+        swaps = {
+            id(tensor): stand_ins[name] for name, tensor in named_tensors(modules, kind).items() if name in stand_ins
+        }
         for _, module in modules if swaps else ():
             own = getattr(module, kind)
             places += [(own, name, swaps[id(tensor)]) for name, tensor in own.items() if id(tensor) in swaps]

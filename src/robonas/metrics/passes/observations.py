@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from robonas.metrics.base import Need
+from robonas.metrics.passes.needs import Need
 
 if TYPE_CHECKING:
     from torch import Tensor

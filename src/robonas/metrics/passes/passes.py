@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from robonas.common.randomness import torch_generator
 from robonas.costs.counting import count
 from robonas.errors import ConfigError, MetricError
-from robonas.metrics.base import Need
-from robonas.metrics.passes.networks import OutputHook, call, explain, modules_of, place_of, put_back, scoring_mode
+from robonas.metrics.passes.modules import modules_of
+from robonas.metrics.passes.needs import Need
+from robonas.metrics.passes.networks import OutputHook, call, explain, place_of, put_back, scoring_mode
 from robonas.metrics.passes.recorder import Recorder, own_tensors
 from robonas.metrics.passes.sight import in_the_open, why_unseen
 from robonas.metrics.passes.sweep import BACKWARD, SHARED, sweep

@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_map
 from robonas.common.kernels import with_unit_stride
 from robonas.metrics.passes.batchnorm import TrainingBatchNorm, Watch
 from robonas.metrics.passes.convolution import convolve
-from robonas.metrics.passes.networks import buffers_of, parameters_of
+from robonas.metrics.passes.modules import buffers_of, parameters_of
 from robonas.metrics.passes.pooling_relu import average, rectify
 
 if TYPE_CHECKING:

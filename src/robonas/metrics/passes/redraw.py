@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from robonas.common.lazy import torch
 from robonas.common.randomness import torch_generator
-from robonas.metrics.passes.networks import modules_of, parameters_of
+from robonas.metrics.passes.modules import modules_of, parameters_of
 
 if TYPE_CHECKING:
     from torch import Tensor

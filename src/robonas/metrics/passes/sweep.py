@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from robonas.datasets.targets import loss_of
 from robonas.errors import MetricError, NetworkError
-from robonas.metrics.base import CUT, CUT_INPUT, FLAT, HIDDEN, INPUT_IGNORED, Need
 from robonas.metrics.passes.batchnorm import Watch
 from robonas.metrics.passes.invariance import mark
+from robonas.metrics.passes.needs import CUT, CUT_INPUT, FLAT, HIDDEN, INPUT_IGNORED, Need
 from robonas.metrics.passes.networks import OutputHook, call, explain, logits_of, place_of
 from robonas.metrics.passes.observations import Record, Saliency, Shared, join
 from robonas.metrics.passes.recorder import Recorder, own_tensors

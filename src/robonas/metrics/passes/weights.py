@@ -15,7 +15,8 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from robonas.errors import MetricError, NetworkError
-from robonas.metrics.passes.networks import modules_of, scoring_mode
+from robonas.metrics.passes.modules import modules_of
+from robonas.metrics.passes.networks import scoring_mode
 
 NORMALISATIONS: tuple[type[nn.Module], ...] = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 """Modules whose parameters scale and shift, and are weights of no metric."""

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robonas.spaces.autoformer import HEAD_WIDTH
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+HEAD_WIDTH = 64
+"""Width of one attention head."""
 
 
 class Transformer(nn.Module):

@@ -12,39 +12,51 @@ from robonas.spaces.blocks import Classifier, ConvBNAct, FactorizedReduction, Re
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from robonas.spaces.darts import DARTS, Edges
+    from robonas.spaces.edges import NodeInputs
 
 
 class Network(nn.Module):
-    """Stem, cells, head."""
+    """Stem, cells, head; the settings are those of the space `DARTS`."""
 
-    def __init__(self, space: DARTS, normal: Sequence[Edges], reduction: Sequence[Edges]) -> None:
+    def __init__(
+        self,
+        normal: Sequence[NodeInputs],
+        reduction: Sequence[NodeInputs],
+        *,
+        stem: str,
+        channels: int,
+        layers: int,
+        in_channels: int,
+        n_classes: int,
+        auxiliary: bool,
+        drop_path: float,
+    ) -> None:
         super().__init__()
-        c = space.channels
-        self.drop_path = space.drop_path
+        c = channels
+        self.drop_path = drop_path
         self.stem: nn.Module
         self.second_stem: nn.Module | None = None
-        if space.stem == "cifar":
+        if stem == "cifar":
             width = 3 * c
-            self.stem = ConvBNAct(space.input_shape[0], width, 3)
+            self.stem = ConvBNAct(in_channels, width, 3)
         else:
             width = c
             self.stem = nn.Sequential(
-                ConvBNAct(space.input_shape[0], c // 2, 3, 2, activation=nn.ReLU), ConvBNAct(c // 2, c, 3, 2)
+                ConvBNAct(in_channels, c // 2, 3, 2, activation=nn.ReLU), ConvBNAct(c // 2, c, 3, 2)
             )
             self.second_stem = ReLUConvBN(c, c, 3, 2)
-        before, last, halved = width, width, space.stem == "imagenet"
+        before, last, halved = width, width, stem == "imagenet"
         self.cells = nn.ModuleList()
-        self.branch = 2 * space.layers // 3
+        self.branch = 2 * layers // 3
         self.auxiliary: nn.Module | None = None
-        for layer in range(space.layers):
-            reduces = layer in {space.layers // 3, self.branch}
+        for layer in range(layers):
+            reduces = layer in {layers // 3, self.branch}
             c = 2 * c if reduces else c
             self.cells.append(_Cell(reduction if reduces else normal, before, last, c, reduces, halved))
             before, last, halved = last, 4 * c, reduces
-            if space.auxiliary and layer == self.branch:
-                self.auxiliary = _auxiliary_head(last, space.n_classes)
-        self.head = Classifier(last, space.n_classes)
+            if auxiliary and layer == self.branch:
+                self.auxiliary = _auxiliary_head(last, n_classes)
+        self.head = Classifier(last, n_classes)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Logits; in training with an auxiliary head, both logits."""
@@ -62,7 +74,9 @@ class Network(nn.Module):
 class _Cell(nn.Module):
     """Four nodes, side by side."""
 
-    def __init__(self, nodes: Sequence[Edges], before: int, last: int, c: int, reduces: bool, halved: bool) -> None:
+    def __init__(
+        self, nodes: Sequence[NodeInputs], before: int, last: int, c: int, reduces: bool, halved: bool
+    ) -> None:
         super().__init__()
         self.before = FactorizedReduction(before, c) if halved else ReLUConvBN(before, c, 1)
         self.last = ReLUConvBN(last, c, 1)

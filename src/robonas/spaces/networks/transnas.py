@@ -12,8 +12,6 @@ from robonas.spaces.blocks import Classifier, ConvBNAct
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from robonas.spaces.transnas import TransNASTask
-
 
 class Stem(nn.Sequential):
     """Two 3×3 convolutions with stride 2: a quarter of the size, `channels` wide."""
@@ -31,24 +29,24 @@ class TransNASNetwork(nn.Module):
         encoder: From images to maps.
         channels: Of the maps.
         halvings: How often the encoder halves the size.
-        task: Which task.
+        head: Kind of the head: ``"linear"``, ``"patches"``, ``"segment"`` or ``"generate"``.
         n_outputs: Classes, numbers or channels of the answer.
         n_patches: Images of one sample, for jigsaw.
     """
 
     def __init__(
-        self, encoder: nn.Module, channels: int, halvings: int, task: TransNASTask, n_outputs: int, n_patches: int
+        self, encoder: nn.Module, channels: int, halvings: int, head: str, n_outputs: int, n_patches: int
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.patches = task.head == "patches"
+        self.patches = head == "patches"
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.head: nn.Module
-        if task.head == "linear":
+        if head == "linear":
             self.head = Classifier(channels, n_outputs)
         elif self.patches:
             self.head = nn.Linear(n_patches * channels, n_outputs)
-        elif task.head == "segment":
+        elif head == "segment":
             self.head = _decoder([channels, 1024, 512, 256, 128, 64, 32, 32], n_outputs, halvings, nn.ReLU)
         else:
             widths = [channels, 1024, 1024, 512, 512, 256, 128, 64, 64, 32, 32, 16, 32, 16]
