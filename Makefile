@@ -8,14 +8,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := robonas-demo
 
-.PHONY: demo test test-isa test-slow lint format docs clean help
-
 help:
 	@echo "make demo       find a good network for handwritten digits, by real trainings"
 	@echo "make test       run the tests"
 	@echo "make test-isa   run the tests of metrics as on older processors, and with memory checked"
 	@echo "make test-slow  run the tests that take minutes"
-	@echo "make lint       linters, types and import contracts"
+	@echo "make lint       run the linters, the type checker and the import contracts"
+	@echo "make format     format the code and mend what the linter can mend"
+	@echo "make docs       write the reference pages from the code"
+	@echo "make clean      remove the virtual environment and what the tools left"
+
+.PHONY: demo test test-isa test-slow lint format docs clean help
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "robonas needs Python 3.11 or newer; none was found. Install it, or run: make PYTHON=/path/to/python3"; exit 1; }

@@ -20,60 +20,166 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from robonas.architecture import Architecture as Architecture
-    from robonas.datasets import from_dataset as from_dataset, load_dataset as load_dataset
-    from robonas.datasets.batch import Batch as Batch
-    from robonas.errors import NasError as NasError
-    from robonas.metrics import METRICS as METRICS, Metric as Metric, compute as compute
+    from robonas.architecture import (
+        Architecture as Architecture,
+    )
+    from robonas.datasets import (
+        LabelledData as LabelledData,
+        from_dataset as from_dataset,
+        load_dataset as load_dataset,
+    )
+    from robonas.datasets.batch import (
+        Batch as Batch,
+    )
+    from robonas.errors import (
+        ArchitectureError as ArchitectureError,
+        AskTellError as AskTellError,
+        CheckpointError as CheckpointError,
+        ConfigError as ConfigError,
+        DataError as DataError,
+        MetricError as MetricError,
+        MissingExtraError as MissingExtraError,
+        NasError as NasError,
+        NetworkError as NetworkError,
+        ObjectiveError as ObjectiveError,
+        ScoreTableError as ScoreTableError,
+        StudyError as StudyError,
+        TableError as TableError,
+        UnknownNameError as UnknownNameError,
+    )
+    from robonas.metrics import (
+        METRICS as METRICS,
+        Metric as Metric,
+        Need as Need,
+        Score as Score,
+        compute as compute,
+        list_metrics as list_metrics,
+    )
     from robonas.objectives import (
+        CommandObjective as CommandObjective,
+        Evaluation as Evaluation,
         FunctionObjective as FunctionObjective,
         Objective as Objective,
         TableObjective as TableObjective,
         Training as Training,
     )
-    from robonas.report import write_report as write_report
-    from robonas.retraining import TrainedNetwork as TrainedNetwork, load_trained as load_trained, train as train
-    from robonas.scores.scoring import score as score
-    from robonas.scores.table import ScoreTable as ScoreTable
+    from robonas.report import (
+        write_report as write_report,
+    )
+    from robonas.retraining import (
+        TrainedNetwork as TrainedNetwork,
+        load_trained as load_trained,
+        train as train,
+    )
+    from robonas.scores.scoring import (
+        score as score,
+    )
+    from robonas.scores.table import (
+        ScoreTable as ScoreTable,
+    )
     from robonas.spaces import (
+        DARTS as DARTS,
+        MLP as MLP,
         SPACES as SPACES,
+        AutoFormer as AutoFormer,
+        Conv1d as Conv1d,
+        MobileNetV3 as MobileNetV3,
+        NASBench101 as NASBench101,
         NASBench201 as NASBench201,
+        NASBenchMacro as NASBenchMacro,
+        NATSSize as NATSSize,
         SearchSpace as SearchSpace,
+        TransNASMacro as TransNASMacro,
+        TransNASMicro as TransNASMicro,
         from_choices as from_choices,
         from_models as from_models,
+        list_spaces as list_spaces,
         make_space as make_space,
     )
-    from robonas.strategies import STRATEGIES as STRATEGIES, Strategy as Strategy, make_strategy as make_strategy
-    from robonas.study.limits import Limits as Limits
-    from robonas.study.loop import load_result as load_result, search as search
-    from robonas.study.profiling import profile as profile
-    from robonas.study.result import SearchResult as SearchResult
-    from robonas.study.sampler import StrategySampler as StrategySampler
+    from robonas.strategies import (
+        STRATEGIES as STRATEGIES,
+        Strategy as Strategy,
+        list_strategies as list_strategies,
+        make_strategy as make_strategy,
+    )
+    from robonas.study.limits import (
+        Limits as Limits,
+    )
+    from robonas.study.loop import (
+        load_result as load_result,
+        search as search,
+    )
+    from robonas.study.profiling import (
+        profile as profile,
+    )
+    from robonas.study.result import (
+        Query as Query,
+        SearchResult as SearchResult,
+    )
+    from robonas.study.sampler import (
+        StrategySampler as StrategySampler,
+    )
+    from robonas.training.recipe import (
+        Recipe as Recipe,
+    )
 
 _HOMES = {
     "Architecture": "architecture",
+    "ArchitectureError": "errors",
+    "AskTellError": "errors",
+    "AutoFormer": "spaces",
     "Batch": "datasets.batch",
+    "CheckpointError": "errors",
+    "CommandObjective": "objectives",
+    "ConfigError": "errors",
+    "Conv1d": "spaces",
+    "DARTS": "spaces",
+    "DataError": "errors",
+    "Evaluation": "objectives",
     "FunctionObjective": "objectives",
+    "LabelledData": "datasets",
     "Limits": "study.limits",
     "METRICS": "metrics",
+    "MLP": "spaces",
     "Metric": "metrics",
+    "MetricError": "errors",
+    "MissingExtraError": "errors",
+    "MobileNetV3": "spaces",
+    "NASBench101": "spaces",
     "NASBench201": "spaces",
+    "NASBenchMacro": "spaces",
+    "NATSSize": "spaces",
     "NasError": "errors",
+    "Need": "metrics",
+    "NetworkError": "errors",
     "Objective": "objectives",
+    "ObjectiveError": "errors",
+    "Query": "study.result",
+    "Recipe": "training.recipe",
     "SPACES": "spaces",
     "STRATEGIES": "strategies",
+    "Score": "metrics",
     "ScoreTable": "scores.table",
+    "ScoreTableError": "errors",
     "SearchResult": "study.result",
     "SearchSpace": "spaces",
     "Strategy": "strategies",
     "StrategySampler": "study.sampler",
+    "StudyError": "errors",
+    "TableError": "errors",
     "TableObjective": "objectives",
     "TrainedNetwork": "retraining",
     "Training": "objectives",
+    "TransNASMacro": "spaces",
+    "TransNASMicro": "spaces",
+    "UnknownNameError": "errors",
     "compute": "metrics",
     "from_choices": "spaces",
     "from_dataset": "datasets",
     "from_models": "spaces",
+    "list_metrics": "metrics",
+    "list_spaces": "spaces",
+    "list_strategies": "strategies",
     "load_dataset": "datasets",
     "load_result": "study.loop",
     "load_trained": "retraining",

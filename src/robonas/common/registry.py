@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import hashlib
 import importlib
 import importlib.util
@@ -45,6 +46,20 @@ def lookup(kind: str, name: str, entries: Mapping[str, T]) -> T:
         name=name,
         known=known,
     )
+
+
+def matching(pattern: str, entries: Mapping[str, object]) -> list[str]:
+    """Return the names in a catalogue that match a pattern, in alphabetical order.
+
+    Args:
+        pattern: A name with ``*`` for any characters and ``?`` for any one, as in a shell; capitals do not matter.
+        entries: The catalogue.
+
+    Example:
+        >>> matching("*grad*", {"snip": 1, "grad_norm": 2, "gradsign": 3})
+        ['grad_norm', 'gradsign']
+    """
+    return sorted(name for name in entries if fnmatch.fnmatchcase(name.lower(), pattern.lower()))
 
 
 def import_object(kind: str, reference: str) -> object:

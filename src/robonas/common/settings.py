@@ -6,6 +6,7 @@ import difflib
 import json
 import operator
 import re
+import reprlib
 import tomllib
 from collections.abc import Mapping
 from numbers import Real
@@ -163,3 +164,18 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
             yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
     elif json.dumps(old) != json.dumps(new):  # texts, since NaN equals itself there
         yield f"{path} was {old!r}, is now {new!r}"
+
+
+def called(name: str, settings: Mapping[str, Any]) -> str:
+    """Return settings as the call of a constructor, for the `repr` of what they make.
+
+    Settings that are None or empty are left out; long values are cut.
+
+    Example:
+        >>> called("Robot", {"kappa": 2.576, "seed": None})
+        'Robot(kappa=2.576)'
+    """
+    told = (
+        f"{key}={reprlib.repr(value)}" for key, value in settings.items() if value is not None and value not in ({}, [])
+    )
+    return f"{name}({', '.join(told)})"

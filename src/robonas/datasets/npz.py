@@ -37,10 +37,10 @@ def load_npz(path: str | Path, **settings: Any) -> LabelledData:
     """Images and labels from an ``.npz`` file, read without pickle.
 
     The arrays are one of `PAIRS`; ``class_names``, an array of texts, may stand beside them, and ``task``, a text,
-    where the labels are the targets of another task than classification (see `robonas.datasets.targets`). Inputs are bytes or
-    numbers of shape (n, channels, height, width); (n, height, width, channels), taken where the last side is at most 4
-    and the second is not; or (n, height, width) for grey. Two-dimensional inputs are (n, features). Labels are
-    integers, (n,) or (n, 1), or what the task wants.
+    where the labels are the targets of another task than classification (see `robonas.datasets.targets`). Inputs
+    are bytes or numbers of shape (n, channels, height, width); (n, height, width, channels), taken where the last
+    side is at most 4 and the second is not; or (n, height, width) for grey. Two-dimensional inputs are (n,
+    features). Labels are integers, (n,) or (n, 1), or what the task wants.
 
     Args:
         path: The file.

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from robonas.common.registry import import_object, lookup
+from robonas.common.registry import import_object, lookup, matching
 from robonas.errors import ConfigError, MetricError
 from robonas.metrics.az_nas import AZ_COMPLEXITY, AZ_EXPRESSIVITY, AZ_PROGRESSIVITY, AZ_TRAINABILITY
 from robonas.metrics.base import DEAR, Metric, Need, Score
@@ -98,6 +98,19 @@ METRICS: Mapping[str, Metric] = {
     "zico": ZICO,
 }
 """Every metric by name."""
+
+
+def list_metrics(pattern: str = "*") -> list[str]:
+    """Return the names of all training-free metrics that match a pattern.
+
+    Args:
+        pattern: A name with ``*`` and ``?`` as in a shell.
+
+    Example:
+        >>> list_metrics("*grad*")
+        ['grad_norm', 'gradsign']
+    """
+    return matching(pattern, METRICS)
 
 
 def resolve_metrics(names_or_objects: Sequence[MetricLike]) -> tuple[Metric, ...]:
@@ -258,6 +271,7 @@ __all__ = [
     "compute",
     "is_foreign",
     "left_out",
+    "list_metrics",
     "regularised_swap",
     "resolve_metrics",
 ]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
+from robonas.common.settings import called
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -71,6 +73,9 @@ class Objective(abc.ABC):
 
         Two objectives with equal settings answer alike. JSON values; data enter by their fingerprint.
         """
+
+    def __repr__(self) -> str:
+        return called(type(self).__name__, self.settings)
 
     @abc.abstractmethod
     def evaluate(

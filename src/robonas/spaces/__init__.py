@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from robonas.common.registry import import_object, lasting_reference, lookup
+from robonas.common.registry import import_object, lasting_reference, lookup, matching
 from robonas.common.settings import whole
 from robonas.errors import ConfigError
 from robonas.spaces.autoformer import AutoFormer
@@ -46,6 +46,19 @@ SPACES: Mapping[str, type[SearchSpace]] = {
     "transnas_micro": TransNASMicro,
 }
 """Every space by name."""
+
+
+def list_spaces(pattern: str = "*") -> list[str]:
+    """Return the names of all search spaces that match a pattern.
+
+    Args:
+        pattern: A name with ``*`` and ``?`` as in a shell.
+
+    Example:
+        >>> list_spaces("nasbench*")
+        ['nasbench101', 'nasbench201', 'nasbenchmacro']
+    """
+    return matching(pattern, SPACES)
 
 
 def make_space(name: str, **settings: Any) -> SearchSpace:
@@ -152,5 +165,6 @@ __all__ = [
     "TransNASMicro",
     "from_choices",
     "from_models",
+    "list_spaces",
     "make_space",
 ]

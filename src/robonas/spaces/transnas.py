@@ -12,8 +12,8 @@ Source: Duan et al., "TransNAS-Bench-101: Improving Transferability and Generali
 Architecture Search", CVPR 2021, arXiv 2105.11871 (MIT licence). Widths and parameter counts of encoders, heads and
 decoders are those that NAS-Bench-Suite-Zero published. The benchmark trains surface normals and autoencoding with an
 adversarial loss beside the absolute error, and scenes and objects against a large network's soft answers; ours take the
-plain losses, as `robonas.datasets.targets` defines them. Where the decoders double the size cannot be told from the published
-numbers: ours do it in their last layers.
+plain losses, as `robonas.datasets.targets` defines them. Where the decoders double the size cannot be told from the
+published numbers: ours do it in their last layers.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from robonas.common.registry import import_object, lasting_reference, lookup
+from robonas.common.registry import import_object, lasting_reference, lookup, matching
 from robonas.errors import ConfigError
 from robonas.strategies.auto import Auto
 from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial, check_history, incumbent
@@ -39,6 +39,19 @@ STRATEGIES: Mapping[str, type[Strategy]] = {
     "tpe": Tpe,
 }
 """Every strategy by name."""
+
+
+def list_strategies(pattern: str = "*") -> list[str]:
+    """Return the names of all search strategies that match a pattern.
+
+    Args:
+        pattern: A name with ``*`` and ``?`` as in a shell.
+
+    Example:
+        >>> list_strategies("r*")
+        ['random', 'reinforce', 'robot']
+    """
+    return matching(pattern, STRATEGIES)
 
 
 def make_strategy(name: str | Strategy, **settings: Any) -> Strategy:
@@ -102,5 +115,6 @@ __all__ = [
     "Trial",
     "check_history",
     "incumbent",
+    "list_strategies",
     "make_strategy",
 ]

@@ -14,7 +14,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from robonas.common.lazy import np
-from robonas.common.settings import seed_of, whole
+from robonas.common.settings import called, seed_of, whole
 from robonas.errors import AskTellError, ConfigError
 
 if TYPE_CHECKING:
@@ -185,6 +185,9 @@ class Strategy(abc.ABC):
     def settings(self) -> dict[str, Any]:
         """What to pass to the constructor to get this strategy again; JSON values."""
         return {}
+
+    def __repr__(self) -> str:
+        return called(type(self).__name__, self.settings)
 
     @functools.cached_property
     def reference(self) -> str:

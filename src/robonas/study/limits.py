@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from robonas.common.settings import real, whole
+from robonas.common.settings import called, real, whole
 from robonas.costs.measuring import MEASURES, count_macs, count_memory, measure_latency
 from robonas.errors import ArchitectureError, ConfigError, MetricError
 from robonas.metrics import DEAR, Metric, is_foreign, resolve_metrics
@@ -104,7 +104,7 @@ class _Verdict:
     """The same in few words, as candidates are counted by."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Limits:
     """Bounds that an architecture must keep, each of them included; None for no bound.
 
@@ -166,6 +166,11 @@ class Limits:
         of_metrics = [*_metric_bounds("at_least", self.at_least), *_metric_bounds("at_most", self.at_most)]
         _check_together([*counted, *of_metrics])
         object.__setattr__(self, "bounds", (*counted, *of_metrics, *timed))
+
+    def __repr__(self) -> str:
+        given = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.repr}
+        usual = {entry.name: entry.default for entry in fields(self)}
+        return called(type(self).__name__, {name: value for name, value in given.items() if value != usual[name]})
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -1,7 +1,7 @@
 """Making the shared passes of one network: micro-batch by micro-batch, with exact sums, keeping only what metrics read.
 
-Notation: see `robonas.metrics.passes.passes`. Graphs and activations die with the micro-batch that made them, so that memory
-    is bounded by its size.
+Notation: see `robonas.metrics.passes.passes`. Graphs and activations die with the micro-batch that made them, so that
+memory is bounded by its size.
 """
 
 from __future__ import annotations
