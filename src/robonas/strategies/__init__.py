@@ -55,7 +55,7 @@ def list_strategies(pattern: str = "*") -> list[str]:
 
 
 def make_strategy(name: str | Strategy, **settings: Any) -> Strategy:
-    """The strategy of that name, or the user's own as ``package.module:NAME``.
+    """Return the strategy of a name, or the user's own as ``package.module:NAME``.
 
     Args:
         name: A name in `STRATEGIES`, a reference to a `Strategy` or to a class or function that makes one, or

@@ -47,21 +47,22 @@ BELIEFS = (_smooth("min_max"), _smooth("asinh"), _smooth("normal"), _linear("asi
 Linear ones alone up to five queries, which is all that so few answers can tell; smooth ones alone from ten on.
 """
 CONTRAST_AFTER = 3
-"""Queries before the one that asks for a middling candidate."""
+"""Number of queries before the one that asks for a middling candidate."""
 FAILURE_NOISE = 1.0
-"""Noise variance of a failed evaluation beside that of any answer: a failure may be bad luck."""
+"""Noise variance that is added to that of an answer for a failed evaluation, since a failure may be bad luck."""
 RANK_OFFSET = 30.0
-"""In the fusion, the sum of log(rank + offset): the larger, the less a first place is worth above a second."""
+"""Number added to each rank before its logarithm is taken; the larger it is, the less a first place counts above a
+second."""
 TWIN_COST = 2.0
-"""Beside the sum, this times log(1 + n): n candidates with just the same scores have been asked for already."""
+"""Penalty of a candidate for n evaluated candidates with exactly its scores: this number times log(1 + n)."""
 WHOLE_POOL = 40_000
-"""Pools up to this size are modelled as a whole; of larger ones, the candidates that the linear weights like best."""
+"""Largest pool that is modelled as a whole; of a larger pool, only the best by the linear weights are modelled."""
 SHORTLIST = 8_000
-"""How many of a larger pool are modelled."""
+"""Number of candidates of a larger pool that are modelled."""
 
 
 class Auto(Strategy):
-    """Ask for the candidate that Gaussian processes over candidates agree to expect most of.
+    """Propose the candidate with the highest fused expectation of several Gaussian processes over candidates.
 
     The processes differ in how metrics are put on one scale, and in whether they see more than a linear combination;
     each ranks the candidates, and the smallest product of (rank + 30) is asked for. The first query is the best by the
@@ -83,7 +84,7 @@ class Auto(Strategy):
         - With `Problem.codes`, architectures that differ in few choices are expected to be similar.
 
     Args:
-        optimism: How strongly metrics are expected to point upwards before the first answer; 0 for not at all.
+        optimism: Strength of the expectation, before the first answer, that metrics point upwards; 0 for none.
 
     Raises:
         ConfigError: `optimism` is negative or not finite.
@@ -101,14 +102,14 @@ class Auto(Strategy):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this strategy again."""
+        """Arguments of the constructor that make this strategy again."""
         return {"optimism": self.optimism}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_pool": None}
 
     def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
-        """The free candidate with the best fused rank."""
+        """Propose the candidate with the best fused rank among those not evaluated."""
         pool = self._prepared(problem)
         view = pool.learn(history)
         if len(history) == CONTRAST_AFTER:
@@ -125,7 +126,7 @@ class Auto(Strategy):
         return Proposal(row, phase, weights, pool.reason(row, view.weights, len(history)))
 
     def summarise(self, problem: Problem, history: Sequence[Trial]) -> Summary:
-        """The linear weights and the expectation of each candidate.
+        """Return the linear weights and the expectation of each candidate.
 
         `details` has ``trust`` (share of each metric in the linear weights, signed, sum of sizes 1),
         ``dead_metrics`` and ``missing``.
@@ -151,20 +152,20 @@ class Auto(Strategy):
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """What the processes expect of some candidates."""
+    """The expectations of the processes for some candidates."""
 
     rows: NDArray[np.intp]
     """Which candidates, (n,)."""
     fused: NDArray[np.float64]
     """Minus the sum of log(rank + offset) over the processes that speak, (n,)."""
     mean: NDArray[np.float64]
-    """What the first process expects, (n,)."""
+    """Expectation of the first process, (n,)."""
     weights: NDArray[np.float64]
     """Its linear weights on the living metrics, (M,)."""
 
 
 class _Pool:
-    """All that can be computed from a problem once: features, and covariances with the candidates asked for."""
+    """Features of a problem's candidates, and their covariances with the evaluated ones: computed once, then kept."""
 
     def __init__(self, problem: Problem, optimism: float) -> None:
         self.problem = problem
@@ -184,7 +185,7 @@ class _Pool:
         self.covariances: list[dict[int, NDArray[np.float64]]] = [{} for _ in BELIEFS]
 
     def learn(self, history: Sequence[Trial]) -> _View:
-        """The processes' expectations after the history, of the whole pool or of its shortlist."""
+        """Compute the processes' expectations after the history, for the whole pool or for its shortlist."""
         values = known_values(history)
         asked = [trial.row for trial in history]
         answered = [row for row in asked if row in values]
@@ -213,7 +214,7 @@ class _Pool:
         return _View(rows, fused, means[0], weights)
 
     def _features(self, number: int, rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
-        """F of some rows, or of all."""
+        """Return the features F of some rows, or of all."""
         kind = self.beliefs[number].feature
         if kind not in self.features:
             every = -(-len(self.unit) // WHOLE_POOL)
@@ -224,18 +225,18 @@ class _Pool:
         return feature(self.unit if rows is None else self.unit[rows])
 
     def _prior(self, number: int, rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
-        """Prior mean of some rows, or of all."""
+        """Return the prior mean of some rows, or of all."""
         return prior_mean(self.beliefs[number], self._features(number, rows))
 
     def middling(self, other_than: list[int]) -> int:
-        """The candidate whose prior mean is nearest to the pool's median; the first in the pool of equals."""
+        """Return the candidate whose prior mean is nearest to the pool's median; of equals, the first in the pool."""
         prior = np.round(self._prior(0), 9)
         distance = np.abs(prior - np.median(prior)) + np.where(self.unscored, 1e6, 0.0)
         distance[other_than] = np.inf
         return int(np.argmin(distance))
 
     def _n_twins(self, rows: NDArray[np.intp], asked: list[int]) -> NDArray[np.intp]:
-        """How many of those asked for have the scores of each row, (n,)."""
+        """Count for each row the evaluated candidates that have the same scores, (n,)."""
         count = np.zeros(len(rows), dtype=np.intp)
         for row in asked:
             if not self.whole:
@@ -247,7 +248,7 @@ class _Pool:
         return count
 
     def _modelled(self, weights: NDArray[np.float64]) -> NDArray[np.intp]:
-        """The rows to look at: all, or those that the linear weights like best, in pool order."""
+        """Return the rows to model, in pool order: all of them, or the best by the linear weights."""
         if self.whole:
             return np.arange(len(self.problem))
         feature = self.features[self.beliefs[0].feature]
@@ -255,7 +256,7 @@ class _Pool:
         return np.sort(np.argpartition(-liking, SHORTLIST)[:SHORTLIST])
 
     def _covariance(self, number: int, rows: NDArray[np.intp], asked: list[int]) -> NDArray[np.float64]:
-        """Covariance of the rows with the candidates asked for, (n, t); for whole pools from a store that grows."""
+        """Compute the covariance of the rows with the evaluated candidates, (n, t); for whole pools it is kept."""
         belief, codes = self.beliefs[number], self.problem.codes
 
         def part(rows: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.int64] | None]:
@@ -271,7 +272,7 @@ class _Pool:
         return np.stack([store[row][rows] for row in asked], axis=1) if asked else np.zeros((len(rows), 0))
 
     def full_weights(self, weights: NDArray[np.float64]) -> tuple[float, ...]:
-        """The linear weights on the metrics as they were given: 0 for dead ones, negated where lower is better."""
+        """Return the linear weights of all given metrics: 0 for dead ones, negated where lower is better."""
         full = np.zeros(len(self.problem.metrics))
         full[self.columns] = weights
         if self.problem.higher_is_better:
@@ -279,7 +280,7 @@ class _Pool:
         return tuple(full.tolist())
 
     def reason(self, row: int, weights: NDArray[np.float64], n_asked: int) -> str:
-        """One sentence: which metrics speak most for the candidate."""
+        """Say in one sentence which metrics speak most for the candidate."""
         if not self.columns or self.unscored[row]:
             return "The next in the pool, since no metric speaks for or against it."
         parts = weights * self._features(0, np.array([row]))[0]
@@ -290,7 +291,7 @@ class _Pool:
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 for the largest; of equals, the first in the pool before the others. (n,)."""
+    """Return the rank of each value, (n,): 1 for the largest; of equals, the first in the pool comes first."""
     ranks = np.empty(len(values))
     ranks[np.argsort(-values, kind="stable")] = np.arange(1, len(values) + 1)
     return ranks

@@ -1,4 +1,4 @@
-"""What a search strategy is: scores and a history in, the next candidate out.
+"""Search strategies: from scores and a history to the next candidate.
 
 Notation, as in He et al. (ICLR 2024): N candidates, M metrics, T the budget (distinct objective evaluations), f the
 objective (higher is better), w in [-1, 1]^M the weights of the combined metric, T0 the queries spent on finding w.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """All that a strategy may know beside the history.
+    """The candidates of a search and their scores: all that a strategy knows, besides the history.
 
     Candidates are distinct: isomorphic architectures are one row. Where a pool grows, each ask is given a new problem:
     rows are appended to the one before, and none is changed or removed.
@@ -47,8 +47,8 @@ class Problem:
     codes: NDArray[np.int64] | None = None
     """Option indices of each candidate, (N, n_choices), for strategies that look at the architecture itself."""
     joined: NDArray[np.int64] | None = None
-    """Queries that had been asked when each candidate joined the pool, (N,), ascending from 0; None where all were
-    there from the start."""
+    """Number of queries that had been made when each candidate joined the pool, (N,), ascending from 0; None where the
+    pool does not grow."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.scores, np.ndarray):
@@ -78,17 +78,17 @@ class Problem:
 
     @property
     def limit(self) -> int:
-        """Queries that can be made: the budget, or all candidates where there are fewer."""
+        """Number of queries that can be made: the budget, or the number of candidates where that is smaller."""
         return min(self.budget, len(self.scores))
 
     def n_present(self, n_asked: int) -> int:
-        """How many candidates, the first ones, were in the pool after so many queries."""
+        """Return how many candidates, counted from the first row, were in the pool after `n_asked` queries."""
         return len(self) if self.joined is None else int(np.searchsorted(self.joined, n_asked, side="right"))
 
     def since(self, earlier: Problem) -> float:
-        """From how many queries on this problem shows other candidates than an earlier one did.
+        """Return the number of queries after which this pool differs from that of `earlier`.
 
-        0 unless it is the earlier one with candidates appended, infinity where they are the same.
+        The number is 0 unless this pool is the earlier one with candidates appended, and infinity where both are the same.
         """
         n = len(earlier)
         one, other = (np.zeros(len(each)) if each.joined is None else each.joined for each in (self, earlier))
@@ -110,7 +110,7 @@ class Trial:
     failed: bool = False
     """The evaluation failed: it counts, and the strategy takes it for the worst value seen."""
     pruned: int | None = None
-    """The step after which a pruner ended the evaluation, of which `value` is; None for all others.
+    """Step after which a pruner ended the evaluation, whose value is `value`; None for all other trials.
 
     Values of few steps are lower than those of all, so this one understates a candidate that was found to be among the
     worse ones anyway. Strategies take it as it is; `tpe` compares by steps first, as BOHB does."""
@@ -128,7 +128,7 @@ class Proposal:
     row: int
     """The candidate."""
     phase: str
-    """What the query is for, such as ``"explore"`` or ``"exploit"``."""
+    """Purpose of the query, such as ``"explore"`` or ``"exploit"``."""
     weights: tuple[float, ...] | None = None
     """Weights of the combined metric that chose it, one a metric; None where the strategy has none."""
     reason: str = ""
@@ -137,7 +137,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a strategy has learned from a history."""
+    """The knowledge that a strategy has gained from a history."""
 
     weights: tuple[float, ...] | None = None
     """Weights of its final combined metric, one a metric; None where it learns none."""
@@ -146,7 +146,7 @@ class Summary:
     n_explored: int | None = None
     """T0: queries spent on learning; None where there is no such phase."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """Whatever else the report may show; JSON values."""
+    """Other facts for the report; JSON values."""
 
 
 class Strategy(abc.ABC):
@@ -172,10 +172,10 @@ class Strategy(abc.ABC):
 
     @abc.abstractmethod
     def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
-        """The next candidate; called by `ask` with a history that leaves at least one."""
+        """Choose the next candidate; called by `ask` with a history that leaves at least one."""
 
     def summarise(self, problem: Problem, history: Sequence[Trial]) -> Summary:  # noqa: ARG002
-        """What has been learned so far; an empty summary for strategies that learn no combined metric."""
+        """Summarise what has been learned so far; an empty summary for strategies that learn no combined metric."""
         return Summary()
 
     def check_metrics(self, metrics: Sequence[str]) -> None:  # noqa: B027  # most take whatever there is
@@ -183,7 +183,7 @@ class Strategy(abc.ABC):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this strategy again; JSON values."""
+        """Arguments of the constructor that make this strategy again; JSON values."""
         return {}
 
     def __repr__(self) -> str:
@@ -191,14 +191,14 @@ class Strategy(abc.ABC):
 
     @functools.cached_property
     def reference(self) -> str:
-        """What `make_strategy` makes it again from: its name, or the reference that it was made from.
+        """Text from which `make_strategy` makes this strategy again.
 
-        ``package.module:NAME`` or ``/whole/path/to/file.py:NAME``; its `name` where it is one of the catalogue.
+        For a strategy of the catalogue its `name`, for others ``package.module:NAME`` or ``/whole/path/to/file.py:NAME``.
         """
         return self.name
 
     def ask(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
-        """The next candidate to evaluate.
+        """Choose the next candidate to evaluate.
 
         Args:
             problem: The candidates and their scores.
@@ -260,7 +260,7 @@ def _is(value: object, kind: type) -> bool:
 
 
 def incumbent(history: Sequence[Trial]) -> Trial | None:
-    """The best completed trial, no pruned one; the earliest one on ties; None where none has completed."""
+    """Return the best completed trial, never a pruned one; the earliest of equals; None where none has completed."""
     done = [
         (trial.value, -place, trial)
         for place, trial in enumerate(history)

@@ -1,4 +1,4 @@
-"""Gaussian processes over candidates: what each answer says about all the others.
+"""Gaussian processes over candidates, which learn from each answer about all candidates.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -12,9 +12,9 @@ k(x, x') = linear F F' / M + smooth Matern52(|F - F'| / (length sqrt(M))) + stru
 choices that differ). Observations have noise variance `noise`. All amplitudes are settings, not fitted: five answers
 cannot tell them.
 
-The prior mean is large at the extremes of the pool, larger than any target can be; so the first answers come as
-disappointments that pull down what resembles them, and the search tries the extremes by turns. That optimism is what
-makes it explore.
+The prior mean of the candidates at the pool's extremes exceeds every target that an answer can have. So the first
+answers lower the expectation of the candidates that resemble them, and the search moves on to other extremes. This is
+how it explores.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Belief:
     """The settings of one process."""
 
     feature: str
-    """How the scaled metrics are bent; a name in `FEATURES`."""
+    """Transformation of the scaled metrics; a name in `FEATURES`."""
     slope: float
-    """Of the prior mean."""
+    """Slope of the prior mean."""
     linear: float
     """Variance that is linear in the features."""
     smooth: float
@@ -48,21 +48,21 @@ class Belief:
     structure: float
     """Variance that follows the architectures' choices; none where the problem has no codes."""
     decay: float
-    """How fast the covariance falls with the share of choices that differ."""
+    """Rate at which the covariance falls with the share of choices that differ."""
     noise: float
     """Noise variance of a target."""
     first: int = 0
-    """How many queries there must have been before it has a voice."""
+    """Number of queries from which on the process takes part in the fusion."""
     last: int | None = None
-    """From how many queries on it is silent; None for never."""
+    """Number of queries from which on the process takes no part any more; None for no end."""
 
     def speaks(self, n_queries: int) -> bool:
-        """Whether it has a voice after so many queries."""
+        """Return whether the process takes part in the fusion after `n_queries` queries."""
         return self.first <= n_queries and (self.last is None or n_queries < self.last)
 
 
 FEATURES = ("asinh", "min_max", "normal")
-"""Ways to bend a min-max scaled metric x.
+"""Transformations of a min-max scaled metric x.
 
 asinh((x − median) / interquartile range), which leaves the middle and draws in both tails; x as it is; the normal
 score of the rank of x, which keeps its order only.
@@ -70,10 +70,10 @@ score of the rank of x, which keeps its order only.
 
 
 class Feature:
-    """One way to bend metrics and put them on one scale, with the percentiles, ranks and moments of a pool.
+    """A transformation of metrics to one scale, fitted to the percentiles, ranks and moments of a pool.
 
     Args:
-        unit: From `unit_scores`, (n, M): the pool, or a sample of it.
+        unit: Scores of the pool, or of a sample of it, as `unit_scores` returns them, (n, M).
         kind: A name in `FEATURES`.
     """
 
@@ -97,12 +97,12 @@ class Feature:
         self.fitted = (bent - self._mean) / self._deviation
 
     def __call__(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
-        """F, (k, M), of other rows of `unit_scores`: bent, then standardised by column."""
+        """Return the features F of other rows of `unit_scores`, (k, M): transformed, then standardised by column."""
         standard: NDArray[np.float64] = (self._bent(unit) - self._mean) / self._deviation
         return standard
 
     def combined(self, unit: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """F times weights, (k,), without room for F."""
+        """Return F times weights, (k,), without keeping F in memory."""
         slopes = weights / self._deviation
         result: NDArray[np.float64] = self._bent(unit) @ slopes - self._mean @ slopes
         return result
@@ -124,7 +124,7 @@ class Feature:
 
 
 def unit_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The metrics min-max scaled, (N, M) in [0, 1]; 0 where undefined."""
+    """Return the metrics min-max scaled, (N, M) in [0, 1]; 0 where undefined."""
     unit = min_max(scores)
     unit[np.isnan(unit)] = 0.0
     np.clip(unit, 0.0, 1.0, out=unit)
@@ -132,7 +132,7 @@ def unit_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def targets(values: Sequence[float]) -> NDArray[np.float64]:
-    """r, (t,): standard normal quantiles of the mean ranks (rank − ½) / t; unchanged by any monotone change of f."""
+    """Return the targets r, (t,): normal quantiles of (rank − ½) / t, which no monotone change of f changes."""
     if len(values) == 0:
         return np.zeros(0)
     quantiles: NDArray[np.float64] = special.ndtri((mean_ranks(values) - 0.5) / len(values))
@@ -144,12 +144,12 @@ def covariance(
     left: tuple[NDArray[np.float64], NDArray[np.int64] | None],
     right: tuple[NDArray[np.float64], NDArray[np.int64] | None],
 ) -> NDArray[np.float64]:
-    """K between two lists of candidates, (n, t).
+    """Return the covariance K between two lists of candidates, (n, t).
 
     Args:
         belief: The process.
-        left: Their features, (n, M), and codes, (n, n_choices) or None.
-        right: The same of the others, (t, M) and (t, n_choices).
+        left: Features of the first list, (n, M), and its codes, (n, n_choices) or None.
+        right: Features of the second list, (t, M), and its codes, (t, n_choices) or None.
     """
     (F, codes), (G, others) = left, right
     size = max(1, F.shape[1])
@@ -168,7 +168,7 @@ def covariance(
 
 
 def prior_mean(belief: Belief, F: NDArray[np.float64]) -> NDArray[np.float64]:
-    """m, (n,)."""
+    """Return the prior mean m, (n,)."""
     mean: NDArray[np.float64] = F.sum(axis=1) * (belief.slope / np.sqrt(max(1, F.shape[1])))
     return mean
 
@@ -176,12 +176,12 @@ def prior_mean(belief: Belief, F: NDArray[np.float64]) -> NDArray[np.float64]:
 def dual_weights(
     K: NDArray[np.float64], noise: NDArray[np.float64], residual: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(K + diag(noise))⁻¹ (r − m), (t,): what each answer contributes to the posterior mean m + k(·, answers) d.
+    """Return d = (K + diag(noise))⁻¹ (r − m), (t,), by which the posterior mean is m + k(·, answers) d.
 
     Args:
         K: Covariance of the answered candidates, (t, t).
         noise: Noise variance of each answer, (t,), positive.
-        residual: Their targets minus their prior mean, (t,).
+        residual: Targets of the answered candidates minus their prior mean, (t,).
     """
     if len(residual) == 0:
         return residual
@@ -190,12 +190,12 @@ def dual_weights(
 
 
 def linear_weights(belief: Belief, F: NDArray[np.float64], duals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Posterior mean of the linear part's weights on the features, (M,).
+    """Return the posterior mean of the linear part's weights on the features, (M,).
 
     Args:
         belief: The process.
         F: Features of the answered candidates, (t, M).
-        duals: Their `dual_weights`, (t,).
+        duals: The result of `dual_weights` for them, (t,).
     """
     size = max(1, F.shape[1])
     weights: NDArray[np.float64] = belief.slope / np.sqrt(size) + belief.linear / size * (F.T @ duals)

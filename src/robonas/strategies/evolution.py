@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Evolution(Strategy):
-    """Ageing evolution: of the youngest, the best of a random few has a child that differs in one choice.
+    """Regularised evolution: the best of a few random recent candidates gets a child that differs in one choice.
 
     The first `population` queries are uniform. A child that was evaluated before or is not in the pool is
     replaced by the unevaluated candidate that differs from it in the fewest choices, a random one of equals. A
@@ -23,8 +23,8 @@ class Evolution(Strategy):
     candidates are each other's neighbours, which makes it random search.
 
     Args:
-        population: How many of the latest evaluations may be parents; None for a third of the budget, at least 2.
-        tournament: Out of how many randomly drawn ones the best becomes the parent.
+        population: Number of the latest evaluations that may be parents; None for a third of the budget, at least 2.
+        tournament: Number of randomly drawn candidates of which the best becomes the parent.
 
     Raises:
         ConfigError: One of them is below 1.
@@ -47,11 +47,11 @@ class Evolution(Strategy):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this strategy again."""
+        """Arguments of the constructor that make this strategy again."""
         return {"population": self.population, "tournament": self.tournament}
 
     def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
-        """A uniform draw while the population grows, then a child of a tournament's winner."""
+        """Propose a uniform draw while the population grows, then a child of a tournament's winner."""
         generator = numpy_generator("evolution", problem.seed, len(history))
         free = free_rows(problem, history)
         size = max(2, problem.budget // 3) if self.population is None else self.population

@@ -25,7 +25,7 @@ class Gp(SamplerStrategy):
     title: ClassVar[str] = "Optuna's Gaussian process"
 
     def sampler(self, seed: int, startup: int) -> optuna.samplers.BaseSampler:
-        """A new sampler."""
+        """Make a new sampler."""
         from optuna.samplers import GPSampler
 
         return GPSampler(seed=seed, n_startup_trials=startup)

@@ -1,4 +1,4 @@
-"""HNAS: Bayesian optimisation of the two numbers in a theory's objective that training-free metrics alone minimise.
+"""HNAS: Bayesian optimisation of the two parameters of a training-free objective from theory.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TRACES = ("ntk_trace", "grad_norm", "snip", "grasp")
-"""Metrics that the theory bounds by each other, the reference code's first."""
+"""Gradient metrics that the theory can use, the one of the reference code first."""
 CONDITION = "ntk_cond"
-"""The condition number."""
+"""Name of the metric that is the condition number."""
 LOG10_MU = (-1.0, 3.0)
 """Bounds of log10(mu)."""
 N_SAMPLES = 10_000
-"""Points of the square at which expected improvement is compared."""
+"""Number of points of the unit square at which expected improvement is compared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ class Hnas(Strategy):
     Args:
         trace: The gradient metric; None for the first of ntk_trace, grad_norm, snip and grasp that there is.
         condition: The metric in the place of the condition number; None for ntk_cond where there is one, else c = 1.
-        probes: How many pairs come from the grid.
+        probes: Number of pairs that come from the grid.
 
     Raises:
         ConfigError: `probes` is below 1. When asked: the problem has no such metric.
@@ -98,17 +98,17 @@ class Hnas(Strategy):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this strategy again."""
+        """Arguments of the constructor that make this strategy again."""
         return {"trace": self.trace, "condition": self.condition, "probes": self.probes}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_memory": None}
 
     def check_metrics(self, metrics: Sequence[str]) -> None:
-        """Raise unless the metrics have what the objective needs.
+        """Check that the metrics include those that the objective needs.
 
         Raises:
-            ConfigError: They have not.
+            ConfigError: One of them is missing.
         """
         for role, name in (("trace", self.trace), ("condition", self.condition)):
             if name is not None and name not in metrics:
@@ -123,13 +123,13 @@ class Hnas(Strategy):
             )
 
     def columns(self, metrics: Sequence[str]) -> tuple[str, str | None]:
-        """Names of the gradient metric and of the condition number; None where c = 1."""
+        """Return the names of the gradient metric and of the condition number; None for the latter where c = 1."""
         trace = self.trace if self.trace is not None else next(name for name in TRACES if name in metrics)
         known = CONDITION if CONDITION in metrics and trace != CONDITION else None
         return trace, known if self.condition is None else self.condition
 
     def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
-        """The first candidate, by the next pair of t and mu, that was not asked for."""
+        """Propose the first candidate not evaluated in the ranking by the next pair of t and mu."""
         memory, told, step = self._replay(problem, history)
         phase = "explore" if len(told) < self.probes else "exploit"
         target, mu = pair_of(step.place)
@@ -140,7 +140,7 @@ class Hnas(Strategy):
         return Proposal(step.row, phase, reason=reason)
 
     def summarise(self, problem: Problem, history: Sequence[Trial]) -> Summary:
-        """The ranking by the best pair so far.
+        """Return the ranking by the best pair so far.
 
         `details` has ``trace`` and ``condition`` (names of metrics, None where c = 1), and, once something has
         succeeded, ``target`` and ``mu`` of the pair whose candidate is the best.
@@ -157,7 +157,7 @@ class Hnas(Strategy):
         return Summary(combined=combined, details={**details, "target": target, "mu": mu})
 
     def _replay(self, problem: Problem, history: Sequence[Trial]) -> tuple[_Memory, list[Trial], Step]:
-        """The answers that the pairs have led to, and the step that follows them."""
+        """Return the answers that the pairs have led to, and the step that follows them."""
         if self._memory is None or self._memory.problem is not problem:
             self.check_metrics(problem.metrics)
             self._memory = _Memory(problem, *self.columns(problem.metrics), self.probes, self._memory)
@@ -172,7 +172,7 @@ class Hnas(Strategy):
 
 
 class _Memory:
-    """All that can be computed from a problem once, and the steps so far: a cache, never a state."""
+    """A cache of everything that is computed once for a problem, and of the steps so far."""
 
     def __init__(
         self, problem: Problem, trace: str, condition: str | None, probes: int, before: _Memory | None = None
@@ -190,7 +190,7 @@ class _Memory:
         self._answers: list[Trial] = [] if before is None else before._answers[: len(self.steps)]  # noqa: SLF001
 
     def _present(self, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """M and c of the first `n` candidates, (n,) each."""
+        """Return the ranks m and c of the first `n` candidates, (n,) each."""
         scores = self._scores[:n]
         ranks, dead = uniform_ranks(scores), is_dead(scores)
         m = np.full(n, 0.5) if dead[0] else ranks[:, 0]
@@ -198,7 +198,7 @@ class _Memory:
         return m, c
 
     def objective(self, place: NDArray[np.float64], n: int | None = None) -> NDArray[np.float64]:
-        """S of every candidate, or of the first `n`; infinite where a metric is undefined."""
+        """Return S of every candidate, or of the first `n`; infinite where a metric is undefined."""
         target, mu = pair_of(place)
         m, c = self._levels if n is None or n == len(self.problem) else self._present(n)
         S = c / m + mu * np.abs(m**2 - target**2)
@@ -206,7 +206,7 @@ class _Memory:
         return full
 
     def step(self, told: Sequence[Trial]) -> Step:
-        """The pair that follows the answers so far, and the first candidate by it that no earlier pair led to."""
+        """Return the pair that follows the answers so far, and its first candidate that no earlier pair led to."""
         number = len(told)
         if number < len(self.steps) and self._answers[:number] == list(told):
             return self.steps[number]
@@ -228,7 +228,7 @@ class _Memory:
 
 
 def pair_of(place: NDArray[np.float64]) -> tuple[float, float]:
-    """The target t and the weight mu at a place of the unit square."""
+    """Return the target t and the weight mu at a place of the unit square."""
     low, high = LOG10_MU
     return float(place[0]), float(10.0 ** (low + (high - low) * place[1]))
 
@@ -236,12 +236,12 @@ def pair_of(place: NDArray[np.float64]) -> tuple[float, float]:
 def most_promising(
     tried: NDArray[np.float64], values: NDArray[np.float64], places: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The place of the largest expected improvement over the best value, (2,).
+    """Return the place of the largest expected improvement over the best value, (2,).
 
     Args:
         tried: Places so far, (n, 2).
-        values: What their candidates achieved, (n,).
-        places: Where to look, (k, 2).
+        values: Values of the candidates at these places, (n,).
+        places: Places to compare, (k, 2).
     """
     import warnings
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class LocalSearch(Strategy):
-    """Climb: evaluate candidates that differ from the current one in one choice, and step to the first that is better.
+    """Local search: evaluate candidates that differ from the current one in one choice; move to the first better one.
 
     Where no neighbour is left unevaluated, the climb starts again from a uniformly drawn candidate. A failure is
     never stepped to. Without `Problem.codes` all candidates are each other's neighbours, which makes it random
@@ -33,7 +33,7 @@ class LocalSearch(Strategy):
     affine_change_irrelevant: ClassVar[bool] = True
 
     def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
-        """An unevaluated neighbour of the current candidate, or a new start."""
+        """Propose an unevaluated neighbour of the current candidate, or a new start."""
         generator = numpy_generator("local_search", problem.seed, len(history))
         free = free_rows(problem, history)
         around = _neighbourhood(problem, history)
@@ -47,7 +47,7 @@ class LocalSearch(Strategy):
 
 
 def _neighbourhood(problem: Problem, history: Sequence[Trial]) -> NDArray[np.bool_]:
-    """Whether each candidate is a neighbour of where the climb stands after the history, (N,)."""
+    """Return whether each candidate is a neighbour of the current one after the history, (N,)."""
     codes = codes_of(problem)
     values = known_values([trial for trial in history if not trial.failed])
     free = np.ones(len(problem), dtype=bool)

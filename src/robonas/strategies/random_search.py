@@ -1,4 +1,4 @@
-"""Random search: the baseline that everything must beat."""
+"""Random search, the baseline of all strategies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class RandomSearch(Strategy):
-    """Candidates in a uniformly shuffled order that the seed fixes; no score is looked at."""
+    """Random search: candidates in a uniformly shuffled order that the seed fixes; scores are not read."""
 
     name: ClassVar[str] = "random"
     uses_scores: ClassVar[bool] = False
@@ -27,7 +27,7 @@ class RandomSearch(Strategy):
         self._order: tuple[int, int, NDArray[np.intp]] | None = None
 
     def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
-        """The next candidate of the shuffled pool."""
+        """Propose the next candidate of the shuffled pool."""
         if self._order is None or self._order[:2] != (problem.seed, len(problem)):
             order = numpy_generator("random", problem.seed).permutation(len(problem))
             self._order = problem.seed, len(problem), order

@@ -1,4 +1,4 @@
-"""Baselines that go down a ranking which no answer changes: one metric, the metrics by turns, their average rank."""
+"""Baselines that follow a fixed ranking: one metric, the metrics in turn, or their average rank."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def living_ranks(problem: Problem) -> tuple[NDArray[np.float64], list[str]]:
-    """Ranks in (0, 1), higher is better, of the metrics that are not dead, in alphabetical order; NaN where missing."""
+    """Return ranks in (0, 1), higher is better, by each living metric in alphabetical order; NaN where undefined."""
     scores = oriented(problem.scores, problem.higher_is_better)
     dead = is_dead(scores)
     columns = [i for i in sorted(range(len(problem.metrics)), key=problem.metrics.__getitem__) if not dead[i]]
@@ -24,19 +24,19 @@ def living_ranks(problem: Problem) -> tuple[NDArray[np.float64], list[str]]:
 
 
 def best_free(combined: NDArray[np.float64], history: Sequence[Trial]) -> int:
-    """The unevaluated candidate of the largest value; NaN last; the first in the pool of equals."""
+    """Return the unevaluated candidate of the largest value; NaN last; of equals, the first in the pool."""
     left = fill_missing(combined, -1e300)
     left[[trial.row for trial in history]] = -np.inf
     return int(np.argmax(left))
 
 
 class SingleMetric(Strategy):
-    """Down the ranking of one metric, or of all metrics by turns; the "enumeration" rows of the paper's tables.
+    """The ranking of one metric, or of all metrics in turn; the "enumeration" rows of the paper's tables.
 
     Candidates where the metric is undefined come last; equals stand in pool order.
 
     Args:
-        metric: The metric's name; None: all of them by turns in alphabetical order, each asking for its best
+        metric: Name of the metric; None for all metrics in turn, in alphabetical order, each proposing its best
             unevaluated candidate.
     """
 
@@ -49,11 +49,11 @@ class SingleMetric(Strategy):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this strategy again."""
+        """Arguments of the constructor that make this strategy again."""
         return {"metric": self.metric}
 
     def check_metrics(self, metrics: Sequence[str]) -> None:
-        """Raise unless the metric is there.
+        """Check that the metric is among those scored.
 
         Raises:
             UnknownNameError: It is not.
@@ -62,7 +62,7 @@ class SingleMetric(Strategy):
             lookup("metric", self.metric, dict.fromkeys(metrics))
 
     def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
-        """The best unevaluated candidate of the metric whose turn it is."""
+        """Propose the best unevaluated candidate of the metric whose turn it is."""
         self.check_metrics(problem.metrics)
         ranks, names = living_ranks(problem)
         if not names or (self.metric is not None and self.metric not in names):
@@ -77,7 +77,7 @@ class SingleMetric(Strategy):
         )
 
     def summarise(self, problem: Problem, history: Sequence[Trial]) -> Summary:  # noqa: ARG002
-        """The metric's ranks as the combined metric; nothing where the metrics take turns."""
+        """Return the metric's ranks as the combined metric; an empty summary where the metrics take turns."""
         ranks, names = living_ranks(problem)
         if self.metric not in names:
             return Summary(n_explored=0)
@@ -86,7 +86,7 @@ class SingleMetric(Strategy):
 
 
 class AverageRank(Strategy):
-    """Down the mean of the candidates' ranks by all metrics, directions respected; nothing is learned.
+    """The ranking by the mean rank over all metrics, directions respected; nothing is learned.
 
     A missing rank counts as the middle; a candidate without any score comes last; a metric without two different values
     does not count; equals stand in pool order.
@@ -97,12 +97,12 @@ class AverageRank(Strategy):
     affine_change_irrelevant: ClassVar[bool] = True
 
     def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
-        """The unevaluated candidate of the best mean rank."""
+        """Propose the unevaluated candidate of the best mean rank."""
         row = best_free(self._combined(problem), history)
         return Proposal(row, "exploit", self._weights(problem), "The best by average rank that was not evaluated.")
 
     def summarise(self, problem: Problem, history: Sequence[Trial]) -> Summary:  # noqa: ARG002
-        """The mean ranks."""
+        """Return the mean ranks as the combined metric."""
         return Summary(self._weights(problem), self._combined(problem), 0)
 
     @staticmethod

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BASELINE_MOMENTUM = 0.9
-"""Of the running mean of rewards that is subtracted from each."""
+"""Decay of the running mean of rewards that is subtracted from each reward."""
 PATIENCE = 25
-"""Samples for each query made; after them, the free candidate nearest to the last is asked for."""
+"""Number of samples for each query made; after them, the free candidate nearest to the last sample is proposed."""
 
 
 class Reinforce(Strategy):
@@ -30,7 +30,7 @@ class Reinforce(Strategy):
     pending sample is no lesson yet.
 
     Args:
-        learning_rate: Adam's.
+        learning_rate: Learning rate of Adam.
 
     Raises:
         ConfigError: It is not above 0.
@@ -52,11 +52,11 @@ class Reinforce(Strategy):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this strategy again."""
+        """Arguments of the constructor that make this strategy again."""
         return {"learning_rate": self.learning_rate}
 
     def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
-        """The first sample of the policy that was not evaluated."""
+        """Propose the first sample of the policy that was not evaluated."""
         codes = codes_of(problem)
         options = n_options(codes)
         generator = numpy_generator("reinforce", problem.seed)
@@ -78,7 +78,7 @@ class Reinforce(Strategy):
 
 
 class _Policy:
-    """Logits, their Adam moments and the baseline."""
+    """The logits of a policy, their Adam moments and the baseline."""
 
     def __init__(self, options: NDArray[np.int64], generator: np.random.Generator, learning_rate: float) -> None:
         self.allowed = np.arange(options.max(initial=1)) < options[:, None]
@@ -88,18 +88,18 @@ class _Policy:
         self.baseline: float | None = None
 
     def probabilities(self) -> NDArray[np.float64]:
-        """Of each option, (n_choices, most options)."""
+        """Return the probability of each option, (n_choices, most options)."""
         masked: NDArray[np.float64] = special.softmax(np.where(self.allowed, self.logits, -np.inf), axis=1)
         return masked
 
     def sample(self, generator: np.random.Generator) -> NDArray[np.int64]:
-        """An option for each choice."""
+        """Draw an option for each choice."""
         below = np.cumsum(self.probabilities(), axis=1) < generator.random((len(self.logits), 1))
         sample: NDArray[np.int64] = np.minimum(below.sum(axis=1), self.allowed.sum(axis=1) - 1)
         return sample
 
     def learn(self, code: NDArray[np.int64], reward: float) -> None:
-        """One step of Adam along reward minus baseline times the gradient of the log-probability."""
+        """Take one step of Adam along (reward − baseline) times the gradient of the log-probability."""
         old = 0.0 if self.baseline is None else self.baseline
         self.baseline = BASELINE_MOMENTUM * old + (1 - BASELINE_MOMENTUM) * reward
         chosen = np.zeros_like(self.logits)

@@ -1,4 +1,4 @@
-"""RoBoT: Bayesian optimisation of a linear combination of metrics, then a walk down its ranking.
+"""RoBoT: Bayesian optimisation of a linear combination of metrics, then evaluations in the order of its ranking.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MISSING_POLICIES = ("exclude", "median", "worst")
-"""What an undefined score means."""
+"""Policies for undefined scores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Step:
     row: int
     """A_t."""
     n_asked: int
-    """Candidates that the weights before it recommend: of a growing pool, those that joined later were not there."""
+    """Number of different candidates that earlier weights recommended; it tells which rows a growing pool had then."""
 
 
 class Robot(Strategy):
@@ -73,7 +73,7 @@ class Robot(Strategy):
           pool; the ranking at the end is of all. Which metrics are dead is decided by the pool at the start.
 
     Args:
-        missing: What a missing score means: ``"exclude"``, the candidate comes after all complete ones;
+        missing: Policy for a missing score: ``"exclude"``, the candidate comes after all complete ones;
             ``"median"``, the median of the scaled column; ``"worst"``, 0 after scaling.
 
     Raises:
@@ -92,14 +92,14 @@ class Robot(Strategy):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this strategy again."""
+        """Arguments of the constructor that make this strategy again."""
         return {"missing": self.missing}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_memory": None}
 
     def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
-        """The recommendation of the next weights; after T of them, the next candidate in the best weights' ranking."""
+        """Propose what the next weights recommend; after T weights, the next candidate in the best weights' ranking."""
         run = self._replay(problem, history)
         if run.wanted is not None:
             step = run.steps[-1]
@@ -119,7 +119,7 @@ class Robot(Strategy):
         raise AssertionError("`ask` leaves a candidate")  # pragma: no cover
 
     def summarise(self, problem: Problem, history: Sequence[Trial]) -> Summary:
-        """The best weights so far, their ranking, T0, and what was missing or dead.
+        """Return the best weights so far, their ranking, T0, and the missing scores and dead metrics.
 
         `details` has ``weight_proposals`` (weights tried), ``repeats`` (those whose candidate had been
         recommended before), ``dead_metrics``, ``missing`` (undefined scores by metric) and ``unscored``
@@ -142,7 +142,7 @@ class Robot(Strategy):
         return Summary(memory.expand(weights), combined, len({step.row for step in steps}), details)
 
     def _replay(self, problem: Problem, history: Sequence[Trial]) -> _Run:
-        """Walk through the T weight proposals as far as the history knows the answers."""
+        """Replay the T weight proposals as far as the history has their answers."""
         if self._memory is None or self._memory.problem is not problem:
             self._memory = _Memory(problem, self.missing, self._memory)
         memory = self._memory
@@ -158,7 +158,7 @@ class Robot(Strategy):
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """The weights proposed so far, what their candidates answered, and the candidate that is to be asked, if one is."""
+    """The weights proposed so far, the answers of their candidates, and the candidate to evaluate next, if any."""
 
     memory: _Memory
     steps: Sequence[Step]
@@ -166,13 +166,13 @@ class _Run:
     wanted: int | None
 
     def best(self) -> NDArray[np.float64]:
-        """The weights with the best answer; the latest of equals; the latest of all where nothing has succeeded."""
+        """Return the weights with the best answer; the latest of equals, or of all where nothing has succeeded."""
         values = [-np.inf if trial.value is None else trial.value for trial in self.told]
         return self.steps[len(values) - 1 - int(np.argmax(values[::-1]))].weights
 
 
 class _Memory:
-    """All that can be computed from a problem once, and the steps so far: a cache, never a state."""
+    """A cache of everything that is computed once for a problem, and of the steps so far."""
 
     def __init__(self, problem: Problem, missing: str, before: _Memory | None = None) -> None:
         clean = finite_or_nan(problem.scores)
@@ -193,11 +193,11 @@ class _Memory:
         self._ranking: tuple[bytes, NDArray[np.intp]] | None = None
 
     def steps_before(self, n_asked: float) -> list[Step]:
-        """The steps for which a later problem shows the same candidates as this one."""
+        """Return the steps for which a later problem has the same candidates as this one."""
         return [step for step in self.steps if step.n_asked < n_asked]
 
     def _present(self, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Z of the first `n` candidates, and 0, 1 or 2 for each: recommended first, after those, or last."""
+        """Return the scaled scores Z of the first `n` candidates, and the group of each: 0 is ranked first, 2 last."""
         scaled = min_max(self._living[:n])
         incomplete = np.isnan(scaled).any(axis=1)
         fill = np.zeros(len(self.columns)) if self.missing == "worst" else column_medians(scaled)
@@ -205,26 +205,26 @@ class _Memory:
         return fill_missing(scaled, fill), last
 
     def expand(self, weights: NDArray[np.float64]) -> tuple[float, ...]:
-        """One weight for each metric of the problem, 0 for the dead ones."""
+        """Return one weight for each metric of the problem, 0 for the dead ones."""
         full = np.zeros(len(self.problem.metrics))
         full[self.columns] = weights
         return tuple(full.tolist())
 
     def ranking(self, weights: NDArray[np.float64]) -> NDArray[np.intp]:
-        """All candidates, the best first; of equals, the first in the pool."""
+        """Return all candidates, the best first; of equals, the first in the pool first."""
         key = weights.tobytes()
         if self._ranking is None or self._ranking[0] != key:
             self._ranking = key, np.lexsort((-(self.scaled @ weights), self.last))
         return self._ranking[1]
 
     def recommended(self, weights: NDArray[np.float64], n_asked: int) -> int:
-        """The first candidate of the ranking, as the pool was after so many queries."""
+        """Return the first candidate of the ranking in the pool as it was after `n_asked` queries."""
         n = self.problem.n_present(n_asked)
         scaled, last = (self.scaled, self.last) if n == len(self.problem) else self._present(n)
         return int(np.argmax(np.where(last == last.min(), scaled @ weights, -np.inf)))
 
     def step(self, number: int, told: Sequence[Trial]) -> Step:
-        """The weights that follow the answers so far (`number` of them) and their candidate."""
+        """Return the weights that follow the first `number` answers, and their candidate."""
         if number < len(self.steps) and self._answers[:number] == list(told):
             return self.steps[number]
         del self.steps[number:]

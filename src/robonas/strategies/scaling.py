@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 def finite_or_nan(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The scores with ±inf as NaN; a new array, (N, M)."""
+    """Return the scores with NaN for ±inf, as a new array, (N, M)."""
     clean = np.array(scores, dtype=np.float64)
     clean[np.isinf(clean)] = np.nan
     return clean
 
 
 def oriented(scores: NDArray[np.float64], higher_is_better: tuple[bool, ...]) -> NDArray[np.float64]:
-    """The scores with those columns negated where lower is better; ±inf as NaN, (N, M)."""
+    """Return the scores, (N, M), negated in the columns where lower is better; NaN for ±inf."""
     clean = finite_or_nan(scores)
     return clean * np.where(higher_is_better, 1.0, -1.0) if higher_is_better else clean
 
 
 def is_dead(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each column says nothing: all its defined values are equal, or it has none. (M,)."""
+    """Return whether each column is dead, (M,): it has no defined value, or all of them are equal."""
     low, high = column_bounds(scores)
     return ~(low < high)
 
@@ -87,7 +87,7 @@ def normal_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def fill_missing(scaled: NDArray[np.float64], value: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    """The array with its NaN replaced by `value` (one number, or one for each column). (N, M)."""
+    """Return the array, (N, M), with its NaN replaced by `value`: one number, or one for each column."""
     return np.where(np.isnan(scaled), value, scaled)
 
 

@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 
 def codes_of(problem: Problem) -> NDArray[np.int64]:
-    """The problem's codes, (N, n_choices); without any, one choice with the candidates as options."""
+    """Return the problem's codes, (N, n_choices); without codes, one choice with the candidates as options."""
     return np.arange(len(problem))[:, None] if problem.codes is None else np.asarray(problem.codes)
 
 
 def n_options(codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many options each choice has, as far as the pool shows, (n_choices,)."""
+    """Return the number of options of each choice that occur in the pool, (n_choices,)."""
     options: NDArray[np.int64] = codes.max(axis=0, initial=0) + 1
     return options
 
 
 def free_rows(problem: Problem, history: Sequence[Trial]) -> NDArray[np.bool_]:
-    """Whether each candidate has not been asked for, (N,)."""
+    """Return for each candidate whether it has not been proposed yet, (N,)."""
     free = np.ones(len(problem), dtype=bool)
     free[[trial.row for trial in history]] = False
     return free
 
 
 def hamming(codes: NDArray[np.int64], code: NDArray[np.int64]) -> NDArray[np.int64]:
-    """In how many choices each row differs from `code`, (N,)."""
+    """Return the number of choices in which each row differs from `code`, (N,)."""
     distance: NDArray[np.int64] = np.count_nonzero(codes != code, axis=1)
     return distance
 
@@ -41,14 +41,14 @@ def hamming(codes: NDArray[np.int64], code: NDArray[np.int64]) -> NDArray[np.int
 def nearest(
     codes: NDArray[np.int64], code: NDArray[np.int64], among: NDArray[np.bool_], generator: np.random.Generator
 ) -> int:
-    """The row among those allowed that differs from `code` in the fewest choices; a random one of equals."""
+    """Return the allowed row that differs from `code` in the fewest choices; a random one of equals."""
     rows = np.flatnonzero(among)
     distance = hamming(codes[rows], code)
     return int(generator.choice(rows[distance == distance.min()]))
 
 
 def mutated(code: NDArray[np.int64], options: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
-    """The code with one choice, of those that have a choice, set to another option."""
+    """Return the code with one random choice set to another option."""
     places = np.flatnonzero(options > 1)
     child = code.copy()
     if len(places):
@@ -69,7 +69,7 @@ def known_values(history: Collection[Trial]) -> dict[int, float]:
 
 
 def heard(told: Sequence[Trial]) -> NDArray[np.float64]:
-    """What a Gaussian process is told for each answer, (n,).
+    """Return the value that a Gaussian process is given for each answer, (n,).
 
     The value; for a failure the worst value before it (of all, where none came before; 0 where there is none);
     while pending the mean of all values (0 where there is none).

@@ -1,4 +1,4 @@
-"""What strategies share that let one of Optuna's samplers choose: the history as a study, the suggestion as a row."""
+"""The base of strategies in which one of Optuna's samplers chooses: the history as a study, its suggestion as a row."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SamplerStrategy(Strategy):
           drawn uniformly.
 
     Args:
-        startup: How many answers to draw at random for, before the model chooses; None for a third of the
+        startup: Number of random queries before the model chooses; None for a third of the
             budget, at least 2 and at most Optuna's own 10.
 
     Raises:
@@ -64,15 +64,15 @@ class SamplerStrategy(Strategy):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this strategy again."""
+        """Arguments of the constructor that make this strategy again."""
         return {"startup": self.startup}
 
     @abc.abstractmethod
     def sampler(self, seed: int, startup: int) -> optuna.samplers.BaseSampler:
-        """A new sampler."""
+        """Make a new sampler."""
 
     def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
-        """The candidate that is nearest to the sampler's suggestion."""
+        """Propose the candidate that is nearest to the sampler's suggestion."""
         free = np.flatnonzero(free_rows(problem, history))
         seed = derive_seed(self.name, problem.seed, len(history)) % 2**32
         if problem.codes is None or (problem.codes == problem.codes[0]).all():
@@ -130,7 +130,7 @@ class SamplerStrategy(Strategy):
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within: Optuna neither logs nor warns, whatever its version calls experimental; one thread at a time."""
+    """Silence Optuna's log and its warnings about experimental features; one thread at a time."""
     logger = logging.getLogger("optuna")
     with _TURN, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""The Gaussian process over weights that RoBoT's exploration learns from, by BoTorch.
+"""The Gaussian process over weights of RoBoT's exploration, by BoTorch.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -46,7 +46,7 @@ CHUNK = 2_000_000
 def next_weights(
     weights: NDArray[np.float64], values: NDArray[np.float64], generator: np.random.Generator
 ) -> NDArray[np.float64]:
-    """The weights that maximise the upper confidence bound, (M,), each in [-1, 1].
+    """Return the weights that maximise the upper confidence bound, (M,), each in [-1, 1].
 
     Args:
         weights: W, (n, M), n ≥ 1 and M ≥ 1.
@@ -78,7 +78,7 @@ def next_weights(
 
 
 def upper_confidence_bound(weights: torch.Tensor, values: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The fitted process' bound mu + 2.576 sigma, a differentiable function.
+    """Return the fitted process' bound mu + 2.576 sigma as a differentiable function.
 
     It maps (k, 1, M), BoTorch's shape for k single points, to (k,).
 
@@ -108,7 +108,7 @@ def upper_confidence_bound(weights: torch.Tensor, values: torch.Tensor) -> Calla
 
 
 def length_scale(weights: torch.Tensor, values: torch.Tensor) -> float:
-    """The length scale of the largest marginal likelihood, to three digits.
+    """Return the length scale of the largest marginal likelihood, to three digits.
 
     Of equals the smallest, where weights tell nothing of each other: so it is with one observation, which every
     length scale fits.

@@ -28,7 +28,7 @@ class Tpe(SamplerStrategy):
     learns_from_pruned: ClassVar[bool] = True
 
     def sampler(self, seed: int, startup: int) -> optuna.samplers.BaseSampler:
-        """A new sampler."""
+        """Make a new sampler."""
         from optuna.samplers import TPESampler
 
         return TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, constant_liar=True)
