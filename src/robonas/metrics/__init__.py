@@ -244,20 +244,14 @@ def left_out(network: nn.Module, batch: Batch, *, output: Callable[[Any], Tensor
         >>> left_out(torch.nn.Linear(4, 2), batch)
         {'bias': 'bias'}
     """
-    from robonas.metrics.engine import score_network
-
-    found: dict[str, str] = {}
-
-    def look(passes: Passes) -> float:
-        with contextlib.suppress(MetricError):
-            passes.gradients  # noqa: B018  (makes the passes)
-        found.update(passes.left_out)
-        return 0.0
+    from robonas.metrics.passes.networks import scoring_mode
+    from robonas.metrics.passes.passes import Passes
 
     needs = frozenset({Need.GRADIENTS, Need.SALIENCIES, Need.CODES, Need.LAYER_CODES})
-    spy = Metric(name="left_out", compute=look, needs=needs, meaning="", formula="", source="")
-    score_network(network, batch, (spy,), output=output)
-    return found
+    passes = Passes(network, batch, needs, output=output)
+    with scoring_mode(network), contextlib.suppress(MetricError):
+        passes.gradients  # noqa: B018  (makes the passes)
+    return passes.left_out
 
 
 __all__ = [

@@ -349,13 +349,22 @@ class SearchSpace(abc.ABC):
         Builds it and sends two samples through: on PyTorch's meta device, which computes shapes only, and where that
         does not work, on the CPU.
         """
-        try:
-            return self._failure(architecture, "meta") and self._failure(architecture, "cpu")
-        except ArchitectureError as error:
-            return str(error)
+        failure: str | None = None
+        for device in ("meta", "cpu"):
+            try:
+                self._try(architecture, device)
+            except ArchitectureError as error:
+                failure = str(error)
+            else:
+                return None
+        return failure
 
-    def _failure(self, architecture: Architecture, device: str) -> str | None:
-        """The same, on one device."""
+    def _try(self, architecture: Architecture, device: str) -> None:
+        """Build the network on a device and send two samples through.
+
+        Raises:
+            ArchitectureError: It cannot be built, does not run, or returns something else than it must.
+        """
         import torch
 
         shape = self.input_shape_of(architecture)
@@ -363,22 +372,19 @@ class SearchSpace(abc.ABC):
             with seeded("failure"), torch.device(device), torch.no_grad():
                 output = self.build(architecture)(torch.randn(2, *shape))
         except ArchitectureError:
-            if device == "meta":
-                return "The builder reads values; try the CPU."
             raise
-        except Exception as error:  # noqa: BLE001  # whatever a network of the user's may raise
-            return (
+        except Exception as error:  # a network of the user's may raise anything
+            raise ArchitectureError(
                 f"The network of {self.format(architecture)} in {self.name} does not run on an input of shape {shape}: "
                 f"{type(error).__name__}: {error}"
-            )
+            ) from error
         output = output[0] if isinstance(output, tuple) and output else output
         if not isinstance(output, torch.Tensor) or tuple(output.shape) != (2, *self.output_shape):
             got = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
-            return (
+            raise ArchitectureError(
                 f"The network of {self.format(architecture)} in {self.name} must return shape "
                 f"{(2, *self.output_shape)} for two samples; got {got}."
             )
-        return None
 
     def build_seeded(self, architecture: Architecture, *parts: object) -> nn.Module:
         """`build`, with parameters that depend only on the canonical architecture and the parts of the seed.

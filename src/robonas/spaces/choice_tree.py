@@ -144,25 +144,7 @@ class ChoiceTree:
         """The same, with None for each beginning that is rejected."""
         prefix: list[int] = []
         while True:
-            path: list[int] = []
-            counts: list[int] = []
-
-            def choose(
-                _: str,
-                options: tuple[Option, ...],
-                prefix: list[int] = prefix,
-                path: list[int] = path,
-                counts: list[int] = counts,
-            ) -> Option:
-                place = prefix[len(path)] if len(path) < len(prefix) else 0
-                path.append(place)
-                counts.append(len(options))
-                return options[place]
-
-            try:
-                found: Architecture | None = Architecture(self.run(choose)[0])
-            except RejectedError:
-                found = None  # and so is all that begins like this
+            found, path, counts = self._follow(prefix)
             yield found
             while path and path[-1] + 1 == counts[-1]:
                 path.pop()
@@ -171,6 +153,27 @@ class ChoiceTree:
                 return
             path[-1] += 1
             prefix = path
+
+    def _follow(self, prefix: list[int]) -> tuple[Architecture | None, list[int], list[int]]:
+        """Answer the first questions by the options at these places, all later ones by their first option.
+
+        Returns:
+            The architecture, or None where the answers are rejected, and so is all that begins with them; the place of
+            each answer; and the number of options of each question.
+        """
+        path: list[int] = []
+        counts: list[int] = []
+
+        def choose(_: str, options: tuple[Option, ...]) -> Option:
+            place = prefix[len(path)] if len(path) < len(prefix) else 0
+            path.append(place)
+            counts.append(len(options))
+            return options[place]
+
+        try:
+            return Architecture(self.run(choose)[0]), path, counts
+        except RejectedError:
+            return None, path, counts
 
     def _list(self) -> tuple[Architecture, ...] | None:
         """All architectures, or None where they are too many."""

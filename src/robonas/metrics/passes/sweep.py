@@ -195,8 +195,11 @@ class _Sweep:
         loss = self._loss(part, logits)
         gradients: dict[str, Tensor] = {}
         record.listening = True
-        update = lambda: gradients.update(self._differentiate(loss, create_graph=second))  # noqa: E731
-        self._attempt([Need.GRADIENTS, Need.SALIENCIES, *SECOND], update)
+
+        def differentiate() -> None:
+            gradients.update(self._differentiate(loss, create_graph=second))
+
+        self._attempt([Need.GRADIENTS, Need.SALIENCIES, *SECOND], differentiate)
         record.listening = False
         self._add_gradients(gradients)
         if second:
