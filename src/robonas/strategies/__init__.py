@@ -16,6 +16,7 @@ from robonas.strategies.evolution import Evolution
 from robonas.strategies.gp import Gp
 from robonas.strategies.hnas import Hnas
 from robonas.strategies.local_search import LocalSearch
+from robonas.strategies.nsga2 import Nsga2
 from robonas.strategies.random_search import RandomSearch
 from robonas.strategies.rankings import AverageRank, SingleMetric
 from robonas.strategies.reinforce import Reinforce
@@ -32,6 +33,7 @@ STRATEGIES: Mapping[str, type[Strategy]] = {
     "gp": Gp,
     "hnas": Hnas,
     "local_search": LocalSearch,
+    "nsga2": Nsga2,
     "random": RandomSearch,
     "reinforce": Reinforce,
     "robot": Robot,
@@ -103,6 +105,7 @@ __all__ = [
     "Gp",
     "Hnas",
     "LocalSearch",
+    "Nsga2",
     "Problem",
     "Proposal",
     "RandomSearch",

@@ -20,11 +20,14 @@ from robonas.strategies.candidates import (
     covariance,
     dual_weights,
     linear_weights,
+    posterior_deviation,
     prior_mean,
+    prior_variance,
     targets,
     unit_scores,
 )
-from robonas.strategies.scaling import is_dead, oriented
+from robonas.strategies.fronts import Staircase, staircase
+from robonas.strategies.scaling import is_dead, min_max, oriented
 from robonas.strategies.structure import free_rows, known_values
 
 if TYPE_CHECKING:
@@ -61,6 +64,12 @@ SHORTLIST = 8_000
 """Number of candidates of a larger pool that are modelled."""
 
 
+BELOW_WORST = 0.5
+"""Distance of the reference value below the worst target, where a search trades the objective off against costs."""
+BEYOND_DEAREST = 1.1
+"""Reference cost, where costs are scaled to [0, 1] over the pool."""
+
+
 class Auto(Strategy):
     """Propose the candidate with the highest fused expectation of several Gaussian processes over candidates.
 
@@ -81,6 +90,9 @@ class Auto(Strategy):
           network in other words; each such query puts the others back.
         - Of candidates that are expected to be equal, the first in the pool is taken. There is no draw: the
           seed is not used.
+        - With `Problem.costs`, the candidate with the largest expected hypervolume improvement is taken, the mean of
+          that of the processes: exact, since the costs are known (see `fronts`). Costs are scaled to [0, 1] over the
+          pool; the reference point is half a standard deviation below the worst answer, and a cost of 1.1.
         - With `Problem.codes`, architectures that differ in few choices are expected to be similar.
 
     Args:
@@ -181,6 +193,7 @@ class _Pool:
         self.unit = unit_scores(np.take(scores, self.columns, axis=1))
         self.whole = len(problem) <= WHOLE_POOL
         self.features: dict[str, Feature] = {}
+        self.costs = None if problem.costs is None else min_max(problem.costs)
         self.twins: dict[int, NDArray[np.bool_]] = {}
         self.covariances: list[dict[int, NDArray[np.float64]]] = [{} for _ in BELIEFS]
 
@@ -209,9 +222,35 @@ class _Pool:
         rows = self._modelled(weights)
         speaking = [number for number, belief in enumerate(self.beliefs) if belief.speaks(len(history))]
         means = {0: expected(0, first)} | {number: expected(number, duals(number)) for number in speaking if number}
-        fused = -np.sum([np.log(_ranks(means[number]) + RANK_OFFSET) for number in speaking], axis=0)
+        if self.costs is None:
+            fused = -np.sum([np.log(_ranks(means[number]) + RANK_OFFSET) for number in speaking], axis=0)
+        else:
+            known = np.array([trial.value is not None and trial.pruned is None for trial in history], dtype=bool)
+            stairs = self._stairs(r[known], self.costs[queried[known]])
+            gains = [
+                stairs.expected_improvement(
+                    means[number], self._deviation(number, rows, asked, doubts), self.costs[rows]
+                )
+                for number in speaking
+            ]
+            # Rounded for the same reason as the means.
+            fused = np.log(np.round(np.mean(gains, axis=0), 12) + 1e-12)
         fused -= TWIN_COST * np.log1p(self._n_twins(rows, asked))
         return _View(rows, fused, means[0], weights)
+
+    def _stairs(self, values: NDArray[np.float64], costs: NDArray[np.float64]) -> Staircase:
+        """Return the staircase of the targets so far, from a value below all of them."""
+        reference = values.min(initial=0.0) - BELOW_WORST
+        return staircase(values, costs, float(reference), np.full(costs.shape[1], BEYOND_DEAREST))
+
+    def _deviation(
+        self, number: int, rows: NDArray[np.intp], asked: list[int], doubts: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the posterior standard deviation of some rows in one process."""
+        belief, queried = self.beliefs[number], np.array(asked, dtype=np.intp)
+        variance = prior_variance(belief, self._features(number, rows), has_codes=self.problem.codes is not None)
+        known = self._covariance(number, queried, asked)
+        return posterior_deviation(variance, self._covariance(number, rows, asked), known, belief.noise + doubts)
 
     def _features(self, number: int, rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
         """Return the features F of some rows, or of all."""

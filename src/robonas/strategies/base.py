@@ -49,6 +49,9 @@ class Problem:
     joined: NDArray[np.int64] | None = None
     """Number of queries that had been made when each candidate joined the pool, (N,), ascending from 0; None where the
     pool does not grow."""
+    costs: NDArray[np.float64] | None = None
+    """Known costs of each candidate, (N, K) with K = 1 or 2, finite, lower is better, where a search trades the
+    objective off against them; None where the objective alone counts."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.scores, np.ndarray):
@@ -67,6 +70,13 @@ class Problem:
             )
         if self.codes is not None and len(self.codes) != len(self.scores):
             raise ConfigError(f"`codes` must have one row a candidate ({len(self.scores)}); got {len(self.codes)}.")
+        if self.costs is not None and (
+            self.costs.shape not in {(len(self.scores), 1), (len(self.scores), 2)} or not np.isfinite(self.costs).all()
+        ):
+            raise ConfigError(
+                f"`costs` must be finite, with one row a candidate ({len(self.scores)}) and one or two columns; got "
+                f"shape {self.costs.shape}."
+            )
         joined = self.joined
         if joined is not None and (len(joined) != len(self) or joined[0] != 0 or (joined[1:] < joined[:-1]).any()):
             raise ConfigError(
@@ -88,7 +98,7 @@ class Problem:
     def since(self, earlier: Problem) -> float:
         """Return the number of queries after which this pool differs from that of `earlier`.
 
-        The number is 0 unless this pool is the earlier one with candidates appended, and infinity where both are the same.
+        The number is 0 unless this pool is the earlier one with candidates appended; infinity where both are the same.
         """
         n = len(earlier)
         one, other = (np.zeros(len(each)) if each.joined is None else each.joined for each in (self, earlier))
@@ -193,7 +203,7 @@ class Strategy(abc.ABC):
     def reference(self) -> str:
         """Text from which `make_strategy` makes this strategy again.
 
-        For a strategy of the catalogue its `name`, for others ``package.module:NAME`` or ``/whole/path/to/file.py:NAME``.
+        For a strategy of the catalogue its `name`; for others ``package.module:NAME`` or ``/path/to/file.py:NAME``.
         """
         return self.name
 

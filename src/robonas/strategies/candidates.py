@@ -173,6 +173,40 @@ def prior_mean(belief: Belief, F: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
+def prior_variance(belief: Belief, F: NDArray[np.float64], *, has_codes: bool) -> NDArray[np.float64]:
+    """Return the prior variance k(x, x) of each candidate, (n,).
+
+    Args:
+        belief: The process.
+        F: Features of the candidates, (n, M).
+        has_codes: True where the problem has codes.
+    """
+    constant = belief.smooth + (belief.structure if has_codes else 0.0)
+    variance: NDArray[np.float64] = belief.linear / max(1, F.shape[1]) * (F**2).sum(axis=1) + constant
+    return variance
+
+
+def posterior_deviation(
+    variance: NDArray[np.float64],
+    cross: NDArray[np.float64],
+    K: NDArray[np.float64],
+    noise: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the posterior standard deviation of each candidate's target, (n,).
+
+    Args:
+        variance: Prior variance of the candidates, (n,).
+        cross: Their covariance with the answered ones, (n, t).
+        K: Covariance of the answered candidates, (t, t).
+        noise: Noise variance of each answer, (t,), positive.
+    """
+    if K.size:
+        half = linalg.solve_triangular(np.linalg.cholesky(K + np.diag(noise)), cross.T, lower=True)
+        variance = variance - (half**2).sum(axis=0)
+    deviation: NDArray[np.float64] = np.sqrt(np.maximum(variance, 1e-12))
+    return deviation
+
+
 def dual_weights(
     K: NDArray[np.float64], noise: NDArray[np.float64], residual: NDArray[np.float64]
 ) -> NDArray[np.float64]:

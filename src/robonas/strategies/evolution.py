@@ -8,7 +8,7 @@ from robonas.common.lazy import np
 from robonas.common.randomness import numpy_generator
 from robonas.errors import ConfigError
 from robonas.strategies.base import Problem, Proposal, Strategy, Trial
-from robonas.strategies.structure import codes_of, free_rows, known_values, mutated, n_options, nearest
+from robonas.strategies.structure import codes_of, free_rows, known_values, mutated, n_options, nearest, traded_off
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +56,8 @@ class Evolution(Strategy):
         free = free_rows(problem, history)
         size = max(2, problem.budget // 3) if self.population is None else self.population
         values = known_values(history)
+        if problem.costs is not None:
+            values = traded_off(problem, values, generator)
         living = [trial.row for trial in history if trial.row in values][-size:]
         if len(history) < size or not living:
             row = int(generator.choice(np.flatnonzero(free)))

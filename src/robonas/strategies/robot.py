@@ -21,6 +21,7 @@ from robonas.common.lazy import np
 from robonas.common.randomness import numpy_generator
 from robonas.errors import ConfigError
 from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial
+from robonas.strategies.fronts import chebyshev
 from robonas.strategies.scaling import column_medians, fill_missing, finite_or_nan, is_dead, min_max
 from robonas.strategies.structure import heard
 from robonas.strategies.surrogate import next_weights
@@ -71,6 +72,9 @@ class Robot(Strategy):
         - `Problem.higher_is_better` is not used: the sign of a weight is learned.
         - Of a growing pool, weights choose among those who were there when they were proposed, on the scale of that
           pool; the ranking at the end is of all. Which metrics are dead is decided by the pool at the start.
+        - With costs, which the paper does not have, each query has random weights of the objectives (uniform on the
+          simplex), and the augmented Chebyshev scalarisation of combined score and costs ranks the candidates; the
+          answers are scalarised by the same weights. This is ParEGO's way, and ours, not the paper's.
 
     Args:
         missing: Policy for a missing score: ``"exclude"``, the candidate comes after all complete ones;
@@ -110,9 +114,10 @@ class Robot(Strategy):
                 else f"Weights {number} of {problem.budget}, the most promising by the Gaussian process, recommend it."
             )
             return Proposal(run.wanted, "explore", run.memory.expand(step.weights), reason)
-        weights = run.best()
+        number = len(history)
+        weights = run.best(number)
         known = {trial.row for trial in history}
-        for place, row in enumerate(run.memory.ranking(weights).tolist(), start=1):
+        for place, row in enumerate(run.memory.ranking(weights, number).tolist(), start=1):
             if row not in known:
                 reason = f"Number {place} in the ranking by the best weights found; all before it are evaluated."
                 return Proposal(row, "exploit", run.memory.expand(weights), reason)
@@ -137,7 +142,7 @@ class Robot(Strategy):
         }
         if not steps:
             return Summary(n_explored=0, details=details)
-        weights = run.best()
+        weights = run.best(len(steps))
         combined = np.where(memory.unscored, np.nan, memory.scaled @ weights)
         return Summary(memory.expand(weights), combined, len({step.row for step in steps}), details)
 
@@ -165,9 +170,13 @@ class _Run:
     told: Sequence[Trial]
     wanted: int | None
 
-    def best(self) -> NDArray[np.float64]:
-        """Return the weights with the best answer; the latest of equals, or of all where nothing has succeeded."""
-        values = [-np.inf if trial.value is None else trial.value for trial in self.told]
+    def best(self, number: int) -> NDArray[np.float64]:
+        """Return the weights with the best answer; the latest of equals, or of all where nothing has succeeded.
+
+        Args:
+            number: Place of the query, which decides what answers are worth where costs are traded off.
+        """
+        values = np.where([trial.value is None for trial in self.told], -np.inf, self.memory.worth(self.told, number))
         return self.steps[len(values) - 1 - int(np.argmax(values[::-1]))].weights
 
 
@@ -188,6 +197,7 @@ class _Memory:
         self.columns = [column for column in by_name if not self.dead[column]]
         self._living = clean[:, self.columns]
         self.scaled, self.last = self._present(len(problem))
+        self.cheapness = np.zeros((len(problem), 0)) if problem.costs is None else 1.0 - min_max(problem.costs)
         self.steps: list[Step] = [] if before is None else before.steps_before(problem.since(before.problem))
         self._answers: list[Trial] = [] if before is None else before._answers[: len(self.steps)]  # noqa: SLF001
         self._ranking: tuple[bytes, NDArray[np.intp]] | None = None
@@ -210,18 +220,42 @@ class _Memory:
         full[self.columns] = weights
         return tuple(full.tolist())
 
-    def ranking(self, weights: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Return all candidates, the best first; of equals, the first in the pool first."""
-        key = weights.tobytes()
+    def ranking(self, weights: NDArray[np.float64], number: int) -> NDArray[np.intp]:
+        """Return all candidates, the best first for query `number`; of equals, the first in the pool first."""
+        key = weights.tobytes() + (b"" if self.problem.costs is None else bytes(str(number), "ascii"))
         if self._ranking is None or self._ranking[0] != key:
-            self._ranking = key, np.lexsort((-(self.scaled @ weights), self.last))
+            self._ranking = key, np.lexsort((-self._traded_off(self.scaled @ weights, number), self.last))
         return self._ranking[1]
 
-    def recommended(self, weights: NDArray[np.float64], n_asked: int) -> int:
+    def recommended(self, weights: NDArray[np.float64], n_asked: int, number: int) -> int:
         """Return the first candidate of the ranking in the pool as it was after `n_asked` queries."""
         n = self.problem.n_present(n_asked)
         scaled, last = (self.scaled, self.last) if n == len(self.problem) else self._present(n)
-        return int(np.argmax(np.where(last == last.min(), scaled @ weights, -np.inf)))
+        return int(np.argmax(np.where(last == last.min(), self._traded_off(scaled @ weights, number), -np.inf)))
+
+    def _traded_off(self, combined: NDArray[np.float64], number: int) -> NDArray[np.float64]:
+        """Return the combined scores of the first candidates; with costs, scalarised by the weights of a query."""
+        if self.problem.costs is None:
+            return combined
+        return self._scalarised(combined, self.cheapness[: len(combined)], number)
+
+    def _scalarised(
+        self, values: NDArray[np.float64], cheapness: NDArray[np.float64], number: int
+    ) -> NDArray[np.float64]:
+        gains = np.column_stack([min_max(values[:, None]), cheapness])
+        importance = numpy_generator("robot trade-off", self.problem.seed, number).dirichlet(np.ones(gains.shape[1]))
+        return chebyshev(gains, importance)
+
+    def worth(self, told: Sequence[Trial], number: int) -> NDArray[np.float64]:
+        """Return what the Gaussian process is given for each answer, (n,); see `heard`.
+
+        With costs, it is the augmented Chebyshev scalarisation of value and costs under the random weights of query
+        `number`, as in ParEGO.
+        """
+        values = heard(told)
+        if self.problem.costs is None or not len(values):
+            return values
+        return self._scalarised(values, self.cheapness[[trial.row for trial in told]], number)
 
     def step(self, number: int, told: Sequence[Trial]) -> Step:
         """Return the weights that follow the first `number` answers, and their candidate."""
@@ -236,9 +270,9 @@ class _Memory:
             weights = generator.uniform(-1.0, 1.0, size=len(self.columns))
         else:
             tried = np.stack([step.weights for step in self.steps])
-            weights = next_weights(*_distinct(tried, heard(told)), generator)
+            weights = next_weights(*_distinct(tried, self.worth(told, number)), generator)
         n_asked = len({trial.row for trial in told})
-        self.steps.append(Step(weights, self.recommended(weights, n_asked), n_asked))
+        self.steps.append(Step(weights, self.recommended(weights, n_asked, number), n_asked))
         return self.steps[-1]
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from robonas.common.lazy import np
 
+from robonas.strategies.scaling import min_max
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
@@ -66,6 +68,23 @@ def known_values(history: Collection[Trial]) -> dict[int, float]:
         return {}
     worst = min(values)
     return {trial.row: worst if trial.value is None else trial.value for trial in history if not trial.pending}
+
+
+def traded_off(problem: Problem, values: dict[int, float], generator: np.random.Generator) -> dict[int, float]:
+    """Return sums of value and costs under random weights by row, all scaled to [0, 1], higher is better.
+
+    Args:
+        problem: The problem, with costs.
+        values: Values by row, as `known_values` returns them.
+        generator: Source of the weights, which are uniform on the simplex.
+    """
+    assert problem.costs is not None
+    rows = list(values)
+    if not rows:
+        return {}
+    gains = np.column_stack([min_max(np.array([list(values.values())]).T), 1.0 - min_max(problem.costs)[rows]])
+    weights = generator.dirichlet(np.ones(gains.shape[1]))
+    return dict(zip(rows, (gains @ weights).tolist(), strict=True))
 
 
 def heard(told: Sequence[Trial]) -> NDArray[np.float64]:

@@ -71,6 +71,10 @@ class SamplerStrategy(Strategy):
     def sampler(self, seed: int, startup: int) -> optuna.samplers.BaseSampler:
         """Make a new sampler."""
 
+    def attributes(self, number: int, startup: int) -> dict[str, Any]:  # noqa: ARG002
+        """Return what the sampler would have noted in a trial by its number, from 0; nothing for most."""
+        return {}
+
     def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
         """Propose the candidate that is nearest to the sampler's suggestion."""
         free = np.flatnonzero(free_rows(problem, history))
@@ -80,7 +84,7 @@ class SamplerStrategy(Strategy):
             return Proposal(row, "explore", reason="Drawn uniformly, since the candidates have no choices to model.")
         startup = min(10, max(2, problem.budget // 3)) if self.startup is None else self.startup
         values = known_values(history)
-        suggestion = self._suggestion(problem.codes, values, history, seed, startup)
+        suggestion = self._suggestion(problem, values, history, seed, startup)
         distance = hamming(problem.codes[free], suggestion)
         place = int(np.argmin(distance))
         modelled = len(values) >= startup
@@ -92,7 +96,7 @@ class SamplerStrategy(Strategy):
 
     def _suggestion(
         self,
-        codes: NDArray[np.int64],
+        problem: Problem,
         values: dict[int, float],
         history: Sequence[Trial],
         seed: int,
@@ -101,27 +105,35 @@ class SamplerStrategy(Strategy):
         """Options for every choice, (n_choices,)."""
         import optuna
         from optuna.distributions import BaseDistribution, CategoricalDistribution
+        from optuna.study import StudyDirection
         from optuna.trial import TrialState, create_trial
 
+        assert problem.codes is not None
+        codes, costs = problem.codes, problem.costs
         # -1 where architectures may leave a choice out.
         ranges = [range(low, count) for low, count in zip(codes.min(axis=0).tolist(), n_options(codes), strict=True)]
         space: dict[str, BaseDistribution] = {
             str(choice): CategoricalDistribution(options) for choice, options in enumerate(ranges) if len(options) > 1
         }
         with quiet():
-            study = optuna.create_study(direction="maximize", sampler=self.sampler(seed, startup))
-            for trial in history:
+            n_costs = 0 if costs is None else costs.shape[1]
+            directions = [StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * n_costs]
+            study = optuna.create_study(directions=directions, sampler=self.sampler(seed, startup))
+            for number, trial in enumerate(history):
                 if not (trial.pending or trial.row in values):
                     continue
-                pruned = trial.pruned is not None and self.learns_from_pruned
+                pruned = trial.pruned is not None and self.learns_from_pruned and costs is None
+                value = values.get(trial.row)
+                prices = [] if costs is None else costs[trial.row].tolist()
                 done = TrialState.PRUNED if pruned else TrialState.COMPLETE
                 study.add_trial(
                     create_trial(
                         state=TrialState.RUNNING if trial.pending else done,
-                        value=values.get(trial.row),
+                        values=None if value is None else [value, *prices],
                         intermediate_values={trial.pruned or 0: values[trial.row]} if pruned else None,
                         params={name: int(codes[trial.row, int(name)]) for name in space},
                         distributions=space,
+                        system_attrs=self.attributes(number, startup),
                     )
                 )
             asked = study.ask(space).params
