@@ -26,7 +26,7 @@ from robonas.strategies.candidates import (
     targets,
     unit_scores,
 )
-from robonas.strategies.fronts import Staircase, staircase
+from robonas.strategies.fronts import staircase
 from robonas.strategies.scaling import is_dead, min_max, oriented
 from robonas.strategies.structure import free_rows, known_values
 
@@ -90,9 +90,9 @@ class Auto(Strategy):
           network in other words; each such query puts the others back.
         - Of candidates that are expected to be equal, the first in the pool is taken. There is no draw: the
           seed is not used.
-        - With `Problem.costs`, the candidate with the largest expected hypervolume improvement is taken, the mean of
-          that of the processes: exact, since the costs are known (see `fronts`). Costs are scaled to [0, 1] over the
-          pool; the reference point is half a standard deviation below the worst answer, and a cost of 1.1.
+        - With `Problem.costs`, each process ranks the candidates by their expected hypervolume improvement, which is
+          exact, since the costs are known (see `fronts`), and there is no middling candidate. Costs are scaled to
+          [0, 1] over the pool; the reference point is half a standard deviation below the worst answer, at cost 1.1.
         - With `Problem.codes`, architectures that differ in few choices are expected to be similar.
 
     Args:
@@ -103,6 +103,7 @@ class Auto(Strategy):
     """
 
     name: ClassVar[str] = "auto"
+    trades_off: ClassVar[bool] = True
     column_order_irrelevant: ClassVar[bool] = True
     affine_change_irrelevant: ClassVar[bool] = True
 
@@ -124,7 +125,7 @@ class Auto(Strategy):
         """Propose the candidate with the best fused rank among those not evaluated."""
         pool = self._prepared(problem)
         view = pool.learn(history)
-        if len(history) == CONTRAST_AFTER:
+        if len(history) == CONTRAST_AFTER and problem.costs is None:
             row = pool.middling([trial.row for trial in history])
             reason = "A middling candidate, to learn whether metrics point upwards at all."
             return Proposal(row, "explore", pool.full_weights(view.weights), reason)
@@ -222,35 +223,39 @@ class _Pool:
         rows = self._modelled(weights)
         speaking = [number for number, belief in enumerate(self.beliefs) if belief.speaks(len(history))]
         means = {0: expected(0, first)} | {number: expected(number, duals(number)) for number in speaking if number}
-        if self.costs is None:
-            fused = -np.sum([np.log(_ranks(means[number]) + RANK_OFFSET) for number in speaking], axis=0)
-        else:
-            known = np.array([trial.value is not None and trial.pruned is None for trial in history], dtype=bool)
-            stairs = self._stairs(r[known], self.costs[queried[known]])
-            gains = [
-                stairs.expected_improvement(
-                    means[number], self._deviation(number, rows, asked, doubts), self.costs[rows]
-                )
-                for number in speaking
-            ]
-            # Rounded for the same reason as the means.
-            fused = np.log(np.round(np.mean(gains, axis=0), 12) + 1e-12)
+        liked = means if self.costs is None else self._improvements(means, rows, history)
+        fused = -np.sum([np.log(_ranks(liked[number]) + RANK_OFFSET) for number in speaking], axis=0)
         fused -= TWIN_COST * np.log1p(self._n_twins(rows, asked))
         return _View(rows, fused, means[0], weights)
 
-    def _stairs(self, values: NDArray[np.float64], costs: NDArray[np.float64]) -> Staircase:
-        """Return the staircase of the targets so far, from a value below all of them."""
-        reference = values.min(initial=0.0) - BELOW_WORST
-        return staircase(values, costs, float(reference), np.full(costs.shape[1], BEYOND_DEAREST))
+    def _improvements(
+        self, means: dict[int, NDArray[np.float64]], rows: NDArray[np.intp], history: Sequence[Trial]
+    ) -> dict[int, NDArray[np.float64]]:
+        """Compute each process's expected hypervolume improvement by some rows, on the scale of the targets.
 
-    def _deviation(
-        self, number: int, rows: NDArray[np.intp], asked: list[int], doubts: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return the posterior standard deviation of some rows in one process."""
-        belief, queried = self.beliefs[number], np.array(asked, dtype=np.intp)
-        variance = prior_variance(belief, self._features(number, rows), has_codes=self.problem.codes is not None)
-        known = self._covariance(number, queried, asked)
-        return posterior_deviation(variance, self._covariance(number, rows, asked), known, belief.noise + doubts)
+        Args:
+            means: Expectation of the rows, by process.
+            rows: The rows, (n,).
+            history: All queries so far.
+        """
+        assert self.costs is not None
+        told = [trial for trial in history if trial.value is not None and trial.pruned is None]
+        values = targets([trial.value for trial in told if trial.value is not None])
+        end = np.full(self.costs.shape[1], BEYOND_DEAREST)
+        reference = float(values.min(initial=0.0)) - BELOW_WORST
+        stairs = staircase(values, self.costs[[trial.row for trial in told]], reference, end)
+        asked = [trial.row for trial in history]
+        doubts = np.array([FAILURE_NOISE * trial.failed for trial in history])
+        found = {}
+        for number, mean in means.items():
+            belief = self.beliefs[number]
+            variance = prior_variance(belief, self._features(number, rows), has_codes=self.problem.codes is not None)
+            known = self._covariance(number, np.array(asked, dtype=np.intp), asked)
+            cross = self._covariance(number, rows, asked)
+            deviation = posterior_deviation(variance, cross, known, belief.noise + doubts)
+            # Rounded for the same reason as the means.
+            found[number] = np.round(stairs.expected_improvement(mean, deviation, self.costs[rows]), 9)
+        return found
 
     def _features(self, number: int, rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
         """Return the features F of some rows, or of all."""

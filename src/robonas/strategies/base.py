@@ -175,6 +175,8 @@ class Strategy(abc.ABC):
     """The name in the catalogue."""
     uses_scores: ClassVar[bool] = True
     """Whether it reads `Problem.scores`; without, nothing needs to be scored."""
+    trades_off: ClassVar[bool] = False
+    """Whether it reads `Problem.costs`, to find the front of the objective against known costs."""
     column_order_irrelevant: ClassVar[bool] = False
     """Claim, tested: permuting the metrics (names, directions and all) changes no proposal."""
     affine_change_irrelevant: ClassVar[bool] = False

@@ -36,6 +36,7 @@ class Evolution(Strategy):
 
     name: ClassVar[str] = "evolution"
     uses_scores: ClassVar[bool] = False
+    trades_off: ClassVar[bool] = True
     column_order_irrelevant: ClassVar[bool] = True
     affine_change_irrelevant: ClassVar[bool] = True
 

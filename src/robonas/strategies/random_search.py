@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 class RandomSearch(Strategy):
-    """Random search: candidates in a uniformly shuffled order that the seed fixes; scores are not read."""
+    """Random search: candidates in an order that the seed shuffles uniformly; neither scores nor costs are read."""
 
     name: ClassVar[str] = "random"
     uses_scores: ClassVar[bool] = False
+    trades_off: ClassVar[bool] = True
     column_order_irrelevant: ClassVar[bool] = True
     affine_change_irrelevant: ClassVar[bool] = True
 

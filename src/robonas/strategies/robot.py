@@ -85,6 +85,7 @@ class Robot(Strategy):
     """
 
     name: ClassVar[str] = "robot"
+    trades_off: ClassVar[bool] = True
     column_order_irrelevant: ClassVar[bool] = True
     affine_change_irrelevant: ClassVar[bool] = True
 

@@ -50,6 +50,7 @@ class SamplerStrategy(Strategy):
     """
 
     uses_scores: ClassVar[bool] = False
+    trades_off: ClassVar[bool] = True
     column_order_irrelevant: ClassVar[bool] = True
     affine_change_irrelevant: ClassVar[bool] = True
     title: ClassVar[str]
