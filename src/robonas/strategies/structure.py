@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from robonas.common.lazy import np
-
 from robonas.strategies.scaling import min_max
 
 if TYPE_CHECKING:
