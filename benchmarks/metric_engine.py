@@ -46,7 +46,7 @@ from plain_metrics import PLAIN
 from public_way import PUBLIC, full_network
 
 from robonas.datasets.batch import Batch
-from robonas.metrics import compute
+from robonas.metrics import score_network
 from robonas.scores.memory import keeping_memory
 from robonas.spaces import NASBench201
 from robonas.spaces.edges import live_edges
@@ -144,11 +144,11 @@ def measure(cells, space, batch, groups, *, usual_memory: bool):
         lean = turn(PLAIN, names, network, inputs, targets)
         public = turn(PUBLIC, names, full_network(network, cell), inputs, targets)
         with contextlib.nullcontext() if usual_memory else keeping_memory():
-            compute(network, batch, ["grasp", "jacov"])  # the engine finds its memory warm, as in a pool
-            engine = {group: cpu_seconds(partial(compute, network, batch, GROUPS[group])) for group in groups}
+            score_network(network, batch, ["grasp", "jacov"])  # the engine finds its memory warm, as in a pool
+            engine = {group: cpu_seconds(partial(score_network, network, batch, GROUPS[group])) for group in groups}
             if "six" in groups:
                 with FlopCounterMode(display=False) as counter:
-                    compute(network, batch, SIX)
+                    score_network(network, batch, SIX)
                 operations["six"] += counter.get_total_flops()
             states.append((peak(), slowness()))
         rows.append((lean, public, engine))

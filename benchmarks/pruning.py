@@ -28,7 +28,7 @@ def record(path: Path, n: int, epochs: int) -> dict[str, list[float]]:
     curves: dict[str, list[float]] = json.loads(path.read_text()) if path.exists() else {}
     data = robonas.load_dataset("digits")
     space = robonas.NASBench201(input_shape=data.input_shape, n_classes=data.n_classes, channels=4, depth=1)
-    training = robonas.Training(data, epochs=epochs, threads=1)
+    training = robonas.TrainingObjective(data, epochs=epochs, threads=1)
     for architecture in space.sample(n, seed=0):
         text = space.format(architecture)
         if len(curves.get(text, ())) != epochs:

@@ -31,7 +31,7 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     with tempfile.TemporaryDirectory() as place:
         folder = str(Path(place) / "run")
-        seconds(["-m", "robonas", *SEARCH, "--epochs", "1", "--metric", "snip,params", "--jobs", "1", "-o", folder])
+        seconds(["-m", "robonas", *SEARCH, "--epochs", "1", "--metrics", "snip,params", "--jobs", "1", "-o", folder])
         lines = [("--help", 0.1), ("search --help", 0.1)]
         lines += [(f"list {what}", 0.1) for what in ("metrics", "spaces", "strategies", "datasets", "metrics zico")]
         lines += [(f"show {folder}", 0.75), (f"report {folder}", 0.75)]

@@ -50,7 +50,7 @@ def recipe_page() -> str:
         for setting in dataclasses.fields(Recipe)
     ]
     head = (
-        "# Settings of a training\n\nFor `robonas.Training`, `robonas.train` and, with dashes, the commands `search` and "
+        "# Settings of a training\n\nFor `robonas.TrainingObjective`, `robonas.train` and, with dashes, the commands `search` and "
         "`train`, where `batch_size` is called `--train-batch-size`.\n\n| setting | default | meaning |\n|---|---|---|\n"
     )
     return NOTE + head + "\n".join(rows) + "\n"

@@ -102,7 +102,7 @@ def _stop(event) -> None:
 
 def test_a_trial_left_on_another_host_is_taken_up(tmp_path, monkeypatch) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, on_event=_stop)
+        run(tmp_path, callbacks=[_stop])
     monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
     assert run(tmp_path).stop_reason == "budget spent"
 

@@ -7,7 +7,7 @@ next one, and the best comes out::
 
     data = robonas.load_dataset("digits")
     space = robonas.NASBench201(input_shape=data.input_shape, n_classes=data.n_classes, channels=8, depth=1)
-    result = robonas.search(space, robonas.Training(data, epochs=6), budget=10)
+    result = robonas.search(space, robonas.TrainingObjective(data, epochs=6), budget=10)
     print(result.text, result.value)
     network = result.build()
 
@@ -52,8 +52,8 @@ if TYPE_CHECKING:
         Metric as Metric,
         Need as Need,
         Score as Score,
-        compute as compute,
         list_metrics as list_metrics,
+        score_network as score_network,
     )
     from robonas.objectives import (
         CommandObjective as CommandObjective,
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
         FunctionObjective as FunctionObjective,
         Objective as Objective,
         TableObjective as TableObjective,
-        Training as Training,
+        TrainingObjective as TrainingObjective,
     )
     from robonas.report import (
         write_report as write_report,
@@ -169,11 +169,11 @@ _HOMES = {
     "TableError": "errors",
     "TableObjective": "objectives",
     "TrainedNetwork": "retraining",
-    "Training": "objectives",
+    "TrainingObjective": "objectives",
     "TransNASMacro": "spaces",
     "TransNASMicro": "spaces",
     "UnknownNameError": "errors",
-    "compute": "metrics",
+    "score_network": "metrics",
     "from_choices": "spaces",
     "from_dataset": "datasets",
     "from_models": "spaces",

@@ -14,8 +14,8 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from robonas.common.kernels import SafeKernels, with_unit_stride
-from robonas.metrics import METRICS, compute
-from robonas.objectives import Training
+from robonas.metrics import METRICS, score_network
+from robonas.objectives import TrainingObjective
 from tests.metrics.networks import images, seeded
 from tests.objectives.toy import FIRST, ToySpace, blobs
 
@@ -58,7 +58,7 @@ def test_no_metric_meets_the_kernel() -> None:
     network, batch = seeded(strided), images()
     for names in (list(METRICS), ["snip"], ["grasp"], ["zico"]):
         with Strides() as seen:
-            scores = compute(network, batch, names)
+            scores = score_network(network, batch, names)
         assert not any(score.reason for score in scores.values())
         assert seen.backward
         assert seen.found == []
@@ -71,7 +71,7 @@ def test_nor_does_a_metric_of_ones_own_that_runs_the_network() -> None:
 
     mine.needs = ["own_passes"]
     with Strides() as seen:
-        compute(seeded(strided), images(), [mine])
+        score_network(seeded(strided), images(), [mine])
     assert seen.backward
     assert seen.found == []
 
@@ -87,7 +87,7 @@ def test_nor_does_a_training_whose_images_are_channels_last() -> None:
 
     data = blobs(16, 3, shape=(3, 8, 8))
     space = ToySpace(Last, input_shape=(3, 8, 8))
-    objective = Training(data, epochs=1, batch_size=8, device="cpu", threads=1)
+    objective = TrainingObjective(data, epochs=1, batch_size=8, device="cpu", threads=1)
     with Strides() as seen:
         objective.evaluate(space, FIRST, seed=0)
     assert seen.backward
@@ -146,11 +146,11 @@ def test_the_layout_of_images_stays() -> None:
 
 SCRIPT = """
 import torch
-from robonas.metrics import compute
+from robonas.metrics import score_network
 from tests.metrics.networks import images, seeded
 from tests.common.test_kernels import strided
 for step in range(12):
-    scores = compute(seeded(strided, step), images(), ["snip", "grasp", "fisher", "zico"])
+    scores = score_network(seeded(strided, step), images(), ["snip", "grasp", "fisher", "zico"])
 assert not any(score.reason for score in scores.values())
 """
 

@@ -8,7 +8,7 @@ import pytest
 from robonas.common.settings import name_of, read_toml, seed_of
 from robonas.errors import ConfigError, NasError
 from robonas.experiments import Contender, Task, run_experiment
-from robonas.objectives import Training
+from robonas.objectives import TrainingObjective
 from robonas.retraining import train
 from robonas.scores.scoring import score
 from robonas.study.limits import Limits
@@ -85,13 +85,15 @@ def test_an_unknown_setting_of_a_recipe_has_the_nearest_name(tmp_path) -> None:
         train(SPACE.sample(1)[0], digits, space=SPACE, folder=tmp_path / "t", epoch=1)
     with pytest.raises(ConfigError, match=r"`train` has no setting 'sead'. Did you mean 'seed'\?"):
         train(SPACE.sample(1)[0], digits, space=SPACE, folder=tmp_path / "t", sead=1)
-    with pytest.raises(ConfigError, match=r"`Training` has no setting 'lerning_rate'. Did you mean 'learning_rate'\?"):
-        Training(digits, lerning_rate=0.1)
-    with pytest.raises(ConfigError, match=r"`Training` has no setting 'qqq'. Known: accumulate, "):
-        Training(digits, qqq=1)
+    with pytest.raises(
+        ConfigError, match=r"`TrainingObjective` has no setting 'lerning_rate'. Did you mean 'learning_rate'\?"
+    ):
+        TrainingObjective(digits, lerning_rate=0.1)
+    with pytest.raises(ConfigError, match=r"`TrainingObjective` has no setting 'qqq'. Known: accumulate, "):
+        TrainingObjective(digits, qqq=1)
     for change in ({"threads": "2"}, {"threads": 0}, {"threads": True}, {"n_workers": -1}, {"n_workers": 1.5}):
         with pytest.raises(ConfigError, match=f"`{next(iter(change))}` must be"):
-            Training(digits, **change)
+            TrainingObjective(digits, **change)
     assert not list(tmp_path.iterdir())
 
 

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrizations, prune
 from robonas.costs.counting import count
 from robonas.datasets.batch import Batch
 from robonas.errors import MetricError
-from robonas.metrics import compute
+from robonas.metrics import score_network
 from robonas.spaces import SearchSpace
 from robonas.study.limits import Limits
 from robonas.study.result import network_size
@@ -390,7 +390,7 @@ def batch(shape: tuple[int, ...]) -> Batch:
 
 
 def counts(network: nn.Module, shape: tuple[int, ...], names: list[str] = NAMES):
-    return compute(network, batch(shape), names)
+    return score_network(network, batch(shape), names)
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
@@ -550,7 +550,7 @@ def test_counting_changes_nothing() -> None:
 
 def test_a_network_of_one_batch_size_says_so() -> None:
     network = Wrapped(nn.Linear(8, 4), lambda layer, x: layer(x.reshape(4, 8)))
-    score = compute(network, batch(FEATURES), ["macs", "grad_norm"])["macs"]
+    score = score_network(network, batch(FEATURES), ["macs", "grad_norm"])["macs"]
     assert score.reason is not None
     assert "the network fails on two samples in evaluation mode" in score.reason
 

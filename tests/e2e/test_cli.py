@@ -146,7 +146,7 @@ def test_every_default_is_in_the_help() -> None:
 
 def test_settings_from_a_file_and_the_command_line_wins(images, tmp_path) -> None:
     (tmp_path / "run.toml").write_text(
-        f'data = "{images}"\nmetric = ["snip", "synflow"]\npool = 12\nbudget = 2\nepochs = 1\njobs = 1\nseed = 5\n'
+        f'data = "{images}"\nmetrics = ["snip", "synflow"]\npool = 12\nbudget = 2\nepochs = 1\njobs = 1\nseed = 5\n'
         "batch-size = 16\nreport = false\n[space-set]\nchannels = 2\ndepth = 1\n"
     )
     config = ["search", str(tmp_path / "run.toml"), "-o", str(tmp_path / "run"), "--json"]
@@ -280,7 +280,7 @@ def test_a_space_from_a_file_is_shown_from_another_folder(images, tmp_path, monk
 
 def test_lone_texts_and_json_in_a_settings_file(images, tmp_path) -> None:
     (tmp_path / "run.toml").write_text(
-        f'data = "{images}"\nmetric = "snip"\ncompare = "random"\npool = 6\nbudget = 1\nepochs = 1\njobs = 1\n'
+        f'data = "{images}"\nmetrics = "snip"\ncompare = "random"\npool = 6\nbudget = 1\nepochs = 1\njobs = 1\n'
         "batch-size = 16\nreport = false\njson = true\n[space-set]\nchannels = 2\ndepth = 1\n"
     )
     value = json.loads(call("search", str(tmp_path / "run.toml"), "-o", str(tmp_path / "run")).stdout)
@@ -336,7 +336,7 @@ def test_a_settings_file_may_begin_with_a_byte_order_mark(tmp_path, monkeypatch)
         ("report = 0", "must be true or false; got 0."),
         ("strategy = 3", "Setting 'strategy' of '{path}' must be a text, in quotes; got 3."),
         ("folder = true", "must be a text, in quotes; got True."),
-        ('metric = ["snip", 3]', "Setting 'metric' of '{path}' must be a text, in quotes; got 3."),
+        ('metrics = ["snip", 3]', "Setting 'metrics' of '{path}' must be a text, in quotes; got 3."),
         ("seed = 2024-01-01", "must be a whole number, without quotes; got datetime.date(2024, 1, 1)."),
         ("[search]\nbudget = true", "Setting 'budget' of '{path}' must be a whole number, without quotes; got True."),
     ],

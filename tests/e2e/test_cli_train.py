@@ -143,14 +143,14 @@ def test_a_folder_of_another_training(images, tmp_path) -> None:
 def test_the_best_so_far_of_a_search_that_was_stopped(images, tmp_path) -> None:
     data = robonas.load_dataset(images)
     space = robonas.NASBench201(input_shape=data.input_shape, n_classes=10, channels=2, depth=1)
-    objective = robonas.Training(data, epochs=1, device="cpu", threads=1)
+    objective = robonas.TrainingObjective(data, epochs=1, device="cpu", threads=1)
 
     def stop(event) -> None:
         if isinstance(event, QueryFinished):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        robonas.search(space, objective, strategy="random", pool=3, budget=3, folder=tmp_path / "s", on_event=stop)
+        robonas.search(space, objective, strategy="random", pool=3, budget=3, folder=tmp_path / "s", callbacks=[stop])
     given = [
         "train",
         "--search",

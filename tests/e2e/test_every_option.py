@@ -62,7 +62,6 @@ WRONG: dict[str, list[str]] = {
     "--max-memory": [*NUMBERS, "0"],
     "--max-params": COUNTS,
     "--measure": ["", "x", "r2"],
-    "--metric": UNKNOWN,
     "--metrics": ["", "no such column", "synflow,synflow", "val_acc"],
     "--mixed-precision": ["", "x", "yes"],
     "--momentum": [*NUMBERS, "1"],
@@ -123,9 +122,8 @@ CALLED = {
     "--folder": "Cannot write|folder",
     "--image-mode": "mode",
     "--image-size": "size",
-    "--measure": "metric",
-    "--metrics": "column|metric",
-    "--metric": "metric|module",
+    "--measure": "measure",
+    "--metrics": "column|metric|module",
     "--objective": "column|Objective",
     "--output": "Cannot write|must end",
     "--prune": "prun",
@@ -213,7 +211,7 @@ def line_with(path: str, parameter: str, value: str) -> list[str]:
         if parameter in {"config", "suite"}:
             return [*path.split(), value, *(line[:-2] if parameter == "config" else line[-4:])]
         return [*path.split(), value, *line[1:]]
-    short = {"--folder": "-o", "--output": "-o", "--metric": "-m"}.get(parameter)
+    short = {"--folder": "-o", "--output": "-o", "--metrics": "-m"}.get(parameter)
     for flag in {parameter, short} - {"--space-set"}:
         if flag in line:
             at = line.index(flag)

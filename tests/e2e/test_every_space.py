@@ -128,7 +128,7 @@ def test_a_mistake_is_one_clear_line(tmp_path, monkeypatch, arguments, message):
 
 def test_bounds_on_metrics_from_a_file_and_what_was_left_out(tmp_path):
     (tmp_path / "run.toml").write_text(
-        'space = "mlp"\ndata = "sklearn:wine"\npool = 60\nbudget = 2\nepochs = 1\njobs = 1\nmetric = ["snip"]\n'
+        'space = "mlp"\ndata = "sklearn:wine"\npool = 60\nbudget = 2\nepochs = 1\njobs = 1\nmetrics = ["snip"]\n'
         'batch-size = 16\nmax-params = 200000\nstrategy = "random"\n[at-least]\ndepth = 2\n[at-most]\ndepth = 4\n'
     )
     given = ["search", str(tmp_path / "run.toml"), "-o", str(tmp_path / "run")]

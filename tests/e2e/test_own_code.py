@@ -75,7 +75,7 @@ def told(*arguments: str) -> str:
 )
 @pytest.mark.parametrize(
     ("option", "form"),
-    [("--space", "{name}.py:x"), ("--data", "{name}:x"), ("--metric", "{name}:x"), ("--strategy", "{name}.py:x")],
+    [("--space", "{name}.py:x"), ("--data", "{name}:x"), ("--metrics", "{name}:x"), ("--strategy", "{name}.py:x")],
 )
 def test_a_file_that_fails_when_it_is_imported(here, content, what, option, form) -> None:
     name = f"bomb_{abs(hash((content, option, form)))}"
@@ -95,7 +95,7 @@ def test_a_file_that_fails_when_it_is_imported(here, content, what, option, form
         (["search", "--strategy", "own_code_here.py:Unmade"], "ZeroDivisionError: division by zero."),
         (["search", "--strategy", "own_code_here.py:Broken", "--pool", "3", "--budget", "2", "-m", "params"],
          "KeyError: 'no such key'."),
-        (["search", "--metric", "own_code_here.py:fail", "--pool", "3", "--budget", "2"], "it is broken"),
+        (["search", "--metrics", "own_code_here.py:fail", "--pool", "3", "--budget", "2"], "it is broken"),
         (["search", "--space", "own_code_here.py:space", "--budget", "2", "-m", "params"], "it is broken"),
         (["space", "profile", "own_code_here.py:space"], "it is broken"),
     ],

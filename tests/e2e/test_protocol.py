@@ -18,6 +18,7 @@ import robonas.datasets
 import robonas.retraining
 import robonas.study.loop
 from robonas.cli.app import app
+from robonas.common.defaults import PAPER_METRICS
 from robonas.datasets import from_arrays
 from robonas.training.recipe import Recipe, drop_path_rate, learning_rate
 
@@ -69,7 +70,7 @@ def test_the_search_is_that_of_the_source(monkeypatch, file) -> None:
     assert space.input_shape == ((3, 224, 224) if imagenet else (3, 32, 32))
     assert found.settings["pool"] == 60_000
     assert found.settings["budget"] == (10 if imagenet else 25)
-    assert found.settings["metrics"] == list(robonas.study.loop.PAPER_METRICS)
+    assert found.settings["metrics"] == list(PAPER_METRICS)
     assert (found.settings["batch_size"], found.settings["seed"], found.settings["strategy"].name) == (64, 0, "robot")
     if imagenet:
         assert (recipe.epochs, recipe.batch_size, recipe.learning_rate) == (3, 800, 1.0)

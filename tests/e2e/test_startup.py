@@ -145,7 +145,7 @@ def test_show_and_report_of_a_training_load_no_pytorch(tmp_path) -> None:
 
     data = robonas.load_dataset("digits")
     space = robonas.NASBench201(input_shape=data.input_shape, n_classes=10, channels=4, depth=1)
-    objective = robonas.Training(data, epochs=1, training_fraction=0.1)
+    objective = robonas.TrainingObjective(data, epochs=1, training_fraction=0.1)
     found = robonas.search(space, objective, metrics=["params"], budget=2, pool=6, folder=tmp_path)
     counted = sum(parameter.numel() for parameter in found.build().parameters())
     assert found.best.size is not None

@@ -12,7 +12,7 @@ import torch
 from scipy.stats import spearmanr
 
 from robonas.datasets.batch import Batch
-from robonas.metrics import compute
+from robonas.metrics import score_network
 from robonas.spaces import NASBench201
 from tests.published import table
 
@@ -56,7 +56,7 @@ def scores(indices: list[int], names: list[str], batch: Batch) -> dict[str, list
     found: dict[str, list[float]] = {name: [] for name in names}
     for index in indices:
         network = SPACE.build_seeded(SPACE.at(index), 0)
-        for name, score in compute(network, batch, names).items():
+        for name, score in score_network(network, batch, names).items():
             found[name].append(score.value)
     return found
 

@@ -13,7 +13,7 @@ from hypothesis import Phase, given, settings, strategies as st
 from torch import nn
 
 from robonas.datasets.batch import Batch
-from robonas.metrics import METRICS, compute
+from robonas.metrics import METRICS, score_network
 from robonas.spaces import SPACES, make_space
 from tests.laws.test_space_laws import SMALL
 
@@ -100,7 +100,7 @@ def test_finite_or_nan_with_a_reason_and_nothing_is_touched(space: str, seed: in
     for place, module in enumerate(network.modules()):
         module.training = place % 2 == 0
     before = snapshot(network, batch)
-    scores = compute(network, batch, list(METRICS), seed=seed)
+    scores = score_network(network, batch, list(METRICS), seed=seed)
     after = snapshot(network, batch)
     for key, value in before.items():
         assert same(value, after[key]), key
@@ -124,10 +124,10 @@ def test_the_same_alone_or_together_in_any_order_twice_and_in_either_mode(
     network, batch = case(space, seed)
     everything = list(REPEATABLE)
     shuffle.shuffle(everything)
-    together = values(compute(network, batch, everything, seed=seed))
+    together = values(score_network(network, batch, everything, seed=seed))
     network.eval()
     for name in chosen:
-        alone = values(compute(network, batch, [name], seed=seed))[name]
+        alone = values(score_network(network, batch, [name], seed=seed))[name]
         assert alone == pytest.approx(together[name], rel=1e-6, abs=1e-9, nan_ok=True), name
-    some = values(compute(network, batch, chosen, seed=seed))
-    assert some == values(compute(network, batch, chosen, seed=seed))
+    some = values(score_network(network, batch, chosen, seed=seed))
+    assert some == values(score_network(network, batch, chosen, seed=seed))

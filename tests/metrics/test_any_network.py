@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from robonas.datasets.batch import Batch
-from robonas.metrics import METRICS, Need, Passes, compute, left_out, synflow as synflow_module
+from robonas.metrics import METRICS, Need, Passes, left_out, score_network, synflow as synflow_module
 from robonas.metrics.passes.scaled import ScaledRecorder
 from robonas.metrics.passes.weights import find_weights
 from tests.metrics.networks import Residual, convnet, images, seeded
@@ -32,7 +32,7 @@ def test_every_metric_has_a_value_or_the_reason_expected(name) -> None:
     network, batch = seeded(ZOO[name]), batch_for(name)
     inputs = batch.inputs.clone()
     state = {key: value.clone() for key, value in network.state_dict().items()}
-    scores = compute(network, batch, ALL)
+    scores = score_network(network, batch, ALL)
     undefined = {metric: score.reason for metric, score in scores.items() if score.reason}
     assert set(undefined) == UNDEFINED.get(name, set()), undefined
     assert not any("Error" in reason for reason in undefined.values()), undefined
@@ -44,7 +44,7 @@ def test_every_metric_has_a_value_or_the_reason_expected(name) -> None:
 def test_gradients_are_those_of_autograd(name) -> None:
     """Against a training step of a copy, from the same random state."""
     network, batch = seeded(ZOO[name]), batch_for(name)
-    scores = compute(network, batch, ["grad_norm", "snip", "jacov"])
+    scores = score_network(network, batch, ["grad_norm", "snip", "jacov"])
     twin = seeded(ZOO[name]).train()  # some of these cannot be copied
     inputs = batch.inputs.clone().requires_grad_()
     if name == "dropout":  # the draw of the engine
@@ -77,7 +77,7 @@ TWINS = [
 def test_the_same_function_written_otherwise_scores_the_same(place) -> None:
     """In-place or not, sequence first or not: to rounding, for every metric that both have."""
     one, other = (seeded(make).double() for make in TWINS[place])
-    first, second = (compute(network, images(), ALL) for network in (one, other))
+    first, second = (score_network(network, images(), ALL) for network in (one, other))
     for name in ALL:
         if TWINS[place][0] is Statements and name in {"az_trainability", "flops"}:
             continue
@@ -91,7 +91,7 @@ def test_standardised_weights_are_the_parameters() -> None:
     """A layer that standardises its weight has ⟨w, g⟩ = 0, since the scale of w does not matter."""
     network = seeded(lambda: headed(Standardised(3, 6, 3), nn.ReLU()).double())
     batch = images()
-    scores = compute(network, batch, ["snip", "plain"])
+    scores = score_network(network, batch, ["snip", "plain"])
     F.cross_entropy(network(batch.inputs.double()), batch.targets).backward()
     first, last = network[0].weight, network[-1].weight
     assert scores["snip"].value == pytest.approx(sum((w * w.grad).abs().sum().item() for w in (first, last)))
@@ -129,7 +129,7 @@ def test_fisher_sums_tokens_and_windows_of_a_sample() -> None:
 
     batch = images()
     values = [
-        compute(seeded(lambda f=form: Form(f)).double(), batch, ["fisher"])["fisher"].value
+        score_network(seeded(lambda f=form: Form(f)).double(), batch, ["fisher"])["fisher"].value
         for form in ("convolution", "tokens", "windows")
     ]
     assert values[1] == pytest.approx(values[0])
@@ -159,7 +159,7 @@ def test_other_losses(task) -> None:
     targets = torch.rand(8, 4, generator=torch.Generator().manual_seed(1))
     batch = Batch(base.inputs, targets, n_classes=4, task=task)
     network = seeded(convnet)
-    scores = compute(network, batch, ALL)
+    scores = score_network(network, batch, ALL)
     assert {name for name, score in scores.items() if score.reason} == {"epe_nas"}
     assert scores["epe_nas"].reason == f"epe_nas is defined for classification, and the batch's task is {task}"
     loss = F.binary_cross_entropy_with_logits if task == "multilabel" else F.mse_loss
@@ -177,7 +177,7 @@ def test_shared_layers_count_each_call_for_nwot_and_once_for_snip() -> None:
         return 0.0
 
     spy.needs = [Need.CODES]
-    compute(seeded(ZOO["shared"]), images(), [spy])
+    score_network(seeded(ZOO["shared"]), images(), [spy])
     assert calls == {"codes": 3, "weights": ["stem.weight", "body.weight", "head.weight"]}
 
 
@@ -192,7 +192,7 @@ def test_synflow_of_deep_networks_is_finite_and_grows(depth) -> None:
         )
 
     batch = images(2)
-    values = [compute(seeded(lambda n=n: deep(n)), batch, ["synflow", "log_synflow"]) for n in (depth - 5, depth)]
+    values = [score_network(seeded(lambda n=n: deep(n)), batch, ["synflow", "log_synflow"]) for n in (depth - 5, depth)]
     for name in ("synflow", "log_synflow"):
         assert math.isfinite(values[1][name].value), values[1][name].reason
         assert values[1][name].value > values[0][name].value
@@ -234,7 +234,7 @@ def test_what_overflows_in_a_part_that_is_not_homogeneous_says_so() -> None:
     )
     for parameter in network.parameters():
         parameter.data.mul_(2000.0)
-    score = compute(network, images(2), ["synflow"])["synflow"]
+    score = score_network(network, images(2), ["synflow"])["synflow"]
     assert score.reason == "synflow: the flow is beyond float64 and 'gelu' is not homogeneous"
 
 
@@ -251,7 +251,7 @@ def test_an_overwritten_view_is_a_reason() -> None:
 
     network, batch = seeded(Overwrites), images()
     for name in ("snip", "gradsign"):
-        reason = compute(network, batch, [name])[name].reason
+        reason = score_network(network, batch, [name])[name].reason
         assert "the network overwrites in place, through a view, a value that its gradient needs" in reason
 
 
@@ -260,7 +260,7 @@ def test_correlations_of_low_rank_are_real_and_repeatable() -> None:
     base = images(8).inputs.repeat(8, 1, 1, 1)
     noisy = base + 1e-7 * torch.randn(base.shape, generator=torch.Generator().manual_seed(3))
     batch = Batch(noisy, torch.arange(64) % 4, n_classes=4)
-    scores = [compute(seeded(convnet), batch, ["jacov", "jacob_cov"]) for _ in range(2)]
+    scores = [score_network(seeded(convnet), batch, ["jacov", "jacob_cov"]) for _ in range(2)]
     for name in ("jacov", "jacob_cov"):
         assert math.isfinite(scores[0][name].value)
         assert scores[0][name].value == scores[1][name].value
@@ -273,7 +273,7 @@ def test_networks_of_timm(name) -> None:
     settings = {"img_size": 64} if "vit" in name else {}
     network = seeded(lambda: timm.create_model(name, num_classes=10, **settings))
     batch = images(4, (3, 64, 64), 10, seed=8)
-    scores = compute(network, batch, ALL)
+    scores = score_network(network, batch, ALL)
     undefined = {metric: score.reason for metric, score in scores.items() if score.reason}
     assert set(undefined) == ({"log_synflow"} if "vit" in name else set()), undefined
     missing = left_out(network, batch)
@@ -287,10 +287,10 @@ def test_a_sum_of_logits_that_batch_norm_cancels_has_no_jacobian() -> None:
     batch = images()
     cancelled = seeded(lambda: convnet(nn.Identity))
     for name in ("jacov", "epe_nas"):
-        reason = compute(cancelled, batch, [name])[name].reason
+        reason = score_network(cancelled, batch, [name])[name].reason
         assert reason == f"{name}: batch norm cancels the gradient of the summed logits: only rounding is left of it"
     beside = seeded(lambda: Beside(cancelled))
-    assert compute(beside, batch, ["jacov"])["jacov"].reason is None
+    assert score_network(beside, batch, ["jacov"])["jacov"].reason is None
 
 
 class Beside(nn.Module):
@@ -314,7 +314,7 @@ def test_a_network_that_needs_its_maps_contiguous_gets_them_so() -> None:
             return self.head(torch.relu(self.body(x)).view(len(x), -1))
 
     batch = images()
-    scores = compute(seeded(Views), batch, ALL)
+    scores = score_network(seeded(Views), batch, ALL)
     assert {name for name, score in scores.items() if score.reason} == {"az_progressivity", "az_trainability"}
     twin = seeded(Views)
     F.cross_entropy(twin(batch.inputs), batch.targets).backward()

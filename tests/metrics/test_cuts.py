@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from robonas.datasets.batch import Batch
-from robonas.metrics import METRICS, compute, left_out
+from robonas.metrics import METRICS, left_out, score_network
 from robonas.spaces import NASBench201
 from tests.metrics.networks import images, seeded
 
@@ -76,7 +76,7 @@ WHOLE = {"no_grad": NoGrad, "inference_mode": Inference, "detach": Detached, "da
 
 @pytest.mark.parametrize("how", WHOLE)
 def test_a_network_without_gradients_has_no_score_of_them(how) -> None:
-    scores = compute(seeded(WHOLE[how]), images(), [*OF_WEIGHTS, *ALONE, *OF_INPUT, "nwot", "params"])
+    scores = score_network(seeded(WHOLE[how]), images(), [*OF_WEIGHTS, *ALONE, *OF_INPUT, "nwot", "params"])
     for name in (*OF_WEIGHTS, *ALONE, *OF_INPUT):
         assert math.isnan(scores[name].value), name
         if how != "NumPy" or name not in ALONE:
@@ -87,7 +87,7 @@ def test_a_network_without_gradients_has_no_score_of_them(how) -> None:
 
 
 def test_a_gradient_that_reaches_other_parameters_alone_is_none_of_weights() -> None:
-    scores = compute(seeded(Scaled), images(), [*OF_WEIGHTS, *OF_INPUT])
+    scores = score_network(seeded(Scaled), images(), [*OF_WEIGHTS, *OF_INPUT])
     for name, score in scores.items():
         assert math.isnan(score.value), name
         assert "no gradient leads back to" in score.reason
@@ -112,7 +112,7 @@ class StemFrozen(Body):
 def test_a_part_that_is_cut_off_leaves_the_rest_its_value() -> None:
     """The gradients of the rest are those of the same network whose stem is frozen."""
     names = [*OF_WEIGHTS, "gradsign", "zico"]
-    one, other = (compute(seeded(make), images(), [*names, "jacov"]) for make in (Stem, StemFrozen))
+    one, other = (score_network(seeded(make), images(), [*names, "jacov"]) for make in (Stem, StemFrozen))
     for name in names:
         assert one[name].reason is None, name
         assert one[name].value == pytest.approx(other[name].value, rel=1e-5), name
@@ -131,7 +131,7 @@ class Steps(Body):
 
 
 def test_gradients_that_are_zero_are_no_value() -> None:
-    scores = compute(seeded(Steps), images(), OF_WEIGHTS)
+    scores = score_network(seeded(Steps), images(), OF_WEIGHTS)
     for name, score in scores.items():
         assert score.reason == f"{name}: the gradient of the loss is zero in every weight"
 
@@ -156,7 +156,7 @@ class Custom(Body):
 
 
 def test_a_layer_inside_a_function_of_ones_own() -> None:
-    scores = compute(seeded(Custom), images(), ["fisher", "grad_norm", "snip"])
+    scores = score_network(seeded(Custom), images(), ["fisher", "grad_norm", "snip"])
     assert scores["grad_norm"].reason is None
     assert scores["snip"].reason is None
     assert "a layer computes inside a torch.autograd.Function" in scores["fisher"].reason
@@ -164,13 +164,13 @@ def test_a_layer_inside_a_function_of_ones_own() -> None:
 
 def test_frozen_is_said_of_weights_that_are_there() -> None:
     batch = images()
-    nothing = compute(
+    nothing = score_network(
         nn.Sequential(nn.AdaptiveAvgPool2d((4, 1)), nn.Flatten(), nn.Unflatten(1, (3, 4)), Mean()), batch, list(METRICS)
     )
     for name, score in nothing.items():
         assert "frozen" not in (score.reason or ""), (name, score.reason)
     network = seeded(Body).requires_grad_(requires_grad=False)
-    frozen = compute(network, batch, [*OF_WEIGHTS, "synflow", "zico", "gradsign", "ntk_cond", *OF_INPUT])
+    frozen = score_network(network, batch, [*OF_WEIGHTS, "synflow", "zico", "gradsign", "ntk_cond", *OF_INPUT])
     for name, score in frozen.items():
         if name in OF_INPUT:
             assert score.reason is None, name
@@ -190,10 +190,10 @@ def test_one_sample_a_class_has_no_correlation_within_classes() -> None:
         network = seeded(
             lambda n=n_classes: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, n))
         )
-        score = compute(network, batch, ["epe_nas"])["epe_nas"]
+        score = score_network(network, batch, ["epe_nas"])["epe_nas"]
         assert score.reason.startswith("epe_nas: no class has two samples in the batch")
         some = Batch(inputs, torch.arange(16) // 2, n_classes=n_classes)
-        assert compute(network, some, ["epe_nas"])["epe_nas"].reason is None
+        assert score_network(network, some, ["epe_nas"])["epe_nas"].reason is None
 
 
 def test_a_large_bias_does_not_hide_what_the_logits_depend_on() -> None:
@@ -201,7 +201,7 @@ def test_a_large_bias_does_not_hide_what_the_logits_depend_on() -> None:
     network, twin = seeded(Body), seeded(Body)
     with torch.no_grad():
         twin.head.weight.mul_(1e-9)
-    one, other = (compute(made, images(), ["jacob_cov"])["jacob_cov"] for made in (network, twin))
+    one, other = (score_network(made, images(), ["jacob_cov"])["jacob_cov"] for made in (network, twin))
     assert other.reason is None
     assert other.value == pytest.approx(one.value, rel=1e-3)
 
@@ -216,7 +216,7 @@ def test_a_large_bias_does_not_hide_what_the_logits_depend_on() -> None:
 def test_connected_cells_have_a_jacobian(text) -> None:
     space = NASBench201(input_shape=(3, 16, 16))
     network = space.build_seeded(space.parse(text), 0)
-    score = compute(network, images(16, (3, 16, 16), 10), ["jacob_cov"])["jacob_cov"]
+    score = score_network(network, images(16, (3, 16, 16), 10), ["jacob_cov"])["jacob_cov"]
     if text.endswith("none~2|"):
         assert score.reason.startswith("jacob_cov: the logits do not depend on the input")
     else:

@@ -1,4 +1,4 @@
-"""What `compute` and `resolve_metrics` promise, and how they refuse."""
+"""What `score_network` and `resolve_metrics` promise, and how they refuse."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from robonas.datasets.batch import Batch
 from robonas.errors import ConfigError, MetricError, NetworkError, UnknownNameError
-from robonas.metrics import METRICS, Metric, Need, compute, resolve_metrics
+from robonas.metrics import METRICS, Metric, Need, resolve_metrics, score_network
 from robonas.spaces import NASBench201
 from tests.metrics.networks import convnet, images, seeded
 
@@ -85,7 +85,7 @@ def test_a_users_metric_shares_passes_and_its_failure_is_its_own() -> None:
     def undefined(passes) -> float:
         raise MetricError("only on Sundays")
 
-    scores = compute(seeded(convnet), images(), [loss, broken, text, infinite, undeclared, undefined, "snip"])
+    scores = score_network(seeded(convnet), images(), [loss, broken, text, infinite, undeclared, undefined, "snip"])
     assert scores["loss"].value == pytest.approx(1.4, abs=0.4)
     assert scores["snip"].reason is None
     assert scores["broken"].reason == "broken raised KeyError: 'whatever'"
@@ -124,33 +124,33 @@ def test_any_output_gives_the_same_values_through_the_hook(suggestion) -> None:
     wrap, pick = FORMS[suggestion]
     batch = images()
     with pytest.raises(NetworkError) as caught:
-        compute(Wrapped(wrap), batch, ["snip"])
-    assert f"`output=lambda result: {suggestion}`" in str(caught.value)
-    expected = compute(seeded(convnet), batch, ALL)
-    for name, score in compute(Wrapped(wrap), batch, ALL, output=pick).items():
+        score_network(Wrapped(wrap), batch, ["snip"])
+    assert f"`logits=lambda result: {suggestion}`" in str(caught.value)
+    expected = score_network(seeded(convnet), batch, ALL)
+    for name, score in score_network(Wrapped(wrap), batch, ALL, logits=pick).items():
         assert score.value == expected[name].value, name
 
 
 def test_networks_that_do_not_fit_are_refused() -> None:
     batch = images()
     with pytest.raises(NetworkError, match=r"logits of shape \(8, 4\).*got shape \(8, 5\)"):
-        compute(seeded(lambda: convnet(n_classes=5)), batch, ["snip"])
+        score_network(seeded(lambda: convnet(n_classes=5)), batch, ["snip"])
     with pytest.raises(NetworkError, match=r"must take inputs of shape \(8, 3, 8, 8\); it raised RuntimeError"):
-        compute(nn.Linear(5, 4), batch, ["nwot"])
+        score_network(nn.Linear(5, 4), batch, ["nwot"])
     with pytest.raises(NetworkError, match="`output` could not pick"):
-        compute(seeded(convnet), batch, ["snip"], output=lambda result: result["logits"])
+        score_network(seeded(convnet), batch, ["snip"], logits=lambda result: result["logits"])
     with pytest.raises(NetworkError, match="`output` must return"):
-        compute(seeded(convnet), batch, ["snip"], output=lambda result: result[0])
+        score_network(seeded(convnet), batch, ["snip"], logits=lambda result: result[0])
     with pytest.raises(NetworkError, match="is lazy"):
-        compute(nn.Sequential(nn.Flatten(), nn.LazyLinear(4)), batch, ["params"])
+        score_network(nn.Sequential(nn.Flatten(), nn.LazyLinear(4)), batch, ["params"])
     with pytest.raises(NetworkError, match="floating-point logits"):
-        compute(seeded(convnet), batch, ["snip"], output=lambda result: result.long())
+        score_network(seeded(convnet), batch, ["snip"], logits=lambda result: result.long())
 
 
 def test_a_network_that_ignores_its_input_has_no_data_dependent_score() -> None:
     space = NASBench201(input_shape=(3, 8, 8), channels=4, depth=1)
     dead = space.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
-    scores = compute(space.build_seeded(dead, 0), images(n_classes=10), ALL)
+    scores = score_network(space.build_seeded(dead, 0), images(n_classes=10), ALL)
     for name in ("params", "flops", "l2_norm"):
         assert scores[name].value > 0.0
     for name in ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov", "nwot", "plain"):
@@ -160,26 +160,26 @@ def test_a_network_that_ignores_its_input_has_no_data_dependent_score() -> None:
 def test_micro_batches_give_the_whole_where_that_is_exact() -> None:
     network = seeded(lambda: convnet(norm=lambda width: nn.GroupNorm(2, width))).double()
     batch = images(10)
-    whole = compute(network, batch, ALL)
+    whole = score_network(network, batch, ALL)
     for size in (1, 3, 5, 99):
-        for name, score in compute(network, batch, ALL, micro_batch=size).items():
+        for name, score in score_network(network, batch, ALL, micro_batch=size).items():
             assert score.value == pytest.approx(whole[name].value, rel=1e-9), (name, size)
 
 
 def test_micro_batches_are_refused_where_samples_are_tied() -> None:
-    scores = compute(seeded(convnet), images(10), ALL, micro_batch=5)
+    scores = score_network(seeded(convnet), images(10), ALL, micro_batch=5)
     assert "batch norm ties the samples" in scores["snip"].reason
     assert "batch norm ties the samples" in scores["nwot"].reason
     assert scores["synflow"].reason is None
     with pytest.raises(ConfigError, match="`micro_batch` must be at least 1; got 0"):
-        compute(seeded(convnet), images(10), ALL, micro_batch=0)
+        score_network(seeded(convnet), images(10), ALL, micro_batch=0)
 
 
 def test_a_batch_norm_over_one_value_is_refused_as_a_whole() -> None:
     """Per-sample statistics of a single value: PyTorch's own sentence, with the shape."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.BatchNorm1d(4))
     with pytest.raises(NetworkError, match="Expected more than 1 value per channel"):
-        compute(network, images(2), ["snip"], micro_batch=1)
+        score_network(network, images(2), ["snip"], micro_batch=1)
 
 
 def test_frozen_tied_and_unused_weights() -> None:
@@ -205,7 +205,7 @@ def test_frozen_tied_and_unused_weights() -> None:
 
     network = seeded(Odd)
     batch = Batch(torch.randn(8, 6, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 4, n_classes=4)
-    scores = compute(network, batch, [spy, "snip", "grasp", "params", "synflow"])
+    scores = score_network(network, batch, [spy, "snip", "grasp", "params", "synflow"])
     assert all(score.reason is None for score in scores.values())
     assert list(seen["gradients"]) == ["first.weight", "frozen.weight", "unused.weight", "last.weight"]
     assert seen["left_out"]["frozen.weight"] == "frozen"
@@ -220,24 +220,24 @@ def test_frozen_tied_and_unused_weights() -> None:
 
 def test_networks_without_weights_or_with_none_trainable_say_so() -> None:
     batch = Batch(torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 4, n_classes=4)
-    scores = compute(nn.ReLU(), batch, ["snip", "synflow", "l2_norm", "params", "nwot"])
+    scores = score_network(nn.ReLU(), batch, ["snip", "synflow", "l2_norm", "params", "nwot"])
     for name in ("snip", "synflow"):
         assert scores[name].reason == f"{name}: the network has no convolution or linear layer"
     assert scores["l2_norm"].reason == "l2_norm: the network has no convolution, linear or recurrent layer"
     assert scores["params"].value == 0.0
     frozen = nn.Linear(4, 4).requires_grad_(False)
-    assert compute(frozen, batch, ["snip"])["snip"].reason == "snip: every weight is frozen"
-    assert compute(frozen, batch, ["l2_norm", "jacov"])["jacov"].reason is None
+    assert score_network(frozen, batch, ["snip"])["snip"].reason == "snip: every weight is frozen"
+    assert score_network(frozen, batch, ["l2_norm", "jacov"])["jacov"].reason is None
 
 
 def test_no_rectifier_and_smooth_rectifiers() -> None:
     batch = images()
-    plain = compute(seeded(lambda: convnet(nn.Identity)), batch, ["nwot", "snip"])
+    plain = score_network(seeded(lambda: convnet(nn.Identity)), batch, ["nwot", "snip"])
     assert plain["nwot"].reason == "nwot: the network calls no rectifier (ReLU, GELU, SiLU, …)"
     assert plain["snip"].reason is None
-    relu = compute(seeded(convnet), batch, ["nwot"])["nwot"].value
+    relu = score_network(seeded(convnet), batch, ["nwot"])["nwot"].value
     for activation in (nn.GELU, nn.SiLU, nn.Mish, nn.ELU, nn.Hardswish, nn.LeakyReLU, nn.ReLU6, nn.PReLU, nn.Softplus):
-        score = compute(seeded(lambda kind=activation: convnet(kind)), batch, ["nwot"])["nwot"]
+        score = score_network(seeded(lambda kind=activation: convnet(kind)), batch, ["nwot"])["nwot"]
         assert score.value == pytest.approx(relu, rel=0.1), activation
 
 
@@ -245,20 +245,20 @@ def test_degenerate_batches() -> None:
     """Samples that repeat make the kernel singular; the reason says so, and jacov stays finite."""
     base = images(4)
     batch = Batch(base.inputs.repeat(2, 1, 1, 1), base.targets.repeat(2), n_classes=4)
-    scores = compute(seeded(convnet), batch, ["nwot", "jacov"])
+    scores = score_network(seeded(convnet), batch, ["nwot", "jacov"])
     assert "switch the rectifiers alike" in scores["nwot"].reason
     assert math.isfinite(scores["jacov"].value)
 
 
 def test_hooks_graphs_and_memory_do_not_pile_up() -> None:
     network, batch = seeded(convnet), images()
-    first = compute(network, batch, ALL)
+    first = score_network(network, batch, ALL)
     gc.collect()
     alive = sum(isinstance(found, torch.Tensor) for found in gc.get_objects())
     gc.disable()
     try:
         for _ in range(20):
-            assert {k: v.value for k, v in compute(network, batch, ALL).items()} == {
+            assert {k: v.value for k, v in score_network(network, batch, ALL).items()} == {
                 k: v.value for k, v in first.items()
             }
         assert sum(isinstance(found, torch.Tensor) for found in gc.get_objects()) <= alive + 5
@@ -272,13 +272,13 @@ def test_hooks_graphs_and_memory_do_not_pile_up() -> None:
 
 def test_the_callers_gradient_mode_does_not_matter() -> None:
     network, batch = seeded(convnet), images()
-    expected = compute(network, batch, ALL)
+    expected = score_network(network, batch, ALL)
     with torch.no_grad():
-        inside = compute(network, batch, ALL)
+        inside = score_network(network, batch, ALL)
     with torch.inference_mode():
-        deep = compute(network, batch, ALL)
+        deep = score_network(network, batch, ALL)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        cast = compute(network, batch, ALL)
+        cast = score_network(network, batch, ALL)
     for other in (inside, deep, cast):
         assert {name: score.value for name, score in other.items()} == {
             name: score.value for name, score in expected.items()
@@ -286,7 +286,7 @@ def test_the_callers_gradient_mode_does_not_matter() -> None:
 
 
 def test_seconds_are_shared() -> None:
-    scores = compute(seeded(convnet), images(), ALL)
+    scores = score_network(seeded(convnet), images(), ALL)
     assert all(score.seconds >= 0.0 for score in scores.values())
     assert scores["grasp"].seconds > scores["params"].seconds
 
@@ -318,18 +318,20 @@ def test_a_metric_that_changes_what_it_shares_spoils_only_itself() -> None:
         return float(torch.rand(()))
 
     network, batch = seeded(convnet), images()
-    expected = compute(network, batch, ["plain", "snip", "jacov"])
+    expected = score_network(network, batch, ["plain", "snip", "jacov"])
     before = torch.get_rng_state()
     culprits = [writes_gradients, writes_weights, goes_to_eval, backward]
     for order in (culprits, culprits[::-1]):
-        scores = compute(network, batch, [order[0], "plain", order[1], order[2], "snip", draws, order[3], "jacov"])
+        scores = score_network(
+            network, batch, [order[0], "plain", order[1], order[2], "snip", draws, order[3], "jacov"]
+        )
         for name in ("plain", "snip", "jacov"):
             assert scores[name].value == expected[name].value
         assert "changed tensors of the shared passes" in scores["writes_gradients"].reason
         assert "changed the network's parameters or buffers" in scores["writes_weights"].reason
         assert "changed the mode of modules" in scores["goes_to_eval"].reason
         assert "the gradients of parameters" in scores["backward"].reason
-        assert scores["draws"].value == compute(network, batch, [draws])["draws"].value
+        assert scores["draws"].value == score_network(network, batch, [draws])["draws"].value
     assert torch.equal(before, torch.get_rng_state())
     assert all(parameter.grad is None for parameter in network.parameters())
 
@@ -351,7 +353,7 @@ def test_a_private_copy_is_put_back_for_the_next_metric() -> None:
         return float(twin(passes.inputs()).detach().abs().sum())
 
     network, batch = seeded(convnet), images()
-    scores = compute(network, batch, [first, second])
+    scores = score_network(network, batch, [first, second])
     assert scores["first"].value == 0.0
     assert scores["second"].value == pytest.approx(float(seeded(convnet)(batch.inputs).detach().abs().sum()))
     assert copies[0] is copies[1]
@@ -376,21 +378,21 @@ class Hungry(nn.Module):
 def test_out_of_memory_splits_the_batch_and_keeps_the_value(n) -> None:
     batch = images(n)
     names = ["snip", "grasp", "fisher", "jacov", "naswot_gram"]
-    expected = compute(Hungry(99).double(), batch, names)
+    expected = score_network(Hungry(99).double(), batch, names)
     for most in (1, 2, 3):
-        scores = compute(Hungry(most).double(), batch, names)
+        scores = score_network(Hungry(most).double(), batch, names)
         for name in names:
             assert scores[name].value == pytest.approx(expected[name].value, rel=1e-9), (name, most)
 
 
 def test_out_of_memory_for_good_ends_with_a_reason() -> None:
     network = Hungry(0)
-    scores = compute(network, images(7), ["snip", "jacov"])
+    scores = score_network(network, images(7), ["snip", "jacov"])
     assert network.seen == [7, 4, 2, 1]
     assert "a forward pass of 1 samples does not fit in memory" in scores["snip"].reason
     tied = Hungry(4)
     tied.body = seeded(convnet)
-    assert "batch norm ties the samples" in compute(tied, images(8), ["snip"])["snip"].reason
+    assert "batch norm ties the samples" in score_network(tied, images(8), ["snip"])["snip"].reason
 
 
 def test_what_a_batch_cannot_give_is_known_before_any_network() -> None:
@@ -435,13 +437,13 @@ def test_nothing_of_a_pass_waits_for_the_garbage_collector() -> None:
     text = "|avg_pool_3x3~0|+|none~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|none~2|"
     network = space.build_seeded(space.parse(text), 0)
     batch = Batch(torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3]), n_classes=10)
-    compute(network, batch, ["jacov"])  # fills caches
+    score_network(network, batch, ["jacov"])  # fills caches
     gc.collect()
     gc.disable()
     try:
         for names in (["jacov"], ["grasp"], ["fisher", "nwot"], ["zen"]):
             before = alive()
-            compute(network, batch, names)
+            score_network(network, batch, names)
             assert alive() == before, names
     finally:
         gc.enable()

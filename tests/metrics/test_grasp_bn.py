@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from robonas.datasets.batch import Batch
-from robonas.metrics import METRICS, Need, compute
+from robonas.metrics import METRICS, Need, score_network
 from robonas.spaces import NASBench201
 
 
@@ -27,7 +27,7 @@ by_products.needs = (Need.HESSIAN,)  # type: ignore[attr-defined]
 
 
 def scores(network: nn.Module, batch: Batch) -> tuple[float, float, float]:
-    found = compute(network.double(), batch, ["grasp", "grasp_bn", by_products])
+    found = score_network(network.double(), batch, ["grasp", "grasp_bn", by_products])
     assert all(score.reason is None for score in found.values())
     return found["grasp"].value, found["grasp_bn"].value, found["by_products"].value
 
@@ -82,7 +82,7 @@ def test_without_batch_norm_it_is_the_exact_one() -> None:
     exact, closed, products = scores(network, batch_of(3, 6, 6))
     assert closed == pytest.approx(exact, rel=1e-12)
     assert exact == pytest.approx(products, rel=1e-9)
-    parts = compute(network, batch_of(3, 6, 6), ["grasp", "grasp_bn"], micro_batch=3)
+    parts = score_network(network, batch_of(3, 6, 6), ["grasp", "grasp_bn"], micro_batch=3)
     assert parts["grasp"].value == pytest.approx(exact, rel=1e-9)
     assert parts["grasp_bn"].value == pytest.approx(exact, rel=1e-9)
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from robonas.datasets.batch import Batch
 from robonas.errors import ConfigError
-from robonas.metrics import METRICS, Need, Passes, compute, regularised_swap
+from robonas.metrics import METRICS, Need, Passes, regularised_swap, score_network
 from robonas.metrics.az_nas import blocks
 from robonas.metrics.passes.redraw import redrawn
 from robonas.spaces import NASBench201
@@ -32,7 +32,7 @@ def network() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def scores(network):
-    found = compute(network, BATCH, list(METRICS))
+    found = score_network(network, BATCH, list(METRICS))
     assert {name: score.reason for name, score in found.items() if score.reason} == {}
     return {name: score.value for name, score in found.items()}
 
@@ -81,7 +81,7 @@ def test_zen_without_pooling_takes_the_last_linear_layer() -> None:
     weight = redrawn(passes, "normal", "zen")["1.weight"].double()
     first, step = passes.noise("zen").double().flatten(1), passes.noise("zen step").double().flatten(1)
     moved = (functional.relu(first @ weight.T) - functional.relu((first + 0.01 * step) @ weight.T)).abs()
-    assert compute(mlp, batch, ["zen"])["zen"].value == near(math.log(moved.sum(1).mean().item()))
+    assert score_network(mlp, batch, ["zen"])["zen"].value == near(math.log(moved.sum(1).mean().item()))
 
 
 def test_epe_nas_with_few_and_with_many_classes(network, scores, double) -> None:
@@ -96,7 +96,7 @@ def test_epe_nas_with_few_and_with_many_classes(network, scores, double) -> None
         sums.append(np.log(np.abs(matrix) + 1e-5).sum() / len(matrix))
     expected = sum(abs(a - b) for a in sums for b in sums) / 3
     batch = Batch(batch.inputs, labels, n_classes=101)
-    assert compute(wide, batch, ["epe_nas"])["epe_nas"].value == near(expected)
+    assert score_network(wide, batch, ["epe_nas"])["epe_nas"].value == near(expected)
 
 
 def test_jacob_cov(scores, double) -> None:
@@ -137,7 +137,7 @@ def test_patterns(scores, double) -> None:
     thousands = sum(p.numel() for p in double.parameters()) / 1e3
     assert scores["swap_reg"] == near(scores["swap"] * math.exp(-((thousands - 1000) ** 2) / 1e6))
     small = regularised_swap(10.0, 400.0, "small")
-    value = compute(double.float(), BATCH, [small])["small"].value
+    value = score_network(double.float(), BATCH, [small])["small"].value
     assert value == near(scores["swap"] * math.exp(-((thousands - 10) ** 2) / 400.0))
     with pytest.raises(ConfigError, match="must be positive; got 0"):
         regularised_swap(10.0, 0.0)
@@ -148,7 +148,7 @@ def test_patterns_by_hand() -> None:
     network = nn.Sequential(nn.ReLU(), nn.Linear(2, 1, bias=False))
     inputs = torch.tensor([[1.0, -1.0], [-1.0, 2.0], [3.0, -1.0], [-1.0, -1.0]])
     batch = Batch(inputs, torch.zeros(4, 1), n_classes=1, task="regression")
-    scores = compute(network, batch, ["linear_regions", "swap"])
+    scores = score_network(network, batch, ["linear_regions", "swap"])
     assert scores["linear_regions"].value == 3.0
     assert scores["swap"].value == 2.0
 
@@ -194,7 +194,7 @@ def test_gradsign(scores, double) -> None:
     rows = single(double, functional.cross_entropy, layer_weights(double))
     expected = np.abs(np.sign(rows).sum(0)).sum()
     assert scores["gradsign"] == near(expected, 1e-4)  # signs of gradients that are zero up to rounding
-    exact = compute(double, BATCH, ["gradsign"])["gradsign"].value
+    exact = score_network(double, BATCH, ["gradsign"])["gradsign"].value
     assert exact == near(expected, 1e-9)
     assert exact <= rows[0].size * len(rows)
 
@@ -230,8 +230,8 @@ def test_zico_ignores_the_scale_of_the_loss(network) -> None:
     layer = seeded(lambda: nn.Linear(5, 2, bias=False))
     double_layer = copy.deepcopy(layer)
     double_layer.weight.data *= 2
-    one = compute(layer, Batch(inputs, targets, n_classes=2, task="regression"), ["zico"])
-    two = compute(double_layer, Batch(inputs, 2 * targets, n_classes=2, task="regression"), ["zico"])
+    one = score_network(layer, Batch(inputs, targets, n_classes=2, task="regression"), ["zico"])
+    two = score_network(double_layer, Batch(inputs, 2 * targets, n_classes=2, task="regression"), ["zico"])
     assert one["zico"].value == near(two["zico"].value)
 
 
@@ -288,7 +288,7 @@ def test_vkdnw(network, scores) -> None:
     deciles = np.quantile(np.linalg.eigvalsh(fisher).clip(0), np.arange(1, 10) / 10)
     shares = deciles / deciles.sum()
     expected = -(shares * np.log(shares + 1e-10)).sum()
-    assert compute(network.double(), BATCH, ["vkdnw"])["vkdnw"].value == near(expected, 1e-6)
+    assert score_network(network.double(), BATCH, ["vkdnw"])["vkdnw"].value == near(expected, 1e-6)
     network.float()
     assert scores["vkdnw"] == near(expected, 1e-3)  # the small eigenvalues are at float32's rounding
 
@@ -316,7 +316,7 @@ def test_vkdnw_sees_the_first_weight_of_every_kind_of_layer() -> None:
         return 0.0
 
     spy.needs = [Need.OWN_PASSES]
-    assert compute(network, batch, [spy])["spy"].reason is None
+    assert score_network(network, batch, [spy])["spy"].reason is None
     passes = Passes(network, batch, [Need.OWN_PASSES])
     with torch.no_grad():
         for name, tensor in redrawn(passes, "kaiming", "vkdnw").items():
@@ -362,15 +362,15 @@ def test_depth_takes_the_longest_way() -> None:
             return self.head(third(second(first(x))) + short(x) + x)
 
     batch = Batch(torch.randn(4, 6, generator=torch.Generator().manual_seed(0)), torch.arange(4), n_classes=4)
-    assert compute(seeded(Ways), batch, ["depth"])["depth"].value == 4.0
-    assert compute(seeded(convnet), images(), ["depth"])["depth"].value == 3.0
-    assert compute(nn.Linear(6, 4), batch, ["depth"])["depth"].value == 1.0
+    assert score_network(seeded(Ways), batch, ["depth"])["depth"].value == 4.0
+    assert score_network(seeded(convnet), images(), ["depth"])["depth"].value == 3.0
+    assert score_network(nn.Linear(6, 4), batch, ["depth"])["depth"].value == 1.0
 
 
 def test_what_the_machine_says() -> None:
     network = seeded(lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 1000), nn.ReLU(), nn.Linear(1000, 4)))
     batch = images(64)
-    scores = compute(network, batch, ["latency", "peak_memory", "macs"])
+    scores = score_network(network, batch, ["latency", "peak_memory", "macs"])
     assert scores["latency"].value > 0.0
     parameters = 4 * sum(p.numel() for p in network.parameters())
     # At most: the batch, its copy for the network, and the hidden layer before and after its ReLU.

@@ -8,7 +8,7 @@ from robonas.common.randomness import seeded
 from robonas.datasets.batch import Batch
 from robonas.datasets.targets import TASKS, loss_of
 from robonas.errors import NetworkError
-from robonas.metrics import METRICS, compute
+from robonas.metrics import METRICS, score_network
 from robonas.spaces import make_space
 from robonas.spaces.transnas import TASKS as BENCHMARK_TASKS
 
@@ -47,7 +47,7 @@ def case(task):
 @pytest.mark.parametrize("task", TASKS)
 def test_gradients_are_of_the_tasks_loss(task):
     network, batch = case(task)
-    scores = compute(network, batch, ["grad_norm", "snip"])
+    scores = score_network(network, batch, ["grad_norm", "snip"])
     gradients = torch.autograd.grad(
         loss_of(network(batch.inputs), batch.targets, task), [network.first.weight, network.last.weight]
     )
@@ -61,8 +61,8 @@ def test_gradients_are_of_the_tasks_loss(task):
 @pytest.mark.parametrize("task", TASKS)
 def test_micro_batches_change_nothing(task):
     network, batch = case(task)
-    whole = compute(network, batch, PAPER)
-    parts = compute(network, batch, PAPER, micro_batch=2)
+    whole = score_network(network, batch, PAPER)
+    parts = score_network(network, batch, PAPER, micro_batch=2)
     for name in PAPER:
         assert whole[name].reason is None, whole[name].reason
         assert parts[name].value == pytest.approx(whole[name].value, rel=1e-3), name
@@ -71,7 +71,7 @@ def test_micro_batches_change_nothing(task):
 @pytest.mark.parametrize("task", TASKS)
 def test_each_metric_is_defined_for_a_task_or_says_so(task):
     network, batch = case(task)
-    scores = compute(network, batch, list(METRICS))
+    scores = score_network(network, batch, list(METRICS))
     undefined = {name for name, score in scores.items() if score.reason is not None}
     refused = {name for name, metric in METRICS.items() if task not in metric.tasks}
     assert refused <= undefined
@@ -83,7 +83,7 @@ def test_maps_of_another_shape_are_told():
     network, batch = case("segmentation")
     network.maps = False
     with pytest.raises(NetworkError, match=r"of shape \(6, 3, 5, 5\), one row a sample and one map for each of 3"):
-        compute(network, batch, ["snip"])
+        score_network(network, batch, ["snip"])
 
 
 @pytest.mark.slow
@@ -95,7 +95,7 @@ def test_metrics_on_the_heads_of_the_benchmark(task):
     inputs = torch.randn(4, *shape, generator=torch.Generator().manual_seed(0))
     batch = Batch(inputs, targets_of(card.kind, 4, 5, 32), 5, card.kind)
     space.check_data(batch)
-    scores = compute(space.build_seeded(space.parse("3_31_123")), batch, list(METRICS))
+    scores = score_network(space.build_seeded(space.parse("3_31_123")), batch, list(METRICS))
     defined = [name for name, score in scores.items() if score.reason is None]
     assert len(defined) >= 25, {name: score.reason for name, score in scores.items()}
     assert {"grad_norm", "snip", "grasp", "fisher"} <= set(defined)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from robonas.datasets.batch import Batch
-from robonas.metrics import METRICS, compute
+from robonas.metrics import METRICS, score_network
 from robonas.spaces import NASBench201
 from tests.metrics.networks import benchmark, convnet, images, plain_metrics, seeded
 
@@ -19,7 +19,7 @@ PUBLIC_WAY = benchmark("public_way")
 
 
 def value(network, batch, name, **settings):
-    score = compute(network, batch, [name], **settings)[name]
+    score = score_network(network, batch, [name], **settings)[name]
     assert score.reason is None, score.reason
     return score.value
 
@@ -99,13 +99,13 @@ def test_equals_the_plain_implementation(name, cell) -> None:
     """
     network = SPACE.build_seeded(SPACE.at(cell), 0)
     batch = images(16, (3, 16, 16), 10)
-    scores = compute(network, batch, list(METRICS))
+    scores = score_network(network, batch, list(METRICS))
     double = copy.deepcopy(network).double()
     expected = PLAIN.PLAIN[name](double, batch.inputs.double(), batch.targets)
     scale = scores["snip"].value if name == "plain" else 0.0
     tolerance = 2e-4 if name == "grasp" else 1e-5  # float32 noise of the double backward
     assert scores[name].value == pytest.approx(expected, rel=tolerance, abs=1e-6 * scale)
-    exact = compute(double, batch, [name])[name].value
+    exact = score_network(double, batch, [name])[name].value
     assert exact == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from robonas.errors import DataError, ObjectiveError
-from robonas.objectives import CurvePoint, FunctionObjective, Training
+from robonas.objectives import CurvePoint, FunctionObjective, TrainingObjective
 from robonas.objectives.elsewhere import Elsewhere
 from robonas.study.loop import search
 from tests.fakes import small_batch, small_space
@@ -27,7 +27,7 @@ def function(call, **settings) -> FunctionObjective:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_training_has_the_same_value_bit_for_bit(threads):
-    objective = Training(blobs(), epochs=3, batch_size=8, device="cpu", threads=threads)
+    objective = TrainingObjective(blobs(), epochs=3, batch_size=8, device="cpu", threads=threads)
     points: list[CurvePoint] = []
     here = objective.evaluate(SPACE, FIRST, seed=3)
     with Elsewhere(SPACE, objective) as elsewhere:

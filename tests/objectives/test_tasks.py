@@ -8,7 +8,7 @@ from torch import nn
 from robonas.datasets import from_arrays
 from robonas.datasets.targets import TASKS, loss_of
 from robonas.errors import ConfigError, NetworkError
-from robonas.objectives import Training
+from robonas.objectives import TrainingObjective
 from robonas.spaces import TransNASMicro, from_choices
 
 GENERATOR = np.random.default_rng(0)
@@ -51,7 +51,9 @@ def space_of(task):
 
 
 def training(task, **settings):
-    return Training(data_of(task), **{"epochs": 12, "batch_size": 10, "threads": 1, "learning_rate": 0.5, **settings})
+    return TrainingObjective(
+        data_of(task), **{"epochs": 12, "batch_size": 10, "threads": 1, "learning_rate": 0.5, **settings}
+    )
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -69,7 +71,7 @@ def test_every_kind_of_task_learns(task):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_value_is_that_of_the_returned_parameters(task):
-    space, objective = space_of(task), training(task, metric="loss", epochs=2)
+    space, objective = space_of(task), training(task, measure="loss", epochs=2)
     answer = objective.evaluate(space, space.at(0), seed=1)
     network = space.build(space.at(0))
     network.load_state_dict(answer.parameters)
@@ -89,7 +91,7 @@ def test_numbers_are_learned_in_deviations_from_the_mean():
 
 
 def test_names_and_defaults():
-    measures = {task: training(task).settings["metric"] for task in TASKS}
+    measures = {task: training(task).settings["measure"] for task in TASKS}
     assert measures == {
         "classification": "accuracy",
         "multilabel": "loss",
@@ -122,7 +124,9 @@ def test_spaces_that_do_not_suit_the_task():
         training("image").evaluate(space, space.at(0), seed=0)
     space, other = space_of("segmentation"), np.zeros((40, 2, 2), dtype=np.int64)
     with pytest.raises(ConfigError, match=r"\(3, 4, 4\); got \(3, 2, 2\). Resize them"):
-        Training(from_arrays(INPUTS, other, n_classes=3, task="segmentation")).evaluate(space, space.at(0), seed=0)
+        TrainingObjective(from_arrays(INPUTS, other, n_classes=3, task="segmentation")).evaluate(
+            space, space.at(0), seed=0
+        )
 
 
 def test_networks_that_answer_in_another_shape():
@@ -143,7 +147,9 @@ def test_decoders_of_the_benchmark_learn(task):
     names = {"segmentsemantic": "digits_segment", "normal": "digits_normal", "autoencoder": "digits_autoencoder"}
     data = load_dataset(names[task])
     space = TransNASMicro(task=task, input_shape=data.input_shape, n_classes=data.n_classes, channels=4)
-    objective = Training(data, epochs=12, batch_size=16, threads=1, training_fraction=0.06, validation_fraction=0.05)
+    objective = TrainingObjective(
+        data, epochs=12, batch_size=16, threads=1, training_fraction=0.06, validation_fraction=0.05
+    )
     answer = objective.evaluate(space, space.parse("3_31_123"), seed=0)
     losses = [point.loss for point in answer.curve]
     assert losses[-1] < 0.75 * losses[0]

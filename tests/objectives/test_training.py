@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 from robonas.common.randomness import torch_generator
 from robonas.datasets import from_arrays, from_dataset, load_dataset
 from robonas.errors import ConfigError, DataError, NetworkError, ObjectiveError
-from robonas.objectives import OBJECTIVES, Objective, Training
+from robonas.objectives import OBJECTIVES, Objective, TrainingObjective
 from robonas.spaces import NASBench201
 from robonas.training.device import choose_device, choose_precision
 from tests.objectives.toy import FIRST, OTHER, TWIN, ToySpace, Wrapped, blobs
@@ -27,7 +27,7 @@ CPU = {"device": "cpu", "threads": 1}
 
 
 def training(data=None, **settings):
-    return Training(blobs() if data is None else data, **{"epochs": 2, "batch_size": 8, **CPU, **settings})
+    return TrainingObjective(blobs() if data is None else data, **{"epochs": 2, "batch_size": 8, **CPU, **settings})
 
 
 # ── by hand ──
@@ -67,7 +67,7 @@ def test_one_epoch_is_nesterov_descent_with_decay_on_matrices_only():
 
 
 def test_value_is_that_of_the_returned_parameters_in_evaluation_mode():
-    objective, space = training(metric="loss"), ToySpace()
+    objective, space = training(measure="loss"), ToySpace()
     answer = objective.evaluate(space, FIRST, seed=0)
     network = space.build(FIRST)
     network.load_state_dict(answer.parameters)
@@ -111,7 +111,7 @@ def test_digits_are_learned_by_a_good_cell():
     space = NASBench201(input_shape=(1, 8, 8), channels=8, depth=1)
     cell = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
     points = []
-    objective = Training(load_dataset("digits"), epochs=2, batch_size=64, **CPU)
+    objective = TrainingObjective(load_dataset("digits"), epochs=2, batch_size=64, **CPU)
     answer = objective.evaluate(space, space.parse(cell), seed=0, report=points.append)
     assert answer.value > 0.9
     assert [(point.step, point.steps) for point in points] == [(1, 2), (2, 2)]
@@ -385,7 +385,7 @@ def test_other_outputs_need_the_hook_and_then_give_the_same_value(form):
     with pytest.raises(NetworkError, match="output"):
         training().evaluate(space, FIRST, seed=0)
     plain = training().evaluate(ToySpace(lambda: Wrapped(lambda y: y)), FIRST, seed=0)
-    assert same(training(output=pick).evaluate(space, FIRST, seed=0), plain)
+    assert same(training(logits=pick).evaluate(space, FIRST, seed=0), plain)
 
 
 def test_sentences_about_outputs():
@@ -394,7 +394,7 @@ def test_sentences_about_outputs():
     with pytest.raises(NetworkError, match=r"logits of shape \(8, 3\), one a sample and class; got \(8, 5\)"):
         training().evaluate(ToySpace(lambda: Wrapped(lambda y: y, 5)), FIRST, seed=0)
     with pytest.raises(NetworkError, match=r"The `output` hook must return a tensor of logits; got a NoneType"):
-        training(output=lambda out: None).evaluate(ToySpace(), FIRST, seed=0)
+        training(logits=lambda out: None).evaluate(ToySpace(), FIRST, seed=0)
 
 
 @pytest.mark.parametrize("space", [ToySpace(input_shape=(5,)), ToySpace(n_classes=4)])

@@ -18,7 +18,7 @@ import robonas
 from robonas.common.files import read_tensors, write_tensors
 from robonas.datasets import from_arrays, from_dataset, load_dataset
 from robonas.errors import CheckpointError, ConfigError, DataError, NetworkError, ObjectiveError, OutputError
-from robonas.objectives import Training
+from robonas.objectives import TrainingObjective
 from robonas.retraining import is_training, load_trained, run, train
 from robonas.retraining.checkpoint import read_checkpoint
 from robonas.spaces.darts import DARTS
@@ -65,9 +65,9 @@ def timeless(log) -> list[dict]:
 
 
 def test_a_full_training_is_the_short_one_with_files(tmp_path) -> None:
-    short = Training(blobs(), epochs=4, batch_size=8, **CPU).evaluate(ToySpace(), FIRST, seed=3)
+    short = TrainingObjective(blobs(), epochs=4, batch_size=8, **CPU).evaluate(ToySpace(), FIRST, seed=3)
     rows: list[EpochFinished] = []
-    result = full(tmp_path, epochs=4, batch_size=8, validation_fraction=0.25, seed=3, on_event=rows.append)
+    result = full(tmp_path, epochs=4, batch_size=8, validation_fraction=0.25, seed=3, callbacks=[rows.append])
     checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     for name, entry in short.parameters.items():
         assert torch.equal(entry, checkpoint["state"]["network"][name])
@@ -87,11 +87,11 @@ def test_stopped_and_gone_on_is_uninterrupted_bit_by_bit(tmp_path, precision, st
     settings = {**RICH, "mixed_precision": precision}
     whole = full(tmp_path / "whole", **settings)
     with pytest.raises(KeyboardInterrupt):
-        full(tmp_path / "cut", **settings, on_event=stop_after(stop))
+        full(tmp_path / "cut", **settings, callbacks=[stop_after(stop)])
     assert is_training(tmp_path / "cut")
     torch.rand(5)
     rows: list[EpochFinished] = []
-    cut = full(tmp_path / "cut", **settings, on_event=rows.append)
+    cut = full(tmp_path / "cut", **settings, callbacks=[rows.append])
     assert [row.epoch for row in rows] == list(range(stop + 1, 6))
     assert timeless(cut.log) == timeless(whole.log)
     assert same(whole, cut)
@@ -110,7 +110,7 @@ def test_darts_with_dropped_paths_goes_on_exactly(tmp_path) -> None:
     given = {"data": data, "space": space, "winner": space.sample(1)[0], **settings}
     whole = full(tmp_path / "whole", **given)
     with pytest.raises(KeyboardInterrupt):
-        full(tmp_path / "cut", **given, on_event=stop_after(2))
+        full(tmp_path / "cut", **given, callbacks=[stop_after(2)])
     cut = full(tmp_path / "cut", **given)
     assert same(whole, cut)
 
@@ -138,10 +138,10 @@ def test_a_finished_training_is_not_repeated_and_can_be_tested_later(tmp_path) -
     first = full(tmp_path)
     before = (tmp_path / "training.json").stat().st_mtime_ns
     rows: list[EpochFinished] = []
-    again = full(tmp_path, on_event=rows.append)
+    again = full(tmp_path, callbacks=[rows.append])
     assert (rows, again.log, again.test) == ([], first.log, None)
     assert (tmp_path / "training.json").stat().st_mtime_ns == before
-    tested = full(tmp_path, test=blobs(30), on_event=rows.append)
+    tested = full(tmp_path, test=blobs(30), callbacks=[rows.append])
     assert rows == []
     assert tested.test is not None
     assert full(tmp_path).test == tested.test  # known by now
@@ -153,7 +153,7 @@ def test_a_finished_training_is_not_repeated_and_can_be_tested_later(tmp_path) -
 def test_isomorphic_architectures_are_the_same_training(tmp_path) -> None:
     full(tmp_path)
     rows: list[EpochFinished] = []
-    full(tmp_path, winner=TWIN, on_event=rows.append)
+    full(tmp_path, winner=TWIN, callbacks=[rows.append])
     assert rows == []
 
 
@@ -221,26 +221,28 @@ def test_guesses_by_hand() -> None:
     assert guesses(torch.eye(3), torch.tensor([0, 1, 0])).tolist() == [[1, 1], [1, 1], [0, 1]]
 
 
-@pytest.mark.parametrize("metric", [None, "loss"])
-def test_a_regression_is_kept_by_its_own_measure(tmp_path, metric) -> None:
+@pytest.mark.parametrize("measure", [None, "loss"])
+def test_a_regression_is_kept_by_its_own_measure(tmp_path, measure) -> None:
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(80, 4))
     targets = inputs @ [1.0, 2, 3, 4] + 0.1 * generator.normal(size=80)
     data = from_arrays(inputs, targets, task="regression")
     space = ToySpace(lambda: nn.Linear(4, 1), n_classes=1)
     result = full(
-        tmp_path, data=data, test=data, space=space, metric=metric, epochs=6, learning_rate=0.02, batch_size=8
+        tmp_path, data=data, test=data, space=space, measure=measure, epochs=6, learning_rate=0.02, batch_size=8
     )
-    short = Training(data, epochs=6, learning_rate=0.02, batch_size=8, validation_fraction=0.1, metric=metric, **CPU)
+    short = TrainingObjective(
+        data, epochs=6, learning_rate=0.02, batch_size=8, validation_fraction=0.1, measure=measure, **CPU
+    )
     assert [row.value for row in result.log] == pytest.approx(
         [point.value for point in short.evaluate(space, FIRST, seed=0).curve]
     )
-    assert result.settings["metric"] == (metric or "r2")
+    assert result.settings["measure"] == (measure or "r2")
     values = [row.value for row in result.log]
-    assert values[result.epoch - 1] == (min(values) if metric else max(values))
+    assert values[result.epoch - 1] == (min(values) if measure else max(values))
     assert result.log[0].top1 is None
     assert "top1" not in result.test
-    assert result.test["value"] < 0.1 if metric else result.test["value"] > 0.9
+    assert result.test["value"] < 0.1 if measure else result.test["value"] > 0.9
     with pytest.raises(DataError, match="of the training's task, regression; it is of classification"):
         full(tmp_path, data=data, test=blobs(), space=space)
 
@@ -278,7 +280,7 @@ def found(tmp_path_factory):
     space = robonas.NASBench201(input_shape=data.input_shape, n_classes=10, channels=2, depth=1)
     return robonas.search(
         space,
-        Training(data, epochs=1, **CPU),
+        TrainingObjective(data, epochs=1, **CPU),
         strategy="random",
         pool=4,
         budget=2,
@@ -343,7 +345,7 @@ def test_a_damaged_checkpoint(tmp_path, damage) -> None:
 
 def test_a_checkpoint_whose_state_does_not_fit(tmp_path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        full(tmp_path, on_event=stop_after(1))
+        full(tmp_path, callbacks=[stop_after(1)])
     content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     del content["state"]["network"]["1.weight"]
     torch.save(content, tmp_path / "checkpoint.pt")
@@ -378,7 +380,7 @@ def test_what_is_not_there_or_not_finished(tmp_path) -> None:
     with pytest.raises(CheckpointError, match="There is no training in"):
         load_trained(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        full(tmp_path, on_event=stop_after(2))
+        full(tmp_path, callbacks=[stop_after(2)])
     with pytest.raises(CheckpointError, match=r"not finished: 2 of 3 epochs are done. Run it again"):
         load_trained(tmp_path)
     full(tmp_path)
@@ -461,7 +463,7 @@ def test_data_read_lazily_by_workers_go_on_exactly(tmp_path) -> None:
     data = from_dataset(Items(), memory_limit=0)
     whole = full(tmp_path / "whole", data=data)
     with pytest.raises(KeyboardInterrupt):
-        full(tmp_path / "cut", data=data, on_event=stop_after(1))
+        full(tmp_path / "cut", data=data, callbacks=[stop_after(1)])
     assert same(whole, full(tmp_path / "cut", data=data, n_workers=1))
 
 

@@ -58,7 +58,7 @@ def run(folder: str, stop: int | None = None, *, norm: bool = False) -> robonas.
         cutout=3,
         device="cpu",
         threads=1,
-        on_event=tell,
+        callbacks=[tell],
     )
 
 

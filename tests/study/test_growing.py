@@ -76,7 +76,7 @@ def test_stopped_anywhere_and_run_again_it_ends_as_the_uninterrupted_one(tmp_pat
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, on_event=stop)
+        run(tmp_path, callbacks=[stop])
     if (tmp_path / "search.scores.parquet").exists():
         half = load_result(tmp_path)
         assert len(half.queries) == (stop_at + 2) // 2
@@ -98,7 +98,7 @@ def test_workers_share_the_pool_and_never_ask_twice(tmp_path) -> None:
             inner.append(None)
             inner[0] = run(tmp_path, budget=8)
 
-    outer = run(tmp_path, budget=8, on_event=again)
+    outer = run(tmp_path, budget=8, callbacks=[again])
     assert len(outer.queries) == 8 == len({query.architecture for query in outer.queries})
     assert not outer.scores.frame["canonical"].iloc[12:].duplicated().any()
     assert told(load_result(tmp_path)) == told(outer)
@@ -112,7 +112,7 @@ def test_what_another_worker_added_while_this_one_scored_is_taken_over(tmp_path)
             inner.append(None)
             inner[0] = run(tmp_path, budget=4)
 
-    outer = run(tmp_path, budget=6, on_event=again)
+    outer = run(tmp_path, budget=6, callbacks=[again])
     assert [q.architecture for q in outer.queries[:4]] == [q.architecture for q in inner[0].queries]
     assert len(outer.queries) == 6 == len({query.architecture for query in outer.queries})
     assert told(load_result(tmp_path)) == told(outer)

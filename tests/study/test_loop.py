@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_search_and_another_seed_another() -> None:
 def test_a_strategy_that_lacks_a_metric_says_so_before_anything_is_scored(tmp_path) -> None:
     events = []
     with pytest.raises(ConfigError, match="'hnas' needs a gradient metric"):
-        run(tmp_path, strategy="hnas", metrics=["params", "flops"], on_event=events.append)
+        run(tmp_path, strategy="hnas", metrics=["params", "flops"], callbacks=[events.append])
     assert not events
     assert not list(tmp_path.iterdir())
 
@@ -98,7 +98,7 @@ def test_a_stopped_search_ends_as_the_uninterrupted_one(tmp_path, strategy, stop
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, strategy=strategy, on_event=stop)
+        run(tmp_path, strategy=strategy, callbacks=[stop])
     half = load_result(tmp_path)
     assert half.stop_reason == "interrupted"
     assert half.queries[-1].state == "running"
@@ -194,7 +194,7 @@ def test_isomorphic_cells_are_one_candidate() -> None:
 
 def test_events_tell_the_whole_story() -> None:
     events: list = []
-    run(on_event=events.append)
+    run(callbacks=[events.append])
     scoring = [event for event in events if isinstance(event, ScoringProgress)]
     assert scoring[0].done == 0
     assert scoring[-1].done == scoring[-1].total
@@ -220,7 +220,7 @@ def test_two_searches_on_one_study_share_the_budget(tmp_path) -> None:
             inner.append(None)
             inner[0] = run(tmp_path, strategy="random")
 
-    outer = run(tmp_path, strategy="random", on_event=once)
+    outer = run(tmp_path, strategy="random", callbacks=[once])
     assert len(outer.queries) == 7
     assert len({q.architecture for q in outer.queries}) == 7
     assert inner[0].stop_reason == "interrupted"  # one was still with the other worker
@@ -249,7 +249,7 @@ def test_limits_that_nothing_meets_are_told_with_the_smallest(tmp_path) -> None:
 def test_bounds_on_metrics_filter_the_pool_and_are_told(tmp_path) -> None:
     events = []
     limits = robonas.Limits(at_most={"depth": 9})
-    result = run(tmp_path, limits=limits, on_event=events.append)
+    result = run(tmp_path, limits=limits, callbacks=[events.append])
     assert 7 <= len(result.scores) < 30
     assert result.left_out == {"depth above 9": 30 - len(result.scores)}
     assert events[0] == CandidatesLeftOut(result.left_out, len(result.scores))
@@ -354,7 +354,7 @@ def test_an_objective_without_data_needs_a_batch() -> None:
 
 def test_random_search_scores_nothing(tmp_path) -> None:
     events: list = []
-    result = run(tmp_path, strategy="random", on_event=events.append)
+    result = run(tmp_path, strategy="random", callbacks=[events.append])
     assert not any(isinstance(event, ScoringProgress) for event in events)
     assert result.scores.metrics == ()
     assert result.weights is None

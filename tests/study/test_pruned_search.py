@@ -165,7 +165,7 @@ def test_a_stopped_search_ends_as_the_uninterrupted_one(tmp_path, strategy, prun
                 raise Stop
 
         try:
-            result = run(folder, Slow(log=log), on_event=stop, **changes)
+            result = run(folder, Slow(log=log), callbacks=[stop], **changes)
         except Stop:
             continue
     assert told(result) == told(whole)
@@ -183,7 +183,7 @@ def test_workers_share_the_budget_and_the_rungs(tmp_path) -> None:
             inner.append(None)
             inner[0] = run(tmp_path)
 
-    outer = run(tmp_path, on_event=once)
+    outer = run(tmp_path, callbacks=[once])
     assert len(outer.queries) == 12
     assert len({query.architecture for query in outer.queries}) == 12
     assert {query.state for query in outer.queries} == {"complete", "pruned"}
@@ -202,7 +202,7 @@ def test_failures_and_pruned_trainings_stand_side_by_side() -> None:
 
 def test_what_is_shown_marks_them(tmp_path) -> None:
     events = []
-    result = run(tmp_path, on_event=events.append)
+    result = run(tmp_path, callbacks=[events.append])
     ended = [event.query for event in events if isinstance(event, QueryFinished) and event.query.state == "pruned"]
     assert len(ended) == result.n_pruned
     document = json.loads(json.dumps(result.to_json()))
@@ -248,7 +248,7 @@ def test_bohb_on_digits_trains_fewer_epochs_and_goes_on_after_a_stop(tmp_path) -
     data = robonas.load_dataset("digits")
     space = robonas.NASBench201(input_shape=data.input_shape, n_classes=data.n_classes, channels=4, depth=1)
     plan = {
-        "objective": robonas.Training(data, epochs=9, batch_size=64, threads=1),
+        "objective": robonas.TrainingObjective(data, epochs=9, batch_size=64, threads=1),
         "strategy": "tpe",
         "pruner": "hyperband",
         "pool": 60,
@@ -274,7 +274,7 @@ def test_bohb_on_digits_trains_fewer_epochs_and_goes_on_after_a_stop(tmp_path) -
             raise Stop
 
     with pytest.raises(Stop):
-        search(space, folder=tmp_path, on_event=stop, **plan)
+        search(space, folder=tmp_path, callbacks=[stop], **plan)
     again = search(space, folder=tmp_path, **plan)
     alike = [(q.architecture, q.state, q.value, q.partial, q.steps, q.reason) for q in again.queries]
     assert alike == [(q.architecture, q.state, q.value, q.partial, q.steps, q.reason) for q in whole.queries]

@@ -65,7 +65,7 @@ from robonas.errors import ConfigError, NasError
 from robonas.processes import stops
 
 if TYPE_CHECKING:
-    from robonas.objectives import Training
+    from robonas.objectives import TrainingObjective
     from robonas.strategies import Strategy
     from robonas.study.result import SearchResult
 
@@ -134,7 +134,7 @@ def search(
     image_mode: ImageMode = None,
     space: Space = "nasbench201",
     space_set: SpaceSetting = [],  # noqa: B006
-    metric: Metrics = PAPER,
+    metrics: Metrics = PAPER,
     strategy: Annotated[str, typer.Option(help="See 'robonas list strategies'.")] = "auto",
     strategy_set: Annotated[
         list[str], typer.Option(metavar="KEY=VALUE", help="Setting of the strategy. May be repeated.")
@@ -179,18 +179,18 @@ def search(
     Stopped at any moment, the same command goes on where it was.
     """
     from robonas.cli.console import SearchProgress, print_json, print_result, say, warn
-    from robonas.objectives import Training
+    from robonas.objectives import TrainingObjective
     from robonas.report import write_report
     from robonas.study import loop as study
     from robonas.training.descent import check_space
 
     _quiet_optuna()
     images = read_data(data, data_root, image_size, image_mode)
-    objective: Training = Training(
+    objective: TrainingObjective = TrainingObjective(
         images,
         validation_fraction=validation_fraction,
         training_fraction=training_fraction,
-        metric=measure,
+        measure=measure,
         device=device,
         mixed_precision=read_precision(mixed_precision),
         threads=threads,
@@ -200,7 +200,7 @@ def search(
     where = read_space(space, space_set, images, smaller=bool(objective.recipe.resized_crop))
     check_space(where, images, objective.recipe)
     limits = read_limits(max_params, max_macs, max_latency_ms, max_memory, at_least, at_most)
-    metrics, others = split("--metric", metric), split("--compare", compare)
+    chosen_metrics, others = split("--metrics", metrics), split("--compare", compare)
     chosen = read_strategy(strategy, strategy_set)
     rivals = [read_strategy(other, []) for other in others]  # an unknown name is told now, not after the trainings
     for rival in rivals:
@@ -212,7 +212,7 @@ def search(
             return study.search(
                 where,
                 objective,
-                metrics=metrics,
+                metrics=chosen_metrics,
                 pool=pool,
                 limits=limits,
                 strategy=which,
@@ -225,7 +225,7 @@ def search(
                 folder=folder,
                 storage=storage,
                 name=title,
-                on_event=progress,
+                callbacks=[progress],
             )
 
     result = run(chosen, name)
@@ -258,7 +258,7 @@ def score(
     image_mode: ImageMode = None,
     space: Space = "nasbench201",
     space_set: SpaceSetting = [],  # noqa: B006
-    metric: Metrics = PAPER,
+    metrics: Metrics = PAPER,
     pool: Pool = 1000,
     architectures: Annotated[
         Path | None, typer.Option(help="Text file with an architecture a line, instead of a sample.")
@@ -285,7 +285,7 @@ def score(
         table = score_pool(
             where,
             chosen,
-            split("--metric", metric),
+            split("--metrics", metrics),
             images.batch(batch_size, seed),
             seed=seed,
             n_jobs=jobs,

@@ -296,9 +296,9 @@ def print_trained(result: TrainedNetwork) -> None:
     """What a full training has come to."""
     n = len(result.log)
     kept = "the best on the validation part" if result.validation else "the last"
-    metric = result.settings["metric"]
-    words = {"value": metric.replace("_", " "), "loss": "loss", "top1": "top-1", "top5": "top-5"}
-    for same in {"accuracy": ["top1"], "loss": ["value"]}.get(metric, []):  # else it would stand there twice
+    measure = result.settings["measure"]
+    words = {"value": measure.replace("_", " "), "loss": "loss", "top1": "top-1", "top5": "top-5"}
+    for same in {"accuracy": ["top1"], "loss": ["value"]}.get(measure, []):  # else it would stand there twice
         words.pop(same)
     rows = {
         "architecture": result.text,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from robonas.common.defaults import PAPER_METRICS
 from robonas.common.files import check_file, check_folder
 from robonas.common.settings import read_toml
 from robonas.errors import ConfigError
@@ -207,7 +208,9 @@ SpaceSetting = Annotated[
 ]
 Metrics = Annotated[
     list[str],
-    typer.Option("--metric", "-m", help="Metric, or several with commas; see 'robonas list metrics'. May be repeated."),
+    typer.Option(
+        "--metrics", "-m", help="Metric, or several with commas; see 'robonas list metrics'. May be repeated."
+    ),
 ]
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn; from 0.")]
 Pool = Annotated[int, typer.Option(help="How many architectures to sample from the space.")]
@@ -262,7 +265,7 @@ AtMost = Annotated[
 
 LARGEST_LIST = 2**28
 """Bytes that a file of architectures may have."""
-PAPER = ["grad_norm", "snip", "grasp", "fisher", "synflow", "jacov"]
+PAPER = list(PAPER_METRICS)
 
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]

@@ -57,7 +57,7 @@ def profile(
     image_mode: ImageMode = None,
     sample: Annotated[int, typer.Option(help="How many architectures to measure.")] = 100,
     latency: Annotated[bool, typer.Option(help="Also time a forward pass of each on this machine.")] = False,
-    metric: Metrics = [],  # noqa: B006
+    metrics: Metrics = [],  # noqa: B006
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
     max_latency_ms: MaxLatency = None,
@@ -86,7 +86,7 @@ def profile(
     else:
         samples = load_dataset(data, root=data_root, size=image_size, mode=image_mode)
         where, batch = read_space(name, space_set, samples), samples.batch(batch_size, seed)
-    measures = ["params", "macs", "memory", *(["latency_ms"] if latency else []), *split("--metric", metric)]
+    measures = ["params", "macs", "memory", *(["latency_ms"] if latency else []), *split("--metrics", metrics)]
     found = take(where, sample, seed, measures=measures, limits=limits, batch=batch, n_jobs=jobs)
     left_out = [measure for measure in measures if measure not in found.frame]
     rows = [
@@ -121,7 +121,7 @@ def profile(
         out.print(f"No network: {reason}", soft_wrap=True, markup=False)
     if left_out:
         say(f"Not measured, since nothing keeps the limits: {', '.join(left_out)}.")
-    elif batch is None and (split("--metric", metric) or (limits is not None and limits.metrics)):
+    elif batch is None and (split("--metrics", metrics) or (limits is not None and limits.metrics)):
         say("Metrics saw white noise; give --data for what they say of your data.")
     if "latency_ms" in found.frame:
         how = limits or Limits()

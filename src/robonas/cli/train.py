@@ -101,13 +101,13 @@ def train(
             test=tested,
             folder=folder,
             validation_fraction=validation_fraction,
-            metric=measure,
+            measure=measure,
             seed=seed,
             device=device,
             mixed_precision=read_precision(mixed_precision),
             threads=threads,
             n_workers=workers,
-            on_event=progress,
+            callbacks=[progress],
             **recipe,
         )
     if first:

@@ -227,7 +227,7 @@ class LabelledData:
     ) -> Batch:
         """Samples for the metrics, from the training part of `split(fraction, split_seed)`, standardised as it is.
 
-        Drawn without replacement. The defaults are those of `Training`: no sample that a search is judged on is seen.
+        Drawn without replacement. The defaults are those of `TrainingObjective`: no sample that a search is judged on is seen.
 
         Args:
             size: How many samples.

@@ -179,13 +179,13 @@ def _from_function(function: Any, label: str) -> Metric:
     )
 
 
-def compute(
+def score_network(
     network: nn.Module,
     batch: Batch,
     metrics: Sequence[MetricLike],
     *,
     seed: int = 0,
-    output: Callable[[Any], Tensor] | None = None,
+    logits: Callable[[Any], Tensor] | None = None,
     micro_batch: int | None = None,
 ) -> dict[str, Score]:
     """The scores of one network.
@@ -199,7 +199,7 @@ def compute(
         batch: The samples that all metrics see.
         metrics: Names, references, functions or `Metric` objects; see `resolve_metrics`.
         seed: Seed of dropout and of what metrics draw.
-        output: Picks the logits from what the network returns, if that is a tuple, a dict or an object.
+        logits: Picks the logits from what the network returns, if that is a tuple, a dict or an object.
         micro_batch: Run at most so many samples at a time, where the value stays the same; None runs all at once.
 
     Returns:
@@ -214,21 +214,21 @@ def compute(
         >>> import torch
         >>> from robonas.datasets.batch import Batch
         >>> batch = Batch(torch.eye(4), torch.tensor([0, 1, 0, 1]), n_classes=2)
-        >>> compute(torch.nn.Linear(4, 2), batch, ["params"])["params"].value
+        >>> score_network(torch.nn.Linear(4, 2), batch, ["params"])["params"].value
         1e-05
     """
-    from robonas.metrics.engine import score_network
+    from robonas.metrics.engine import score_resolved
 
-    return score_network(network, batch, resolve_metrics(metrics), seed=seed, output=output, micro_batch=micro_batch)
+    return score_resolved(network, batch, resolve_metrics(metrics), seed=seed, logits=logits, micro_batch=micro_batch)
 
 
-def left_out(network: nn.Module, batch: Batch, *, output: Callable[[Any], Tensor] | None = None) -> dict[str, str]:
+def left_out(network: nn.Module, batch: Batch, *, logits: Callable[[Any], Tensor] | None = None) -> dict[str, str]:
     """What the scores of a network leave out, and why.
 
     Args:
         network: Any module that maps the batch's inputs to (n, n_classes).
         batch: The samples.
-        output: Picks the logits from what the network returns.
+        logits: Picks the logits from what the network returns.
 
     Returns:
         Reasons by the names of parameters that are no weights (biases, norms, embeddings, recurrent layers, free ones),
@@ -248,7 +248,7 @@ def left_out(network: nn.Module, batch: Batch, *, output: Callable[[Any], Tensor
     from robonas.metrics.passes.passes import Passes
 
     needs = frozenset({Need.GRADIENTS, Need.SALIENCIES, Need.CODES, Need.LAYER_CODES})
-    passes = Passes(network, batch, needs, output=output)
+    passes = Passes(network, batch, needs, logits=logits)
     with scoring_mode(network), contextlib.suppress(MetricError):
         passes.gradients  # noqa: B018  (makes the passes)
     return passes.left_out
@@ -262,10 +262,10 @@ __all__ = [
     "Need",
     "Passes",
     "Score",
-    "compute",
     "is_foreign",
     "left_out",
     "list_metrics",
     "regularised_swap",
     "resolve_metrics",
+    "score_network",
 ]

@@ -21,26 +21,26 @@ if TYPE_CHECKING:
     from torch import nn
 
     from robonas.datasets.batch import Batch
-    from robonas.metrics.passes.networks import OutputHook
+    from robonas.metrics.passes.networks import LogitsHook
 
 
-def score_network(
+def score_resolved(
     network: nn.Module,
     batch: Batch,
     metrics: Sequence[Metric],
     *,
     seed: int = 0,
-    output: OutputHook | None = None,
+    logits: LogitsHook | None = None,
     micro_batch: int | None = None,
     tell: Callable[[str, Score], None] | None = None,
 ) -> dict[str, Score]:
-    """`compute`, for metrics that are resolved already.
+    """`score_network`, for metrics that are resolved already.
 
     `tell` is given each score as soon as it is there, with the CPU time of the metric alone.
     """
     network = unwrapped(network)
     needs = frozenset[Need]().union(*(metric.needs for metric in metrics))
-    passes = Passes(network, batch, needs, seed=seed, output=output, micro_batch=micro_batch)
+    passes = Passes(network, batch, needs, seed=seed, logits=logits, micro_batch=micro_batch)
     scores: dict[str, Score] = {}
     own: dict[str, float] = {}
     reads: dict[str, dict[Need, float]] = {}

@@ -16,19 +16,19 @@ from robonas.training.recipe import Recipe, RecipeSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from robonas.objectives.training import Training
+    from robonas.objectives.training import TrainingObjective
 
     OBJECTIVES: Mapping[str, type[Objective]]
     """Every objective by name."""
 else:
 
     def __getattr__(name: str) -> Any:
-        if name not in {"OBJECTIVES", "Training"}:
+        if name not in {"OBJECTIVES", "TrainingObjective"}:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from robonas.objectives.training import Training  # which needs PyTorch: on first use
+        from robonas.objectives.training import TrainingObjective  # which needs PyTorch: on first use
 
-        ours = (CommandObjective, FunctionObjective, TableObjective, Training)
-        return Training if name == "Training" else {objective.name: objective for objective in ours}
+        ours = (CommandObjective, FunctionObjective, TableObjective, TrainingObjective)
+        return TrainingObjective if name == "TrainingObjective" else {objective.name: objective for objective in ours}
 
 
 __all__ = [
@@ -42,5 +42,5 @@ __all__ = [
     "RecipeSettings",
     "Report",
     "TableObjective",
-    "Training",
+    "TrainingObjective",
 ]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from robonas.spaces import SearchSpace
 
 
-class Training(Objective):
+class TrainingObjective(Objective):
     """Trains the network of an architecture from scratch; its value is that of the last epoch on a held-out part.
 
     How it trains are the settings of `robonas.objectives.Recipe`, given by name: `epochs`, `batch_size`,
@@ -54,7 +54,7 @@ class Training(Objective):
         validation_fraction: Share that is held out, of every class where there are classes.
         training_fraction: Share of every class that is trained with; None for all that is not held out.
         split_seed: Which samples are held out: the same for every seed of a search.
-        metric: What the held-out part is judged by: ``"loss"`` for every task; for classification also ``"accuracy"``
+        measure: Measure on the held-out part: ``"loss"`` for every task; for classification also ``"accuracy"``
             (the default) and ``"balanced_accuracy"``, for regression ``"r2"`` (default), for segmentation
             ``"mean_iou"`` (default) and ``"pixel_accuracy"``, for images ``"ssim"`` (default).
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
@@ -62,7 +62,7 @@ class Training(Objective):
             for that one.
         threads: CPU threads, on which rounding depends; None leaves PyTorch's setting.
         n_workers: Processes that read data ahead, where the data are read lazily; changes no value.
-        output: Picks the logits, or other answer, from what a network returns, where it is not that itself.
+        logits: Picks the logits, or other answer, from what a network returns, where it is not that itself.
         isolated: Whether a search trains in a process of its own, to which the data are sent once: a training that
             crashes, or is ended for want of memory, is then one failed evaluation, and a stop need not wait for it.
             What a training prints goes to the standard error. Values are the same either way.
@@ -82,33 +82,33 @@ class Training(Objective):
         validation_fraction: float = 0.25,
         training_fraction: float | None = None,
         split_seed: int = 0,
-        metric: str | None = None,
+        measure: str | None = None,
         device: str = "auto",
         mixed_precision: Mixed = "auto",
         threads: int | None = None,
         n_workers: int = 0,
-        output: Callable[[Any], Tensor] | None = None,
+        logits: Callable[[Any], Tensor] | None = None,
         isolated: bool = True,
         **recipe: Unpack[RecipeSettings],
     ) -> None:
-        self.recipe = recipe_of(recipe, Training)
+        self.recipe = recipe_of(recipe, TrainingObjective)
         self.isolated = isolated
         split_seed = seed_of(split_seed, "split_seed")
         check_processes(threads, n_workers)
         check_images(self.recipe, data)
-        check_hook(self.recipe, output)
+        check_hook(self.recipe, logits)
         self.data = data
         self.validation_fraction = validation_fraction
         self.training_fraction = training_fraction
         self.split_seed = split_seed
-        self.metric, self.measure = measure_of(data.task, metric)
+        self.measure, self._judge = measure_of(data.task, measure)
         self.device = choose_device(device)
         self.precision = choose_precision(mixed_precision, self.device)
         self.threads = threads
         self.n_workers = n_workers
-        self.output = output
-        self.direction = self.measure.direction
-        self.value_name = f"validation {self.measure.words}"
+        self.logits = logits
+        self.direction = self._judge.direction
+        self.value_name = f"validation {self._judge.words}"
         self.training_part, self.validation_part = data.split(
             validation_fraction, split_seed, training_fraction=training_fraction
         )
@@ -122,11 +122,11 @@ class Training(Objective):
             "validation_fraction": self.validation_fraction,
             "training_fraction": self.training_fraction,
             "split_seed": self.split_seed,
-            "metric": self.metric,
+            "measure": self.measure,
             "device": self.device.type,
             "precision": str(self.precision).removeprefix("torch."),
             "threads": self.threads,
-            "output": name_of_hook(self.output),
+            "logits": name_of_hook(self.logits),
         }
 
     def batch(self, size: int, seed: int) -> Batch:
@@ -170,7 +170,7 @@ class Training(Objective):
                 device=self.device,
                 precision=self.precision,
                 n_workers=self.n_workers,
-                output=self.output,
+                logits=self.logits,
             )
 
         def run(descent: Descent, epoch: int) -> tuple[float, float]:
@@ -192,8 +192,8 @@ class Training(Objective):
 
     def _validate(self, descent: Descent) -> float:
         """The measure on the held-out part."""
-        rows = [self.measure.reduce(outputs, targets) for outputs, targets in descent.logits(self.validation_part)]
-        return self.measure.finish(torch.cat(rows))
+        rows = [self._judge.reduce(outputs, targets) for outputs, targets in descent.logits(self.validation_part)]
+        return self._judge.finish(torch.cat(rows))
 
 
 def check_processes(threads: int | None, n_workers: int) -> None:
@@ -208,16 +208,16 @@ def check_processes(threads: int | None, n_workers: int) -> None:
     require("n_workers", n_workers, fits, f"from 0 to {LARGEST_JOBS:,}")
 
 
-def check_hook(recipe: Recipe, output: Callable[[Any], Tensor] | None) -> None:
+def check_hook(recipe: Recipe, logits: Callable[[Any], Tensor] | None) -> None:
     """Raise where both a hook and an auxiliary head would read what a network returns.
 
     Raises:
         ConfigError: Both are given.
     """
-    if recipe.auxiliary_weight and output is not None:
-        raise ConfigError("`auxiliary_weight` reads (logits, auxiliary logits) itself; leave out `output`, or it.")
+    if recipe.auxiliary_weight and logits is not None:
+        raise ConfigError("`auxiliary_weight` reads (logits, auxiliary logits) itself; leave out `logits`, or it.")
 
 
-def name_of_hook(output: Callable[[Any], Tensor] | None) -> str | None:
-    """What to call an `output` hook in settings."""
-    return None if output is None else getattr(output, "__qualname__", type(output).__qualname__)
+def name_of_hook(logits: Callable[[Any], Tensor] | None) -> str | None:
+    """Return the name of a `logits` hook in settings."""
+    return None if logits is None else getattr(logits, "__qualname__", type(logits).__qualname__)

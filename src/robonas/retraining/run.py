@@ -24,7 +24,7 @@ from robonas.objectives.training import check_hook, check_processes, name_of_hoo
 from robonas.processes import stops
 from robonas.retraining.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
 from robonas.retraining.result import BEST, LOG, NETWORK, RESULT, TrainedNetwork, load_trained, read_parameters
-from robonas.study.events import EpochFinished
+from robonas.study.events import EpochFinished, caller_of
 from robonas.study.result import SearchResult
 from robonas.study.sharing import lock_of
 from robonas.study.storage import DATABASE
@@ -36,7 +36,7 @@ from robonas.training.workers import Workers, working_together
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from robonas.architecture import Architecture
     from robonas.datasets import LabelledData
@@ -52,14 +52,14 @@ def train(
     folder: str | os.PathLike[str] = "robonas-train",
     validation_fraction: float = 0.1,
     split_seed: int = 0,
-    metric: str | None = None,
+    measure: str | None = None,
     seed: int = 0,
     device: str = "auto",
     mixed_precision: Mixed = "auto",
     threads: int | None = None,
     n_workers: int = 0,
-    output: Callable[[Any], Tensor] | None = None,
-    on_event: Callable[[EpochFinished], None] | None = None,
+    logits: Callable[[Any], Tensor] | None = None,
+    callbacks: Sequence[Callable[[EpochFinished], None]] = (),
     **recipe: Unpack[RecipeSettings],
 ) -> TrainedNetwork:
     """Train one network in full, such as the winner of a search, in a larger size and for longer.
@@ -84,15 +84,15 @@ def train(
             ``network.safetensors`` and ``training.json``.
         validation_fraction: Share that is held out, of every class where there are classes; 0 to train with all.
         split_seed: Which samples are held out.
-        metric: What the validation part is judged by, as for `Training`: the accuracy for classes.
+        measure: Measure on the validation part, as for `TrainingObjective`: the accuracy for classes.
         seed: Of the parameters at the start, the order of samples, augmentation, and random layers.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``; with several processes, each takes the GPU
             of its number.
         mixed_precision: ``"auto"`` on CUDA, not elsewhere; True, False, ``"bf16"`` or ``"fp16"``.
         threads: CPU threads; None leaves PyTorch's setting.
         n_workers: Processes that read data ahead, where they are read lazily.
-        output: Picks the logits from what the network returns.
-        on_event: Told of every epoch, in process 0.
+        logits: Picks the logits from what the network returns.
+        callbacks: Functions that are called after every epoch, in process 0, in this order.
         recipe: Settings of `robonas.training.recipe.Recipe`, by name: `epochs`, `batch_size`, `learning_rate`, …
 
     Returns:
@@ -112,8 +112,8 @@ def train(
     seed, split_seed = seed_of(seed), seed_of(split_seed, "split_seed")
     check_processes(threads, n_workers)
     check_images(chosen, data)
-    check_hook(chosen, output)
-    metric, measure = measure_of(data.task, metric)
+    check_hook(chosen, logits)
+    measure, judge = measure_of(data.task, measure)
     where, text = _find(winner, space)
     check_space(where, data, chosen)
     fitting = None if test is None else _as_test(test, data)
@@ -129,13 +129,13 @@ def train(
                 "recipe": dataclasses.asdict(chosen),
                 "validation_fraction": validation_fraction,
                 "split_seed": split_seed,
-                "metric": metric,
+                "measure": measure,
                 "seed": seed,
                 "device": here.type,
                 "precision": str(precision).removeprefix("torch."),
                 "threads": threads,
                 "processes": workers.n,
-                "output": name_of_hook(output),
+                "logits": name_of_hook(logits),
             }
         )
         architecture = where.parse(text)
@@ -150,11 +150,11 @@ def train(
                 device=here,
                 precision=precision,
                 n_workers=n_workers,
-                output=output,
+                logits=logits,
                 workers=workers,
             )
 
-        run = _Run(place, settings, measure, validation, workers, threads, on_event or (lambda _: None))
+        run = _Run(place, settings, judge, validation, workers, threads, caller_of(callbacks))
         run.check_parts(validation, tested)
         with training_settings(threads):
             descent = guarded(begin, "building", here)

@@ -17,7 +17,7 @@ from robonas.common.reading import parse_json
 from robonas.common.settings import jobs_of, seed_of
 from robonas.datasets.batch import Batch
 from robonas.errors import ConfigError, NasError, NetworkError, ScoreTableError
-from robonas.metrics import Metric, Score, compute, resolve_metrics
+from robonas.metrics import Metric, Score, resolve_metrics, score_network
 from robonas.processes.parallel import Tell, spread
 from robonas.scores.memory import keep_memory, keeping_memory
 from robonas.scores.table import ScoreColumns, ScoreTable, check_provenance, provenance
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from robonas.architecture import Architecture
-    from robonas.metrics.passes.networks import OutputHook
+    from robonas.metrics.passes.networks import LogitsHook
     from robonas.spaces import SearchSpace
 
 CHUNK = 8
@@ -52,7 +52,7 @@ def score(
     seed: int = 0,
     n_jobs: int = 1,
     cache: str | os.PathLike[str] | None = None,
-    output: Callable[[Any], Tensor] | None = None,
+    logits: Callable[[Any], Tensor] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoreTable:
     """Score every architecture of a pool by every metric.
@@ -76,7 +76,7 @@ def score(
             scores only, with one worker as with many. 0 scores in this process, which such a network ends: to look
             into a metric with a debugger or a profiler.
         cache: Path of a Parquet file to resume from and to write.
-        output: From what a network returns to its logits, where it returns something else.
+        logits: From what a network returns to its logits, where it returns something else.
         progress: Called with the classes done and the classes in all, at the start and whenever some are done.
 
     Returns:
@@ -119,8 +119,8 @@ def score(
         if progress:
             progress(done, len(classes))
         if todo:
-            _probe(space, list(todo)[:PROBES], batch, seed, output, n_jobs)
-        for results in _run(space, todo, batch, seed, output, n_jobs):
+            _probe(space, list(todo)[:PROBES], batch, seed, logits, n_jobs)
+        for results in _run(space, todo, batch, seed, logits, n_jobs):
             for canonical, found in results.items():
                 journal.add(canonical, found)
             journal.flush()
@@ -146,10 +146,10 @@ def texts(space: SearchSpace, pool: Iterable[Architecture | str]) -> list[tuple[
 
 
 def _probe(
-    space: SearchSpace, some: Sequence[str], batch: Batch, seed: int, output: OutputHook | None, n_jobs: int
+    space: SearchSpace, some: Sequence[str], batch: Batch, seed: int, logits: LogitsHook | None, n_jobs: int
 ) -> None:
     """Let a fault that all networks share, such as a tuple for logits, be one clear error instead of a table of NaN."""
-    work = functools.partial(_try, space, batch, seed, output)
+    work = functools.partial(_try, space, batch, seed, logits)
     faults: list[Fault] = []
     for found in spread(work, some, n_jobs=min(n_jobs, 1), chunk=len(some), dead=lambda *_: None):
         faults += found.values()
@@ -158,7 +158,7 @@ def _probe(
 
 
 def _try(
-    space: SearchSpace, batch: Batch, seed: int, output: OutputHook | None, some: Sequence[str], tell: Tell[str, Fault]
+    space: SearchSpace, batch: Batch, seed: int, logits: LogitsHook | None, some: Sequence[str], tell: Tell[str, Fault]
 ) -> None:
     """Tell the fault of each of some networks, until one has none."""
     for text in some:
@@ -166,7 +166,7 @@ def _try(
         try:
             architecture = space.parse(text)
             seen = batch.resized(space.input_shape_of(architecture))
-            compute(space.build_seeded(architecture, seed), seen, ("flops",), seed=seed, output=output)
+            score_network(space.build_seeded(architecture, seed), seen, ("flops",), seed=seed, logits=logits)
         except NetworkError as error:
             fault = error
         except Exception:  # noqa: BLE001  # a builder or network that fails is a NaN with a reason, told by its scores
@@ -184,7 +184,7 @@ def _run(
     todo: Mapping[str, tuple[Metric, ...]],
     batch: Batch,
     seed: int,
-    output: Callable[[Any], Tensor] | None,
+    logits: Callable[[Any], Tensor] | None,
     n_jobs: int,
 ) -> Iterator[dict[str, Scores]]:
     """Scores of all classes, chunk by chunk as they come."""
@@ -199,7 +199,7 @@ def _run(
     for text, metrics in todo.items():
         sets.setdefault(tuple(metric.name for metric in metrics), []).append(text)
     for found in sets.values():
-        work = functools.partial(_score_chunk, os.getpid(), space, todo[found[0]], batch, seed, output)
+        work = functools.partial(_score_chunk, os.getpid(), space, todo[found[0]], batch, seed, logits)
         yield from spread(work, found, n_jobs=n_jobs, chunk=CHUNK, dead=dead)
 
 
@@ -209,7 +209,7 @@ def _score_chunk(
     metrics: Sequence[Metric],
     batch: Batch,
     seed: int,
-    output: Callable[[Any], Tensor] | None,
+    logits: Callable[[Any], Tensor] | None,
     chunk: Sequence[str],
     tell: Tell[str, Scores],
 ) -> None:
@@ -223,7 +223,7 @@ def _score_chunk(
     try:
         for text in chunk:
             part = functools.partial(_tell_part, tell, text)
-            tell(text, _score_one(space, text, metrics, batch, seed, output, part))
+            tell(text, _score_one(space, text, metrics, batch, seed, logits, part))
     finally:
         torch.set_num_threads(threads)
 
@@ -238,10 +238,10 @@ def score_here(
     metrics: Sequence[Metric],
     batch: Batch,
     seed: int,
-    output: Callable[[Any], Tensor] | None,
+    logits: Callable[[Any], Tensor] | None,
 ) -> dict[str, Scores]:
     """Scores by text, in this process, with no cache: the same values as `score`'s."""
-    work = functools.partial(_score_chunk, os.getpid(), space, metrics, batch, seed, output)
+    work = functools.partial(_score_chunk, os.getpid(), space, metrics, batch, seed, logits)
     return next(spread(work, architectures, n_jobs=0, chunk=len(architectures), dead=lambda *_: {}))
 
 
@@ -251,10 +251,10 @@ def _score_one(
     metrics: Sequence[Metric],
     batch: Batch,
     seed: int,
-    output: Callable[[Any], Tensor] | None,
+    logits: Callable[[Any], Tensor] | None,
     tell: Callable[[str, Score], None],
 ) -> Scores:
-    from robonas.metrics.engine import score_network
+    from robonas.metrics.engine import score_resolved
 
     try:
         architecture = space.parse(text)
@@ -264,7 +264,7 @@ def _score_one(
         reason = f"the network cannot be built: {type(error).__name__}: {error}"
         return {metric.name: Score(math.nan, reason) for metric in metrics}
     try:
-        return score_network(network, seen, metrics, seed=seed, output=output, tell=tell)
+        return score_resolved(network, seen, metrics, seed=seed, logits=logits, tell=tell)
     except NasError as error:
         return {metric.name: Score(math.nan, str(error)) for metric in metrics}
 

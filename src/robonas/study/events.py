@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from robonas.objectives.base import CurvePoint
     from robonas.study.result import Query
@@ -108,3 +110,23 @@ Event: TypeAlias = (
     CandidatesLeftOut | ScoringProgress | PoolGrown | WaitingForOthers | QueryStarted | QueryStep | QueryFinished
 )
 """What a search tells while it runs."""
+
+
+E = TypeVar("E")
+
+
+def caller_of(callbacks: Sequence[Callable[[E], None]]) -> Callable[[E], None]:
+    """Return a function that calls all callbacks with an event, in their order.
+
+    Raises:
+        ConfigError: They are not a list of functions.
+    """
+    if callable(callbacks) or not all(map(callable, callbacks)):
+        raise ConfigError(f"`callbacks` must be a list of functions; got {callbacks!r}. Write callbacks=[function].")
+    chosen = tuple(callbacks)
+
+    def call(event: E) -> None:
+        for callback in chosen:
+            callback(event)
+
+    return call

@@ -222,7 +222,7 @@ class Limits:
         *,
         batch: Batch | None = None,
         seed: int = 0,
-        output: Callable[[Any], Tensor] | None = None,
+        logits: Callable[[Any], Tensor] | None = None,
     ) -> str | None:
         """Why the architecture is not allowed, as a sentence; None where it is. Stops at the first bound it breaks.
 
@@ -231,12 +231,12 @@ class Limits:
             architecture: The candidate.
             batch: What metrics see; needed where one has a bound.
             seed: Of the networks' parameters for metrics.
-            output: From what a network returns to its logits, for metrics.
+            logits: From what a network returns to its logits, for metrics.
         """
 
         def scored(texts: Sequence[str]) -> list[dict[str, tuple[float, str | None]]]:
             assert batch is not None
-            found = score_here(space, texts, self.metrics, batch, seed, output)
+            found = score_here(space, texts, self.metrics, batch, seed, logits)
             return [{name: (one.value, one.reason) for name, one in found[text].items()} for text in texts]
 
         self._check_batch(batch)
@@ -252,7 +252,7 @@ class Limits:
         seed: int = 0,
         n_jobs: int = 1,
         cache: str | os.PathLike[str] | None = None,
-        output: Callable[[Any], Tensor] | None = None,
+        logits: Callable[[Any], Tensor] | None = None,
     ) -> Judgement:
         """Judge every candidate; isomorphic ones once, and by metrics only what keeps the cheaper bounds.
 
@@ -263,7 +263,7 @@ class Limits:
             seed: Of the networks' parameters for metrics.
             n_jobs: Processes for metrics; see `score`.
             cache: File of scores to go on with; see `score`.
-            output: From what a network returns to its logits, for metrics.
+            logits: From what a network returns to its logits, for metrics.
 
         Raises:
             ConfigError: No candidate is allowed; the message says which bound is in the way, and the nearest value.
@@ -271,7 +271,7 @@ class Limits:
 
         def scored(texts: Sequence[str]) -> list[dict[str, tuple[float, str | None]]]:
             assert batch is not None
-            table = score(space, texts, self.metrics, batch, seed=seed, n_jobs=n_jobs, cache=cache, output=output)
+            table = score(space, texts, self.metrics, batch, seed=seed, n_jobs=n_jobs, cache=cache, logits=logits)
             return [
                 {
                     name: (table.scores[row, column], table.reason(row, name))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from robonas.common.defaults import PAPER_METRICS
 from robonas.common.files import check_folder, write_text
 from robonas.common.settings import count_of, jobs_of, name_of, seed_of
 from robonas.errors import (
@@ -41,6 +42,7 @@ from robonas.study.events import (
     QueryStep,
     ScoringProgress,
     WaitingForOthers,
+    caller_of,
 )
 from robonas.study.ledger import Ledger, Ticket
 from robonas.study.outcome import outcome_of
@@ -63,9 +65,6 @@ if TYPE_CHECKING:
     from robonas.spaces import SearchSpace
     from robonas.study.limits import Limits
 
-PAPER_METRICS = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov")
-"""The six of He et al., ICLR 2024: what a search combines unless told otherwise."""
-
 
 def search(
     space: SearchSpace,
@@ -85,8 +84,8 @@ def search(
     folder: str | os.PathLike[str] | None = "robonas-run",
     storage: str | None = None,
     name: str = "search",
-    output: Callable[[Any], Tensor] | None = None,
-    on_event: Callable[[Event], None] | None = None,
+    logits: Callable[[Any], Tensor] | None = None,
+    callbacks: Sequence[Callable[[Event], None]] = (),
 ) -> SearchResult:
     """Find a good network.
 
@@ -99,7 +98,7 @@ def search(
 
     Args:
         space: The architectures, and how to build them.
-        objective: What a query evaluates, such as `Training`.
+        objective: What a query evaluates, such as `TrainingObjective`.
         metrics: What to score by; see `score`. Not used by strategies that read no scores.
         pool: How many architectures to sample from the space (all of it, where it has fewer), or the architectures.
         limits: Bounds on size, work, time, memory or cheap metrics; what breaks one is left out before anything dearer
@@ -120,8 +119,8 @@ def search(
         storage: Another Optuna storage for the study, such as a PostgreSQL URL. Workers on several hosts share a
             study on a server; one that vanishes is noticed within half a minute, and its evaluation begun again.
         name: Of the study in its storage; files in the folder are called by it, so it must be no path.
-        output: From what a network returns to its logits, for the metrics.
-        on_event: Told of every step.
+        logits: From what a network returns to its logits, for the metrics.
+        callbacks: Functions that are called with every event of the search, in this order.
 
     Returns:
         The winner and everything that led to it.
@@ -135,7 +134,7 @@ def search(
         UnknownNameError: No such metric or strategy.
         NetworkError: The networks' output is not what the objective needs.
     """
-    tell = on_event or (lambda _: None)
+    tell = caller_of(callbacks)
     check_reachable(storage)
     if not isinstance(objective, Objective):
         raise ConfigError(
@@ -154,7 +153,7 @@ def search(
     bounded = limits is not None and bool(limits.metrics)
     seen = _batch(batch, objective, space, batch_size, seed) if resolved or bounded else None
     cache = place / cache_file(space, seen, seed) if place and seen is not None else None
-    within = Filter(space, limits, seen, seed, n_jobs, cache, output)
+    within = Filter(space, limits, seen, seed, n_jobs, cache, logits)
     pairs, left_out = within.allowed(pairs, settings, place / f"{name}.pool.txt" if place else None)
     if left_out:
         tell(CandidatesLeftOut(left_out, len(pairs)))
@@ -183,7 +182,7 @@ def search(
         if not resolved or seen is None:
             return ScoreTable.from_scores(texts(space, some), {}, (), origin)
         return score(
-            space, some, resolved, seen, seed=seed, n_jobs=n_jobs, cache=cache, output=output, progress=progress
+            space, some, resolved, seen, seed=seed, n_jobs=n_jobs, cache=cache, logits=logits, progress=progress
         )
 
     table = scored([text for text, _ in pairs], lambda done, total: tell(ScoringProgress(done, total)))

@@ -52,7 +52,7 @@ class Filter:
         seed: Of the search.
         n_jobs: Processes for metrics.
         cache: File of the search's scores.
-        output: From what a network returns to its logits, for metrics.
+        logits: From what a network returns to its logits, for metrics.
     """
 
     space: SearchSpace
@@ -61,7 +61,7 @@ class Filter:
     seed: int = 0
     n_jobs: int = 1
     cache: Path | None = None
-    output: Callable[[Any], Tensor] | None = None
+    logits: Callable[[Any], Tensor] | None = None
 
     def allowed(
         self, pairs: list[tuple[str, str]], settings: dict[str, Any], memory: Path | None
@@ -88,7 +88,7 @@ class Filter:
             seed=self.seed,
             n_jobs=self.n_jobs,
             cache=self.cache,
-            output=self.output,
+            logits=self.logits,
         )
         kept = set(judgement.allowed)
         pairs = [pair for pair in pairs if self.space.parse(pair[0]) in kept]
@@ -107,6 +107,6 @@ class Filter:
         """
         if self.limits is not None and self.limits.bounds:
             limits, space = self.limits, self.space
-            if limits.violation(space, child, batch=self.batch, seed=self.seed, output=self.output) is not None:
+            if limits.violation(space, child, batch=self.batch, seed=self.seed, logits=self.logits) is not None:
                 return False
         return not try_it or self.space.failure(child) is None

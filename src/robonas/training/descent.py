@@ -41,7 +41,7 @@ class Descent:
         device: Where it trains.
         precision: Of convolutions and products.
         n_workers: Processes that read data ahead.
-        output: Picks the logits from what the network returns.
+        logits: Picks the logits from what the network returns.
         workers: The processes that train it together.
     """
 
@@ -56,13 +56,13 @@ class Descent:
         device: torch.device,
         precision: torch.dtype = torch.float32,
         n_workers: int = 0,
-        output: Callable[[Any], Tensor] | None = None,
+        logits: Callable[[Any], Tensor] | None = None,
         workers: Workers = ALONE,
     ) -> None:
         self.recipe, self.data, self.workers = recipe, data, workers
         self.input_shape, self.seed = input_shape, seed
         self.device, self.precision = device, precision
-        self.n_workers, self.output = n_workers, output
+        self.n_workers, self.hook = n_workers, logits
         self.network = network.to(device)
         self.steps_an_epoch = steps_of_epoch(recipe, len(data), workers.n)
         self.step, self.last_epoch = 0, 0  # how many steps were taken, and the number of the latest epoch
@@ -157,7 +157,7 @@ class Descent:
             returned = model(inputs)
         shape, smoothing = (len(inputs), *self.data.output_shape), recipe.label_smoothing
         if not recipe.auxiliary_weight:
-            return loss_of(check_logits(returned, shape, self.output).float(), targets, task, label_smoothing=smoothing)
+            return loss_of(check_logits(returned, shape, self.hook).float(), targets, task, label_smoothing=smoothing)
         head, side = (
             loss_of(logits.float(), targets, task, label_smoothing=smoothing) for logits in check_heads(returned, shape)
         )
@@ -199,7 +199,7 @@ class Descent:
                 inputs = self._whole(data, raw)
                 with self._autocast():
                     returned = self.network(inputs)
-                logits = check_logits(returned, (len(inputs), *data.output_shape), self.output).float().cpu()
+                logits = check_logits(returned, (len(inputs), *data.output_shape), self.hook).float().cpu()
                 if not bool(torch.isfinite(logits).all()):
                     raise ObjectiveError(
                         f"Training diverged in epoch {self.last_epoch} of {self.recipe.epochs}: outputs on held-out "

@@ -12,32 +12,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def check_logits(returned: Any, shape: tuple[int, ...], output: Callable[[Any], Tensor] | None) -> Tensor:
+def check_logits(returned: Any, shape: tuple[int, ...], logits: Callable[[Any], Tensor] | None) -> Tensor:
     """The logits, or whatever the task wants, in what a network returned.
 
     Args:
         returned: By the network.
         shape: Wanted, (n, *output_shape).
-        output: Picks the logits, where they are not what is returned.
+        logits: Picks the logits, where they are not what is returned.
 
     Raises:
         NetworkError: There are none of that shape; the message says what came instead.
     """
-    logits = returned if output is None else output(returned)
-    if not isinstance(logits, Tensor):
-        what = "The network" if output is None else "The `output` hook"
+    found = returned if logits is None else logits(returned)
+    if not isinstance(found, Tensor):
+        what = "The network" if logits is None else "The `logits` hook"
         raise NetworkError(
-            f"{what} must return a tensor of logits; got a {type(logits).__name__}. "
-            "Pick it with `output`, such as output=lambda returned: returned[0], or train both heads of a network "
+            f"{what} must return a tensor of logits; got a {type(found).__name__}. "
+            "Pick it with `logits`, such as logits=lambda returned: returned[0], or train both heads of a network "
             "that returns (logits, auxiliary logits) with `auxiliary_weight`."
         )
-    if logits.shape != shape:
+    if found.shape != shape:
         one = "one a sample and class" if len(shape) == 2 else "one map a sample and class"
         raise NetworkError(
-            f"The network must return logits of shape {shape}, {one}; got {tuple(logits.shape)}. "
-            "Set the number of classes of the space, or pick the logits with `output`."
+            f"The network must return logits of shape {shape}, {one}; got {tuple(found.shape)}. "
+            "Set the number of classes of the space, or pick the logits with `logits`."
         )
-    return logits
+    return found
 
 
 def check_heads(returned: Any, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:

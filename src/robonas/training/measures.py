@@ -47,7 +47,7 @@ def measure_of(task: Task, name: str | None) -> tuple[str, Measure]:
     known = MEASURES[task]
     name = name if name is not None else next(iter(known))
     if name not in known:
-        raise ConfigError(f"`metric` must be one of {', '.join(known)} for {task}; got {name!r}.")
+        raise ConfigError(f"`measure` must be one of {', '.join(known)} for {task}; got {name!r}.")
     return name, known[name]
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from robonas.datasets.batch import Batch
-from robonas.metrics import compute
+from robonas.metrics import score_network
 from robonas.metrics.passes.recorder import Recorder
 from robonas.metrics.passes.repeats import Repeats
 
@@ -56,17 +56,17 @@ def doubled_gradient(x: Tensor) -> Tensor:
     ],
 )
 def test_meddling_with_a_shared_result_changes_nothing_for_others(meddle, pure) -> None:
-    ours = compute(Twice(meddle).double(), batch(), NAMES[:2])
-    theirs = compute(Twice(pure).double(), batch(), NAMES[:2])
+    ours = score_network(Twice(meddle).double(), batch(), NAMES[:2])
+    theirs = score_network(Twice(pure).double(), batch(), NAMES[:2])
     for name in NAMES[:2]:
         assert ours[name].value == pytest.approx(theirs[name].value, rel=1e-12), name
 
 
 def test_sharing_changes_no_value(monkeypatch) -> None:
     network = Twice(lambda x: x).double()
-    shared = compute(network, batch(), NAMES)
+    shared = score_network(network, batch(), NAMES)
     monkeypatch.setattr(Repeats, "find", lambda *_: None)
-    alone = compute(network, batch(), NAMES)
+    alone = score_network(network, batch(), NAMES)
     for name in NAMES:
         assert shared[name].value == pytest.approx(alone[name].value, rel=1e-10), name
 

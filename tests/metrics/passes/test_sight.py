@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
 
-from robonas.metrics import METRICS, compute
+from robonas.metrics import METRICS, score_network
 from tests.metrics.networks import images, seeded
 
 ALL = [name for name, metric in METRICS.items() if not metric.measures_the_machine]
@@ -100,13 +100,13 @@ SAME = {
 
 @pytest.fixture(scope="module")
 def expected():
-    return compute(seeded(plain), images(), ALL)
+    return score_network(seeded(plain), images(), ALL)
 
 
 @pytest.mark.parametrize("form", SAME)
 def test_the_same_values(form, expected) -> None:
     checkpoints = dict(vars(torch.utils.checkpoint))
-    scores = compute(seeded(SAME[form]), images(), ALL)
+    scores = score_network(seeded(SAME[form]), images(), ALL)
     for name in ALL:
         assert scores[name].reason is None, name
         assert scores[name].value == pytest.approx(expected[name].value, rel=1e-5), name
@@ -118,7 +118,7 @@ def test_a_network_of_several_processes_is_scored_in_one(expected) -> None:
     try:
         network = nn.parallel.DistributedDataParallel(seeded(plain))
         for _ in range(2):
-            scores = compute(network, images(), ["snip", "grasp", "depth"])
+            scores = score_network(network, images(), ["snip", "grasp", "depth"])
             for name, score in scores.items():
                 assert score.value == pytest.approx(expected[name].value, rel=1e-5), name
     finally:
@@ -183,7 +183,7 @@ COUNTED = {"params", "l2_norm", "layers", "macs", "flops", "az_complexity", "dep
 def test_what_cannot_be_seen_has_a_reason(form) -> None:
     make, why = UNSEEN[form]
     network = _quietly(lambda: seeded(make))
-    scores = compute(network, images(), ALL)
+    scores = score_network(network, images(), ALL)
     assert {name for name, score in scores.items() if score.reason is None} <= COUNTED
     for name, score in scores.items():
         if score.reason is not None:
@@ -192,5 +192,5 @@ def test_what_cannot_be_seen_has_a_reason(form) -> None:
 
 def test_the_function_in_the_open_has_values() -> None:
     """The same network as with the scripted function, written plainly."""
-    scores = compute(seeded(lambda: WithFunction(rectified)), images(), ALL)
+    scores = score_network(seeded(lambda: WithFunction(rectified)), images(), ALL)
     assert {name for name, score in scores.items() if score.reason} <= {"az_progressivity", "az_trainability"}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from robonas.datasets.batch import Batch
     from robonas.metrics.passes.recorder import Recorder
 
-OutputHook: TypeAlias = Callable[[Any], "Tensor"]
+LogitsHook: TypeAlias = Callable[[Any], "Tensor"]
 """Picks the logits out of what a network returns."""
 
 
@@ -139,24 +139,24 @@ def put_back(copy: nn.Module, network: nn.Module) -> nn.Module:
     return copy.train()
 
 
-def logits_of(result: Any, batch: Batch, n: int, output: OutputHook | None) -> Tensor:
+def logits_of(result: Any, batch: Batch, n: int, logits: LogitsHook | None) -> Tensor:
     """The logits in what a network returned, (n, *output_shape of the batch).
 
     Raises:
         NetworkError: There are none; the message says how to point at them.
     """
-    if output is not None:
+    if logits is not None:
         try:
-            result = output(result)
+            result = logits(result)
         except Exception as error:
             raise NetworkError(
-                f"`output` could not pick the logits from what the network returned, a {_describe(result)}: "
+                f"`logits` could not pick the logits from what the network returned, a {_describe(result)}: "
                 f"{type(error).__name__}: {error}."
             ) from error
     shape = (n, *batch.output_shape)
-    who = "The network must return" if output is None else "`output` must return"
+    who = "The network must return" if logits is None else "`logits` must return"
     if not isinstance(result, torch.Tensor):
-        hint = f" Say where they are with `output=lambda result: {_suggest(result)}`." if output is None else ""
+        hint = f" Say where they are with `logits=lambda result: {_suggest(result)}`." if logits is None else ""
         raise NetworkError(f"{who} logits of shape {shape}; got a {_describe(result)}.{hint}")
     if tuple(result.shape) != shape:
         raise NetworkError(

@@ -20,7 +20,7 @@ from robonas.costs.counting import count
 from robonas.errors import ConfigError, MetricError
 from robonas.metrics.passes.modules import modules_of
 from robonas.metrics.passes.needs import Need
-from robonas.metrics.passes.networks import OutputHook, call, explain, place_of, put_back, scoring_mode
+from robonas.metrics.passes.networks import LogitsHook, call, explain, place_of, put_back, scoring_mode
 from robonas.metrics.passes.recorder import Recorder, own_tensors
 from robonas.metrics.passes.sight import in_the_open, why_unseen
 from robonas.metrics.passes.sweep import BACKWARD, SHARED, sweep
@@ -42,7 +42,7 @@ NO_RECTIFIER = "the network calls no rectifier (ReLU, GELU, SiLU, …)"
 class Passes:
     """One network on one batch: every pass that some metric declared, made once, when the first metric reads it.
 
-    Made by `compute`, which puts the network in training mode. A metric reads what it declared in its `needs` and
+    Made by `score_network`, which puts the network in training mode. A metric reads what it declared in its `needs` and
     changes nothing. Where there is no value, the property raises `MetricError` with the reason, which becomes the
     reason of the metric's NaN. The network is in training mode; weights that are frozen have zero gradients.
 
@@ -51,7 +51,7 @@ class Passes:
         batch: The samples.
         needs: The passes that will be read.
         seed: Seed of all random draws: dropout, and what metrics draw themselves.
-        output: Picks the logits from what the network returns.
+        logits: Picks the logits from what the network returns.
         micro_batch: Run at most so many samples at a time, with exact sums over them; None runs all at once.
     """
 
@@ -62,7 +62,7 @@ class Passes:
         needs: Iterable[Need],
         *,
         seed: int = 0,
-        output: OutputHook | None = None,
+        logits: LogitsHook | None = None,
         micro_batch: int | None = None,
     ) -> None:
         if micro_batch is not None and micro_batch < 1:
@@ -72,7 +72,7 @@ class Passes:
         self.seed = seed
         self.needs = frozenset(needs)
         self._found: Weights = find_weights(network)
-        self._output = output
+        self._logits_hook = logits
         self._micro_batch = len(batch) if micro_batch is None else min(micro_batch, len(batch))
         self._copy: nn.Module | None = None
         self._versions: list[int] = []
@@ -329,7 +329,7 @@ class Passes:
 
     def pick(self, result: Any) -> Tensor:
         """The tensor that stands for the logits in a result of `run`."""
-        picked = result if self._output is None else self._output(result)
+        picked = result if self._logits_hook is None else self._logits_hook(result)
         if not isinstance(picked, Tensor):
             raise MetricError(f"the network returned a {type(picked).__name__} for the metric's own input")
         return picked
@@ -391,7 +391,7 @@ class Passes:
                 self.needs,
                 self._found,
                 seed=self.seed,
-                output=self._output,
+                logits=self._logits_hook,
                 size=self._micro_batch,
             )
             if not shared.out_of_memory or self._micro_batch == 1:

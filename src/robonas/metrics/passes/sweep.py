@@ -18,7 +18,7 @@ from robonas.errors import MetricError, NetworkError
 from robonas.metrics.passes.batchnorm import Watch
 from robonas.metrics.passes.invariance import mark
 from robonas.metrics.passes.needs import CUT, CUT_INPUT, FLAT, HIDDEN, INPUT_IGNORED, Need
-from robonas.metrics.passes.networks import OutputHook, call, explain, logits_of, place_of
+from robonas.metrics.passes.networks import LogitsHook, call, explain, logits_of, place_of
 from robonas.metrics.passes.observations import Record, Saliency, Shared, join
 from robonas.metrics.passes.recorder import Recorder, own_tensors
 from robonas.metrics.passes.repeats import Repeats
@@ -49,7 +49,7 @@ def sweep(
     weights: Weights,
     *,
     seed: int,
-    output: OutputHook | None,
+    logits: LogitsHook | None,
     size: int,
 ) -> Shared:
     """Every pass in `needs`, with at most `size` samples at a time.
@@ -57,7 +57,7 @@ def sweep(
     Raises:
         NetworkError: The network fails on the batch, or returns no logits.
     """
-    work = _Sweep(network, batch, needs, weights, seed, output, size)
+    work = _Sweep(network, batch, needs, weights, seed, logits, size)
     try:
         work.run()
     except MetricError as error:
@@ -75,11 +75,11 @@ class _Sweep:
         needs: frozenset[Need],
         weights: Weights,
         seed: int,
-        output: OutputHook | None,
+        logits: LogitsHook | None,
         size: int,
     ) -> None:
         device, dtype = place_of(network, batch.inputs)
-        self.network, self.batch, self.needs, self.seed, self.output = network, batch, needs, seed, output
+        self.network, self.batch, self.needs, self.seed, self.hook = network, batch, needs, seed, logits
         self.inputs = batch.inputs.detach().to(device, dtype)
         self.targets = batch.targets.detach().to(device)
         self.weights = weights.tensors
@@ -250,7 +250,7 @@ class _Sweep:
             raise NetworkError(
                 f"The network must take inputs of shape {shape}; it raised {type(error).__name__}: {error}"
             ) from error
-        return inputs, logits_of(result, self.batch, n, self.output)
+        return inputs, logits_of(result, self.batch, n, self.hook)
 
     def _loss(self, part: slice, logits: Tensor) -> Tensor:
         """This part's share of the mean loss."""

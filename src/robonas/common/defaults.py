@@ -1,0 +1,6 @@
+"""Choices that are the same in Python and on the command line."""
+
+from __future__ import annotations
+
+PAPER_METRICS = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov")
+"""The six metrics of He et al., ICLR 2024: what a search combines unless told otherwise."""
