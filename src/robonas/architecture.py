@@ -96,7 +96,7 @@ class Architecture(Mapping[str, Option]):
         return Architecture, (self._choices,)
 
     def replace(self, **options: Option) -> Architecture:
-        """The same architecture with some choices set to other options.
+        """Return the same architecture with some choices set to other options.
 
         Raises:
             ArchitectureError: A choice that this architecture does not have.
@@ -107,12 +107,12 @@ class Architecture(Mapping[str, Option]):
         return Architecture({**self, **options})
 
     def to_json(self) -> str:
-        """The choices as a JSON object with sorted keys; the same text for equal architectures."""
+        """Return the choices as a JSON object with sorted keys; the same text for equal architectures."""
         return self._text
 
     @classmethod
     def from_json(cls, text: str) -> Architecture:
-        """The architecture that `to_json` wrote.
+        """Return the architecture that `to_json` wrote.
 
         Raises:
             ArchitectureError: The text is not a JSON object of scalars.
@@ -130,7 +130,7 @@ class Architecture(Mapping[str, Option]):
 
 
 def text_of(text: object) -> str:
-    """The text of an architecture, if it is one.
+    """Return the text of an architecture, if it is one.
 
     Raises:
         ArchitectureError: It is something else.

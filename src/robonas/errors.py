@@ -35,7 +35,7 @@ class UnknownNameError(NasError, LookupError):
     """A name that no catalogue knows.
 
     Attributes:
-        kind: What was looked for, such as ``"metric"``.
+        kind: Kind of the unknown name, such as ``"metric"``.
         name: The name that was given.
         known: The names that exist.
     """

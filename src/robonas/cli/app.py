@@ -426,7 +426,7 @@ def _result(
 
 
 def _remembered(folder: Path, name: str, storage: str | None, space: str | None = None) -> list[SearchResult]:
-    """The searches that this one was compared with before, as far as they are there."""
+    """Return the searches that this one was compared with before, as far as they are there."""
     from robonas.cli.console import warn
     from robonas.study.loop import compared_with
 

@@ -1,4 +1,4 @@
-"""What the command line shows: progress bars, tables and the final words.
+"""Output of the command line: progress bars, tables and the final summary.
 
 What is said while working goes to stderr, results to stdout.
 """
@@ -49,17 +49,17 @@ err = Console(stderr=True, highlight=False)
 
 
 def say(text: str) -> None:
-    """A line on stderr, as it is: brackets are brackets."""
+    """Return a line on stderr, as it is: brackets are brackets."""
     err.print(Text(text), soft_wrap=True)
 
 
 def warn(sentence: str) -> None:
-    """A warning on stderr."""
+    """Return a warning on stderr."""
     err.print(Text.assemble(("Warning:", "yellow"), " ", sentence), soft_wrap=True)
 
 
 def complain(sentence: str) -> None:
-    """An error on stderr."""
+    """Return an error on stderr."""
     err.print(Text.assemble(("Error:", "bold red"), " ", sentence), soft_wrap=True)
 
 
@@ -204,7 +204,7 @@ class TrainingProgress(_Progress):
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
+    """Return one JSON document on stdout."""
     out.out(json_text(value))
 
 
@@ -243,7 +243,7 @@ def _cell(value: object) -> str:
 
 
 def print_scores(table: ScoreTable) -> None:
-    """The summary of a table of scores, with what a user should know before trusting it."""
+    """Return the summary of a table of scores, with what a user should know before trusting it."""
     summary = table.summary().reset_index()
     print_table(
         f"Scores of {len(table):,} architectures ({len(table.distinct()):,} different networks)",
@@ -254,7 +254,7 @@ def print_scores(table: ScoreTable) -> None:
 
 
 def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -> None:
-    """The winner, what it is made of, what the search learned and whether it was worth it."""
+    """Return the winner, what it is made of, what the search learned and whether it was worth it."""
     from robonas.report.numbers import plural
 
     n = len(result.queries)
@@ -293,7 +293,7 @@ def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -
 
 
 def print_trained(result: TrainedNetwork) -> None:
-    """What a full training has come to."""
+    """Return what a full training has come to."""
     n = len(result.log)
     kept = "the best on the validation part" if result.validation else "the last"
     measure = result.settings["measure"]
@@ -313,7 +313,7 @@ def print_trained(result: TrainedNetwork) -> None:
 
 
 def verdict(result: SearchResult, baseline: SearchResult) -> str:
-    """Who won, said plainly."""
+    """Say in one sentence which strategy won."""
     ours, theirs = result.value, baseline.value
     gap = ours - theirs if result.direction == "maximize" else theirs - ours
     told = (

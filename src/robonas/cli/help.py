@@ -20,7 +20,7 @@ class _PlainFlag:
     """
 
     def get_help_option(self, ctx: Any) -> Any:
-        """The option ``--help``."""
+        """Return the option ``--help``."""
         option = super().get_help_option(ctx)  # type: ignore[misc]
         if option is not None:
             option.default = False

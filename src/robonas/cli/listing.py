@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def metrics() -> Sequence[Row]:
-    """Every metric's card."""
+    """Return every metric's card."""
     from robonas.metrics import METRICS
 
     return [metric.card() for metric in METRICS.values()]
 
 
 def spaces() -> Sequence[Row]:
-    """Every search space."""
+    """Return every search space."""
     from robonas.spaces import SPACES
 
     return [
@@ -29,7 +29,7 @@ def spaces() -> Sequence[Row]:
 
 
 def strategies() -> Sequence[Row]:
-    """Every strategy."""
+    """Return every strategy."""
     from robonas.strategies import STRATEGIES
 
     return [
@@ -44,7 +44,7 @@ def strategies() -> Sequence[Row]:
 
 
 def datasets() -> Sequence[Row]:
-    """Every kind of data."""
+    """Return every kind of data."""
     from robonas.datasets import DATASETS
 
     return [
@@ -73,7 +73,7 @@ _COSTS = {"double backward": "backward twice", "a pass for each sample or class"
 
 
 def as_lines(what: str) -> str:
-    """A line for each entry; metrics with their costs, others with what they are, folded under itself."""
+    """Return a line for each entry; metrics with their costs, others with what they are, folded under itself."""
     if what == "metrics":
         return _metric_lines()
     rows = LISTINGS[what]()
@@ -82,7 +82,7 @@ def as_lines(what: str) -> str:
 
 
 def as_card(row: Row) -> str:
-    """All that is to know about one entry, a heading a fact."""
+    """Return all that is to know about one entry, a heading a fact."""
     facts = {key: value for key, value in row.items() if key != "name" and value not in {None, ""}}
     width = 4 + max(len(key) for key in facts)
     return "\n".join([row["name"], *(_folded(f"  {key}", str(value), width) for key, value in facts.items())])
@@ -103,7 +103,7 @@ def _about(row: Row) -> str:
 
 
 def _folded(head: str, text: str, width: int) -> str:
-    """A head, and beside it a text whose further lines begin under its first."""
+    """Return a head, and beside it a text whose further lines begin under its first."""
     return textwrap.fill(
         text, WIDTH, initial_indent=head.ljust(width), subsequent_indent=" " * width, break_on_hyphens=False
     )

@@ -56,7 +56,7 @@ def from_toml(ctx: typer.Context, path: Path | None) -> Path | None:
 
 
 def _options_of(command: Any) -> dict[str, Any]:
-    """What a settings file may set of a command, by every name that an option has."""
+    """Return what a settings file may set of a command, by every name that an option has."""
     return {
         spelling.lstrip("-").replace("-", "_"): parameter
         for parameter in command.params
@@ -75,7 +75,7 @@ def _check_keys(path: Path, settings: dict[str, Any], known: dict[str, Any], pla
 
 
 def _from_toml_value(path: Path, key: str, value: Any, parameter: Any) -> Any:
-    """A value of a settings file as the command line would give it: a table is KEY=VALUE texts, one text a list.
+    """Return a value of a settings file as the command line would give it: a table is KEY=VALUE texts, one text a list.
 
     Raises:
         ConfigError: It is of another kind than the setting.
@@ -92,7 +92,7 @@ def _from_toml_value(path: Path, key: str, value: Any, parameter: Any) -> Any:
 
 
 def _kind_of(parameter: Any) -> tuple[str, Callable[[Any], bool]]:
-    """What a setting must be in a settings file, in words, and the test for it."""
+    """Return what a setting must be in a settings file, in words, and the test for it."""
     known = getattr(parameter, "type_descriptor", None)  # of newer versions of Typer; the others have Click's
     kind = getattr(known, "annotation", None) if known is not None else parameter.type.name
     if kind in {bool, "boolean"}:
@@ -115,28 +115,28 @@ def _as_json(path: Path, key: str, value: Any) -> str:
 
 
 def not_empty(text: str | None) -> str | None:
-    """A text that says something."""
+    """Return a text that says something."""
     if text is not None and not text.strip():
         raise typer.BadParameter("It must not be empty. Leave it out for its default.")
     return text
 
 
 def _file_to_write(text: str | Path) -> Path:
-    """A file that a command writes, looked at before the command begins."""
+    """Return a file that a command writes, looked at before the command begins."""
     if not str(text):
         raise typer.BadParameter("It must name a file; got an empty text.")
     return check_file(text)
 
 
 def _folder_to_write(text: str | Path) -> Path:
-    """A folder that a command writes to, looked at before the command begins."""
+    """Return a folder that a command writes to, looked at before the command begins."""
     if not str(text):
         raise typer.BadParameter("It must name a folder; got an empty text.")
     return check_folder(text)
 
 
 def _a_storage(text: str | None) -> str | None:
-    """A storage's URL, or the path of a journal, which must not be a folder or a device."""
+    """Return a storage's URL, or the path of a journal, which must not be a folder or a device."""
     if text is not None and not text:
         raise typer.BadParameter("It must be a storage's URL, or the path of a journal; got an empty text.")
     if text is not None and "://" not in text and Path(text).exists() and not Path(text).is_file():
@@ -145,12 +145,12 @@ def _a_storage(text: str | None) -> str | None:
 
 
 def output_file(help: str) -> Any:  # noqa: A002
-    """The option of a file that a command writes."""
+    """Return the option of a file that a command writes."""
     return typer.Option("--output", "-o", help=help, parser=_file_to_write, metavar="FILE")
 
 
 def output_folder(help: str) -> Any:  # noqa: A002
-    """The option of a folder that a command writes to."""
+    """Return the option of a folder that a command writes to."""
     return typer.Option("--folder", "-o", help=help, parser=_folder_to_write, metavar="FOLDER")
 
 
@@ -273,7 +273,7 @@ USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def usage_in_words(error: Any) -> str:
-    """The sentence for a command line that does not fit, and where to read what does."""
+    """Return the sentence for a command line that does not fit, and where to read what does."""
     if type(error).__name__ == "NoArgsIsHelpError":  # no mistake: whoever gives nothing is shown the help
         raise error
     told = " ".join(str(error.format_message()).split()).removesuffix(".")
@@ -285,7 +285,7 @@ def usage_in_words(error: Any) -> str:
 
 
 def split(option: str, names: list[str]) -> list[str]:
-    """Names that were given apart or with commas.
+    """Return names that were given apart or with commas.
 
     Raises:
         ConfigError: The option is given, and names nothing.
@@ -317,7 +317,7 @@ def read_settings(what: str, settings: list[str]) -> dict[str, Any]:
 def read_data(
     text: str, root: Path | None, size: int | None, mode: str | None, *, part: str | None = None
 ) -> LabelledData:
-    """The data of that text; the root and the part are for torchvision's, and the root for data of one's own."""
+    """Read the data of that text; the root and the part are for torchvision's, and the root for data of one's own."""
     from robonas.datasets import DATASETS, load_dataset
 
     kind = text.partition(":")[0]
@@ -328,7 +328,7 @@ def read_data(
 
 
 def read_space(name: str, settings: list[str], data: LabelledData, *, smaller: bool = False) -> SearchSpace:
-    """The space of that name, for these data; its networks may be smaller where the recipe crops, which it checks."""
+    """Make the space of a name for some data; its networks may be smaller than the images where the recipe crops."""
     from robonas.spaces import SPACES, make_space
 
     fitting = SPACES[name].fitting(data.task, data.input_shape) if name in SPACES else {}
@@ -340,14 +340,14 @@ def read_space(name: str, settings: list[str], data: LabelledData, *, smaller: b
 
 
 def read_strategy(name: str, settings: list[str]) -> Strategy:
-    """The strategy of that name."""
+    """Read the strategy of that name."""
     from robonas.strategies import make_strategy
 
     return make_strategy(name, **read_settings("strategy", settings))
 
 
 def read_precision(text: str) -> Mixed:
-    """What `mixed_precision` takes; ``yes`` and ``no`` are True and False."""
+    """Return what `mixed_precision` takes; ``yes`` and ``no`` are True and False."""
     words: dict[str, Any] = {"yes": True, "true": True, "no": False, "false": False}
     meant: Mixed = words.get(text.lower(), text)
     return meant
@@ -361,7 +361,7 @@ def read_limits(
     at_least: list[str],
     at_most: list[str],
 ) -> Limits | None:
-    """The bounds that were given; None where there is none."""
+    """Read the bounds that were given; None where there is none."""
     from robonas.study.limits import Limits
 
     limits = Limits(
@@ -397,7 +397,7 @@ def _read_bounds(option: str, entries: list[str]) -> dict[MetricLike, float]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that are not empty.
+    """Read the lines of a text file that are not empty.
 
     Raises:
         ConfigError: The file cannot be read, or has none.

@@ -57,7 +57,7 @@ def takes_recipe(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _annotation(hint: Any, text: str) -> Any:
-    """The type of an option; one of several words is a text with these words shown."""
+    """Return the type of an option; one of several words is a text with these words shown."""
     if get_origin(hint) is Literal:
         return Annotated[str, typer.Option(help=text, metavar=f"[{'|'.join(get_args(hint))}]")]
     return Annotated[hint, typer.Option(help=text)]

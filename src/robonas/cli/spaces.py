@@ -38,7 +38,7 @@ app = typer.Typer(cls=QuickGroup, help="What a search space has to offer.", no_a
 
 @app.callback()
 def space() -> None:
-    """What a search space has to offer."""
+    """Return what a search space has to offer."""
 
 
 @app.command()

@@ -223,7 +223,7 @@ def _tell(tasks: Sequence[Task], results: Results, folder: Path, *, as_json: boo
 
 
 def _brief(pair: dict[str, Any]) -> dict[str, Any]:
-    """A comparison in few columns."""
+    """Return a comparison in few columns."""
     interval = None if pair["low"] is None else f"{pair['low']:.4g} to {pair['high']:.4g}"
     return {
         "task": pair["task"],

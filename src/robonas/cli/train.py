@@ -132,7 +132,7 @@ def _winner(folder: Path, name: str, storage: str | None, space: str | None, str
 def _space(
     winner: SearchResult | str, name: str | None, settings: list[str], data: LabelledData, recipe: dict[str, Any]
 ) -> SearchSpace:
-    """The space that was named, or the winner's own with other settings; made for the data."""
+    """Return the space that was named, or the winner's own with other settings; made for the data."""
     from robonas.spaces import make_space
 
     if name is not None or isinstance(winner, str):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path to write to; it takes the place of `path` when the block ends well, else vanishes.
+    """Yield a temporary path to write to; it replaces `path` when the block ends well, and is removed otherwise.
 
     The folder is made if there is none. A crash, a kill or a full disk leaves the old file as it was.
 
@@ -51,7 +51,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def unwritable(path: str | os.PathLike[str], error: OSError) -> OutputError:
-    """The error for a file or folder whose writing failed."""
+    """Return the error for a file or folder whose writing failed."""
     return OutputError(
         f"Cannot write '{path}': {error.strerror or error}. Finished work is kept: free some space or "
         "name a place that can be written, then run the same again."
@@ -59,7 +59,7 @@ def unwritable(path: str | os.PathLike[str], error: OSError) -> OutputError:
 
 
 def check_file(path: str | os.PathLike[str]) -> Path:
-    """The path, if a file can be written there; told before a long work rather than after it. Nothing is left there.
+    """Return the path if a file can be written there, to be checked before long work; nothing is left there.
 
     Raises:
         OutputError: The disk is full, or the place is a folder or a device, lies under a file, or may not be written.
@@ -71,7 +71,7 @@ def check_file(path: str | os.PathLike[str]) -> Path:
 
 
 def check_folder(path: str | os.PathLike[str]) -> Path:
-    """The path, if files can be written to such a folder; else as `check_file`.
+    """Return the path, if files can be written to such a folder; else as `check_file`.
 
     Raises:
         OutputError: They cannot.
@@ -139,7 +139,7 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], n
 
 
 def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors in a safetensors file, and the notes about them.
+    """Read the tensors in a safetensors file, and the notes about them.
 
     Raises:
         ValueError: The file is damaged.
@@ -155,7 +155,7 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
 
 
 def read_notes(path: str | os.PathLike[str]) -> dict[str, str]:
-    """The notes in a safetensors file, without its tensors.
+    """Read the notes in a safetensors file, without its tensors.
 
     Raises:
         ValueError: The file is damaged, such as cut.

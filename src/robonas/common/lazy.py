@@ -1,9 +1,9 @@
 """Heavy libraries on first use.
 
-What only describes things, such as a metric with its card, must be read in a moment: `robonas list` shows it. Such a
-module writes ``from robonas.common.lazy import torch`` at its top instead of ``import torch``, and uses it in its functions as
-ever. Base classes, decorators and constants that need the library belong into a module of their own, which is imported
-inside a function.
+Modules that only describe things, such as a metric with its card, must be imported fast, for `robonas list`. Such a
+module writes ``from robonas.common.lazy import torch`` at its top instead of ``import torch``, and uses it in its
+functions as ever. Base classes, decorators and constants that need the library belong into a module of their own, which
+is imported inside a function.
 """
 
 from __future__ import annotations

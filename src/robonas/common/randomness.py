@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def derive_seed(*parts: object) -> int:
-    """A seed in [0, 2⁶³) that is the same for the same parts, on every machine and in every process.
+    """Return a seed in [0, 2⁶³) that is the same for the same parts, on every machine and in every process.
 
     Args:
         parts: Strings, numbers (NumPy's count as Python's), booleans, None, and lists of them: what the draw is for,

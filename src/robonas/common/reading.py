@@ -32,7 +32,7 @@ MAX_DIRECTORY = 16 * 2**20
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys are all different."""
+    """Return an object whose keys are all different."""
     found = dict(pairs)
     if len(found) != len(pairs):
         keys = [key for key, _ in pairs]
@@ -193,7 +193,7 @@ def to_frame(table: pa.Table, columns: Sequence[str], numbers: Sequence[str]) ->
 
 
 def _content_of(kind: pa.DataType) -> pa.DataType:
-    """The type of a column's values, where they are numbered."""
+    """Return the type of a column's values, where they are numbered."""
     import pyarrow as pa
 
     return kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -214,7 +214,7 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 
 def _length(column: pa.ChunkedArray) -> int:
-    """How many bytes the texts of a column have in all."""
+    """Return how many bytes the texts of a column have in all."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

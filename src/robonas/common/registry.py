@@ -1,4 +1,4 @@
-"""Finding things by name: in a catalogue, or as `package.module:NAME` in the user's own code."""
+"""Look-up of objects by name: in a catalogue, or as `package.module:NAME` in the user's own code."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _OWN_MODULES: set[str] = set()
 
 
 def lookup(kind: str, name: str, entries: Mapping[str, T]) -> T:
-    """The catalogue's entry of that name.
+    """Return the catalogue's entry of that name.
 
     Args:
-        kind: What is looked for, in the singular, such as ``"metric"``; used in the error.
+        kind: Kind of the entry, in the singular, such as ``"metric"``; used in the error.
         name: The entry's name.
         entries: The catalogue.
 
@@ -63,7 +63,7 @@ def matching(pattern: str, entries: Mapping[str, object]) -> list[str]:
 
 
 def import_object(kind: str, reference: str) -> object:
-    """The object that ``package.module:NAME`` (or ``path/to/file.py:NAME``) names.
+    """Return the object that ``package.module:NAME`` (or ``path/to/file.py:NAME``) names.
 
     Modules of the current folder are found, as they are by ``python -m``. A file is imported under its own name, so
     that other processes can unpickle what it defines if they import it too.
@@ -96,7 +96,7 @@ def import_object(kind: str, reference: str) -> object:
 
 
 def fault_of_own_code(error: BaseException) -> str | None:
-    """Where the user's own code raised an error, and the error, in a few words; None where it was not raised there.
+    """Say in a few words where the user's own code raised an error, and which; None where it was not raised there.
 
     The user's own is what is neither of this package nor installed, and every module that `import_object` has imported.
     """
@@ -116,7 +116,7 @@ def fault_of_own_code(error: BaseException) -> str | None:
 
 
 def _is_foreign(file: str) -> bool:
-    """Whether a file of code is of this package, of Python or installed, so not the user's own."""
+    """Return whether a file of code is of this package, of Python or installed, so not the user's own."""
     path = Path(file)
     if file.startswith("<") or {"site-packages", "dist-packages"} & set(path.parts):
         return True
@@ -149,7 +149,7 @@ def recorded_name(kind: str, name: object, where: object, how: str) -> str:
 
 
 def lasting_reference(reference: str) -> str:
-    """The reference with the whole path of its file, so that it holds in every folder; any other text as it is."""
+    """Return the reference with the whole path of its file, valid in every folder; any other text as it is."""
     place, colon, attribute = reference.rpartition(":")
     if not colon or not place.endswith(".py"):
         return reference
@@ -157,7 +157,7 @@ def lasting_reference(reference: str) -> str:
 
 
 def _import_module(kind: str, reference: str, name: str) -> ModuleType:
-    """A module of the current folder or the environment."""
+    """Return a module of the current folder or the environment."""
     _add_to_path(Path.cwd())
     try:
         return importlib.import_module(name)
@@ -172,7 +172,7 @@ def _import_module(kind: str, reference: str, name: str) -> ModuleType:
 
 
 def _import_file(kind: str, reference: str, path: Path) -> ModuleType:
-    """The module of exactly this file, even where another one of the same name has been imported before."""
+    """Return the module of exactly this file, even where another one of the same name has been imported before."""
     if not path.is_file():
         raise UnknownNameError(
             f"Cannot import {kind} {reference!r}: there is no file {str(path)!r}.", kind=kind, name=reference
@@ -200,7 +200,7 @@ def _import_file(kind: str, reference: str, path: Path) -> ModuleType:
 
 
 def _is_from(module: ModuleType, path: Path) -> bool:
-    """Whether a module was read from this file."""
+    """Return whether a module was read from this file."""
     file = getattr(module, "__file__", None)
     return file is not None and Path(file).resolve() == path
 

@@ -29,7 +29,7 @@ _NAME = re.compile(r"\w[\w .+-]{0,98}\w|\w")
 
 
 def whole(setting: str, value: object) -> int:
-    """A setting that must be a whole number.
+    """Return a setting that must be a whole number.
 
     Raises:
         ConfigError: It is something else, such as a text or 16.0.
@@ -43,7 +43,7 @@ def whole(setting: str, value: object) -> int:
 
 
 def count_of(name: str, value: object, what: str, *, least: int = 1) -> int:
-    """A number of things, from any kind of integer.
+    """Return a number of things, from any kind of integer.
 
     Raises:
         ConfigError: It is none, or too small.
@@ -55,7 +55,7 @@ def count_of(name: str, value: object, what: str, *, least: int = 1) -> int:
 
 
 def jobs_of(n_jobs: object) -> int:
-    """A number of worker processes as joblib counts them: -1 is one a core, -2 one less; 0 is none beside this one.
+    """Return a number of worker processes as joblib counts them: -1 is one a core, -2 one less; 0 is this process.
 
     Raises:
         ConfigError: It is something else.
@@ -67,7 +67,7 @@ def jobs_of(n_jobs: object) -> int:
 
 
 def real(setting: str, value: Any) -> float:
-    """A setting that must be a number, as it is; NaN and infinity are for its own rule to refuse.
+    """Return a setting that must be a number, as it is; NaN and infinity are for its own rule to refuse.
 
     Raises:
         ConfigError: It is something else, such as a text or True.
@@ -78,7 +78,7 @@ def real(setting: str, value: Any) -> float:
 
 
 def seed_of(value: object, setting: str = "seed") -> int:
-    """A seed: a whole number from 0 to 2⁶³ - 1.
+    """Return a seed: a whole number from 0 to 2⁶³ - 1.
 
     Raises:
         ConfigError: It is something else.
@@ -90,7 +90,7 @@ def seed_of(value: object, setting: str = "seed") -> int:
 
 
 def name_of(value: object, setting: str = "name") -> str:
-    """A name that files can carry: up to 100 letters, digits and ``_``, and between them also spaces and ``.+-``.
+    """Return a name if files can carry it: up to 100 letters, digits and ``_``, between them also spaces and ``.+-``.
 
     Raises:
         ConfigError: It is something else, such as a path.
@@ -123,7 +123,7 @@ def check_known(given: Iterable[str], known: Iterable[str], where: str) -> None:
 
 
 def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
-    """The content of a TOML file, with or without a byte-order mark.
+    """Read the content of a TOML file, with or without a byte-order mark.
 
     Args:
         path: The file.
@@ -145,7 +145,7 @@ def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings as they come back from JSON: lists for tuples, texts for keys.
+    """Return the settings as they come back from JSON: lists for tuples, texts for keys.
 
     Raises:
         ConfigError: A value that JSON cannot hold.
@@ -158,7 +158,7 @@ def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """What changed between two plain settings, a short text each."""
+    """Return what changed between two plain settings, a short text each."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in dict.fromkeys((*old, *new)):
             yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))

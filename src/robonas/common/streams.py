@@ -76,10 +76,10 @@ def drop_output() -> None:
 
 
 def speaks_unicode(stream: IO[str]) -> bool:
-    """Whether every character can be written to a stream."""
+    """Return whether every character can be written to a stream."""
     return (getattr(stream, "encoding", None) or "utf").lower().startswith("utf")
 
 
 def json_text(value: Any) -> str:
-    """A value as JSON that standard output can write without loss."""
+    """Return a value as JSON that standard output can write without loss."""
     return json.dumps(value, indent=2, default=str, ensure_ascii=not speaks_unicode(sys.stdout))

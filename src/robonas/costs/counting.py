@@ -106,7 +106,7 @@ def _run(run: Callable[[Tensor], Any], inputs: Tensor, n: int) -> _Tally:
 
 
 def _is_constant(result: Tensor) -> bool:
-    """Whether a result is the same for all samples."""
+    """Return whether a result is the same for all samples."""
     return not result.is_meta and (result.ndim == 0 or bool((result == result[:1]).all()))
 
 
@@ -175,7 +175,7 @@ class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def _write(self, func: Any, args: Any, kwargs: Any, depth: int) -> None:
-        """What an operation writes to comes from what it reads."""
+        """Return what an operation writes to comes from what it reads."""
         for place, argument in enumerate(func._schema.arguments):  # noqa: SLF001
             given = args[place] if place < len(args) else kwargs.get(argument.name)
             if argument.alias_info is not None and argument.alias_info.is_write:
@@ -214,7 +214,7 @@ _RMS_NORMS = frozenset({functional.rms_norm, torch.rms_norm})
 
 
 def _memory(tensor: Tensor) -> int:
-    """What tells memory apart; views have that of their base."""
+    """Return what tells memory apart; views have that of their base."""
     try:
         return int(tensor.untyped_storage()._cdata)  # noqa: SLF001  (what tells storages apart)
     except (NotImplementedError, RuntimeError):  # sparse tensors and the like
@@ -273,7 +273,7 @@ _ADDING = frozenset(
 
 
 def _factors(packet: Any, args: Any) -> list[Tensor]:
-    """What a product multiplies."""
+    """Return what a product multiplies."""
     if packet is aten._trilinear:  # noqa: SLF001
         return list(args[:3])
     return list(args[1:3] if packet in _ADDING else args[:2])
@@ -289,7 +289,7 @@ _HARMLESS = frozenset({"linalg_vector_norm", "linalg_cross", "_thnn_fused_lstm_c
 
 @functools.cache
 def _hides_products(func: Any) -> bool:
-    """Whether an operation without a formula may multiply matrices, or is none of PyTorch's own."""
+    """Return whether an operation without a formula may multiply matrices, or is none of PyTorch's own."""
     if func.namespace not in {"aten", "prim", "prims"}:
         return True
     name = func._schema.name.split("::")[1]  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""What a network costs a device: size, work, memory and time, before anything expensive.
+"""Costs of a network on a device: parameters, operations, memory and time.
 
 Notation: a network with P parameters that takes samples of `space.input_shape_of(architecture)`.
 
@@ -122,7 +122,7 @@ def measure_latency(
 
 
 def _on_meta_or_cpu(space: SearchSpace, architecture: Architecture, n: int, count: Any) -> Any:
-    """A count over a forward pass of `n` samples: without memory or work where the network allows it."""
+    """Return a count over a forward pass of `n` samples: without memory or work where the network allows it."""
     import torch
 
     shape = space.input_shape_of(architecture)
@@ -142,7 +142,7 @@ def _on_meta_or_cpu(space: SearchSpace, architecture: Architecture, n: int, coun
 
 
 def _does_not_run(space: SearchSpace, architecture: Architecture, error: Exception) -> ArchitectureError:
-    """The error for a network that raises."""
+    """Return the error for a network that raises."""
     return ArchitectureError(
         f"The network of {space.format(architecture)} in {space.name} does not run on an input of shape "
         f"{space.input_shape_of(architecture)}: {type(error).__name__}: {error}"

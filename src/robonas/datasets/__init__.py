@@ -41,9 +41,9 @@ class Source:
     reader: tuple[str, str]
     """The module beside this one and its function that reads the data; imported on first use."""
     place: str | None
-    """What stands after the colon; None where nothing does."""
+    """Name of the part after the colon; None where there is no such part."""
     meaning: str
-    """What it is, in one sentence."""
+    """Description in one sentence."""
 
     @property
     def load(self) -> Callable[..., LabelledData]:
@@ -125,9 +125,9 @@ def load_dataset(name_or_path: str | Path, **settings: Any) -> LabelledData:
     Args:
         name_or_path: The text. `NAME` is a `LabelledData`, a `torch.utils.data.Dataset`, or a function that makes one
             of them.
-        settings: What the kind takes: `size`, `mode` and `memory_limit` for `folder` and `torchvision`; `size` for the
-            digits of other tasks; `root`, `download`, `part` and options of the class for `torchvision`; `n_classes`
-            for a Dataset of one's own. Those that are None are left out.
+        settings: Settings of the kind of data: `size`, `mode` and `memory_limit` for `folder` and `torchvision`; `size`
+            for the digits of other tasks; `root`, `download`, `part` and options of the class for `torchvision`;
+            `n_classes` for a Dataset of one's own. Those that are None are left out.
 
     Raises:
         UnknownNameError: There is no such kind, module or name.
@@ -170,7 +170,7 @@ def load_dataset(name_or_path: str | Path, **settings: Any) -> LabelledData:
 
 
 def _own(reference: str, settings: dict[str, Any]) -> LabelledData:
-    """The user's own data by ``package.module:NAME``."""
+    """Return the user's own data by ``package.module:NAME``."""
     from torch.utils.data import Dataset
 
     from robonas.datasets.data import LabelledData

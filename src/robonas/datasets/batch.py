@@ -32,7 +32,7 @@ class Batch:
     n_classes: int
     """How many numbers, or maps, the network returns for a sample."""
     task: Task = "classification"
-    """What the targets mean; chooses the loss."""
+    """Kind of the targets; it chooses the loss."""
 
     def __post_init__(self) -> None:
         import torch
@@ -87,7 +87,7 @@ class Batch:
         return output_shape(self.task, self.n_classes, self.targets)
 
     def resized(self, shape: tuple[int, ...]) -> Batch:
-        """The same samples at another size; see `resize`. Itself where the shape is its own.
+        """Return the same samples at another size; see `resize`. Itself where the shape is its own.
 
         Raises:
             DataError: Another number of channels or of dimensions, or targets that are maps of the old size.
@@ -102,7 +102,7 @@ class Batch:
         return dataclasses.replace(self, inputs=resize(self.inputs, shape))
 
     def fingerprint(self) -> str:
-        """A short hash of all values, shapes and types: the same on every machine."""
+        """Return a short hash of all values, shapes and types: the same on every machine."""
         import torch
 
         digest = hashlib.blake2b(digest_size=16)
@@ -115,7 +115,7 @@ class Batch:
 
 
 def resize(inputs: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Samples of another size, by interpolation: linear or bilinear, smoothed where it shrinks images.
+    """Resize samples by interpolation: linear or bilinear, with smoothing where images shrink.
 
     Args:
         inputs: (n, channels, …).

@@ -47,9 +47,9 @@ class LabelledData:
     """
 
     name: str
-    """What people call it, such as ``"digits"``."""
+    """Name of the data set, such as ``"digits"``."""
     samples: Samples
-    """Where the inputs are."""
+    """Source of the inputs."""
     labels: Tensor
     """Class indices, int64, (n,), or the targets of another task; see `robonas.datasets.targets`."""
     class_names: tuple[str, ...]
@@ -61,7 +61,7 @@ class LabelledData:
     std: tuple[float, ...] | None = None
     """Standard deviation of each channel over the training part, 1 where it is 0; None before a split."""
     task: Task = "classification"
-    """What the labels mean."""
+    """Kind of the labels."""
     label_mean: tuple[float, ...] | None = None
     """Mean of each target of a regression over the training part; None before a split and for other tasks."""
     label_std: tuple[float, ...] | None = None
@@ -93,7 +93,7 @@ class LabelledData:
 
     @property
     def n_classes(self) -> int:
-        """How many classes there are, of which some may have no sample; without classes, numbers or channels."""
+        """Number of classes, of which some may have no sample; for other tasks, the number of values or channels."""
         return len(self.class_names)
 
     @property
@@ -132,7 +132,7 @@ class LabelledData:
 
         Args:
             order: One tensor of places in [0, n) a batch.
-            seed: Of random transforms, where the data are read lazily.
+            seed: Seed of random transforms, where the data are read lazily.
             n_workers: Processes that read ahead, where the data are read lazily; changes no value.
         """
         raw = self.samples.batches([self.rows[places] for places in order], seed=seed, n_workers=n_workers)
@@ -149,7 +149,7 @@ class LabelledData:
         return digest.hexdigest()
 
     def fingerprint(self) -> str:
-        """A short hash of inputs, labels and number of classes, whatever their names: the same on every machine.
+        """Return a short hash of inputs, labels and number of classes, whatever their names: the same on every machine.
 
         Of data that are read lazily, 256 inputs and all labels are hashed.
         """
@@ -158,15 +158,15 @@ class LabelledData:
     def split(
         self, fraction: float = 0.25, seed: int = 0, *, training_fraction: float | None = None
     ) -> tuple[LabelledData, LabelledData]:
-        """A training and a validation part, both standardised by the statistics of the training part.
+        """Return a training and a validation part, both standardised by the statistics of the training part.
 
         Every class is divided apart: `fraction` of its samples, rounded, at least one and never all, go to validation.
-        Without one class a sample, so are all samples together.
+        For tasks without one class a sample, the split is over all samples.
         With the same seed, a larger fraction holds out the same samples and some more.
 
         Args:
             fraction: Share of every class to hold out, in (0, 1).
-            seed: Which samples.
+            seed: Seed of the split.
             training_fraction: Share of every class to train with, rounded, at least one sample; None for all that is
                 not held out.
 
@@ -207,7 +207,7 @@ class LabelledData:
         return training, self._part(np.flatnonzero(held_out)).standardised(training)
 
     def standardised(self, like: LabelledData | None = None) -> LabelledData:
-        """All samples, standardised by their own statistics, or as another part of the same data is."""
+        """Return all samples, standardised by their own statistics, or as another part of the same data is."""
         mean, std = self.statistics() if like is None else (like.mean, like.std)
         part = replace(self, mean=mean, std=std)
         if self.task != "regression":
@@ -225,15 +225,16 @@ class LabelledData:
         split_seed: int = 0,
         training_fraction: float | None = None,
     ) -> Batch:
-        """Samples for the metrics, from the training part of `split(fraction, split_seed)`, standardised as it is.
+        """Draw samples for the metrics from the training part of `split(fraction, split_seed)`, standardised as it is.
 
-        Drawn without replacement. The defaults are those of `TrainingObjective`: no sample that a search is judged on is seen.
+        Drawn without replacement. The defaults are those of `TrainingObjective`: no sample that a search is judged on
+        is seen.
 
         Args:
-            size: How many samples.
-            seed: Which of the training part.
+            size: Number of samples.
+            seed: Seed of the draw from the training part.
             fraction: Share that is held out.
-            split_seed: Which samples are held out.
+            split_seed: Seed of the split into training and validation part.
             training_fraction: Share that is trained with; None for all that is not held out.
 
         Raises:
@@ -258,7 +259,7 @@ class LabelledData:
         return Batch(training.standardise(raw), labels, self.n_classes, self.task)
 
     def _blocks(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """The rows in pieces of at most 2²⁴ numbers, so that large images do not fill the memory with floats."""
+        """Return the rows in pieces of at most 2²⁴ numbers, so that large images do not fill the memory with floats."""
         return torch.split(rows, max(1, _BLOCK_NUMBERS // math.prod(self.input_shape)))
 
     def _part(self, places: NDArray[np.int64]) -> LabelledData:
@@ -312,9 +313,9 @@ def from_arrays(
             are.
         labels: Integers from 0, (n,), or the targets of another task: see `robonas.datasets.targets`.
         class_names: A name a class, or an output; the indices where none are given.
-        n_classes: How many classes there are, where some have no sample; else the largest label and one.
-        name: What to call it.
-        task: What the labels mean; ``"regression"`` for real numbers, which may also be a list of one a sample.
+        n_classes: Number of classes, needed where some have no sample; else it is the largest label plus one.
+        name: Name of the data set.
+        task: Kind of the labels; ``"regression"`` for real numbers, which may also be a list of one a sample.
 
     Raises:
         ConfigError: `n_classes` is no number of classes, or not that of `class_names`.
@@ -360,7 +361,7 @@ def check_classes(
     n_classes: int | None,
     task: Task = "classification",
 ) -> tuple[tuple[str, ...], Tensor]:
-    """The name of each class, or of each output of another task, and the labels as the losses take them.
+    """Return the name of each class, or of each output of another task, and the labels as the losses take them.
 
     Raises:
         ConfigError: `n_classes` is no number of classes, or not that of the names.

@@ -33,7 +33,7 @@ MOMENTS = ("centre_x", "centre_y", "spread_x", "spread_y", "tilt")
 
 
 def digits_autoencoder(size: int = SIDE) -> LabelledData:
-    """The image itself as the target, from -1 to 1."""
+    """Return the image itself as the target, from -1 to 1."""
     images = _images(size)
     return from_arrays(images, 2 * images - 1, class_names=["brightness"], name="digits_autoencoder", task="image")
 
@@ -83,7 +83,7 @@ def digits_normal(size: int = SIDE) -> LabelledData:
 
 
 def digits_segment(size: int = SIDE) -> LabelledData:
-    """The class of every pixel: paper, or ink of the digit that the image shows."""
+    """Return the class of every pixel: paper, or ink of the digit that the image shows."""
     images = _images(size)
     labels = np.where(images[:, 0] >= INK, 1 + _bunch()[1][:, None, None], 0)
     names = ["paper", *map(str, range(10))]
@@ -91,13 +91,13 @@ def digits_segment(size: int = SIDE) -> LabelledData:
 
 
 def digits_signal() -> LabelledData:
-    """The digits as signals for one-dimensional networks: eight rows of pixels over eight columns, left to right."""
+    """Return the digits as signals for one-dimensional networks: eight channels, one a row of pixels."""
     names = [str(digit) for digit in range(10)]
     return from_arrays(_images(8)[:, 0], _bunch()[1], class_names=names, name="digits_signal")
 
 
 def permutations(n: int) -> NDArray[np.int64]:
-    """`n` orders of nine tiles, far from each other: (n, 9).
+    """Choose `n` orders of nine tiles that are far from each other, (n, 9).
 
     Greedily, of 1,000 drawn candidates the one whose smallest Hamming distance to those before is largest.
     """
@@ -122,7 +122,7 @@ def _bunch() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
 
 def _images(size: int) -> NDArray[np.float32]:
-    """The images at that size."""
+    """Return the images at that size."""
     import torch
     from torch.nn.functional import interpolate
 

@@ -155,7 +155,7 @@ class _Walk:
                 yield here
 
     def _takes(self, file: Path, status: os.stat_result | None, label: int) -> bool:
-        """Whether a file is an image that has not been taken under another name; counts what is left out."""
+        """Return whether a file is an image that has not been taken under another name; counts what is left out."""
         suffix = file.suffix.lower()
         if suffix not in self._suffixes:
             self.left_out["no image that this Pillow reads", suffix] += 1
@@ -185,7 +185,7 @@ def _told(left_out: Counter[tuple[str, str]]) -> str:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """What the system says of the file that a name leads to; None where it leads nowhere."""
+    """Return what the system says of the file that a name leads to; None where it leads nowhere."""
     try:
         return path.stat()
     except PermissionError:
@@ -195,5 +195,5 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _identity(path: Path, status: os.stat_result) -> _Identity:
-    """What is equal for all names of one file or folder. Some file systems have no numbers: then the real path."""
+    """Return a key that all names of one file or folder share: its number on the device, else the real path."""
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)

@@ -37,10 +37,10 @@ def from_dataset(
 
     Args:
         dataset: Items by index from 0; labels are integers.
-        n_classes: How many classes there are; else as many as `class_names`, ``dataset.classes``, or the largest label
-            and one.
+        n_classes: Number of classes; by default that of `class_names`, of ``dataset.classes``, or from the largest
+            label and one.
         class_names: A name a class; else ``dataset.classes``, else the indices.
-        name: What to call it; else the class's name.
+        name: Name of the data set; by default the name of its class.
         memory_limit: Bytes above which data are read lazily; 0 for always.
 
     Raises:
@@ -77,7 +77,7 @@ def from_dataset(
 
 
 def _length(dataset: Any) -> int | None:
-    """How many items there are; None where the data set is a stream, or cannot tell."""
+    """Return how many items there are; None where the data set is a stream, or cannot tell."""
     if isinstance(dataset, IterableDataset):
         return None
     try:
@@ -103,7 +103,7 @@ def _read_all(dataset: Any, n: int, first: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _listed_labels(dataset: Any) -> Tensor | None:
-    """The labels that the data set lists, int64, or None where it does not list integers."""
+    """Return the labels that the data set lists, int64, or None where it does not list integers."""
     if isinstance(dataset, Subset):
         whole = _listed_labels(dataset.dataset)
         return None if whole is None else whole[torch.as_tensor(dataset.indices)]

@@ -44,7 +44,7 @@ def check_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
 
 
 def formats() -> tuple[str, ...]:
-    """Names of the formats that the installed Pillow reads, with those that other packages have added to it."""
+    """Return names of the formats that the installed Pillow reads, with those that other packages have added to it."""
     from PIL import Image as Images
 
     Images.init()
@@ -61,7 +61,7 @@ def suffixes() -> frozenset[str]:
 
 
 def kind_of(image: Image) -> Mode:
-    """Whether an image is grey or in colour, by its mode; a palette counts as colour.
+    """Return whether an image is grey or in colour, by its mode; a palette counts as colour.
 
     Raises:
         DataError: A mode that has no one meaning as bytes, such as 32-bit grey, whose range nobody knows.
@@ -74,7 +74,7 @@ def kind_of(image: Image) -> Mode:
 
 
 def to_bytes(image: Image, mode: Mode | None = None, size: tuple[int, int] | None = None) -> Tensor:
-    """An image as uint8, (channels, height, width); without a mode, grey or in colour as it is.
+    """Return an image as uint8, (channels, height, width); without a mode, grey or in colour as it is.
 
     Turned upright as its EXIF data say; 16-bit grey is cut to its upper 8; transparency is dropped. With a size: the
     largest part in the middle with the size's aspect ratio, resized bilinearly.
@@ -121,9 +121,9 @@ class Pictures(Dataset[tuple[Tensor, int]]):
     """Pictures and labels, opened one by one.
 
     Args:
-        open_item: From a row to an open Pillow image and its label.
+        open_item: Function from a row to an open Pillow image and its label.
         labels: All labels where they are known before.
-        describe: From a row to a place for messages, such as a file's path.
+        describe: Function from a row to its place, for messages, such as a file's path.
         mode: Convert to this kind; None if all are of one kind, that of the first.
         size: (height, width) to crop and resize to; None if all are of one size.
     """
@@ -181,5 +181,5 @@ class Pictures(Dataset[tuple[Tensor, int]]):
 
 
 def name_of(path: Path, root: Path) -> str:
-    """A file's path within a folder, quoted, for messages."""
+    """Return a file's path within a folder, quoted, for messages."""
     return repr(path.relative_to(root).as_posix())

@@ -82,7 +82,7 @@ def load_npz(path: str | Path, **settings: Any) -> LabelledData:
 
 
 def _open(file: Path, stack: ExitStack) -> dict[str, tuple[zipfile.ZipFile, zipfile.ZipInfo]]:
-    """The arrays by name; the stack closes the file."""
+    """Return the arrays by name; the stack closes the file."""
     try:
         stream = stack.enter_context(file.open("rb"))
         single = stream.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX
@@ -99,7 +99,7 @@ def _open(file: Path, stack: ExitStack) -> dict[str, tuple[zipfile.ZipFile, zipf
 
 
 def _read(arrays: Mapping[str, tuple[zipfile.ZipFile, zipfile.ZipInfo]], name: str, file: Path) -> NDArray[Any]:
-    """One array; what its header states is compared with its size in the archive before memory is taken for it."""
+    """Read one array, after its header was compared with its size in the archive."""
     archive, member = arrays[name]
     try:
         check_fold(member.file_size, member.compress_size)
@@ -118,7 +118,7 @@ def _read(arrays: Mapping[str, tuple[zipfile.ZipFile, zipfile.ZipInfo]], name: s
 
 
 def _holds_objects(stream: IO[bytes], size: int) -> bool:
-    """Whether an array holds Python objects; else its header is checked.
+    """Return whether an array holds Python objects; else its header is checked.
 
     Raises:
         ValueError: It has another size, or holds neither numbers nor texts.

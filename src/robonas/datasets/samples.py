@@ -34,7 +34,7 @@ class Samples(Protocol):
         ...
 
     def batches(self, rows: Sequence[Tensor], *, seed: int = 0, n_workers: int = 0) -> Iterator[Tensor]:
-        """The inputs of each list of rows, (k, *shape), as they are stored: uint8, or float32."""
+        """Return the inputs of each list of rows, (k, *shape), as they are stored: uint8, or float32."""
         ...
 
     def hash_into(self, digest: hashlib.blake2b, rows: Tensor) -> None:
@@ -55,7 +55,7 @@ class InMemory:
         return tuple(self.values.shape[1:])
 
     def batches(self, rows: Sequence[Tensor], *, seed: int = 0, n_workers: int = 0) -> Iterator[Tensor]:
-        """The inputs of each list of rows; the seed and the workers have nothing to do here."""
+        """Return the inputs of each list of rows; the seed and the workers have nothing to do here."""
         del seed, n_workers
         return (self.values[part] for part in rows)
 
@@ -85,7 +85,7 @@ class Lazy:
         self.shape = shape
 
     def batches(self, rows: Sequence[Tensor], *, seed: int = 0, n_workers: int = 0) -> Iterator[Tensor]:
-        """The inputs of each list of rows, through PyTorch's `DataLoader`.
+        """Return the inputs of each list of rows, through PyTorch's `DataLoader`.
 
         Raises:
             DataError: An item has another shape or label than the first pass over the data saw, or values that are not
@@ -101,7 +101,7 @@ class Lazy:
         return iter(loader)
 
     def item(self, row: int) -> Tensor:
-        """One input, checked."""
+        """Return one input, checked."""
         value, label = read_item(self.dataset, row)
         if tuple(value.shape) != self.shape:
             raise DataError(
@@ -169,7 +169,7 @@ def _length(dataset: Any) -> str:
 
 
 def as_input(value: Any, place: str) -> Tensor:
-    """An image, an array or a tensor as a uint8 or float32 tensor; images become (channels, height, width).
+    """Return an image, an array or a tensor as a uint8 or float32 tensor; images become (channels, height, width).
 
     Pillow images are converted as those of a folder are: see `images.to_bytes`.
 
@@ -186,7 +186,7 @@ def as_input(value: Any, place: str) -> Tensor:
 
 
 def as_tensor(value: Any, what: str) -> Tensor:
-    """An array, a tensor or nested lists of numbers as a dense tensor in this machine's memory.
+    """Return an array, a tensor or nested lists of numbers as a dense tensor in this machine's memory.
 
     Raises:
         DataError: It is something else, is ragged, masked or sparse, or has no values.
@@ -235,7 +235,7 @@ def as_numbers(values: Tensor, place: str | None = None) -> Tensor:
 
 
 def as_label(label: Any, place: str) -> int:
-    """A label as an integer.
+    """Return a label as an integer.
 
     Raises:
         DataError: It is not an integer.
@@ -256,7 +256,7 @@ def as_label(label: Any, place: str) -> int:
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:
-    """The array in types that PyTorch computes with: this machine's byte order, unsigned integers as signed ones."""
+    """Return the array in a type that PyTorch computes with: this machine's byte order, signed integers."""
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:
         beyond = array.dtype.itemsize == 8 and array.size > 0 and int(array.max()) >= 2**63
         return array.astype(np.float64 if beyond else np.int64)

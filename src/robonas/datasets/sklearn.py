@@ -25,7 +25,7 @@ TABLES: Mapping[str, Task] = {
 
 
 def load_sklearn(name: str) -> LabelledData:
-    """A table of features with classes (breast_cancer, iris, wine) or with numbers to predict (diabetes, linnerud).
+    """Load a table with classes (breast_cancer, iris, wine) or with numbers to predict (diabetes, linnerud).
 
     Source: scikit-learn's own copies; ``sklearn.datasets`` names where each comes from.
 

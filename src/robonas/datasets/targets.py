@@ -1,4 +1,4 @@
-"""What a network shall answer: kinds of tasks, the targets that they have, and the loss of each.
+"""Kinds of tasks: what a network must output for each, its targets, and its loss.
 
 | task | target of a sample | answer of the network | loss |
 |---|---|---|---|
@@ -50,7 +50,7 @@ def output_shape(task: Task, n_outputs: int, targets: Tensor) -> tuple[int, ...]
 
 
 def check_targets(targets: Tensor, n_outputs: int, task: Task) -> Tensor:
-    """The targets of `n` samples as the losses take them: class indices as int64, the others as they are.
+    """Return the targets of `n` samples as the losses take them: class indices as int64, the others as they are.
 
     Raises:
         DataError: An unknown task, or targets of another shape, type or range than the task's.
@@ -111,11 +111,11 @@ def check_labels(labels: Tensor, n_classes: int) -> None:
 def loss_of(
     outputs: Tensor, targets: Tensor, task: Task, *, label_smoothing: float = 0.0, each: bool = False
 ) -> Tensor:
-    """The task's mean loss, a scalar ≥ 0; lower is better.
+    """Return the task's mean loss, a scalar ≥ 0; lower is better.
 
     Args:
-        outputs: What the network returned, (n, …); see the module.
-        targets: As `check_targets` returns them, on the outputs' device.
+        outputs: Outputs of the network, (n, …); see the module.
+        targets: Targets as `check_targets` returns them, on the outputs' device.
         task: The kind.
         label_smoothing: Share of the target spread over all classes, where there are classes.
         each: The mean loss of every sample instead, (n,).

@@ -28,15 +28,15 @@ def load_torchvision(
     memory_limit: int = MEMORY_LIMIT,
     **options: Any,
 ) -> LabelledData:
-    """The training part of a data set of torchvision, or its test part: only one of them is read.
+    """Read the training part of a data set of torchvision, or its test part: only one of them is read.
 
     Args:
         name: The class, such as ``"CIFAR10"``.
         root: The folder in which it lies, or is downloaded to.
-        download: Whether it may be downloaded.
+        download: True to allow a download.
         size: (height, width), or the side of a square, to crop and resize to; None if all images have one size.
         mode: ``"RGB"`` or ``"L"`` to convert all images; None if all are of one kind.
-        part: Which one; a search must see the training part alone.
+        part: Part of the data set; a search must see the training part alone.
         memory_limit: Bytes above which images stay on disk and are read when they are needed.
         options: Further arguments of the class, such as ``split="letters"``.
 
@@ -109,7 +109,7 @@ def load_torchvision(
 
 
 def _find(name: str, classes: dict[str, Any]) -> Any:
-    """The class of that name."""
+    """Return the class of that name."""
     if name in classes:
         return classes[name]
     lower = {known.lower(): known for known in sorted(classes, reverse=True)}

@@ -1,4 +1,4 @@
-"""What is compared in an experiment, and what one run of it leaves."""
+"""Contenders of an experiment, and the result of one run of a contender."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Contender:
     strategy: str
     """A name, or ``package.module:NAME``."""
     label: str = ""
-    """What tables call it; else the strategy."""
+    """Label in tables; by default the name of the strategy."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of its constructor; JSON values."""
     metrics: tuple[str, ...] | Literal["all"] | None = None
-    """What it is given: names, ``"all"``, or None for the task's own choice."""
+    """Metrics that the strategy reads: names, ``"all"``, or None for the task's own choice."""
     kind: Kind = "strategy"
     """``single`` is one metric alone, ``baseline`` another that is always shown."""
 
@@ -39,7 +39,7 @@ class Contender:
             object.__setattr__(self, "label", self.strategy)
 
     def make(self) -> Strategy:
-        """A new instance.
+        """Make a new instance.
 
         Raises:
             UnknownNameError: There is no such strategy.
@@ -48,7 +48,7 @@ class Contender:
         return make_strategy(self.strategy, **self.settings)
 
     def metrics_on(self, task: Task) -> tuple[str, ...]:
-        """Names of the metrics that it is given on a task."""
+        """Return names of the metrics that it is given on a task."""
         if self.metrics == ALL:
             return task.metrics
         return tuple(self.metrics) if self.metrics is not None else task.default_metrics or task.metrics
@@ -61,11 +61,11 @@ class Run:
     rows: tuple[int, ...]
     """Candidates."""
     phases: tuple[str, ...]
-    """What each query was for."""
+    """Purpose of each query."""
     n_explored: int | None = None
     """T0."""
     weights: dict[str, float] | None = None
-    """Of the combined metric, by metric."""
+    """Weights of the combined metric, by metric."""
     precision: float | None = None
     """Precision@T of the combined metric over the pool."""
     ndcg: float | None = None

@@ -33,14 +33,14 @@ _TITLES = {
 def progress_figure(
     results: Results, measure: str = "rank", *, strategies: Sequence[str] | None = None, columns: int = 3
 ) -> go.Figure:
-    """The best so far by number of queries, mean over seeds with its standard error as a band, a panel a task.
+    """Return the best so far by number of queries, mean over seeds with its standard error as a band, a panel a task.
 
     Ranks have a logarithmic axis. A dotted line stands where a strategy's mean T0 is. Metrics alone are drawn grey.
 
     Args:
         results: The runs.
         measure: ``rank``, ``regret``, ``final``, ``final_rank``, ``best_value`` or ``cost_s``.
-        strategies: Which to draw; None for all.
+        strategies: Strategies to draw; None for all.
         columns: Panels side by side.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How well a ranking agrees with an objective, where all values are known. Pure functions; None where undefined.
+"""Agreement of a ranking with an objective of which all values are known. Pure functions; None where undefined.
 
 | symbol | meaning |
 |---|---|
@@ -81,7 +81,7 @@ def kendall(scores: NDArray[np.float64], utility: NDArray[np.float64]) -> float 
 
 
 def metric_quality(task: Task, t: int = 20) -> pd.DataFrame:
-    """How well each metric alone does, one row a metric, where all answers are known.
+    """Return how well each metric alone does, one row a metric, where all answers are known.
 
     ``defined`` (scores), ``spearman``, ``kendall``, ``precision`` and ``ndcg`` of its top T, ``first_rank`` (true rank
     of its favourite) and ``best_rank`` (the best true rank in its top T); None is undefined, as for a constant metric.

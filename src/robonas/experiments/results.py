@@ -1,4 +1,4 @@
-"""What an experiment leaves: one tidy table, a row a query, with the settings that made it."""
+"""Results of an experiment: one tidy table with a row a query, and the settings that made it."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class Results:
         return [str(name) for name in self.frame["strategy"].unique()]
 
     def kind(self, strategy: str) -> str:
-        """``strategy``, ``single`` or ``baseline``."""
+        """Return the kind of a contender: ``strategy``, ``single`` or ``baseline``."""
         return str(self.frame.loc[self.frame["strategy"] == strategy, "kind"].iloc[0])
 
     def at(self, queries: int) -> pd.DataFrame:
-        """One row a run: its state after so many queries, or at its end where it made fewer."""
+        """Return one row a run: its state after so many queries, or at its end where it made fewer."""
         reached = self.frame[self.frame["query"] <= queries]
         return reached.groupby(["task", "strategy", "seed"], sort=False).tail(1).reset_index(drop=True)
 
@@ -97,7 +97,7 @@ class Results:
 
 
 def rows_of(task: Task, contender: Contender, seed: int, run: Run, *, half: bool) -> pd.DataFrame:
-    """The rows of one run. Here, after the search, the final measure is read."""
+    """Return the rows of one run. Here, after the search, the final measure is read."""
     pool = task.pool(seed, half=half)
     chosen = np.array(run.rows, dtype=np.int64)
     utility = task.utility[pool]

@@ -39,7 +39,7 @@ MOST_SEEDS = 1_000_000
 
 
 def search(problem: Problem, utility: NDArray[np.float64], strategy: Strategy) -> Run:
-    """One search: ask, look the answer up, tell; until the budget is spent or all candidates are asked for.
+    """Return one search: ask, look the answer up, tell; until the budget is spent or all candidates are asked for.
 
     Args:
         problem: Scores, budget and seed.
@@ -87,11 +87,11 @@ def run_experiment(
         tasks: With different names.
         contenders: Strategies, or their names.
         budget: Queries a run, at most as many as there are candidates; a task's own budget wins.
-        seeds: How many, counted from 0, or which.
+        seeds: Number of seeds, counted from 0, or a list of seeds.
         half_pools: Each seed draws a random half of the table, the same for all contenders, so that strategies which
             draw nothing at random show a spread too.
-        baselines: Whether to add each metric alone and random search.
-        folder: Where to keep finished runs; the same experiment, stopped at any moment, goes on from there. A run is
+        baselines: True to add each metric alone and random search.
+        folder: Folder for finished runs; the same experiment, stopped at any moment, goes on from there. A run is
             made again when the table, its settings, or the code of strategies has changed.
         n_jobs: Worker processes; -1 is one a core, 0 does all in this process. joblib's backends for clusters work too.
         progress: Called with how many runs are done, and how many there are.
@@ -191,14 +191,14 @@ class _Runner:
         return run
 
     def died(self, unit: tuple[int, int, int], _: list[Run], how: str) -> Run:
-        """A run that takes its worker with it."""
+        """Return a run that takes its worker with it."""
         raise StudyError(
             f"{self._contender(unit).label} on {self.tasks[unit[0]].name} with seed {unit[2]} ended its process "
             f"{how}. Finished runs are kept."
         )
 
     def kept(self, unit: tuple[int, int, int]) -> Run | None:
-        """The run, if it was finished before; a damaged file counts as none."""
+        """Return the run, if it was finished before; a damaged file counts as none."""
         if self.folder is None or not self._file(unit).is_file():
             return None
         try:
@@ -211,7 +211,7 @@ class _Runner:
         return self.contenders[self.tasks[unit[0]].name][unit[1]]
 
     def _file(self, unit: tuple[int, int, int]) -> Path:
-        """Where the run is kept: named by a hash of all that it depends on."""
+        """Return where the run is kept: named by a hash of all that it depends on."""
         if unit not in self.files:
             task, contender = self.tasks[unit[0]], self._contender(unit)
             metrics = contender.metrics_on(task)
@@ -228,7 +228,7 @@ _SOURCES: dict[str, str] = {}
 
 
 def _code_of(contender: Contender) -> str:
-    """A hash of the code that a strategy is made of: this package's strategies, and the user's file."""
+    """Return a hash of the code that a strategy is made of: this package's strategies, and the user's file."""
     package = Path(inspect.getfile(make_strategy)).parent
     found = inspect.getsourcefile(type(contender.make()))
     files = {*package.glob("*.py"), *([Path(found)] if found else [])}
@@ -257,7 +257,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _baselines(task: Task, plans: Sequence[Contender]) -> list[Contender]:
-    """Each metric of the task alone, and random search unless it contends."""
+    """Return each metric of the task alone, and random search unless it contends."""
     shown = task.default_metrics or task.metrics
     alone = [Contender("single_metric", f"{name} alone", {"metric": name}, (name,), "single") for name in shown]
     chance = [] if any(plan.strategy == "random" for plan in plans) else [Contender("random", kind="baseline")]
@@ -266,7 +266,7 @@ def _baselines(task: Task, plans: Sequence[Contender]) -> list[Contender]:
 
 
 def _seeds(given: object) -> list[int]:
-    """Which seeds: those that are given, or as many as are asked for, from 0.
+    """Return which seeds: those that are given, or as many as are asked for, from 0.
 
     Raises:
         ConfigError: None, or one twice.

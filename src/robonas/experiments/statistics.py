@@ -1,4 +1,4 @@
-"""Whether differences between strategies are more than chance: paired by seed, and over tasks.
+"""Tests of whether differences between strategies are more than chance: paired by seed, and over tasks.
 
 Source: Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7, 2006, for ranks over tasks,
 the critical difference and Holm's correction against a reference.
@@ -34,7 +34,7 @@ _EXACT = 12
 def compare(
     results: Results, reference: str, *, measure: str = "rank", queries: int | None = None, confidence: float = 0.95
 ) -> pd.DataFrame:
-    """The reference against each other strategy on each task, seed by seed.
+    """Return the reference against each other strategy on each task, seed by seed.
 
     ``advantage`` is the mean over seeds of the other's measure minus the reference's: above 0 the reference is better.
     ``low`` and ``high`` bound it by the percentile bootstrap over seeds; ``wins``, ``ties`` and ``losses`` count seeds;
@@ -46,7 +46,7 @@ def compare(
         reference: Label of a strategy.
         measure: ``rank``, ``regret`` or ``final_rank``.
         queries: After how many; None for the end.
-        confidence: Of the interval.
+        confidence: Level of the interval, such as 0.95.
 
     Raises:
         ConfigError: No such strategy or measure, or a confidence outside (0, 1).
@@ -116,11 +116,11 @@ class CriticalDifference:
     """Strategies compared over tasks."""
 
     average_ranks: pd.Series[float]
-    """Of each strategy, among the strategies, over tasks; the best first, 1 would be best on all."""
+    """Mean rank of each strategy among the strategies, over tasks; the best first, 1 is best on all tasks."""
     n_tasks: int
     """Tasks that count."""
     friedman_p: float | None
-    """Of Friedman's test that all are equal; None for fewer than three strategies or two tasks, or all ties."""
+    """P-value of Friedman's test that all are equal; None for fewer than three strategies or two tasks, or all ties."""
     difference: float
     """Nemenyi's critical difference of average ranks."""
     pairs: pd.DataFrame

@@ -72,10 +72,10 @@ _WORDS = {str: "a text", int: "a whole number", bool: "true or false", list: "a 
 
 @dataclass(frozen=True, eq=False)
 class Suite:
-    """What `run_experiment` needs."""
+    """The arguments of `run_experiment`, as a settings file gives them."""
 
     name: str
-    """Of the suite; else of its file."""
+    """Name of the suite; by default the name of its file."""
     tasks: tuple[Task, ...]
     """On their tables."""
     contenders: tuple[Contender, ...]

@@ -22,7 +22,7 @@ MEAN_SINGLE, BEST_SINGLE = "each metric alone, mean", "each metric alone, best i
 
 
 def checkpoints(results: Results, at: Iterable[int] | None = None) -> list[int]:
-    """The numbers of queries to look at: those asked for that a run reaches, and the longest run's end.
+    """Return the numbers of queries to look at: those asked for that a run reaches, and the longest run's end.
 
     Raises:
         ConfigError: A number below 1.
@@ -35,7 +35,7 @@ def checkpoints(results: Results, at: Iterable[int] | None = None) -> list[int]:
 
 
 def summarise(results: Results, at: Iterable[int] | None = None) -> pd.DataFrame:
-    """One row for each task, strategy and number of queries.
+    """Return one row for each task, strategy and number of queries.
 
     For each of ``rank``, ``regret``, ``final``, ``final_rank`` and ``cost_s``: mean over seeds ``_mean``, standard
     deviation ``_std`` (with n − 1; NaN for one run) and ``_median``; and of the whole run the means ``n_explored``
@@ -144,7 +144,7 @@ def _row(runs: pd.DataFrame, measure: str, tasks: Sequence[str]) -> dict[str, st
 
 
 def _best(singles: pd.DataFrame, measure: str, results: Results) -> pd.DataFrame:
-    """The runs of the metric with the best mean on this task."""
+    """Return the runs of the metric with the best mean on this task."""
     about = next(task for task in results.settings["tasks"] if task["name"] == singles["task"].iloc[0])
     upwards = {"final": about["final_higher_is_better"], "best_value": about["higher_is_better"]}.get(measure, False)
     mean = singles.groupby("strategy", sort=False)[measure].mean()
@@ -154,7 +154,7 @@ def _best(singles: pd.DataFrame, measure: str, results: Results) -> pd.DataFrame
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """A table of texts and numbers in Markdown."""
+    """Return a table of texts and numbers in Markdown."""
     head = [str(table.index.name or ""), *map(str, table.columns)]
     rows = [
         [str(name), *map(_cell, entries)] for name, entries in zip(table.index, table.to_numpy().tolist(), strict=True)

@@ -31,7 +31,7 @@ class Task:
     """
 
     name: str
-    """Of the task."""
+    """Name of the task."""
     architectures: tuple[str, ...]
     """Texts of the N candidates."""
     scores: NDArray[np.float64]
@@ -39,13 +39,13 @@ class Task:
     metrics: tuple[str, ...]
     """Names of the columns of `scores`."""
     objective: NDArray[np.float64]
-    """What a query answers, (N,), in its own direction."""
+    """Value that a query returns, (N,), in its own direction."""
     objective_name: str = "objective"
     """Its column."""
     higher_is_better: bool = True
     """Direction of the objective."""
     final: NDArray[np.float64] | None = None
-    """What judges the winner, (N,), NaN where unknown; never seen by a search."""
+    """Final measure of the winner, (N,), NaN where unknown; never seen by a search."""
     final_name: str | None = None
     """Its column."""
     final_higher_is_better: bool = True
@@ -96,7 +96,7 @@ class Task:
         budget: int | None = None,
         allow_test: bool = False,
     ) -> Self:
-        """A task on a table. Rows without an objective are left out, and counted.
+        """Return a task on a table. Rows without an objective are left out, and counted.
 
         Args:
             table: The table.
@@ -105,9 +105,9 @@ class Task:
             metrics: Metric columns for contenders that name none; None for all metrics that have a value.
             cost: The column of a query's recorded seconds.
             higher_is_better: Direction of the objective; None as the column says.
-            name: Of the task; None for the table's source.
+            name: Name of the task; None for the table's source.
             budget: Queries of a search; None leaves it to the experiment.
-            allow_test: Whether the objective may be a test or final measure.
+            allow_test: True to allow a test or final measure as the objective.
 
         Raises:
             TableError: A column that does not exist or is undefined throughout.

@@ -114,7 +114,7 @@ def list_metrics(pattern: str = "*") -> list[str]:
 
 
 def resolve_metrics(names_or_objects: Sequence[MetricLike]) -> tuple[Metric, ...]:
-    """The metrics that names, references, functions and `Metric` objects stand for, in their order.
+    """Return the metrics that names, references, functions and `Metric` objects stand for, in their order.
 
     A plain function becomes a metric of its own name. It reads the passes that its attribute ``needs`` lists (members
     of `Need` or their names); without one, what a forward and a backward pass give.
@@ -154,7 +154,7 @@ def _resolve(item: Any) -> Metric:
 
 
 def _from_function(function: Any, label: str) -> Metric:
-    """A metric from a user's function."""
+    """Return a metric from a user's function."""
     if not callable(function) or isinstance(function, type):
         raise ConfigError(
             f"A metric must be a name, a Metric or a function of Passes; got {label} that is a "
@@ -188,7 +188,7 @@ def score_network(
     logits: Callable[[Any], Tensor] | None = None,
     micro_batch: int | None = None,
 ) -> dict[str, Score]:
-    """The scores of one network.
+    """Return the scores of one network.
 
     All metrics share passes: one forward of the batch, one backward of the loss, and so on, each made only if some
     metric reads it. The network is scored in training mode, whatever its mode is, and nothing of it, of the batch or of
@@ -223,7 +223,7 @@ def score_network(
 
 
 def left_out(network: nn.Module, batch: Batch, *, logits: Callable[[Any], Tensor] | None = None) -> dict[str, str]:
-    """What the scores of a network leave out, and why.
+    """Return what the scores of a network leave out, and why.
 
     Args:
         network: Any module that maps the batch's inputs to (n, n_classes).

@@ -29,7 +29,7 @@ BLOCKS = (
 
 
 def blocks(network: nn.Module) -> list[nn.Module]:
-    """The primary blocks: what the network, its lists and sequences hold; a sequence of mere layers is one block."""
+    """Return the primary blocks: the children of the network, its lists and sequences; plain layers are one block."""
     found: list[nn.Module] = []
 
     def visit(module: nn.Module) -> None:
@@ -47,7 +47,7 @@ def blocks(network: nn.Module) -> list[nn.Module]:
 
 
 def features(passes: Passes) -> list[Tensor]:
-    """The outputs of all blocks, in the order of the calls, with the graph between them.
+    """Return the outputs of all blocks, in the order of the calls, with the graph between them.
 
     Logits and other vectors are none if there are maps.
     """
@@ -121,7 +121,7 @@ def az_progressivity(passes: Passes) -> float:
 
 
 def az_trainability(passes: Passes) -> float:
-    """How close to 1 blocks keep the largest singular value between the gradients at their two ends."""
+    """Return how close to 1 blocks keep the largest singular value between the gradients at their two ends."""
     maps = features(passes)
     generator = torch_generator("az signs", passes.seed)
     terms: list[float] = []
@@ -154,7 +154,7 @@ def az_trainability(passes: Passes) -> float:
 
 
 def _match(back: Tensor, later: Tensor) -> Tensor:
-    """The gradient at a block's input, positions folded into channels until they are as many as at its output."""
+    """Return the gradient at a block's input, with positions folded into channels to as many as at its output."""
     if back.ndim != later.ndim or back.ndim < 4 or back.shape[2:] == later.shape[2:]:
         return back
     strides = [size // out for size, out in zip(back.shape[2:], later.shape[2:], strict=True)]

@@ -1,4 +1,4 @@
-"""What a training-free metric is, and what it returns."""
+"""Training-free metrics and their scores."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class Metric:
     name: str
     """The name in tables and on the command line."""
     compute: Callable[[Passes], float]
-    """From the passes to the score; may raise `MetricError` with the reason why there is none."""
+    """Function from the passes to the score; may raise `MetricError` with the reason why there is none."""
     needs: frozenset[Need]
     """The passes that it reads."""
     meaning: str
-    """What it measures, in one sentence."""
+    """Meaning of the metric in one sentence."""
     formula: str
     """Its definition, in plain characters."""
     source: str
@@ -81,7 +81,7 @@ class Metric:
             )
 
     def unsuited(self, batch: Batch) -> str | None:
-        """Why this batch gives the metric no value whatever the network, or None."""
+        """Return why this batch gives the metric no value whatever the network, or None."""
         if batch.task not in self.tasks:
             return f"{self.name} is defined for {' and '.join(self.tasks)}, and the batch's task is {batch.task}"
         if len(batch) < self.least_samples:
@@ -89,7 +89,7 @@ class Metric:
         return None
 
     def card(self) -> dict[str, str]:
-        """All that there is to know about the metric, in words, by heading."""
+        """Return all that there is to know about the metric, in words, by heading."""
         low, high = self.bounds
         needs = sorted(need.value for need in self.needs)
         return {
@@ -109,7 +109,7 @@ class Metric:
 
     @property
     def cost(self) -> Cost:
-        """How dear it is when computed alone."""
+        """Cost of the metric when it is computed alone."""
         if self.sample_by_sample:
             return "a pass for each sample or class"
         if Need.OWN_PASSES in self.needs:

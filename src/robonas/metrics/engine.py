@@ -68,7 +68,7 @@ def score_resolved(
 
 
 def _guarded(metric: Metric, passes: Passes, guard: Guard) -> Score:
-    """The score of a metric that may draw from global generators, or change what it must not."""
+    """Return the score of a metric that may draw from global generators, or change what it must not."""
     with seeded("metric", metric.name, passes.seed):
         score = _score(metric, passes)
     changed = guard.restore(passes)
@@ -78,7 +78,7 @@ def _guarded(metric: Metric, passes: Passes, guard: Guard) -> Score:
 
 
 def _score(metric: Metric, passes: Passes) -> Score:
-    """The metric's value, or NaN and why."""
+    """Return the metric's value, or NaN and why."""
     unsuited = metric.unsuited(passes.batch)
     if unsuited is not None:
         return Score(math.nan, unsuited)

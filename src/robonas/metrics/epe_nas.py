@@ -1,4 +1,4 @@
-"""How samples of one class look alike to the network."""
+"""Likeness of samples of one class to the network."""
 
 from __future__ import annotations
 

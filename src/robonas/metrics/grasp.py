@@ -1,4 +1,4 @@
-"""How pruning would change the gradient's flow."""
+"""Change of the gradient's flow by pruning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def grasp(passes: Passes) -> float:
 
 
 def grasp_bn(passes: Passes) -> float:
-    """The same, with the squared norm of the gradient for convolutions that a batch norm follows."""
+    """Return the same, with the squared norm of the gradient for convolutions that a batch norm follows."""
     return -passes.normed_curvature
 
 

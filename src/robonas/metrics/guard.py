@@ -1,4 +1,4 @@
-"""Keeping a user's metric from changing what others read."""
+"""Protection against a user's metric that changes what other metrics read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def is_foreign(metric: Metric) -> bool:
-    """Whether a metric's code is not ours."""
+    """Return whether a metric's code is not ours."""
     return not getattr(metric.compute, "__module__", "").startswith("robonas.")
 
 

@@ -1,4 +1,4 @@
-"""How differently samples look to the network in evaluation mode."""
+"""Difference of samples to the network in evaluation mode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def jacob_cov(passes: Passes) -> float:
-    """`jacov` in evaluation mode, where batch norm does not mix samples."""
+    """Compute `jacov` in evaluation mode, where batch norm does not mix samples."""
     inputs = passes.inputs().clone().requires_grad_()
     logits = passes.pick(passes.run(inputs, recorder=passes.recorder(), training=False, purpose="jacob_cov"))
     rows = None

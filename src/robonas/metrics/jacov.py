@@ -1,4 +1,4 @@
-"""How differently samples look to the network."""
+"""Difference of samples to the network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def spread(jacobian: Tensor) -> float:
 
 
 def jacov(passes: Passes) -> float:
-    """How uncorrelated the gradients of the samples are."""
+    """Return how uncorrelated the gradients of the samples are."""
     return spread(passes.jacobian)
 
 

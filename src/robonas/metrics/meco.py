@@ -1,4 +1,4 @@
-"""How independent the channels of feature maps are."""
+"""Independence of the channels of feature maps."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def meco(passes: Passes) -> float:
 
 
 def meco_opt(passes: Passes) -> float:
-    """`meco` on eight channels drawn from each map, weighted by the number of channels."""
+    """Compute `meco` on eight channels drawn from each map, weighted by the number of channels."""
     generator = torch_generator("meco", passes.seed)
     total = 0.0
     for rows in _maps(passes):

@@ -23,7 +23,7 @@ def naswot_gram(passes: Passes) -> float:
 
 
 def naswot_layers(passes: Passes) -> float:
-    """`nwot` on the outputs of convolution and linear layers; needs no rectifier."""
+    """Compute `nwot` on the outputs of convolution and linear layers; needs no rectifier."""
     return log_determinant(agreement(passes.layer_codes), SINGULAR.replace("rectifiers", "signs of layers"))
 
 

@@ -1,4 +1,4 @@
-"""How well rectifiers tell samples apart."""
+"""Ability of rectifiers to tell samples apart."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ SWAP_SAMPLES = 16
 
 
 def linear_regions(passes: Passes) -> float:
-    """How many different patterns of all rectifiers the samples of the batch meet."""
+    """Return how many different patterns of all rectifiers the samples of the batch meet."""
     codes = passes.codes
     distinct = torch.zeros(len(codes[0]), dtype=torch.int64)
     for code in codes:  # refine the classes of equal samples, call by call, without ever joining the codes
@@ -28,7 +28,7 @@ def linear_regions(passes: Passes) -> float:
 
 
 def swap(passes: Passes) -> float:
-    """How many different patterns over the first 16 samples the units of all rectifiers show."""
+    """Return how many different patterns over the first 16 samples the units of all rectifiers show."""
     seen = torch.zeros(1, dtype=torch.bool)
     for code in passes.codes:
         bits = code[:SWAP_SAMPLES]
@@ -47,7 +47,7 @@ def regularised_swap(target: float, width: float, name: str = "swap_reg") -> Met
     Args:
         target: Preferred number of parameters, in thousands.
         width: Variance of the preference, in thousands squared: at a distance of √width the score is divided by e.
-        name: Of the metric.
+        name: Name of the metric.
 
     Raises:
         ConfigError: The width is not positive.

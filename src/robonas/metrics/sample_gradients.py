@@ -32,12 +32,12 @@ ALONE = (
 def sample_gradients(
     passes: Passes, parameters: dict[str, nn.Parameter], target: Callable[[Tensor, Tensor], Tensor]
 ) -> Iterator[tuple[Tensor | None, ...]]:
-    """For every sample, the gradients of a scalar of its logits in some parameters.
+    """Compute for every sample the gradients of a scalar of its logits with respect to some parameters.
 
     Args:
-        passes: Of the network and the batch.
-        parameters: By name; frozen ones must not be among them.
-        target: From the logits (1, n_classes) and targets of one sample to a scalar.
+        passes: Passes over the network and the batch.
+        parameters: Parameters by name; frozen ones must not be among them.
+        target: Function from the logits (1, n_classes) and targets of one sample to a scalar.
 
     Raises:
         MetricError: The network cannot take one sample, as batch norm over a single value cannot.
@@ -66,7 +66,7 @@ def sample_gradients(
 
 
 def gradsign(passes: Passes) -> float:
-    """How much the samples agree on the direction of every weight."""
+    """Return how much the samples agree on the direction of every weight."""
     weights = {name: weight for name, weight in passes.weights.items() if weight.requires_grad}
     task = passes.batch.task
     votes = {name: torch.zeros_like(weight) for name, weight in weights.items()}

@@ -43,7 +43,7 @@ def macs(passes: Passes) -> float:
 
 
 def _do_nothing() -> None:
-    """What a CPU needs to have finished."""
+    """Return what a CPU needs to have finished."""
 
 
 def latency(passes: Passes) -> float:
@@ -62,7 +62,7 @@ def latency(passes: Passes) -> float:
 
 
 def peak_memory(passes: Passes) -> float:
-    """Most memory that tensors take during a forward pass in evaluation mode, in MiB, parameters included."""
+    """Measure the peak memory of tensors in a forward pass in evaluation mode, in MiB, parameters included."""
     from robonas.costs.memory import MemoryTally
 
     inputs = passes.inputs()

@@ -25,7 +25,7 @@ NO_FLOW = "the logits do not depend on the input, or an activation at the end, s
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """What one input of ones sends through the absolute network."""
+    """Result of one input of ones in the absolute network."""
 
     pairs: list[tuple[Tensor, Tensor]]
     """For every weight |w| and ∂R/∂|w| · 2^−scale."""
@@ -34,7 +34,7 @@ class Flow:
 
 
 def flow(passes: Passes, *, skip_norms: bool) -> Flow:
-    """The gradients of R, the sum of the logits of one input of ones, in all weights.
+    """Return the gradients of R, the sum of the logits of one input of ones, in all weights.
 
     All parameters and buffers are absolute, in float64. What overflows is run again with scaled activations.
     """

@@ -1,4 +1,4 @@
-"""How evenly the Fisher information spreads over the weights."""
+"""Evenness of the Fisher information over the weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How strongly the network's last features react to its input."""
+"""Sensitivity of the network's last features to its input."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def zen(passes: Passes) -> float:
 
 
 def _features(passes: Passes, inputs: Tensor, tensors: dict[str, Tensor]) -> Tensor:
-    """What goes into the last pooling over all positions; without one, into the last linear layer."""
+    """Return what goes into the last pooling over all positions; without one, into the last linear layer."""
     pooled: list[Tensor] = []
     linear: list[Tensor] = []
 

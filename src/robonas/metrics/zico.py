@@ -1,4 +1,4 @@
-"""How steady gradients are from batch to batch."""
+"""Steadiness of gradients from batch to batch."""
 
 from __future__ import annotations
 

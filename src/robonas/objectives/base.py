@@ -1,4 +1,4 @@
-"""What an objective is: the expensive evaluation that a search spends its budget on."""
+"""Objectives: the expensive evaluation that a search spends its budget on."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class CurvePoint:
     """One epoch of a training, or one step of another evaluation."""
 
     step: int
-    """From 1 to `steps`."""
+    """Number of the step, from 1 to `steps`."""
     steps: int
-    """How many there will be."""
+    """Number of steps in all."""
     value: float
     """The objective's value now, in its own direction."""
     loss: float | None = None
     """Mean training loss of the epoch."""
     seconds: float = 0.0
-    """Since the start of the evaluation."""
+    """Seconds since the start of the evaluation."""
 
 
 Report: TypeAlias = Callable[[CurvePoint], None]
@@ -39,7 +39,7 @@ Report: TypeAlias = Callable[[CurvePoint], None]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a query answers."""
+    """The answer of an objective to one query."""
 
     value: float
     """Finite; in the objective's own direction."""
@@ -62,14 +62,14 @@ class Objective(abc.ABC):
     Inside a search higher is always better; the study turns the sign at its border.
     """
     value_name: str = "value"
-    """What the value is, such as ``"validation accuracy"``."""
+    """Name of the value, such as ``"validation accuracy"``."""
     isolated: bool = False
     """Whether a search evaluates in a process of its own, so that what ends the process costs one evaluation."""
 
     @property
     @abc.abstractmethod
     def settings(self) -> dict[str, Any]:
-        """All that changes a value.
+        """Settings on which the value depends.
 
         Two objectives with equal settings answer alike. JSON values; data enter by their fingerprint.
         """
@@ -88,7 +88,7 @@ class Objective(abc.ABC):
 
         Args:
             space: Builds the network.
-            architecture: What to evaluate.
+            architecture: Architecture to evaluate.
             seed: The run's seed.
             report: Called after every epoch.
 
@@ -97,9 +97,9 @@ class Objective(abc.ABC):
         """
 
     def batch(self, size: int, seed: int) -> Batch | None:  # noqa: ARG002
-        """A batch of its training data for the metrics; None where it has no data."""
+        """Return a batch of its training data for the metrics; None where it has no data."""
         return None
 
     def as_seen(self, batch: Batch, space: SearchSpace) -> Batch:  # noqa: ARG002
-        """Such a batch as the networks of a space see it, where the objective makes other inputs of its samples."""
+        """Return the batch after this objective's own preparation of inputs, such as cropping."""
         return batch

@@ -42,9 +42,9 @@ class CommandObjective(Objective):
     Args:
         command: Program and arguments, or one text, split as a shell would.
         timeout: Seconds; None for no limit.
-        direction: Whether a larger value is better.
-        name: What the value is.
-        folder: Where it runs; None for the current folder.
+        direction: ``"maximize"`` where a larger value is better, else ``"minimize"``.
+        name: Name of the value.
+        folder: Folder in which the program runs; None for the current folder.
 
     Raises:
         ConfigError: The command is empty, or the time is not positive.
@@ -162,6 +162,6 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 def _tail(errors: str) -> str:
-    """The last line of the standard error, where there is one."""
+    """Return the last line of the standard error, where there is one."""
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     return f" It said: {lines[-1][-_TAIL:]}" if lines else ""

@@ -32,9 +32,9 @@ class FunctionObjective(Objective):
 
     Args:
         function: Called as ``function(network)`` or ``function(architecture)``.
-        takes: Which of the two.
-        direction: Whether a larger value is better.
-        name: What the value is; else the function's name.
+        takes: Argument of the function: ``"network"`` or ``"architecture"``.
+        direction: ``"maximize"`` where a larger value is better, else ``"minimize"``.
+        name: Name of the value; by default the function's name.
         settings: All that changes a value and cannot be seen from the function's name, as JSON values: a version, data.
         isolated: Whether a search calls the function in a process of its own, so that a crash costs one evaluation.
             What the function remembers is then remembered there, and what it prints goes to the standard error.
@@ -122,7 +122,7 @@ class FunctionObjective(Objective):
 
 
 def check_direction(direction: Literal["maximize", "minimize"]) -> Literal["maximize", "minimize"]:
-    """The direction itself.
+    """Return the direction itself.
 
     Raises:
         ConfigError: It is none.
@@ -133,7 +133,7 @@ def check_direction(direction: Literal["maximize", "minimize"]) -> Literal["maxi
 
 
 def _parameters(function: Callable[..., Any]) -> frozenset[str]:
-    """Names of the parameters that can be given by keyword, after the first."""
+    """Return names of the parameters that can be given by keyword, after the first."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # some built-in functions have no signature

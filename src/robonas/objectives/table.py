@@ -33,14 +33,15 @@ class TableObjective(Objective):
     then reporting it, is no longer a measurement of anything. `allow_test` lifts that.
 
     Args:
-        values: From texts to values: a mapping, a Series whose index holds the texts, or a DataFrame. A value that is
-            not a finite number makes its architecture a failed evaluation, when it is asked for.
+        values: Values by architecture text: a mapping, a Series whose index holds the texts, or a DataFrame. A value
+            that is not a finite number makes its architecture a failed evaluation, when it is asked for.
         column: The DataFrame's column of values.
         key: The DataFrame's column of texts; None if they are its index.
-        costs: From texts to recorded seconds: a mapping or a Series, or the DataFrame's column. None counts no time.
-        direction: Whether a larger value is better.
-        name: What the value is; else the column.
-        allow_test: Whether a test or final measure may be the objective.
+        costs: Recorded seconds by architecture text: a mapping or a Series, or the DataFrame's column. None counts no
+            time.
+        direction: ``"maximize"`` where a larger value is better, else ``"minimize"``.
+        name: Name of the value; by default the name of the column.
+        allow_test: True to allow a test or final measure as the objective.
 
     Raises:
         ConfigError: No such column, a text that occurs twice, an empty table, or a test column.
@@ -97,7 +98,7 @@ class TableObjective(Objective):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the values are, and a hash of all of them."""
+        """Name and direction of the values, and a hash of all of them."""
         return {"value": self.value_name, "n": len(self.values), "table": self._fingerprint}
 
     def evaluate(
@@ -146,7 +147,7 @@ def _series(
 
 
 def _unique(series: pd.Series[Any]) -> dict[str, Any]:
-    """The series as a dictionary; a text that occurs twice has no one value."""
+    """Return the series as a dictionary; a text that occurs twice has no one value."""
     repeated = series.index[series.index.duplicated()]
     if len(repeated):
         raise ConfigError(f"A table must hold every architecture once; {str(repeated[0])!r} occurs twice.")
@@ -159,6 +160,6 @@ def _unique(series: pd.Series[Any]) -> dict[str, Any]:
 
 
 def _fingerprint(values: dict[str, Any], costs: dict[str, Any] | None) -> str:
-    """A short hash of texts, values and costs in the order of the texts."""
+    """Return a short hash of texts, values and costs in the order of the texts."""
     rows = [[text, repr(values[text]), repr((costs or {}).get(text))] for text in sorted(values)]
     return hashlib.blake2b(json.dumps(rows).encode(), digest_size=16).hexdigest()

@@ -53,7 +53,7 @@ class TrainingObjective(Objective):
         data: Inputs and labels, or other targets.
         validation_fraction: Share that is held out, of every class where there are classes.
         training_fraction: Share of every class that is trained with; None for all that is not held out.
-        split_seed: Which samples are held out: the same for every seed of a search.
+        split_seed: Seed of the split into training and validation part: the same for every seed of a search.
         measure: Measure on the held-out part: ``"loss"`` for every task; for classification also ``"accuracy"``
             (the default) and ``"balanced_accuracy"``, for regression ``"r2"`` (default), for segmentation
             ``"mean_iou"`` (default) and ``"pixel_accuracy"``, for images ``"ssim"`` (default).
@@ -130,7 +130,7 @@ class TrainingObjective(Objective):
         }
 
     def batch(self, size: int, seed: int) -> Batch:
-        """Samples for the metrics, from the part that is trained on."""
+        """Draw samples for the metrics from the training part."""
         return self.data.batch(
             size,
             seed,
@@ -140,7 +140,7 @@ class TrainingObjective(Objective):
         )
 
     def as_seen(self, batch: Batch, space: SearchSpace) -> Batch:
-        """The middle of each image, where networks are trained with crops of them."""
+        """Return the middle of each image, where networks are trained with crops of them."""
         if not self.recipe.resized_crop:
             return batch
         check_space(space, self.data, self.recipe)
@@ -191,7 +191,7 @@ class TrainingObjective(Objective):
         return Evaluation(curve[-1].value, time.perf_counter() - started, tuple(curve), descent.parameters())
 
     def _validate(self, descent: Descent) -> float:
-        """The measure on the held-out part."""
+        """Return the measure on the held-out part."""
         rows = [self._judge.reduce(outputs, targets) for outputs, targets in descent.logits(self.validation_part)]
         return self._judge.finish(torch.cat(rows))
 

@@ -10,11 +10,11 @@ from robonas.errors import ObjectiveError
 
 
 def finite_number(value: Any, source: str) -> float:
-    """A real, finite number as a float: Python's, NumPy's, or an array or tensor with one element.
+    """Return a real, finite number as a float: Python's, NumPy's, or an array or tensor with one element.
 
     Args:
-        value: What came back.
-        source: What it came from, for the message, such as ``"Function 'accuracy'"``.
+        value: Object that was returned.
+        source: Origin of the value, for the message, such as ``"Function 'accuracy'"``.
 
     Raises:
         ObjectiveError: It is nothing, not a number, complex, a boolean, NaN or infinite.

@@ -43,11 +43,11 @@ def spread(
     chunk: int,
     dead: Callable[[Item, list[Value], str], Value],
 ) -> Iterator[dict[Item, Value]]:
-    """What `work` makes of all items, as it comes.
+    """Return what `work` makes of all items, as it comes.
 
-    Runs in worker processes (see `robonas.processes.workers`), one as well as many, unless a `joblib.parallel_config` names
-    another backend, such as Ray's or Dask's. An item whose worker dies is tried once more, alone in a new one, when all
-    others are done: it may have suffered from another, or for want of memory beside others.
+    Runs in worker processes (see `robonas.processes.workers`), one as well as many, unless a `joblib.parallel_config`
+    names another backend, such as Ray's or Dask's. An item whose worker dies is tried once more, alone in a new one,
+    when all others are done: it may have suffered from another, or for want of memory beside others.
 
     Args:
         work: Called with some items and with what to tell the value of each to; sent to the workers by cloudpickle.
@@ -160,7 +160,7 @@ class _Crew(Generic[Item, Value]):
         self._at: dict[Worker, _Task[Item, Value]] = {}
 
     def values(self, items: Iterable[Item]) -> Iterator[dict[Item, Value]]:
-        """The value of each item, as they come."""
+        """Return the value of each item, as they come."""
         waiting = deque(items)
         suspects: dict[Item, list[Value]] = {}
         try:
@@ -217,7 +217,7 @@ class _Crew(Generic[Item, Value]):
             task.parts = []
 
     def _alone(self, item: Item, parts: list[Value]) -> Value:
-        """The value of an item whose worker has died once."""
+        """Return the value of an item whose worker has died once."""
         worker = Worker(self._work, self._inbox)
         self._give(worker, deque([item]), 1)
         while worker in self._at:

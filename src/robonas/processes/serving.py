@@ -61,7 +61,7 @@ class Channel:
 
 
 def begin(start: dict[str, Any]) -> None:
-    """What a new interpreter does: it becomes a worker, or a nursery, which forks workers that begin at once.
+    """Return what a new interpreter does: it becomes a worker, or a nursery, which forks workers that begin at once.
 
     Args:
         start: ``parent``, its number; ``bound``, whether to end with it by the system's own means; ``modules`` to
@@ -235,7 +235,7 @@ def _dumps(value: Any) -> bytes:
 
 
 def _portable(error: BaseException) -> bytes:
-    """An error and its last frames in words; one that cannot be sent becomes another of its name."""
+    """Return an error and its last frames in words; one that cannot be sent becomes another of its name."""
     told = "".join(traceback.format_exception(error, limit=-_TRACE, chain=False))
     traceback.clear_frames(error.__traceback__)
     error = error.with_traceback(None)

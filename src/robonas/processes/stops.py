@@ -64,7 +64,7 @@ _state = _State()
 
 
 def received() -> int | None:
-    """The signal that has asked to stop; None while none has."""
+    """Return the signal that has asked to stop; None while none has."""
     return _state.signum
 
 
@@ -154,7 +154,7 @@ def _signal_again() -> None:
 
 
 def _swallowed(problem: Any) -> None:
-    """An error that nobody can catch, such as one in a callback of the garbage collector; a stop is raised again."""
+    """Handle an error that nobody can catch, such as one in a callback of the garbage collector; raise a stop again."""
     if isinstance(problem.exc_value, Stop):
         _state.raised = False
         _again()

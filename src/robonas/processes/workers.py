@@ -144,7 +144,7 @@ class Packed:
 
 
 def receive(inbox: SimpleQueue[Message]) -> Message:
-    """The next message, decoded: values as they were sent, and for ``raised`` the error itself.
+    """Return the next message, decoded: values as they were sent, and for ``raised`` the error itself.
 
     Raises:
         NoProcessError: A worker could not begin.
@@ -171,7 +171,7 @@ def receive(inbox: SimpleQueue[Message]) -> Message:
 
 
 def in_words(code: int) -> str:
-    """How a process ended: ``by signal 11 (SIGSEGV)``, or ``with exit code 3``.
+    """Return how a process ended: ``by signal 11 (SIGSEGV)``, or ``with exit code 3``.
 
     Args:
         code: The exit code; negative for the number of a signal.
@@ -194,7 +194,7 @@ _kept: dict[Worker, tuple[object, threading.Timer]] = {}
 
 
 def borrow(work: Packed, inbox: SimpleQueue[Message]) -> Worker:
-    """A worker for this work: one that was kept, or a new one.
+    """Return a worker for this work: one that was kept, or a new one.
 
     Raises:
         NoProcessError: No process can be started.
@@ -227,7 +227,7 @@ def give_back(worker: Worker) -> None:
 
 
 def _code() -> object:
-    """What tells that a module of the user's has been changed since: the time of each file outside the environment."""
+    """Return the time of each file of the user's own modules, to find out whether one was changed."""
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     own = {file for file in files if file and not file.startswith((sys.prefix, sys.base_prefix))}
     return {file: os.stat(file).st_mtime_ns for file in own if os.path.exists(file)}  # noqa: PTH110, PTH116
@@ -245,7 +245,7 @@ def warn_of(reason: NoProcessError, what: str) -> None:
 
 
 def _setting() -> dict[str, Any]:
-    """What a worker must have in common with this process."""
+    """Return what a worker must have in common with this process."""
     return {
         "path": list(sys.path),
         "folder": os.getcwd(),  # noqa: PTH109
@@ -265,7 +265,7 @@ def _dumps(value: Any) -> bytes:
 
 
 def _interpreter(control: int | None) -> list[str]:
-    """The command of an interpreter like this one, that begins to serve."""
+    """Return the command of an interpreter like this one, that begins to serve."""
     executable = spawn.get_executable()
     if not executable:
         raise OSError("this interpreter does not know its own program")
@@ -296,7 +296,7 @@ class _Nursery:
         self.control = ours
 
     def order(self, handles: list[int]) -> None:
-        """A worker, that has these three handles."""
+        """Return a worker, that has these three handles."""
         socket.send_fds(self.control, [b"w"], handles)
 
     def close(self) -> None:
@@ -311,7 +311,7 @@ _nursery: _Nursery | None = None
 
 
 def _start() -> tuple[IO[bytes], IO[bytes], Callable[[], int]]:
-    """A new worker: where to write requests, where replies come, and what waits for its exit code."""
+    """Return a new worker: where to write requests, where replies come, and what waits for its exit code."""
     if sys.platform != "linux":
         return _start_alone()
     below, above, status, end = *os.pipe(), *os.pipe()

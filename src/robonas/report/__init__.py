@@ -1,4 +1,4 @@
-"""What a search found, as one page: numbers first, then pictures, then the page."""
+"""The report of a search as one page: numbers first, then pictures, then the page."""
 
 from robonas.report.page import render, write_report
 

@@ -30,7 +30,7 @@ class Choice:
     name: str
     """Its name."""
     option: str
-    """What it is set to."""
+    """Option of the choice."""
     colour: int
     """Which of the palette's option colours it has."""
     nothing: bool
@@ -40,7 +40,7 @@ class Choice:
 
 
 def choices(space: SearchSpace, architecture: Architecture) -> tuple[Choice, ...]:
-    """The choices of an architecture, in its space's order."""
+    """Return the choices of an architecture, in its space's order."""
     canonical = space.canonical(architecture)
     return tuple(
         Choice(
@@ -56,7 +56,7 @@ def choices(space: SearchSpace, architecture: Architecture) -> tuple[Choice, ...
 
 
 def _place(options: Sequence[Option], option: Option) -> int:
-    """Where an option stands among those of its choice; the last colour for one that is not listed."""
+    """Return where an option stands among those of its choice; the last colour for one that is not listed."""
     return next(
         (place for place, known in enumerate(options) if type(known) is type(option) and known == option), N_OPTIONS - 1
     )
@@ -71,7 +71,7 @@ class Edge:
     target: int
     """Node where it ends."""
     choice: Choice
-    """What lies on it."""
+    """Choice that lies on the edge."""
     path: str
     """Its line, as SVG path data."""
     x: float
@@ -144,7 +144,7 @@ def draw(picks: Sequence[Choice]) -> Drawing | None:
 
 
 def _lanes(spans: Sequence[tuple[float, float]]) -> list[int]:
-    """A lane for each (top, foot): 0 for the shortest, else the nearest free one; positive to the right."""
+    """Return a lane for each (top, foot): 0 for the shortest, else the nearest free one; positive to the right."""
     taken: dict[int, list[tuple[float, float]]] = {}
     lanes = [0] * len(spans)
     for place in sorted(range(len(spans)), key=lambda place: (spans[place][1] - spans[place][0], spans[place][0])):

@@ -173,7 +173,7 @@ def agreement_chart(points: Agreement, phases: Sequence[str], value_name: str, b
     """Combined score against value of the completed queries, the winner starred.
 
     Args:
-        points: What to draw.
+        points: Points to draw.
         phases: Phase of each point.
         value_name: Title of the vertical axis.
         best: Number of the winning query.
@@ -194,7 +194,7 @@ def agreement_chart(points: Agreement, phases: Sequence[str], value_name: str, b
 
 
 def _dots(points: Agreement, own: NDArray[np.bool_], name: str, marker: dict[str, Any]) -> go.Scatter:
-    """Some of the points, as one trace."""
+    """Return some of the points as one trace."""
     return go.Scatter(
         x=points.combined[own],
         y=points.values[own],
@@ -207,7 +207,7 @@ def _dots(points: Agreement, own: NDArray[np.bool_], name: str, marker: dict[str
 
 
 def curves_chart(lines: Sequence[Curve], value_name: str) -> go.Figure:
-    """Learning curves of all trainings: the winner bold, pruned ones dashed, failures dotted and ended by a cross."""
+    """Draw the learning curves of all trainings: the winner bold, pruned ones dashed, failures dotted with a cross."""
     figure = _figure(height=380)
     shown: set[str] = set()
     for line in lines:
@@ -255,7 +255,7 @@ def phase_colour(phase: str) -> str:
 
 
 def _figure(height: int) -> go.Figure:
-    """An empty figure in the page's own style: transparent, no template, thin grid."""
+    """Return an empty figure in the page's own style: transparent, no template, thin grid."""
     axis = {
         "gridcolor": light("line"),
         "linecolor": light("line"),
@@ -311,12 +311,12 @@ def _name_values(figure: go.Figure, value_name: str) -> None:
 
 
 def _text(words: str) -> str:
-    """Any text for Plotly, which reads tags."""
+    """Escape a text for Plotly, which reads HTML tags."""
     return escape(words, quote=False)
 
 
 def _template(words: str) -> str:
-    """Any text for a hover template, which also reads %{...}."""
+    """Escape a text for a hover template, which also reads %{...}."""
     return _text(words).replace("%{", "%&#123;")
 
 

@@ -26,7 +26,7 @@ _FEWEST = 4
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """How a search went, query by query."""
+    """The course of a search, query by query."""
 
     label: str
     """Name of the search, unique among those compared."""
@@ -39,7 +39,7 @@ class Progress:
     best: NDArray[np.float64]
     """The best value so far, (n,); NaN before the first completed query."""
     phases: tuple[str, ...]
-    """What each query was for."""
+    """Purpose of each query."""
     failed: NDArray[np.bool_]
     """Which queries failed, (n,)."""
     n_explored: int | None
@@ -47,7 +47,7 @@ class Progress:
 
 
 def progress(result: SearchResult, label: str | None = None) -> Progress:
-    """The values and the best so far of every query, in the order of asking."""
+    """Return the values and the best so far of every query, in the order of asking."""
     history = result.history()
     return Progress(
         label=result.strategy if label is None else label,
@@ -62,7 +62,7 @@ def progress(result: SearchResult, label: str | None = None) -> Progress:
 
 
 def labels(results: Sequence[SearchResult]) -> tuple[str, ...]:
-    """A name for each search: its strategy, with the seed and then the study where that is not unique."""
+    """Return a name for each search: its strategy, with the seed and then the study where that is not unique."""
     names = [result.strategy for result in results]
     for more in (lambda result: f"seed {result.seed}", lambda result: result.study):
         counts = Counter(names)
@@ -94,13 +94,13 @@ class Standing:
     n_failed: int
     """Those that failed."""
     seconds: float
-    """What its queries took."""
+    """Seconds that its queries took."""
     n_pruned: int = 0
     """Those that were ended early as hopeless."""
 
 
 def standing(result: SearchResult, label: str | None = None) -> Standing:
-    """How far a search came, and with how many queries."""
+    """Return how far a search came, and with how many queries."""
     complete = [query for query in result.queries if query.value is not None]
     best = result.best if complete else None
     return Standing(
@@ -128,7 +128,7 @@ class Weight:
 
 
 def weights(result: SearchResult) -> tuple[Weight, ...] | None:
-    """The learned weights, the heaviest first; None for strategies that learn none."""
+    """Return the learned weights, the heaviest first; None for strategies that learn none."""
     from robonas.strategies.scaling import is_dead
 
     learned = result.weights
@@ -141,7 +141,7 @@ def weights(result: SearchResult) -> tuple[Weight, ...] | None:
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """How well the combined score of the queried candidates agrees with their values."""
+    """Agreement of the combined score of the queried candidates with their values."""
 
     numbers: NDArray[np.int64]
     """Numbers of the queries, (n,)."""
@@ -182,8 +182,8 @@ def rank_correlation(
     Args:
         x: One value a point, (n,), finite.
         y: The other, (n,), finite.
-        seed: Of the resamples.
-        resamples: How many; 0 for no interval.
+        seed: Seed of the resamples.
+        resamples: Number of resamples; 0 for no interval.
 
     Returns:
         The correlation in [-1, 1], mean ranks for ties; the 2.5 and 97.5 percentiles over resamples of the points in
@@ -233,7 +233,7 @@ class Curve:
 
 
 def curves(result: SearchResult) -> tuple[Curve, ...]:
-    """The learning curves of all queries that have one, failed ones included; those to be seen best come last."""
+    """Return the learning curves of all queries that have one, failed ones too; the most important come last."""
     best = best_query(result)
     found = [
         Curve(
@@ -273,7 +273,7 @@ class MetricRow:
 
 
 def metric_rows(result: SearchResult) -> tuple[MetricRow, ...]:
-    """One row a metric, in the order of the table of scores."""
+    """Return one row a metric, in the order of the table of scores."""
     if not result.scores.metrics:
         return ()
     return tuple(
@@ -292,7 +292,7 @@ def metric_rows(result: SearchResult) -> tuple[MetricRow, ...]:
 
 
 def best_query(result: SearchResult) -> Query | None:
-    """The best completed query; None where none has completed."""
+    """Return the best completed query; None where none has completed."""
     return result.best if any(query.value is not None for query in result.queries) else None
 
 
@@ -302,7 +302,7 @@ def pool_size(result: SearchResult) -> int:
 
 
 def plural(count: int, noun: str) -> str:
-    """A count and its noun, such as ``1 training``, ``12 trainings`` or ``3 queries``."""
+    """Return a count and its noun, such as ``1 training``, ``12 trainings`` or ``3 queries``."""
     if count == 1:
         return f"{count:,} {noun}"
     return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"

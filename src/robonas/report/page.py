@@ -48,10 +48,10 @@ def write_report(
 
     Args:
         result: The search, finished or stopped; it may have no completed query.
-        path: Where to write; the folder is made, and an old file is replaced whole.
+        path: File to write; its folder is made, and an old file is replaced as a whole.
         baselines: Other searches on the same objective, such as random search with the same budget.
-        wall_seconds: What the whole search took by the clock; left out of the page where None.
-        known_values: For benchmarks: the objective of every row of the table of scores, in its own direction, NaN
+        wall_seconds: Wall-clock seconds of the whole search; None leaves them out of the page.
+        known_values: Objective of every row of the table of scores, for benchmarks, in its own direction, NaN
             where unknown. It judges the search afterwards, by true ranks and Precision@T.
 
     Returns:
@@ -74,7 +74,7 @@ def render(
     wall_seconds: float | None = None,
     known_values: NDArray[np.float64] | None = None,
 ) -> str:
-    """The page as text; arguments as for `write_report`.
+    """Return the page as text; arguments as for `write_report`.
 
     Raises:
         ConfigError: A baseline measures something else, or `known_values` has another length than the table of scores.
@@ -130,7 +130,7 @@ def render(
 
 
 def _figures(result: SearchResult, baselines: Sequence[SearchResult], names: Sequence[str]) -> dict[str, go.Figure]:
-    """The charts that this search has something for, by name."""
+    """Return the charts that this search has something for, by name."""
     from robonas.report import charts
 
     figures: dict[str, go.Figure] = {}
@@ -165,7 +165,7 @@ def _check_comparable(result: SearchResult, baselines: Sequence[SearchResult]) -
 
 
 def _size(result: SearchResult) -> tuple[dict[str, int | None] | None, str | None]:
-    """The winner's parameters and MACs, or why they are unknown, which must not cost the report."""
+    """Return the winner's parameters and MACs, or why they are unknown, which must not cost the report."""
     if numbers.best_query(result) is None:
         return None, None
     try:
@@ -175,7 +175,7 @@ def _size(result: SearchResult) -> tuple[dict[str, int | None] | None, str | Non
 
 
 def _choices(result: SearchResult, text: str) -> tuple[cell.Choice, ...]:
-    """The choices behind a text; none where this space cannot read it, since the page still has the text itself."""
+    """Return the choices of an architecture's text; none where this space cannot read it."""
     try:
         return cell.choices(result.space, result.space.parse(text))
     except ArchitectureError:
@@ -183,7 +183,7 @@ def _choices(result: SearchResult, text: str) -> tuple[cell.Choice, ...]:
 
 
 def _rows(result: SearchResult) -> list[dict[str, Any]]:
-    """The queries and what their choices look like."""
+    """Return the queries and what their choices look like."""
     options = {tuple(map(str, options)) for options in result.space.choices.values()}
     alike = len(options) == 1 and len(result.space.choices) <= _SHORT_STRIP and len(next(iter(options))) <= N_OPTIONS
     rows = []
@@ -194,7 +194,7 @@ def _rows(result: SearchResult) -> list[dict[str, Any]]:
 
 
 def _parameter_scores(result: SearchResult) -> list[float | None] | None:
-    """The ``params`` score of each query; None where that metric was not computed."""
+    """Return the ``params`` score of each query; None where that metric was not computed."""
     if "params" not in result.scores.metrics:
         return None
     column = result.scores.scores[:, result.scores.metrics.index("params")]
@@ -208,19 +208,19 @@ def _digits(values: Sequence[float | None]) -> int:
 
 
 def _breakable(text: str) -> Any:
-    """A text, escaped, that may be broken after its separators; copying it gives the text itself."""
+    """Return a text, escaped, that may be broken after its separators; copying it gives the text itself."""
     from markupsafe import Markup, escape
 
     return Markup("<wbr>").join(escape(part) for part in _BREAKS.split(text))
 
 
 def _legend(picks: Sequence[cell.Choice]) -> list[cell.Choice]:
-    """One choice for each option that occurs."""
+    """Return one choice for each option that occurs."""
     return list({pick.option: pick for pick in picks}.values())
 
 
 def _settings(result: SearchResult) -> str:
-    """All that it takes to run the search again, as JSON."""
+    """Return all that it takes to run the search again, as JSON."""
     return json.dumps(
         {
             "study": result.study,
@@ -239,7 +239,7 @@ def _settings(result: SearchResult) -> str:
 
 
 def _figure_json(figure: go.Figure) -> dict[str, Any]:
-    """A figure as plain JSON values, with null for what is not finite."""
+    """Return a figure as plain JSON values, with null for what is not finite."""
     content: dict[str, Any] = json.loads(figure.to_json())
     return {"data": content["data"], "layout": content["layout"]}
 
@@ -255,7 +255,7 @@ def _script_json(value: object) -> Any:
 
 
 def _script_text(script: str) -> Any:
-    """A trusted script, which must not end its own element."""
+    """Return a trusted script, which must not end its own element."""
     from markupsafe import Markup
 
     return Markup(script.replace("</script", "<\\/script"))  # noqa: S704  plotly's own file

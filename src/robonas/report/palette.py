@@ -30,7 +30,7 @@ N_OPTIONS = sum(name.startswith("option-") for name in PALETTE)
 
 
 def light(name: str) -> str:
-    """A colour of the light page, in which charts are drawn."""
+    """Return a colour of the light page, in which charts are drawn."""
     return PALETTE[name][0]
 
 
@@ -43,5 +43,5 @@ def css() -> dict[str, str]:
 
 
 def to_dark() -> dict[str, str]:
-    """From each light colour to its dark one."""
+    """Return the dark colour of each light one."""
     return dict(PALETTE.values())

@@ -1,4 +1,4 @@
-"""How far a search can be trusted, from counting ranks and from its scores and answers. Pure functions of arrays.
+"""Measures of how far a search can be trusted, from ranks, scores and answers. Pure functions of arrays.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -145,7 +145,7 @@ class Reachable:
 
 
 def reachable(scaled: NDArray[np.float64], generator: np.random.Generator, n_draws: int = 10_000) -> Reachable:
-    """The distinct A(w) over uniform draws of w, with their shares.
+    """Return the distinct A(w) over uniform draws of w, with their shares.
 
     A(w) is piecewise constant and always a corner of the convex hull of the candidates, so there are few: a candidate
     that is no corner can never be found by weights alone. Cells below about 1 / n_draws of the volume are missed.
@@ -153,7 +153,7 @@ def reachable(scaled: NDArray[np.float64], generator: np.random.Generator, n_dra
     Args:
         scaled: Z, (N, M), finite; N ≥ 1. Of equal candidates the first comes first.
         generator: Draws the weights.
-        n_draws: How many.
+        n_draws: Number of draws.
     """
     counts = np.zeros(len(scaled), dtype=np.int64)
     block = max(1, _CELLS // len(scaled))
@@ -166,7 +166,7 @@ def reachable(scaled: NDArray[np.float64], generator: np.random.Generator, n_dra
 
 
 def can_be_first(scaled: NDArray[np.float64], row: int) -> bool:
-    """Whether some weights put this candidate before all that differ from it: it is a corner of the convex hull.
+    """Return whether some weights put this candidate before all that differ from it: it is a corner of the convex hull.
 
     A linear programme: the largest margin δ with (z_i − z_row) w + δ ≤ 0 for all i whose scores differ, w in [-1, 1]^M,
     is above 0.
@@ -189,7 +189,7 @@ def can_be_first(scaled: NDArray[np.float64], row: int) -> bool:
 
 
 def top(combined: NDArray[np.float64], n: int) -> NDArray[np.int64]:
-    """The `n` rows with the highest combined score, NaN last; of equals the first in the pool."""
+    """Return the `n` rows with the highest combined score, NaN last; of equals the first in the pool."""
     return np.argsort(np.where(np.isnan(combined), np.inf, -combined), kind="stable")[:n].astype(np.int64)
 
 
@@ -201,7 +201,7 @@ def jaccard(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """How much of the top stays when the weights are jogged."""
+    """Share of the top candidates that stays when the weights change a little."""
 
     noise: float
     """Standard deviation of the change of each weight, relative to the weights' root mean square."""
@@ -256,7 +256,7 @@ def without_each_metric(scaled: NDArray[np.float64], weights: NDArray[np.float64
 
 @dataclass(frozen=True)
 class Health:
-    """Whether a metric can tell candidates apart."""
+    """Facts on whether a metric tells candidates apart."""
 
     missing: float
     """Share of the candidates without a finite score."""
@@ -277,7 +277,7 @@ class Health:
 
 
 def metric_health(scores: NDArray[np.float64]) -> tuple[Health, ...]:
-    """One record for each column of raw scores, (N, M); NaN and ±inf are missing."""
+    """Return one record for each column of raw scores, (N, M); NaN and ±inf are missing."""
     from robonas.strategies.scaling import finite_or_nan, min_max
 
     clean, scaled = finite_or_nan(scores), min_max(scores)
@@ -300,7 +300,7 @@ def metric_health(scores: NDArray[np.float64]) -> tuple[Health, ...]:
 
 @dataclass(frozen=True)
 class Gain:
-    """What exploitation added to exploration."""
+    """The improvement by exploitation over exploration."""
 
     explored_best: float | None
     """Best value of the first T0 queries, in its own direction; None where none completed."""
@@ -316,9 +316,9 @@ def exploitation_gain(values: NDArray[np.float64], n_explored: int, *, maximise:
     """Compare the best of the first `n_explored` values with the best of all.
 
     Args:
-        values: In the order of asking, (n,), in the objective's own direction; NaN for failures.
+        values: Values in the order of asking, (n,), in the objective's own direction; NaN for failures.
         n_explored: T0.
-        maximise: Whether a larger value is better.
+        maximise: True where a larger value is better.
     """
     signed = values if maximise else -values
     filled = np.where(np.isnan(signed), -np.inf, signed)

@@ -1,4 +1,4 @@
-"""What the page says about how far to trust a search: the pure functions of `theory`, applied to one result."""
+"""The report's section on how far to trust a search: the functions of `theory`, applied to one result."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class MetricTrust:
 
 @dataclass(frozen=True)
 class Known:
-    """What only a table of all values can tell."""
+    """Facts that only a table of all values can tell."""
 
     n_known: int
     """Candidates with a known value."""
@@ -74,7 +74,7 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Trust:
-    """All of it; None where a search has no such thing."""
+    """Return all facts on trust for a result; a fact is None where the search does not have it."""
 
     candidates: int
     """N: distinct candidates."""
@@ -175,7 +175,7 @@ def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _representatives(result: SearchResult) -> NDArray[np.int64]:
-    """For each row of the table of scores, the place of its isomorphism class among the distinct ones."""
+    """Return for each row of the table of scores the place of its isomorphism class among the distinct ones."""
     import pandas as pd
 
     return pd.factorize(result.scores.frame["canonical"])[0].astype(np.int64)
@@ -184,7 +184,7 @@ def _representatives(result: SearchResult) -> NDArray[np.int64]:
 def _explaining(
     result: SearchResult, scaled: NDArray[np.float64], combined: NDArray[np.float64] | None
 ) -> NDArray[np.float64] | None:
-    """The learned weights, if the combined score is what they make of the scaled metrics; else None."""
+    """Return the learned weights, if the combined score is what they make of the scaled metrics; else None."""
     from robonas.report.numbers import rank_correlation
 
     if result.summary.weights is None or combined is None or scaled.shape[1] == 0:

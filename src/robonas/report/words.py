@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Headline:
-    """What the page says first."""
+    """The first sentences of the page."""
 
     found: str
-    """What the search found, in one sentence."""
+    """Result of the search in one sentence."""
     verdicts: tuple[str, ...]
     """The comparison with each baseline."""
     remarks: tuple[str, ...]
@@ -31,7 +31,7 @@ class Headline:
 def headline(
     result: SearchResult, baselines: Sequence[SearchResult] = (), size: Mapping[str, float | None] | None = None
 ) -> Headline:
-    """The first sentences of the page.
+    """Return the first sentences of the page.
 
     Args:
         result: The search.
@@ -46,7 +46,7 @@ def headline(
 
 
 def evaluation_word(result: SearchResult) -> str:
-    """What one query of this objective is called."""
+    """Return what one query of this objective is called."""
     return "training" if result.objective == "training" else "evaluation"
 
 
@@ -70,7 +70,7 @@ def _found(result: SearchResult, ours: Standing, size: Mapping[str, float | None
 
 
 def verdict(ours: Standing, other: Standing, direction: str, word: str = "training") -> str:
-    """Who won, by how much, and with how many queries: one sentence."""
+    """Say in one sentence who won, by how much, and with how many queries."""
     if ours.n_queries == other.n_queries:
         effort = f"{plural(ours.n_queries, word)} each"
     else:
@@ -146,7 +146,7 @@ def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A number for people: significant digits, thousands separated, an en dash for a missing one."""
+    """Return a number for people: significant digits, thousands separated, an en dash for a missing one."""
     if value is None or math.isnan(value):
         return "–"
     if math.isinf(value):
@@ -167,7 +167,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def numbers(one: float, other: float) -> tuple[str, str]:
-    """Two different numbers with as many digits as it takes to see that they differ."""
+    """Return two different numbers with as many digits as it takes to see that they differ."""
     for digits in range(4, 18):
         texts = number(one, digits), number(other, digits)
         if texts[0] != texts[1]:
@@ -176,7 +176,7 @@ def numbers(one: float, other: float) -> tuple[str, str]:
 
 
 def duration(seconds: float) -> str:
-    """A time for people, such as ``0.42 s``, ``12.5 s``, ``3 min 20 s`` or ``2 h 05 min``."""
+    """Return a time for people, such as ``0.42 s``, ``12.5 s``, ``3 min 20 s`` or ``2 h 05 min``."""
     if not math.isfinite(seconds):
         return "–"
     if seconds < 10:

@@ -1,4 +1,4 @@
-"""Retraining: the one network that is wanted, trained in full, with checkpoints, on one device or many."""
+"""Retraining: the winner of a search, trained in full, with checkpoints, on one device or many."""
 
 from __future__ import annotations
 

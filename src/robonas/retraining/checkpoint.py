@@ -34,11 +34,11 @@ class Checkpoint:
     """A training after some epochs."""
 
     settings: Mapping[str, Any]
-    """What must be equal to go on; JSON values."""
+    """Settings that must be equal to go on; JSON values."""
     log: tuple[EpochFinished, ...]
     """Its epochs."""
     state: dict[str, Any]
-    """Of the network, the optimiser and the scaler of gradients: tensors and plain values."""
+    """State of the network, the optimiser and the gradient scaler: tensors and plain values."""
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -58,11 +58,11 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(folder: Path, settings: Mapping[str, Any] | None = None) -> Checkpoint | None:
-    """The checkpoint in a folder; None where there is none.
+    """Read the checkpoint in a folder; None where there is none.
 
     Args:
-        folder: Of the training.
-        settings: What they must be; None for any.
+        folder: Folder of the training.
+        settings: Settings that the checkpoint must have; None for any.
 
     Raises:
         CheckpointError: It is damaged, of another version, or of a training with other settings.
@@ -96,7 +96,7 @@ def read_checkpoint(folder: Path, settings: Mapping[str, Any] | None = None) -> 
 
 
 def _tensor(array: NDArray[np.generic], kind: str) -> Tensor:
-    """The tensor of these numbers."""
+    """Return the tensor of these numbers."""
     import torch
 
     if kind == BFLOAT16:

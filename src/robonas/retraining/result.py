@@ -1,4 +1,4 @@
-"""What a full training leaves behind: the network, how it came about, and how good it is."""
+"""Result of a full training: the network, its settings and log, and how good it is."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TrainedNetwork:
     """On the test set, seen once at the end: ``value`` of the metric, ``loss``, ``top1`` and ``top5`` where there are
     classes, the number ``n`` of samples and a hash of the ``data``."""
     folder: Path
-    """Where everything lies."""
+    """Folder of the training."""
     counted: Mapping[str, int | None] | None = None
     """Its size, where it was counted before."""
 
@@ -65,7 +65,7 @@ class TrainedNetwork:
         return self.folder / NETWORK
 
     def load_parameters(self) -> dict[str, Tensor]:
-        """The trained parameters and buffers.
+        """Read the trained parameters and buffers.
 
         Raises:
             CheckpointError: The file is gone, damaged, or of another network.
@@ -73,7 +73,7 @@ class TrainedNetwork:
         return read_parameters(self.parameters_file, self.text)
 
     def build(self, *, trained: bool = True) -> nn.Module:
-        """The network: trained, in evaluation mode; or as it was before.
+        """Build the network: trained, in evaluation mode; or as it was before.
 
         Raises:
             CheckpointError: The parameters are gone, damaged, or of another network.
@@ -85,19 +85,19 @@ class TrainedNetwork:
         return network
 
     def size(self) -> dict[str, int | None]:
-        """Its ``parameters`` and ``macs`` (multiply-accumulates of one sample), None where not countable."""
+        """Return its ``parameters`` and ``macs`` (multiply-accumulates of one sample), None where not countable."""
         if self.counted is not None:
             return dict(self.counted)
         return network_size(lambda: self.build(trained=False), self.space.input_shape_of(self.space.parse(self.text)))
 
     def history(self) -> pd.DataFrame:
-        """One row an epoch."""
+        """Return one row an epoch."""
         import pandas as pd
 
         return pd.DataFrame([vars(row) for row in self.log])
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the parameters, as JSON values."""
+        """Return everything but the parameters as JSON values."""
         return {
             "architecture": self.text,
             "choices": dict(self.space.parse(self.text)),
@@ -117,12 +117,12 @@ class TrainedNetwork:
 
 
 def is_training(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder holds a full training, finished or not."""
+    """Return whether a folder holds a full training, finished or not."""
     return any((Path(folder) / name).is_file() for name in (RESULT, CHECKPOINT))
 
 
 def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | str | None = None) -> TrainedNetwork:
-    """The network of a finished training, read from its folder.
+    """Read the network of a finished training, read from its folder.
 
     Args:
         folder: The training's.
@@ -185,7 +185,7 @@ def _check_kept(value: Mapping[str, Any], epochs: int) -> None:
 
 
 def read_parameters(path: Path, text: str) -> dict[str, Tensor]:
-    """The parameters in a file, of the network of that architecture.
+    """Read the parameters in a file, of the network of that architecture.
 
     Raises:
         CheckpointError: The file is gone, damaged, or of another network.

@@ -77,15 +77,15 @@ def train(
 
     Args:
         winner: A search's result, whose best architecture is trained; or an architecture, or its text.
-        data: To train with and to validate on.
+        data: Data to train and to validate with.
         space: Builds the network: the same as the search's, in any size. The search's own where there is one.
         test: A test set, with the same classes.
-        folder: Where everything is kept: ``checkpoint.pt``, ``log.csv``, ``best.safetensors``, and at the end
+        folder: Folder for everything that is kept: ``checkpoint.pt``, ``log.csv``, ``best.safetensors``, and at the end
             ``network.safetensors`` and ``training.json``.
         validation_fraction: Share that is held out, of every class where there are classes; 0 to train with all.
-        split_seed: Which samples are held out.
+        split_seed: Seed of the split into training and validation part.
         measure: Measure on the validation part, as for `TrainingObjective`: the accuracy for classes.
-        seed: Of the parameters at the start, the order of samples, augmentation, and random layers.
+        seed: Seed of the first parameters, the order of samples, augmentation, and random layers.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``; with several processes, each takes the GPU
             of its number.
         mixed_precision: ``"auto"`` on CUDA, not elsewhere; True, False, ``"bf16"`` or ``"fp16"``.
@@ -246,7 +246,7 @@ class _Run:
             )
 
     def best_epoch(self, log: tuple[EpochFinished, ...]) -> int:
-        """The epoch of the best value on the validation part, the earliest on ties; the last one without values."""
+        """Return the epoch with the best validation value, the earliest of equals; without values, the last epoch."""
         if log[-1].value is None:
             return len(log)
         sign = 1.0 if self.measure.direction == "maximize" else -1.0
@@ -277,7 +277,7 @@ class _Run:
         return result
 
     def _known(self, space: SearchSpace, test: LabelledData | None) -> TrainedNetwork | None:
-        """What an earlier call has finished with the same settings and test set; None where there is no such thing."""
+        """Return the result of an earlier call with the same settings and test set; None where there is none."""
         if not (self.folder / RESULT).is_file() or not (self.folder / NETWORK).is_file():
             return None
         known = load_trained(self.folder, space=space)
@@ -290,7 +290,7 @@ class _Run:
 
 
 def as_csv(log: tuple[EpochFinished, ...]) -> str:
-    """The epochs as comma-separated values, a row each; empty where nothing was measured."""
+    """Return the epochs as comma-separated values, a row each; empty where nothing was measured."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     names = [field.name for field in dataclasses.fields(EpochFinished)]
@@ -299,7 +299,7 @@ def as_csv(log: tuple[EpochFinished, ...]) -> str:
 
 
 def _find(winner: SearchResult | Architecture | str, space: SearchSpace | None) -> tuple[SearchSpace, str]:
-    """The space that builds the network, and the canonical text of its architecture."""
+    """Return the space that builds the network, and the canonical text of its architecture."""
     if isinstance(winner, SearchResult):
         where = space or winner.space
         if where.reference != winner.space.reference:
@@ -317,12 +317,12 @@ def _find(winner: SearchResult | Architecture | str, space: SearchSpace | None) 
 
 
 def _parts(data: LabelledData, fraction: float, seed: int) -> tuple[LabelledData, LabelledData | None]:
-    """What is trained with, and what is held out."""
+    """Return what is trained with, and what is held out."""
     return data.split(fraction, seed) if real("validation_fraction", fraction) else (data.standardised(), None)
 
 
 def _as_test(test: LabelledData, data: LabelledData) -> LabelledData:
-    """The test set, with the names of the classes that the training has."""
+    """Return the test set, with the names of the classes that the training has."""
     if test.task != data.task:
         raise DataError(f"The test set must be of the training's task, {data.task}; it is of {test.task}.")
     if test.input_shape != data.input_shape:

@@ -1,4 +1,4 @@
-"""Keeping the memory that scoring frees and takes again, on Linux with glibc; elsewhere nothing happens.
+"""Reuse of the memory that scoring frees and takes again, on Linux with glibc; elsewhere nothing happens.
 
 A forward and a backward pass take and free blocks of some megabytes hundreds of times. By default glibc gives such
 blocks back to the system, which then has to hand out and clear the same pages again: 15 to 25 % of the time of scoring
@@ -40,7 +40,7 @@ _keeps = False  # whether the heap is as `keep_memory` leaves it
 
 @functools.cache
 def _library() -> ctypes.CDLL | None:
-    """The C library, if it is glibc."""
+    """Return the C library, if it is glibc."""
     if sys.platform != "linux":
         return None
     library = ctypes.CDLL(None)
@@ -48,7 +48,7 @@ def _library() -> ctypes.CDLL | None:
 
 
 def is_supported() -> bool:
-    """Whether this system's memory can be kept."""
+    """Return whether this system's memory can be kept."""
     return _library() is not None
 
 
@@ -71,7 +71,7 @@ def keep_memory() -> None:
 
 @contextlib.contextmanager
 def keeping_memory() -> Iterator[None]:
-    """Within, freed memory is kept; after, it is given back. May be nested, and entered by several threads."""
+    """Keep freed memory until the block ends, then give it back. May be nested, and entered by several threads."""
     global _holders, _keeps  # noqa: PLW0603  (the allocator is the process's)
     with _lock:
         _holders += 1
@@ -94,7 +94,7 @@ def _set(library: ctypes.CDLL, values: dict[int, int]) -> None:
 
 
 def _ask_for_huge_pages(library: ctypes.CDLL) -> None:
-    """Of the heap; a system without them refuses, and nothing changes."""
+    """Ask for huge pages for the heap; a system without them refuses, and nothing changes."""
     for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
         if line.endswith("[heap]"):
             start, end = (int(part, 16) for part in line.split()[0].split("-"))

@@ -70,8 +70,8 @@ def score(
         space: Reads texts, and builds the networks.
         pool: Architectures, or their texts. Repeats are allowed, and cost nothing.
         metrics: Names, ``package.module:NAME``, `Metric` objects, or functions of `Passes`.
-        batch: What all networks see.
-        seed: Of the networks' parameters.
+        batch: Samples that all networks see.
+        seed: Seed of the networks' parameters.
         n_jobs: Worker processes; -1 is one a core, as joblib counts them. A network that ends its process costs its own
             scores only, with one worker as with many. 0 scores in this process, which such a network ends: to look
             into a metric with a debugger or a profiler.
@@ -133,7 +133,7 @@ def score(
 
 
 def texts(space: SearchSpace, pool: Iterable[Architecture | str]) -> list[tuple[str, str]]:
-    """The text of each architecture of a pool, and of its canonical form.
+    """Return the text of each architecture of a pool, and of its canonical form.
 
     Raises:
         ArchitectureError: One that is not of this space.
@@ -187,7 +187,7 @@ def _run(
     logits: Callable[[Any], Tensor] | None,
     n_jobs: int,
 ) -> Iterator[dict[str, Scores]]:
-    """Scores of all classes, chunk by chunk as they come."""
+    """Yield the scores of all classes, chunk by chunk as they come."""
 
     def dead(text: str, parts: list[Scores], how: str) -> Scores:
         reason = f"the process that scored it ended {how}"
@@ -240,7 +240,7 @@ def score_here(
     seed: int,
     logits: Callable[[Any], Tensor] | None,
 ) -> dict[str, Scores]:
-    """Scores by text, in this process, with no cache: the same values as `score`'s."""
+    """Return scores by text, computed in this process without a cache: the same values as `score`'s."""
     work = functools.partial(_score_chunk, os.getpid(), space, metrics, batch, seed, logits)
     return next(spread(work, architectures, n_jobs=0, chunk=len(architectures), dead=lambda *_: {}))
 

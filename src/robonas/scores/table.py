@@ -37,7 +37,7 @@ _REASON, _SECONDS = "reason:", "seconds:"
 
 
 def provenance(space_name: str, space_settings: Mapping[str, Any], batch_fingerprint: str, seed: int) -> dict[str, Any]:
-    """Where scores come from: what they depend on, and the versions that made them; JSON values."""
+    """Return where scores come from: what they depend on, and the versions that made them; JSON values."""
     return {
         "format": FORMAT,
         "space": {"name": space_name, "settings": dict(space_settings)},
@@ -121,12 +121,12 @@ class ScoreTable:
         return values
 
     def reason(self, row: int, metric: str) -> str | None:
-        """Why this architecture has no score by this metric; None where it has one."""
+        """Return why this architecture has no score by this metric; None where it has one."""
         value = self.frame[_REASON + metric].iloc[row]
         return None if pd.isna(value) else str(value)
 
     def fingerprint(self) -> str:
-        """A short hash of the architectures and their scores."""
+        """Return a short hash of the architectures and their scores."""
         digest = hashlib.blake2b("\n".join((*self.metrics, *self.architectures)).encode(), digest_size=16)
         digest.update(self.scores.tobytes())
         return digest.hexdigest()
@@ -140,7 +140,7 @@ class ScoreTable:
         return float(self.frame.iloc[self.distinct()][[_SECONDS + name for name in self.metrics]].to_numpy().sum())
 
     def summary(self) -> pd.DataFrame:
-        """One row a metric.
+        """Return one row a metric.
 
         Counts ``defined`` and ``undefined``, ``minimum``, ``median``, ``maximum``, ``seconds`` in all, and the
         commonest ``reason``.
@@ -165,7 +165,7 @@ class ScoreTable:
         return pd.DataFrame(rows, columns=columns).set_index("metric")
 
     def warnings(self) -> list[str]:
-        """What a user should know before trusting these scores, a sentence each; empty where all is well."""
+        """Return what a user should know before trusting these scores, a sentence each; empty where all is well."""
         sentences = []
         for name, row in self.summary().iterrows():
             reasons = self.frame[_REASON + str(name)]
@@ -188,11 +188,11 @@ class ScoreTable:
         return sentences
 
     def part(self, start: int, stop: int) -> ScoreTable:
-        """Some rows, from one place up to another."""
+        """Return the rows from one place up to another."""
         return ScoreTable(self.frame.iloc[start:stop].reset_index(drop=True), self.metrics, self.provenance)
 
     def select(self, metrics: Sequence[str]) -> ScoreTable:
-        """The same architectures with these metrics only.
+        """Return the same architectures with these metrics only.
 
         Raises:
             ScoreTableError: A metric that this table does not have.
@@ -254,7 +254,7 @@ class ScoreTable:
 
         Args:
             architectures: Texts of each architecture and of its canonical form.
-            scores: By canonical text, then by metric.
+            scores: Scores by canonical text, then by metric.
             metrics: The columns.
             origin: The provenance.
         """
@@ -278,7 +278,7 @@ class ScoreTable:
         Args:
             architectures: Texts of each architecture and of its canonical form.
             columns: The scores.
-            metrics: Which of them.
+            metrics: Names of the metrics to take.
             origin: The provenance.
             absent: Reason of a score that the columns do not have.
         """
@@ -318,7 +318,7 @@ class ScoreColumns:
                 self._reasons[place, name] = sys.intern(score.reason)
 
     def has(self, canonical: str, metric: str) -> bool:
-        """Whether the class has been scored by the metric, with a value or with a reason."""
+        """Return whether the class has been scored by the metric, with a value or with a reason."""
         place = self._places.get(canonical)
         seconds = self._seconds.get(metric, ())
         return place is not None and place < len(seconds) and seconds[place] >= 0

@@ -62,7 +62,7 @@ def list_spaces(pattern: str = "*") -> list[str]:
 
 
 def make_space(name: str, **settings: Any) -> SearchSpace:
-    """The space of that name, or the user's own as ``package.module:NAME``.
+    """Make the space of that name, or the user's own as ``package.module:NAME``.
 
     Args:
         name: A name in `SPACES`, or a reference to a `SearchSpace` or to a class or function that makes one.
@@ -118,7 +118,7 @@ def _check_types(make: Callable[..., object], name: str, settings: Mapping[str, 
 
 
 def _split(make: Callable[..., object], settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings that a user's function takes, and those that what it makes must have of its own."""
+    """Return the settings that a user's function takes, and those that what it makes must have of its own."""
     try:
         parameters = inspect.signature(make).parameters.values()
     except ValueError:  # some builtins have none

@@ -43,7 +43,7 @@ class AutoFormer(LayeredSpace):
         input_shape: (channels, height, width), with sides that are multiples of `patch`.
         n_classes: Width of the last layer.
         patch: Side of a patch; 16 in the paper, for images of 224.
-        size: Which of the paper's three spaces: ``"tiny"``, ``"small"`` or ``"base"``.
+        size: Name of one of the paper's three spaces: ``"tiny"``, ``"small"`` or ``"base"``.
 
     Raises:
         ConfigError: A size that the network cannot have.
@@ -72,7 +72,7 @@ class AutoFormer(LayeredSpace):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this space again; JSON values."""
+        """Arguments of the constructor that make this space again; JSON values."""
         return {**super().settings, "patch": self.patch, "size": self.scale}
 
     @property
@@ -86,7 +86,7 @@ class AutoFormer(LayeredSpace):
         return (_CHOICES[self.scale][1],)
 
     def build(self, architecture: Architecture) -> nn.Module:
-        """The transformer; see the class."""
+        """Build the transformer; see the class."""
         from robonas.spaces.networks.autoformer import Block, Transformer
 
         architecture = self.check(architecture)

@@ -1,4 +1,4 @@
-"""What every search space can do."""
+"""The base class of all search spaces."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SearchSpace(abc.ABC):
 
     Args:
         input_shape: Shape of one sample, such as (3, 32, 32) for channels, height and width.
-        n_classes: How many numbers the network returns for a sample.
+        n_classes: Number of values that the network returns for a sample.
 
     Raises:
         ConfigError: A shape or a number that no network can have.
@@ -72,7 +72,7 @@ class SearchSpace(abc.ABC):
 
     @abc.abstractmethod
     def build(self, architecture: Architecture) -> nn.Module:
-        """A new network with fresh parameters, drawn from PyTorch's global generator; see `build_seeded`.
+        """Build a new network with fresh parameters, drawn from PyTorch's global generator; see `build_seeded`.
 
         Maps (n, *input_shape) to (n, *output_shape).
 
@@ -84,7 +84,7 @@ class SearchSpace(abc.ABC):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this space again; JSON values."""
+        """Arguments of the constructor that make this space again; JSON values."""
         return {"input_shape": list(self.input_shape), "n_classes": self.n_classes}
 
     @property
@@ -129,11 +129,11 @@ class SearchSpace(abc.ABC):
         return self.input_shape
 
     def format(self, architecture: Architecture) -> str:
-        """The text that the field uses for this architecture; `parse` reads it."""
+        """Return the text that the field uses for this architecture; `parse` reads it."""
         return str(self.check(architecture))
 
     def parse(self, text: str) -> Architecture:
-        """The architecture that a text stands for.
+        """Return the architecture that a text stands for.
 
         Raises:
             ArchitectureError: The text is of another space, or damaged.
@@ -141,7 +141,7 @@ class SearchSpace(abc.ABC):
         return self.check(Architecture.from_json(text))
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """The representative of all architectures that build the same network: scored and trained once. Idempotent.
+        """Return the representative of all architectures that build the same network, which is scored and trained once.
 
         Raises:
             ArchitectureError: The architecture does not belong to this space.
@@ -149,7 +149,7 @@ class SearchSpace(abc.ABC):
         return self.check(architecture)
 
     def contains(self, architecture: Architecture) -> bool:
-        """Whether the architecture is one of this space."""
+        """Return whether the architecture is one of this space."""
         choices = self.choices
         return (
             isinstance(architecture, Mapping)
@@ -164,7 +164,7 @@ class SearchSpace(abc.ABC):
         return f"{type(self).__name__}({settings})"
 
     def check(self, architecture: Architecture) -> Architecture:
-        """The same architecture, in the order of the space's choices.
+        """Return the same architecture, in the order of the space's choices.
 
         Raises:
             ArchitectureError: It does not belong to this space; the message names the first choice that is wrong.
@@ -193,7 +193,7 @@ class SearchSpace(abc.ABC):
         raise ArchitectureError(self.why_not(architecture))
 
     def why_not(self, architecture: Architecture) -> str:
-        """Why an architecture with known choices and options is not one of this space, as a sentence."""
+        """Return why an architecture with known choices and options is not one of this space, as a sentence."""
         missing = [name for name in self.choices if name not in architecture]
         if missing:
             given = ", ".join(architecture) or "none"
@@ -201,11 +201,11 @@ class SearchSpace(abc.ABC):
         return f"These options do not go together in {self.name}: {architecture}."
 
     def size(self) -> int | None:
-        """How many architectures there are, isomorphic ones counted apart; None where nobody can count them."""
+        """Return how many architectures there are, isomorphic ones counted apart; None where nobody can count them."""
         return math.prod(len(options) for options in self.choices.values())
 
     def at(self, index: int) -> Architecture:
-        """The architecture at a place of the space's fixed order.
+        """Return the architecture at a place of the space's fixed order.
 
         Raises:
             IndexError: The index is not in [0, size), or the space cannot be numbered.
@@ -218,7 +218,7 @@ class SearchSpace(abc.ABC):
         return Architecture({name: options[name] for name in self.choices})
 
     def check_index(self, index: int) -> int:
-        """The index as an int.
+        """Return the index as an int.
 
         Raises:
             IndexError: The index is not in [0, size), or the space cannot be numbered.
@@ -232,12 +232,12 @@ class SearchSpace(abc.ABC):
         return index
 
     def __iter__(self) -> Iterator[Architecture]:
-        """All architectures, lazily, in the space's fixed order."""
+        """Return all architectures, lazily, in the space's fixed order."""
         for options in itertools.product(*self.choices.values()):
             yield Architecture(dict(zip(self.choices, options, strict=True)))
 
     def sample(self, n: int, seed: int = 0) -> list[Architecture]:
-        """`n` different architectures, uniformly and without replacement; all of them, shuffled, where `n` is the size.
+        """Draw `n` different architectures uniformly without replacement; all of them, shuffled, if `n` is the size.
 
         Raises:
             ConfigError: `n` is negative or more than the size, or the seed is none.
@@ -263,13 +263,13 @@ class SearchSpace(abc.ABC):
         return list(found)
 
     def draw(self, generator: np.random.Generator) -> Architecture:
-        """One architecture, uniformly; repeats are possible."""
+        """Draw one architecture, uniformly; repeats are possible."""
         return Architecture(
             {name: options[int(generator.integers(len(options)))] for name, options in self.choices.items()}
         )
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """All architectures that differ in exactly one choice, in a fixed order; symmetric, without itself.
+        """Return all architectures that differ in exactly one choice, in a fixed order; symmetric, without itself.
 
         Where choices depend on each other, a choice that appears or vanishes with the changed one does not count.
         """
@@ -283,7 +283,7 @@ class SearchSpace(abc.ABC):
         return [neighbour for neighbour in changed if self.contains(neighbour)]
 
     def encode(self, architecture: Architecture) -> NDArray[np.int64]:
-        """The index of every choice's option, shape (n_choices,), for models that look at the architecture itself.
+        """Return the index of every choice's option, (n_choices,), for models that look at the architecture itself.
 
         A choice that the architecture leaves out is -1.
         """
@@ -297,7 +297,7 @@ class SearchSpace(abc.ABC):
         return np.array(code, dtype=np.int64)
 
     def decode(self, code: NDArray[np.int64] | Sequence[int]) -> Architecture:
-        """The architecture of an encoding; the inverse of `encode`.
+        """Return the architecture of an encoding; the inverse of `encode`.
 
         Raises:
             ArchitectureError: The code has another length, an option that does not exist, or no architecture.
@@ -327,7 +327,7 @@ class SearchSpace(abc.ABC):
         )
 
     def count_parameters(self, architecture: Architecture) -> int:
-        """How many parameters the built network has; built without memory or random draws where that works.
+        """Return how many parameters the built network has; built without memory or random draws where that works.
 
         Raises:
             ArchitectureError: The architecture does not belong to this space, or makes no network.
@@ -344,7 +344,7 @@ class SearchSpace(abc.ABC):
         return sum(parameter.numel() for parameter in network.parameters())
 
     def failure(self, architecture: Architecture) -> str | None:
-        """Why the architecture makes no network that runs, as a sentence; None where it does.
+        """Return why the architecture makes no network that runs, as a sentence; None where it does.
 
         Builds it and sends two samples through: on PyTorch's meta device, which computes shapes only, and where that
         does not work, on the CPU.
@@ -387,7 +387,7 @@ class SearchSpace(abc.ABC):
             )
 
     def build_seeded(self, architecture: Architecture, *parts: object) -> nn.Module:
-        """`build`, with parameters that depend only on the canonical architecture and the parts of the seed.
+        """Call `build`, with parameters that depend only on the canonical architecture and the parts of the seed.
 
         Isomorphic architectures get equal parameters, whatever ran before, and PyTorch's global generator is left as
         it was.
@@ -398,10 +398,10 @@ class SearchSpace(abc.ABC):
 
 
 def same_option(one: Option, other: Option) -> bool:
-    """Whether two options are the same value of the same type: 1, 1.0 and True build different networks."""
+    """Return whether two options are the same value of the same type: 1, 1.0 and True build different networks."""
     return type(one) is type(other) and one == other
 
 
 def has_option(options: Sequence[Option], option: Option) -> bool:
-    """Whether an option is one of these, type included."""
+    """Return whether an option is one of these, type included."""
     return any(same_option(known, option) for known in options)

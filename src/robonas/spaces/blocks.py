@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:
-    """The multiple of the divisor nearest to a width, at least one, and not below nine tenths of it (MobileNet)."""
+    """Return the multiple of the divisor nearest to a width, at least one, and not below nine tenths of it."""
     nearest = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return nearest + divisor if nearest < 0.9 * channels else nearest
 
@@ -74,11 +74,11 @@ class InvertedResidual(nn.Module):
     Args:
         c_in: Channels in.
         c_out: Channels out.
-        kernel: Of the depthwise convolution.
-        stride: Of the depthwise convolution.
+        kernel: Kernel size of the depthwise convolution.
+        stride: Stride of the depthwise convolution.
         expansion: Width inside, in widths of the input.
         activation: After the first two convolutions.
-        squeeze: Whether channels are weighted by squeeze-and-excitation, at about a quarter of the inner width.
+        squeeze: True to weight channels by squeeze-and-excitation, at about a quarter of the inner width.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and c_in == c_out
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same size over the stride, `c_out` channels."""
+        """Return same size over the stride, `c_out` channels."""
         y: Tensor = self.body(x)
         return x + y if self.residual else y
 
@@ -121,7 +121,7 @@ class SqueezeExcitation(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same shape."""
+        """Return same shape."""
         weighted: Tensor = x * self.weigh(x)
         return weighted
 
@@ -147,7 +147,7 @@ class BasicBlock(nn.Module):
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same size over the stride, `c_out` channels."""
+        """Return same size over the stride, `c_out` channels."""
         y: Tensor = self.relu(self.shortcut(x) + self.body(x))
         return y
 
@@ -172,7 +172,7 @@ class Cell(nn.Module):
     Args:
         edges: Modules by (source, target); only live ones.
         c_out: Channels out, for a cell whose output no path reaches.
-        stride: By which the cell shrinks its input, for the same.
+        stride: Stride by which the cell shrinks its input, for the same.
     """
 
     def __init__(self, edges: Mapping[tuple[int, int], nn.Module], c_out: int, stride: int = 1) -> None:
@@ -184,7 +184,7 @@ class Cell(nn.Module):
         self.c_out, self.stride = c_out, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same size over the stride, `c_out` channels."""
+        """Return same size over the stride, `c_out` channels."""
         nodes: list[Tensor | None] = [x]
         for incoming in self.incoming:
             total: Tensor | None = None

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def call_builder(build: Callable[..., Any], arguments: dict[str, Any], what: str, shape: tuple[int, ...]) -> nn.Module:
-    """The network that a builder makes; lazy layers get their sizes by one forward pass of zeros.
+    """Return the network that a builder makes; lazy layers get their sizes by one forward pass of zeros.
 
     Args:
         build: The user's function.
         arguments: Its keyword arguments.
-        what: Which network of which space, for errors.
+        what: Name of the network and its space, for errors.
         shape: Shape of one sample.
 
     Raises:

@@ -65,7 +65,7 @@ class ChoiceTree:
             raise ConfigError("A space must have at least one choice; got none.")
 
     def run(self, choose: Choose) -> tuple[dict[str, Option], Mapping[str, Any]]:
-        """The answers to all questions, and what to build from.
+        """Return the answers to all questions, and what to build from.
 
         Raises:
             RejectedError: The answers do not go together.
@@ -88,7 +88,7 @@ class ChoiceTree:
         return answers, answers if returned is None else returned
 
     def answers(self, architecture: Mapping[str, Option]) -> Mapping[str, Any] | None:
-        """What to build from for an architecture; None where it is not one of this tree."""
+        """Return what to build from for an architecture; None where it is not one of this tree."""
 
         def choose(name: str, options: tuple[Option, ...]) -> Option:
             if name not in architecture or not has_option(options, architecture[name]):
@@ -102,7 +102,7 @@ class ChoiceTree:
         return arguments if asked.keys() == architecture.keys() else None
 
     def draw(self, generator: np.random.Generator) -> Architecture:
-        """One architecture: from a list uniformly, else by answering every question uniformly.
+        """Draw one architecture: from a list uniformly, else by answering every question uniformly.
 
         Raises:
             ConfigError: A thousand walks in a row met answers that do not go together.
@@ -117,7 +117,7 @@ class ChoiceTree:
         raise ConfigError("A thousand random draws in a row gave options that do not go together. Loosen the rules.")
 
     def vary(self, architecture: Architecture, name: str, option: Option) -> Architecture | None:
-        """The architecture with one choice set anew and what follows from it; None where that is not a neighbour.
+        """Return the architecture with one choice changed and what follows from it; None where that is no neighbour.
 
         Questions that vanish must have been at their first option, and questions that appear are set to it: so that the
         relation is symmetric, and the neighbours of an architecture stay few.
@@ -137,11 +137,11 @@ class ChoiceTree:
         return Architecture(answers)
 
     def walk(self) -> Iterator[Architecture]:
-        """All architectures, lazily: the last question changes fastest."""
+        """Return all architectures, lazily: the last question changes fastest."""
         return (architecture for architecture in self._walk() if architecture is not None)
 
     def _walk(self) -> Iterator[Architecture | None]:
-        """The same, with None for each beginning that is rejected."""
+        """Return the same, with None for each beginning that is rejected."""
         prefix: list[int] = []
         while True:
             found, path, counts = self._follow(prefix)
@@ -176,7 +176,7 @@ class ChoiceTree:
             return None, path, counts
 
     def _list(self) -> tuple[Architecture, ...] | None:
-        """All architectures, or None where they are too many."""
+        """Return all architectures, or None where they are too many."""
         found: list[Architecture] = []
         for number, architecture in enumerate(self._walk()):
             if len(found) == MOST_LISTED or number == 2 * MOST_LISTED:
@@ -209,12 +209,12 @@ class ChoiceTree:
 
 
 def _same_options(one: Sequence[Option], other: Sequence[Option]) -> bool:
-    """Whether two lists of options agree, types included."""
+    """Return whether two lists of options agree, types included."""
     return len(one) == len(other) and all(map(same_option, one, other))
 
 
 def clean_options(name: str, options: object) -> tuple[Option, ...]:
-    """The options of a choice, checked.
+    """Return the options of a choice, checked.
 
     Raises:
         ConfigError: They are not a list, are empty, repeat, or are not JSON scalars.
@@ -234,7 +234,7 @@ def clean_options(name: str, options: object) -> tuple[Option, ...]:
 
 
 def tree_of_lists(choices: Mapping[str, Sequence[Option]]) -> ChoiceTree:
-    """The tree of independent choices."""
+    """Return the tree of independent choices."""
     asked = _AskAll({name: clean_options(name, known) for name, known in choices.items()})
     return ChoiceTree(asked, independent=True, options=asked.options)
 
@@ -251,7 +251,7 @@ class _AskAll:
 
 
 def tree_of_configspace(space: Any) -> ChoiceTree:
-    """The tree of a `ConfigSpace.ConfigurationSpace`: conditions decide what is asked, forbidden clauses what fits.
+    """Make the tree of a `ConfigSpace.ConfigurationSpace`, with its conditions and forbidden clauses.
 
     Raises:
         MissingExtraError: ConfigSpace is not installed.
@@ -309,7 +309,7 @@ class _AskWhereItMatters:
 
 
 def tree_of_trial_function(function: Callable[[optuna.Trial], Mapping[str, Any] | None]) -> ChoiceTree:
-    """The tree of a function that asks an Optuna trial; `optuna.TrialPruned` says that answers do not go together.
+    """Make the tree of a function of an Optuna trial; `optuna.TrialPruned` says that answers do not go together.
 
     Raises:
         ConfigError: It asks for real numbers without a step, or returns something other than a mapping or None.
@@ -340,7 +340,7 @@ class _AskAsTrial:
 
 @functools.cache
 def _stand_in_class() -> Callable[[Choose], Any]:
-    """A class of Optuna trials that are answered by us; made late, since Optuna loads slowly."""
+    """Return a class of Optuna trials that are answered by us; made late, since Optuna loads slowly."""
     import optuna
 
     known: dict[tuple[object, ...], tuple[Option, ...]] = {}
@@ -389,7 +389,7 @@ def _stand_in_class() -> Callable[[Choose], Any]:
 
 
 def _range(name: str, low: int, high: int, step: int) -> tuple[int, ...]:
-    """The integers from low to high, both included."""
+    """Return the integers from low to high, both included."""
     values = range(low, high + 1, step)
     if not values:
         raise ConfigError(f"Choice {name!r} must have at least one option; got the range from {low} to {high}.")

@@ -36,8 +36,8 @@ class ChoiceSpace(SearchSpace):
         tree: The choices and how they depend on each other.
         build: Makes the network from the choices as keyword arguments.
         input_shape: Shape of one sample.
-        n_classes: How many numbers the network returns for a sample.
-        name: What errors and files call this space.
+        n_classes: Number of values that the network returns for a sample.
+        name: Name of this space in errors and files.
         canonical: The representative of all architectures that build the same network; None where all differ.
         output_shape: Shape of one answer; None for (n_classes,).
     """
@@ -72,7 +72,7 @@ class ChoiceSpace(SearchSpace):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What tells this space from others; the functions that it was made from are the user's to keep."""
+        """Settings that tell this space from others; they do not hold the functions that it was made from."""
         choices = {name: list(options) for name, options in self.choices.items()}
         maps = {} if len(self._output_shape) == 1 else {"output_shape": list(self._output_shape)}
         return {**super().settings, **maps, "choices": choices}
@@ -88,13 +88,13 @@ class ChoiceSpace(SearchSpace):
         return NUMBERS if len(self._output_shape) == 1 else ("segmentation", "image")
 
     def contains(self, architecture: Architecture) -> bool:
-        """Whether exactly the choices are set that its other options ask for, and all go together."""
+        """Return whether exactly the choices are set that its other options ask for, and all go together."""
         if self._tree.independent or not isinstance(architecture, Mapping):
             return super().contains(architecture)
         return architecture.keys() <= self.choices.keys() and self._tree.answers(architecture) is not None
 
     def why_not(self, architecture: Architecture) -> str:
-        """Why known choices and options are not an architecture, as a sentence."""
+        """Return why known choices and options are not an architecture, as a sentence."""
         if self._tree.independent:
             return super().why_not(architecture)
         return (
@@ -103,7 +103,7 @@ class ChoiceSpace(SearchSpace):
         )
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """The user's representative, or the architecture itself.
+        """Return the user's representative, or the architecture itself.
 
         Raises:
             ConfigError: The user's function is not idempotent.
@@ -121,13 +121,13 @@ class ChoiceSpace(SearchSpace):
         return once
 
     def size(self) -> int | None:
-        """How many architectures there are; None where choices depend on each other and are too many to list."""
+        """Return how many architectures there are; None where choices depend on each other and are too many to list."""
         if self._tree.independent:
             return super().size()
         return None if self._tree.leaves is None else len(self._tree.leaves)
 
     def at(self, index: int) -> Architecture:
-        """The architecture at a place of the fixed order, in which the last choice changes fastest."""
+        """Return the architecture at a place of the fixed order, in which the last choice changes fastest."""
         if self._tree.leaves is None:
             return super().at(index)
         return self._tree.leaves[self.check_index(index)]
@@ -138,11 +138,11 @@ class ChoiceSpace(SearchSpace):
         return self._tree.walk() if self._tree.leaves is None else iter(self._tree.leaves)
 
     def draw(self, generator: np.random.Generator) -> Architecture:
-        """One architecture: uniformly where they can be counted, else each choice uniformly in its turn."""
+        """Draw one architecture: uniformly where they can be counted, else each choice uniformly in its turn."""
         return super().draw(generator) if self._tree.independent else self._tree.draw(generator)
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """All architectures that differ in one choice, and in what appears or vanishes with it.
+        """Return all architectures that differ in one choice, and in what appears or vanishes with it.
 
         What appears is at its first option, and what vanishes must have been: so that the relation is symmetric.
         """
@@ -158,7 +158,7 @@ class ChoiceSpace(SearchSpace):
         return list(dict.fromkeys(self.check(found) for found in varied if found is not None))
 
     def build(self, architecture: Architecture) -> nn.Module:
-        """The user's network.
+        """Build the user's network.
 
         Raises:
             ArchitectureError: The builder raised, or returned no network; the message has the choices and the reason.
@@ -178,7 +178,7 @@ def from_choices(
     canonical: Callable[[Architecture], Mapping[str, Option]] | None = None,
     output_shape: Sequence[int] | None = None,
 ) -> ChoiceSpace:
-    """A search space of your own.
+    """Return a search space of your own.
 
     Args:
         choices: One of three. A mapping from names to lists of options, all of which go together. A
@@ -189,9 +189,9 @@ def from_choices(
             returns, or the choices where it returns None. It is run many times, so it must be quick and deterministic.
         build: Makes a new network from the choices as keyword arguments.
         input_shape: Shape of one sample, such as (3, 32, 32).
-        n_classes: How many numbers the network returns for a sample.
-        name: What errors and files call this space.
-        canonical: From an architecture to the representative of all that build the same network, as a mapping; None
+        n_classes: Number of values that the network returns for a sample.
+        name: Name of this space in errors and files.
+        canonical: Function from an architecture to the representative of all that build the same network; None
             where all differ.
         output_shape: Shape of one answer, (n_classes, height, width), for networks that answer with maps, as data for
             segmentation want them; None for (n_classes,).

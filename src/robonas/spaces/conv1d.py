@@ -63,7 +63,7 @@ class Conv1d(LayeredSpace):
         return _STAGES
 
     def build(self, architecture: Architecture) -> nn.Module:
-        """The network of these blocks; see the class."""
+        """Build the network of these blocks; see the class."""
         from robonas.spaces.networks.conv1d import Block
 
         architecture = self.check(architecture)

@@ -72,12 +72,12 @@ class DARTS(SearchSpace):
         input_shape: (channels, height, width).
         n_classes: Width of the last layer.
         channels: Width of a node before the first reduction; 16 in searches, 36 and 48 in the final networks.
-        layers: How many cells; 8 in searches (RoBoT's metrics: 5), 20 and 14 in the final networks.
+        layers: Number of cells; 8 in searches (RoBoT's metrics: 5), 20 and 14 in the final networks.
         stem: ``"cifar"`` keeps the size, ``"imagenet"`` divides it by 8.
         drop_path: Probability of dropping an operation's result in training; the network's attribute `drop_path` can
             be raised from epoch to epoch.
-        auxiliary: Whether networks in training also return the logits of a second head at two thirds of the depth: a
-            tuple of both. The head averages its input to 2 × 2 whatever its size, as the authors' does from 8 × 8.
+        auxiliary: True to let networks in training also return the logits of a second head at two thirds of the depth:
+            a tuple of both. The head averages its input to 2 × 2 whatever its size, as the authors' does from 8 × 8.
 
     Raises:
         ConfigError: A size that the network cannot have.
@@ -118,7 +118,7 @@ class DARTS(SearchSpace):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this space again; JSON values."""
+        """Arguments of the constructor that make this space again; JSON values."""
         return {
             **super().settings,
             "channels": self.channels,
@@ -134,7 +134,7 @@ class DARTS(SearchSpace):
         return _CHOICES
 
     def format(self, architecture: Architecture) -> str:
-        """The genotype, the lower input of every node first."""
+        """Return the genotype, the lower input of every node first."""
         architecture = self.check(architecture)
         parts = []
         for cell in CELLS:
@@ -143,7 +143,7 @@ class DARTS(SearchSpace):
         return f"Genotype({', '.join(parts)})"
 
     def parse(self, text: str) -> Architecture:
-        """The architecture of a genotype; the two inputs of a node may come in either order.
+        """Return the architecture of a genotype; the two inputs of a node may come in either order.
 
         Raises:
             ArchitectureError: The text is no genotype, or has an edge or an operation that does not exist.
@@ -173,7 +173,7 @@ class DARTS(SearchSpace):
         return self.check(Architecture(options))
 
     def to_nasbench301(self, architecture: Architecture) -> dict[str, str]:
-        """The configuration that NAS-Bench-301's surrogates read: operations by edge, inputs of the later nodes."""
+        """Return the configuration for NAS-Bench-301's surrogates: operations by edge, inputs of the later nodes."""
         architecture = self.check(architecture)
         configuration: dict[str, str] = {}
         for cell in CELLS:
@@ -185,7 +185,7 @@ class DARTS(SearchSpace):
         return configuration
 
     def from_nasbench301(self, configuration: Mapping[str, str]) -> Architecture:
-        """The architecture of such a configuration.
+        """Return the architecture of such a configuration.
 
         Raises:
             ArchitectureError: An edge or an input is missing, too many, or does not exist.
@@ -212,7 +212,7 @@ class DARTS(SearchSpace):
         return architecture
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Of all numberings of the nodes, the first in the order of the options."""
+        """Return the cell in that numbering of its nodes which comes first in the order of the options."""
         architecture = self.check(architecture)
         options: dict[str, Option] = {}
         for cell in CELLS:
@@ -227,7 +227,7 @@ class DARTS(SearchSpace):
         return Architecture(options)
 
     def build(self, architecture: Architecture) -> nn.Module:
-        """The network of the architecture's class; see the class."""
+        """Build the network of the architecture's class; see the class."""
         from robonas.spaces.networks.darts import Network
 
         architecture = self.canonical(architecture)
@@ -246,7 +246,7 @@ class DARTS(SearchSpace):
 
 
 def _keywords(text: str) -> dict[str | None, ast.expr]:
-    """The arguments of a text like ``Genotype(normal=…)``; nothing is evaluated."""
+    """Return the arguments of a text like ``Genotype(normal=…)``; nothing is evaluated."""
     call = ast.parse(text.strip(), mode="eval").body
     if not isinstance(call, ast.Call) or ast.unparse(call.func).rpartition(".")[2] != "Genotype":
         raise ValueError("not a genotype")
@@ -254,7 +254,7 @@ def _keywords(text: str) -> dict[str | None, ast.expr]:
 
 
 def _pairs(edges: Sequence[tuple[str, int]]) -> list[NodeInputs]:
-    """Two edges a node."""
+    """Return two edges a node."""
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
@@ -266,7 +266,7 @@ def _concat(node: ast.expr) -> list[int]:
 
 
 def _nodes(architecture: Architecture, cell: str) -> list[NodeInputs]:
-    """The edges of the four nodes of a cell."""
+    """Return the edges of the four nodes of a cell."""
     nodes: list[NodeInputs] = []
     for node in NODES:
         one, other = str(architecture[f"{cell}_{node}_inputs"]).split("+")
@@ -276,7 +276,7 @@ def _nodes(architecture: Architecture, cell: str) -> list[NodeInputs]:
 
 
 def _renumber(nodes: Sequence[NodeInputs], order: Sequence[int]) -> list[NodeInputs] | None:
-    """The cell with its nodes in another order; None where a node would come before one of its inputs."""
+    """Return the cell with its nodes in another order; None where a node would come before one of its inputs."""
     place = {0: 0, 1: 1, **{node + 2: number + 2 for number, node in enumerate(order)}}
     moved: list[NodeInputs] = []
     for number, node in enumerate(order):

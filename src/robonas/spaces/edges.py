@@ -20,7 +20,7 @@ PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
 
 
 def live_edges(architecture: Architecture) -> frozenset[str]:
-    """Names of the edges on at least one path from input to output without ``none``."""
+    """Return names of the edges on at least one path from input to output without ``none``."""
     return frozenset(
         EDGE_NAMES[place]
         for path in PATHS

@@ -30,7 +30,7 @@ class Stage:
     depths: tuple[int, ...]
     """How many layers it may have, ascending."""
     layer: Mapping[str, tuple[Option, ...]]
-    """What is chosen for each layer."""
+    """Choices of each layer."""
 
     @property
     def depth_name(self) -> str:
@@ -38,16 +38,16 @@ class Stage:
         return f"{self.name}_depth"
 
     def names(self, number: int) -> tuple[str, ...]:
-        """Names of the choices of one layer, counted from 1."""
+        """Return names of the choices of one layer, counted from 1."""
         return tuple(f"{self.name}_{choice}_{number}" for choice in self.layer)
 
     def size(self) -> int:
-        """How many settings the stage has."""
+        """Return how many settings the stage has."""
         each = math.prod(len(options) for options in self.layer.values())
         return sum(each**depth for depth in self.depths)
 
     def at(self, place: int) -> dict[str, Option]:
-        """The setting with that number: shallow ones first, the last layer's last choice changing fastest."""
+        """Return the setting with that number: shallow ones first, the last layer's last choice changing fastest."""
         each = math.prod(len(options) for options in self.layer.values())
         for depth in self.depths:
             if place < each**depth:
@@ -94,7 +94,7 @@ class LayeredSpace(SearchSpace):
         return self._choices
 
     def _expected(self, architecture: Architecture) -> list[str] | None:
-        """Names of the choices that belong to these depths; None where a depth is missing or impossible."""
+        """Return names of the choices that belong to these depths; None where a depth is missing or impossible."""
         names = list(self.whole)
         for stage in self.stages:
             depth = architecture.get(stage.depth_name)
@@ -105,7 +105,7 @@ class LayeredSpace(SearchSpace):
         return names
 
     def contains(self, architecture: Architecture) -> bool:
-        """Whether exactly the choices of its layers are set."""
+        """Return whether exactly the choices of its layers are set."""
         given: object = architecture
         if not isinstance(given, Mapping):
             return False
@@ -117,7 +117,7 @@ class LayeredSpace(SearchSpace):
         )
 
     def why_not(self, architecture: Architecture) -> str:
-        """Which choice is missing, or belongs to a layer that is not there."""
+        """Return which choice is missing, or belongs to a layer that is not there."""
         expected = self._expected(architecture)
         wanted = expected if expected is not None else [*self.whole, *(stage.depth_name for stage in self.stages)]
         missing = [name for name in wanted if name not in architecture]
@@ -127,13 +127,13 @@ class LayeredSpace(SearchSpace):
         return f"Architecture of {self.name} must leave out choice {extra!r}, of a layer that its depth does not have."
 
     def size(self) -> int:
-        """How many architectures there are."""
+        """Return how many architectures there are."""
         return math.prod(len(options) for options in self.whole.values()) * math.prod(
             stage.size() for stage in self.stages
         )
 
     def at(self, index: int) -> Architecture:
-        """The architecture at a place of the fixed order: the last stage changes fastest."""
+        """Return the architecture at a place of the fixed order: the last stage changes fastest."""
         index = self.check_index(index)
         parts: list[dict[str, Option]] = []
         for stage in reversed(self.stages):
@@ -148,14 +148,14 @@ class LayeredSpace(SearchSpace):
         return map(self.at, range(self.size()))
 
     def draw(self, generator: np.random.Generator) -> Architecture:
-        """One architecture, uniformly: deep ones are drawn more often, as there are more."""
+        """Draw one architecture, uniformly: deep ones are drawn more often, as there are more."""
         options = {name: known[int(generator.integers(len(known)))] for name, known in self.whole.items()}
         for stage in self.stages:
             options |= stage.at(int(generator.integers(stage.size())))
         return Architecture(options)
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """All architectures that differ in one choice; in a depth, if the layers between are at their first options."""
+        """Return all that differ in one choice; in a depth only if the layers between are at their first options."""
         architecture = self.check(architecture)
         found: list[Architecture] = []
         stages = {stage.depth_name: stage for stage in self.stages}
@@ -181,7 +181,7 @@ class LayeredSpace(SearchSpace):
         return found
 
     def layers(self, architecture: Architecture, stage: Stage) -> list[dict[str, Any]]:
-        """The options of every layer of a stage, by the names in `Stage.layer`."""
+        """Return the options of every layer of a stage, by the names in `Stage.layer`."""
         depth = int(str(architecture[stage.depth_name]))
         return [
             {choice: architecture[name] for choice, name in zip(stage.layer, stage.names(number), strict=True)}
@@ -197,7 +197,7 @@ class LayeredSpace(SearchSpace):
         return json.dumps(parts, separators=(",", ":"))
 
     def parse(self, text: str) -> Architecture:
-        """The architecture of such JSON.
+        """Return the architecture of such JSON.
 
         Raises:
             ArchitectureError: The text has another form, or an option that does not exist.
@@ -211,7 +211,7 @@ class LayeredSpace(SearchSpace):
         return self.check(architecture)
 
     def _read(self, parts: Mapping[str, Any]) -> Architecture:
-        """The architecture of parsed JSON, whether it is of this space or not."""
+        """Read the architecture of parsed JSON, whether it is of this space or not."""
         options: dict[str, Option] = {name: parts[name] for name in self.whole}
         known = {*options, *(stage.name for stage in self.stages)}
         if parts.keys() != known:
@@ -222,7 +222,7 @@ class LayeredSpace(SearchSpace):
 
 
 def _options_of(stage: Stage, layers: Sequence[Sequence[Option]]) -> dict[str, Option]:
-    """The choices of a stage, from the lists of its layers."""
+    """Return the choices of a stage, from the lists of its layers."""
     options: dict[str, Option] = {stage.depth_name: len(layers)}
     for number, layer in enumerate(layers, start=1):
         names = stage.names(number)

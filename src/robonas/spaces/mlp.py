@@ -61,7 +61,7 @@ class MLP(LayeredSpace):
         return _STAGES
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """The architecture with what makes no difference at its first option."""
+        """Return the architecture with what makes no difference at its first option."""
         architecture = self.check(architecture)
         widths = self._widths(architecture)
         if not widths:
@@ -71,7 +71,7 @@ class MLP(LayeredSpace):
         return architecture
 
     def build(self, architecture: Architecture) -> nn.Module:
-        """The network of these layers; see the class."""
+        """Build the network of these layers; see the class."""
         from robonas.spaces.networks.mlp import Residual
 
         architecture = self.check(architecture)

@@ -63,7 +63,7 @@ class MobileNetV3(LayeredSpace):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this space again; JSON values."""
+        """Arguments of the constructor that make this space again; JSON values."""
         return {**super().settings, "width": self.width}
 
     @property
@@ -72,7 +72,7 @@ class MobileNetV3(LayeredSpace):
         return _STAGES
 
     def parse(self, text: str) -> Architecture:
-        """The architecture of a text, ours or once-for-all's.
+        """Return the architecture of a text, ours or once-for-all's.
 
         Raises:
             ArchitectureError: The text has another form, or an option that does not exist.
@@ -95,7 +95,7 @@ class MobileNetV3(LayeredSpace):
         return super().parse(text)
 
     def build(self, architecture: Architecture) -> nn.Module:
-        """The network of these layers; see the class."""
+        """Build the network of these layers; see the class."""
         from robonas.spaces.blocks import ConvBNAct, InvertedResidual, make_divisible
 
         activations = (nn.ReLU, nn.ReLU, nn.Hardswish, nn.Hardswish, nn.Hardswish)

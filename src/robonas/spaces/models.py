@@ -40,8 +40,8 @@ class ModelSpace(SearchSpace):
 
     Args:
         models: The candidates, with different names.
-        n_classes: How many numbers each returns for a sample.
-        name: What errors and files call this space.
+        n_classes: Number of values that each network returns for a sample.
+        name: Name of this space in errors and files.
     """
 
     def __init__(self, models: Sequence[Model], *, n_classes: int, name: str) -> None:
@@ -66,20 +66,20 @@ class ModelSpace(SearchSpace):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What tells this space from others."""
+        """Settings that tell this space from others."""
         shapes = {name: list(model.input_shape) for name, model in self.models.items()}
         return {"n_classes": self.n_classes, "models": shapes}
 
     def input_shape_of(self, architecture: Architecture) -> tuple[int, ...]:
-        """The model's own input size."""
+        """Return the model's own input size."""
         return self.models[str(self.check(architecture)["model"])].input_shape
 
     def format(self, architecture: Architecture) -> str:
-        """The model's name."""
+        """Return the model's name."""
         return str(self.check(architecture)["model"])
 
     def parse(self, text: str) -> Architecture:
-        """The architecture of a model's name.
+        """Return the architecture of a model's name.
 
         Raises:
             ArchitectureError: There is no such model here.
@@ -87,7 +87,7 @@ class ModelSpace(SearchSpace):
         return self.check(Architecture({"model": text_of(text).strip()}))
 
     def build(self, architecture: Architecture) -> nn.Module:
-        """A new network.
+        """Build a new network.
 
         Raises:
             ArchitectureError: The library or the callable raised, or returned no network.
@@ -104,17 +104,17 @@ def from_models(
     pretrained: bool = False,
     name: str = "models",
 ) -> ModelSpace:
-    """A search space of ready networks.
+    """Return a search space of ready networks.
 
     Args:
         models: Names of timm or torchvision models (``"timm:NAME"`` and ``"torchvision:NAME"`` say which; a bare name
             is timm's where timm is installed and has it), callables without arguments that make a network, or
             `Model`s, which are callables that say their own input size. A mapping gives the names of callables.
-        n_classes: How many numbers each network returns for a sample; named models get a head of that width.
+        n_classes: Number of values that each network returns for a sample; named models get a head of that width.
         input_shape: Shape of one sample for all of them; None leaves each named model the size that it was made for,
             and asks for a `Model` instead of every plain callable.
-        pretrained: Whether named models come with their published weights, which the library downloads once.
-        name: What errors and files call this space.
+        pretrained: True for the published weights of named models, which the library downloads once.
+        name: Name of this space in errors and files.
 
     Raises:
         UnknownNameError: Neither library has a model of that name.
@@ -145,7 +145,7 @@ def from_models(
 
 
 def _of_callable(name: str, make: object, shape: tuple[int, ...] | None) -> Model:
-    """A user's callable; its input size must have been said."""
+    """Return a user's callable; its input size must have been said."""
     if isinstance(make, Model):
         return Model(name, make.make, make.input_shape)
     if not callable(make):
@@ -158,7 +158,7 @@ def _of_callable(name: str, make: object, shape: tuple[int, ...] | None) -> Mode
 
 
 def _of_name(text: str, shape: tuple[int, ...] | None, n_classes: int, pretrained: bool) -> Model:
-    """A model of timm or torchvision."""
+    """Return a model of timm or torchvision."""
     library, _, name = text.rpartition(":")
     if library not in {"", "timm", "torchvision"}:
         raise ConfigError(f"A model's library must be timm or torchvision; got {library!r} in {text!r}.")
@@ -184,7 +184,7 @@ def _of_name(text: str, shape: tuple[int, ...] | None, n_classes: int, pretraine
 
 
 def _unknown(text: str, name: str, known: Sequence[str]) -> UnknownNameError:
-    """The error for a name that a library does not have, with the nearest ones."""
+    """Return the error for a name that a library does not have, with the nearest ones."""
     import difflib
 
     near = difflib.get_close_matches(name, known, n=3)
@@ -193,7 +193,7 @@ def _unknown(text: str, name: str, known: Sequence[str]) -> UnknownNameError:
 
 
 def _of_timm(text: str, name: str, shape: tuple[int, ...] | None, n_classes: int, pretrained: bool) -> Model:
-    """A timm model; those of a fixed input size are made for the given one."""
+    """Return a timm model; those of a fixed input size are made for the given one."""
     import timm
 
     card = timm.get_pretrained_cfg(name)
@@ -217,7 +217,7 @@ def _of_timm(text: str, name: str, shape: tuple[int, ...] | None, n_classes: int
 
 
 def _of_torchvision(text: str, name: str, shape: tuple[int, ...] | None, n_classes: int, pretrained: bool) -> Model:
-    """A torchvision model; published weights keep all but a last layer of another width."""
+    """Return a torchvision model; published weights keep all but a last layer of another width."""
     from torchvision import models as torchvision_models
 
     weights = torchvision_models.get_model_weights(name).DEFAULT

@@ -42,7 +42,7 @@ _LABELINGS: int = len(OPERATIONS) ** len(OPERATION_NAMES)
 
 @functools.cache
 def _graphs() -> NDArray[np.int32]:
-    """All graphs with at most nine edges and a path from input to output, as bits in the order of `EDGES`."""
+    """Return all graphs with at most nine edges and a path from input to output, as bits in the order of `EDGES`."""
     codes = np.arange(2 ** len(EDGES), dtype=np.int32)
     codes = codes[np.sum([codes >> place & 1 for place in range(len(EDGES))], axis=0) <= MOST_EDGES]
     reached = [np.ones(len(codes), dtype=bool)]
@@ -102,7 +102,7 @@ class NASBench101(SearchSpace):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this space again; JSON values."""
+        """Arguments of the constructor that make this space again; JSON values."""
         return {**super().settings, "channels": self.channels, "depth": self.depth}
 
     @property
@@ -111,7 +111,7 @@ class NASBench101(SearchSpace):
         return _CHOICES
 
     def contains(self, architecture: Architecture) -> bool:
-        """Whether there are at most nine edges, and a path from input to output."""
+        """Return whether there are at most nine edges, and a path from input to output."""
         return (
             super().contains(architecture)
             and sum(architecture[name] is True for name in EDGE_NAMES) <= MOST_EDGES
@@ -119,7 +119,7 @@ class NASBench101(SearchSpace):
         )
 
     def why_not(self, architecture: Architecture) -> str:
-        """Which rule the graph breaks."""
+        """Return which rule the graph breaks."""
         if architecture.keys() != self.choices.keys():
             return super().why_not(architecture)
         count = sum(architecture[name] is True for name in EDGE_NAMES)
@@ -132,7 +132,7 @@ class NASBench101(SearchSpace):
         return int(_graphs().size) * _LABELINGS
 
     def at(self, index: int) -> Architecture:
-        """The architecture at a place of our order: graphs as binary numbers, then operations."""
+        """Return the architecture at a place of our order: graphs as binary numbers, then operations."""
         graph, labeling = divmod(self.check_index(index), _LABELINGS)
         code = int(_graphs()[graph])
         operations = np.unravel_index(labeling, (len(OPERATIONS),) * len(OPERATION_NAMES))
@@ -147,7 +147,7 @@ class NASBench101(SearchSpace):
         return map(self.at, range(self.size()))
 
     def draw(self, generator: np.random.Generator) -> Architecture:
-        """One architecture, uniformly over graphs and labellings; repeats are possible."""
+        """Draw one architecture, uniformly over graphs and labellings; repeats are possible."""
         return self.at(int(generator.integers(self.size())))
 
     def format(self, architecture: Architecture) -> str:
@@ -157,7 +157,7 @@ class NASBench101(SearchSpace):
         return json.dumps({"matrix": _matrix(architecture).tolist(), "ops": operations}, separators=(",", ":"))
 
     def parse(self, text: str) -> Architecture:
-        """The architecture of such JSON, of two to seven vertices.
+        """Return the architecture of such JSON, of two to seven vertices.
 
         Raises:
             ArchitectureError: The text has another form, or the cell breaks a rule of the space.
@@ -189,7 +189,7 @@ class NASBench101(SearchSpace):
         return self.check(_architecture(edges, inner))
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """The smallest of the isomorphic cells, without vertices that lie on no path."""
+        """Return the smallest of the isomorphic cells, without vertices that lie on no path."""
         architecture = self.check(architecture)
         matrix = _matrix(architecture)
         used = _used(matrix)
@@ -209,7 +209,7 @@ class NASBench101(SearchSpace):
         return _architecture(set(best[2]), operations)
 
     def build(self, architecture: Architecture) -> nn.Module:
-        """The network of the architecture's class; see the class."""
+        """Build the network of the architecture's class; see the class."""
         from robonas.spaces.blocks import Classifier, ConvBNAct
         from robonas.spaces.networks.nasbench101 import CellOfVertices
 
@@ -231,7 +231,7 @@ class NASBench101(SearchSpace):
 
 
 def _matrix(architecture: Mapping[str, Option]) -> NDArray[np.int64]:
-    """The adjacency matrix, (7, 7)."""
+    """Return the adjacency matrix, (7, 7)."""
     matrix = np.zeros((VERTICES, VERTICES), dtype=np.int64)
     for (source, target), name in zip(EDGES, EDGE_NAMES, strict=True):
         matrix[source, target] = int(architecture[name] is True)
@@ -239,7 +239,7 @@ def _matrix(architecture: Mapping[str, Option]) -> NDArray[np.int64]:
 
 
 def _architecture(edges: set[tuple[int, int]], operations: Sequence[str]) -> Architecture:
-    """The architecture with these edges and operations."""
+    """Return the architecture with these edges and operations."""
     return Architecture(
         {
             **{name: edge in edges for name, edge in zip(EDGE_NAMES, EDGES, strict=True)},

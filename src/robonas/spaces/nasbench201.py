@@ -31,7 +31,7 @@ _TEXT = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+
 
 @functools.cache
 def _official_order() -> tuple[tuple[str, ...], ...]:
-    """The benchmark numbers its cells by a shuffle of their lexicographic order, by Python's generator at seed 88."""
+    """Return the official order: the lexicographic order, shuffled by Python's generator with seed 88."""
     cells = list(itertools.product(OPERATIONS, repeat=len(EDGES)))
     random.Random(88).shuffle(cells)
     return tuple(cells)
@@ -86,7 +86,7 @@ class NASBench201(SearchSpace):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this space again; JSON values."""
+        """Arguments of the constructor that make this space again; JSON values."""
         return {**super().settings, "channels": self.channels, "depth": self.depth}
 
     @property
@@ -95,7 +95,7 @@ class NASBench201(SearchSpace):
         return _CHOICES
 
     def at(self, index: int) -> Architecture:
-        """The cell with that official index."""
+        """Return the cell with that official index."""
         index = self.check_index(index)
         return Architecture(dict(zip(EDGE_NAMES, _official_order()[index], strict=True)))
 
@@ -104,13 +104,13 @@ class NASBench201(SearchSpace):
             yield Architecture(dict(zip(EDGE_NAMES, operations, strict=True)))
 
     def format(self, architecture: Architecture) -> str:
-        """The official text, such as ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|…~0|…~1|…~2|``."""
+        """Return the official text, such as ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|…~0|…~1|…~2|``."""
         architecture = self.check(architecture)
         e = [architecture[name] for name in EDGE_NAMES]
         return f"|{e[0]}~0|+|{e[1]}~0|{e[2]}~1|+|{e[3]}~0|{e[4]}~1|{e[5]}~2|"
 
     def parse(self, text: str) -> Architecture:
-        """The cell of an official text.
+        """Return the cell of an official text.
 
         Raises:
             ArchitectureError: The text has another form, or an operation that does not exist.
@@ -124,13 +124,13 @@ class NASBench201(SearchSpace):
         return self.check(Architecture(dict(zip(EDGE_NAMES, match.groups(), strict=True))))
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """The cell with every dead edge set to ``none``."""
+        """Return the cell with every dead edge set to ``none``."""
         architecture = self.check(architecture)
         live = live_edges(architecture)
         return Architecture({name: architecture[name] if name in live else "none" for name in EDGE_NAMES})
 
     def build(self, architecture: Architecture) -> nn.Module:
-        """The network with this cell; see the class."""
+        """Build the network with this cell; see the class."""
         from robonas.spaces.networks.nasbench201 import Network
 
         architecture = self.check(architecture)
@@ -142,7 +142,7 @@ class NASBench201(SearchSpace):
         return Network(operations, self.input_shape[0], self.n_classes, self.channels, self.depth)
 
     def count_parameters(self, architecture: Architecture) -> int:
-        """How many parameters the built network has, without building it: dead edges count nothing."""
+        """Return how many parameters the built network has, without building it: dead edges count nothing."""
         c, architecture = self.channels, self.check(architecture)
         widths = (c, 2 * c, 4 * c)
         edge_size: dict[Option, Callable[[int], int]] = {

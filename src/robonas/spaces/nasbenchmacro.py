@@ -67,11 +67,11 @@ class NASBenchMacro(SearchSpace):
         return _CHOICES
 
     def format(self, architecture: Architecture) -> str:
-        """The official text, a digit a layer, such as ``02012100``."""
+        """Return the official text, a digit a layer, such as ``02012100``."""
         return "".join(str(OPERATIONS.index(str(name))) for name in self.check(architecture).values())
 
     def parse(self, text: str) -> Architecture:
-        """The architecture of an official text.
+        """Return the architecture of an official text.
 
         Raises:
             ArchitectureError: The text has another form.
@@ -84,7 +84,7 @@ class NASBenchMacro(SearchSpace):
         return Architecture({name: OPERATIONS[int(digit)] for name, digit in zip(LAYER_NAMES, digits, strict=True)})
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """The architecture with identities after what has the same shape."""
+        """Return the architecture with identities after what has the same shape."""
         layers = list(self.check(architecture).values())
         for first, second in _ALIKE:
             if layers[first] == "identity":
@@ -92,7 +92,7 @@ class NASBenchMacro(SearchSpace):
         return Architecture(dict(zip(LAYER_NAMES, layers, strict=True)))
 
     def build(self, architecture: Architecture) -> nn.Module:
-        """The network with these layers; see the class."""
+        """Build the network with these layers; see the class."""
         from robonas.spaces.blocks import Classifier, ConvBNAct, InvertedResidual
 
         architecture = self.check(architecture)

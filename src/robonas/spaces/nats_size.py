@@ -60,11 +60,11 @@ class NATSSize(SearchSpace):
         return _CHOICES
 
     def format(self, architecture: Architecture) -> str:
-        """The official text, such as ``8:64:32:16:64``."""
+        """Return the official text, such as ``8:64:32:16:64``."""
         return ":".join(str(width) for width in self.check(architecture).values())
 
     def parse(self, text: str) -> Architecture:
-        """The architecture of an official text.
+        """Return the architecture of an official text.
 
         Raises:
             ArchitectureError: The text has another form, or a width that is not a choice.
@@ -77,7 +77,7 @@ class NATSSize(SearchSpace):
         return self.check(Architecture(dict(zip(LAYER_NAMES, widths, strict=True))))
 
     def build(self, architecture: Architecture) -> nn.Module:
-        """The network of these widths; see the class."""
+        """Build the network of these widths; see the class."""
         from robonas.spaces.blocks import Classifier, ConvBNAct, Reduction
         from robonas.spaces.networks.nats_size import make_cell
 

@@ -39,9 +39,9 @@ class TransNASTask:
     n_outputs: int
     """Classes, permutations, numbers, or channels of the answer."""
     head: Literal["linear", "patches", "segment", "generate"]
-    """What follows the encoder."""
+    """Part of the network that follows the encoder."""
     kind: Task
-    """What its targets are, which chooses the loss."""
+    """Kind of its targets, which chooses the loss."""
     input_shape: tuple[int, ...] = (3, 256, 256)
     """Shape of one sample in the benchmark."""
 
@@ -59,7 +59,7 @@ TASKS: Mapping[str, TransNASTask] = {
 
 
 def task_of(name: str) -> TransNASTask:
-    """The task of that name.
+    """Return the task of that name.
 
     Raises:
         UnknownNameError: There is none.
@@ -75,7 +75,7 @@ def task_of(name: str) -> TransNASTask:
 
 
 class TransNASSpace(SearchSpace):
-    """What the benchmark's two spaces share: a task, its head, and the width of the first module.
+    """The base of the benchmark's two spaces: a task, its head, and the width of the first module.
 
     Args:
         input_shape: (channels, height, width), for jigsaw with the number of patches before; None for the benchmark's.
@@ -124,7 +124,7 @@ class TransNASSpace(SearchSpace):
 
     @classmethod
     def fitting(cls, task: Task, input_shape: Sequence[int]) -> dict[str, Any]:
-        """The task of the benchmark that is of the data's kind: the one of its kind that needs nothing else."""
+        """Return the task of the benchmark that is of the data's kind: the one of its kind that needs nothing else."""
         if task == "classification":
             return {"task": "jigsaw" if len(input_shape) == 4 else "class_scene"}
         kinds = {"segmentation": "segmentsemantic", "image": "autoencoder", "regression": "room_layout"}
@@ -132,7 +132,7 @@ class TransNASSpace(SearchSpace):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to pass to the constructor to get this space again; JSON values."""
+        """Arguments of the constructor that make this space again; JSON values."""
         return {**super().settings, "task": self.task, "channels": self.channels}
 
     @property
@@ -146,7 +146,7 @@ class TransNASSpace(SearchSpace):
         return NUMBERS if self.card.kind in NUMBERS else (self.card.kind,)
 
     def network(self, encoder: Sequence[nn.Module], channels: int, halvings: int) -> TransNASNetwork:
-        """An encoder, of so many channels in the end and so many halvings of the size, with the head of the task."""
+        """Build the network of an encoder, its last number of channels and its halvings, with the head of the task."""
         from robonas.spaces.networks.transnas import TransNASNetwork
 
         patches = self.input_shape[0] if len(self.input_shape) == 4 else 1

@@ -42,7 +42,7 @@ def _fits(modules: Sequence[Option]) -> bool:
 
 @functools.cache
 def _all() -> tuple[Architecture, ...]:
-    """The space, in lexicographic order."""
+    """Return the space, in lexicographic order."""
     return tuple(
         Architecture(dict(zip(MODULE_NAMES, modules, strict=True)))
         for modules in itertools.product(*_CHOICES.values())
@@ -78,11 +78,11 @@ class TransNASMacro(TransNASSpace):
         return _CHOICES
 
     def contains(self, architecture: Architecture) -> bool:
-        """Whether the numbers of modules, halvings and doublings are allowed."""
+        """Return whether the numbers of modules, halvings and doublings are allowed."""
         return super().contains(architecture) and _fits([architecture[name] for name in MODULE_NAMES])
 
     def why_not(self, architecture: Architecture) -> str:
-        """Which rule the modules break."""
+        """Return which rule the modules break."""
         if architecture.keys() != self.choices.keys():
             return super().why_not(architecture)
         return (
@@ -95,23 +95,23 @@ class TransNASMacro(TransNASSpace):
         return len(_all())
 
     def at(self, index: int) -> Architecture:
-        """The architecture at a place of the lexicographic order."""
+        """Return the architecture at a place of the lexicographic order."""
         return _all()[self.check_index(index)]
 
     def __iter__(self) -> Iterator[Architecture]:
         return iter(_all())
 
     def draw(self, generator: np.random.Generator) -> Architecture:
-        """One architecture, uniformly."""
+        """Draw one architecture, uniformly."""
         return _all()[int(generator.integers(len(_all())))]
 
     def format(self, architecture: Architecture) -> str:
-        """The official text."""
+        """Return the official text."""
         kinds = "".join(str(kind) for kind in self.check(architecture).values() if kind != 0)
         return f"{self.channels}-{kinds}-basic"
 
     def parse(self, text: str) -> Architecture:
-        """The architecture of an official text, or of a table's key.
+        """Return the architecture of an official text, or of a table's key.
 
         Raises:
             ArchitectureError: The text has another form, or breaks a rule of the space.
@@ -128,7 +128,7 @@ class TransNASMacro(TransNASSpace):
         return self.check(Architecture(dict(zip(MODULE_NAMES, kinds, strict=True))))
 
     def build(self, architecture: Architecture) -> nn.Module:
-        """The network with these modules; see the class."""
+        """Build the network with these modules; see the class."""
         from robonas.spaces.blocks import BasicBlock
         from robonas.spaces.networks.transnas import Stem
 

@@ -60,13 +60,13 @@ class TransNASMicro(TransNASSpace):
         return _CHOICES
 
     def format(self, architecture: Architecture) -> str:
-        """The official text."""
+        """Return the official text."""
         architecture = self.check(architecture)
         n = [OPERATIONS.index(str(architecture[name])) for name in EDGE_NAMES]
         return f"{self.channels}-41414-{n[0]}_{n[1]}{n[2]}_{n[3]}{n[4]}{n[5]}"
 
     def parse(self, text: str) -> Architecture:
-        """The cell of an official text, or of a table's key.
+        """Return the cell of an official text, or of a table's key.
 
         Raises:
             ArchitectureError: The text has another form.
@@ -82,13 +82,13 @@ class TransNASMicro(TransNASSpace):
         )
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """The cell with every dead edge set to ``none``."""
+        """Return the cell with every dead edge set to ``none``."""
         architecture = self.check(architecture)
         live = live_edges(architecture)
         return Architecture({name: architecture[name] if name in live else "none" for name in EDGE_NAMES})
 
     def build(self, architecture: Architecture) -> nn.Module:
-        """The network with this cell; see the class."""
+        """Build the network with this cell; see the class."""
         from robonas.spaces.networks.transnas import Stem
         from robonas.spaces.networks.transnas_micro import make_cell
 

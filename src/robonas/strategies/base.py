@@ -267,7 +267,7 @@ def check_history(problem: Problem, history: Sequence[Trial]) -> None:
 
 
 def _is(value: object, kind: type) -> bool:
-    """Whether a value is a number of a kind; True and False are none."""
+    """Return whether a value is a number of a kind; True and False are none."""
     return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
 
 

@@ -32,15 +32,15 @@ class Chooser:
     joined. The children are recorded with the query, so the study alone tells every worker what the pool is.
 
     Args:
-        space: Where the candidates come from.
+        space: Space of the candidates.
         strategy: Who chooses.
         table: The pool at the start.
-        budget: Of the search.
-        seed: Of the search.
+        budget: Budget of the search.
+        seed: Seed of the search.
         higher_is_better: Direction of each metric.
-        grow: How many children a query.
+        grow: Number of children that join the pool before each query.
         score: The table of some texts.
-        allowed: Whether a child may join.
+        allowed: Function that tells whether a child may join.
         save: Called with the table whenever a query is chosen from another one than before.
         tell: Told of every generation.
         children: The table of what is known to have joined; without `score`, of all that has.
@@ -77,7 +77,7 @@ class Chooser:
     # ── what a ledger asks ──
 
     def ready(self, asked: Sequence[Asked]) -> bool:
-        """Whether the next query can be chosen without scoring anything first."""
+        """Return whether the next query can be chosen without scoring anything first."""
         return self._taken == generations(asked) and (self._bred is not None or not self._due(asked))
 
     def prepare(self, asked: Sequence[Asked]) -> None:
@@ -101,7 +101,7 @@ class Chooser:
         self._tell(PoolGrown(len(self._bred), len(self.problem)))
 
     def choose(self, asked: Sequence[Asked]) -> Choice | None:
-        """What the strategy asks for next; None where all candidates have been."""
+        """Return what the strategy asks for next; None where all candidates have been."""
         self._arrange(len(asked))
         history = self.history(asked)
         if len(history) >= len(self.problem):
@@ -147,14 +147,14 @@ class Chooser:
         return self.budget if self.grow else self.problem.limit
 
     def history(self, asked: Sequence[Asked]) -> list[Trial]:
-        """The queries as the strategy sees them."""
+        """Return the queries as the strategy sees them."""
         return [Trial(self._places[entry.architecture], entry.value, entry.failed, entry.pruned) for entry in asked]
 
     def _due(self, asked: Sequence[Asked]) -> bool:
         return self.grow > 0 and any(entry.value is not None or entry.failed for entry in asked)
 
     def _scorable(self, texts: Sequence[str]) -> tuple[str, ...]:
-        """Those with a score, all of them where no scores are used; each text is scored once."""
+        """Return those with a score, all of them where no scores are used; each text is scored once."""
         known = set() if self._children is None else set(self._children.architectures)
         new = [text for text in dict.fromkeys(texts) if text not in known]
         if new and self._score:
@@ -198,14 +198,14 @@ class Chooser:
 
 
 def generations(asked: Sequence[Asked]) -> list[tuple[int, tuple[str, ...]]]:
-    """What has joined the pool, and how many queries had been asked."""
+    """Return what has joined the pool, and how many queries had been asked."""
     return [(number, entry.children) for number, entry in enumerate(asked) if entry.children]
 
 
 def grown(
     sampled: ScoreTable, children: ScoreTable | None, taken: Sequence[tuple[int, Sequence[str]]]
 ) -> tuple[ScoreTable, NDArray[np.int64] | None]:
-    """The pool with what has joined it, and after how many queries each row did; None where none has.
+    """Return the pool with what has joined it, and after how many queries each row did; None where none has.
 
     Raises:
         StudyError: A child has no scores.

@@ -58,7 +58,7 @@ class Claims:
                 del _HERE[worker]
 
     def in_vain(self, pending: Sequence[FrozenTrial]) -> bool:
-        """Whether one of these is with a search that this one was called from, and waiting for it is in vain."""
+        """Return whether one of these is with a search that this one was called from, and waiting for it is in vain."""
         return any(_HERE.get(_worker_of(trial)) == threading.get_ident() for trial in pending)
 
     def take_up(self, trials: Sequence[FrozenTrial]) -> tuple[Ticket | None, bool]:
@@ -88,7 +88,7 @@ class Claims:
         self._storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.FAIL)  # noqa: SLF001
 
     def _abandoned(self, trial: FrozenTrial) -> bool:
-        """Whether nobody is at a trial that was begun; in a turn."""
+        """Return whether nobody is at a trial that was begun; in a turn."""
         worker = _worker_of(trial)
         if worker == self._worker or not worker:  # nobody begins one and leaves its turn without a note of it
             return True
@@ -139,7 +139,7 @@ class Claims:
             thread.join()
 
     def own(self, ticket: Ticket) -> FrozenTrial | None:
-        """The trial as it is now; None where it is finished, or another worker has it since this one seemed dead."""
+        """Return the trial as it is now; None where it is finished or another worker has taken it over."""
         trial = self._storage.get_trial(ticket.trial._trial_id)  # noqa: SLF001
         return trial if trial.state.name == "RUNNING" and _worker_of(trial) == self._worker else None
 

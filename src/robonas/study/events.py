@@ -1,4 +1,4 @@
-"""What a search and a full training tell while they run."""
+"""Events of a search and of a full training, for callbacks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ScoringProgress:
     done: int
     """Isomorphism classes scored so far."""
     total: int
-    """In all."""
+    """Number of classes in all."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class QueryStep:
     query: Query
     """The evaluation."""
     point: CurvePoint
-    """Where it stands."""
+    """Latest point of the learning curve."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +87,15 @@ class EpochFinished:
     """An epoch of a full training has ended: a row of its log."""
 
     epoch: int
-    """From 1."""
+    """Number of the epoch, from 1."""
     epochs: int
     """How many there will be."""
     learning_rate: float
-    """Of its first step."""
+    """Learning rate of its first step."""
     training_loss: float
     """Mean over the samples, with all that the recipe adds to the cross-entropy."""
     value: float | None
-    """What the validation part is judged by, such as the accuracy; None without one, as the three below."""
+    """Measure on the validation part, such as the accuracy; None without such a part, as the three below."""
     loss: float | None
     """Mean loss on the validation part."""
     top1: float | None
@@ -103,7 +103,7 @@ class EpochFinished:
     top5: float | None
     """Share of samples whose class is among the five likeliest; None where there are no classes."""
     seconds: float
-    """What the epoch took."""
+    """Seconds that the epoch took."""
 
 
 Event: TypeAlias = (

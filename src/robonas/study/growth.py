@@ -1,4 +1,4 @@
-"""How a pool grows during a search: children of the best candidates so far.
+"""Growth of a pool during a search, by children of the best candidates so far.
 
 A pool that is sampled once is a ceiling: the best of 1,000 cells of a space of 10¹⁸ is all that a strategy can find.
 Children of the candidates that the search thinks most of are better than chance, and cost a score each, no training.
@@ -36,7 +36,7 @@ ATTEMPTS = 20
 
 
 def fitness(strategy: Strategy, problem: Problem, history: Sequence[Trial]) -> NDArray[np.float64]:
-    """What a search thinks of each candidate, (N,), higher is better; NaN for those that have no children.
+    """Return what a search thinks of each candidate, (N,), higher is better; NaN for those that have no children.
 
     The learned combination of the metrics, but the best of those that were evaluated come first: they keep the children
     near what is good where the combination is wrong. With a strategy that learns none, the values.
@@ -54,7 +54,7 @@ def fitness(strategy: Strategy, problem: Problem, history: Sequence[Trial]) -> N
 
 
 def n_parents(n_pool: int, parents: int = PARENTS) -> int:
-    """How many candidates of a pool have children."""
+    """Return how many candidates of a pool have children."""
     return max(2, min(parents, n_pool // 5))
 
 
@@ -77,14 +77,14 @@ def breed(
     child that is in the pool already gives way to a random neighbour of it, a few times over.
 
     Args:
-        space: Where the candidates come from.
+        space: Space of the candidates.
         pool: The canonical texts of all candidates.
-        worth: What is thought of them, (N,), higher is better; NaN for those that have no children.
-        n: How many children; there are fewer where most of what is around the parents is in the pool.
-        seed: Of the search.
+        worth: Fitness of the candidates, (N,), higher is better; NaN for those that have no children.
+        n: Number of children; there are fewer where most of the parents' neighbours are in the pool.
+        seed: Seed of the search.
         generation: Its number; each draws differently.
-        allowed: Whether a child may join. Asked once for each.
-        parents: How many of the best have children; at most a fifth of the pool, at least two.
+        allowed: Function that tells whether a child may join; called once for each.
+        parents: Number of the best candidates that have children; at most a fifth of the pool, at least two.
         crossover: The share of children that have two parents.
 
     Returns:
@@ -120,7 +120,7 @@ def breed(
 def _mutated(
     neighbours: Callable[[Architecture], list[Architecture]], parent: Architecture, generator: np.random.Generator
 ) -> Architecture:
-    """A random neighbour; the parent itself where it has none."""
+    """Return a random neighbour; the parent itself where it has none."""
     around = neighbours(parent)
     return around[int(generator.integers(len(around)))] if around else parent
 
@@ -128,7 +128,7 @@ def _mutated(
 def _crossed(
     space: SearchSpace, mother: Architecture, father: Architecture, generator: np.random.Generator
 ) -> Architecture | None:
-    """Each choice from either parent; None where the space has no such architecture."""
+    """Return each choice from either parent; None where the space has no such architecture."""
     options = {}
     for name in space.choices:
         source = (mother, father)[int(generator.integers(2))]

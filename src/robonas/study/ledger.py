@@ -11,8 +11,8 @@ transaction, and whatever state a stop leaves it in tells how to go on:
     complete, fail       done
     pruned               ended early as hopeless     → done, with its last value, and never the best
 
-Whatever is decided from what the storage holds is decided in a turn (see `robonas.study.sharing`), and noted by one write: a
-claim is one attribute, a pruner's answer another. So a stop between two writes changes nothing.
+Whatever is decided from what the storage holds is decided in a turn (see `robonas.study.sharing`), and noted by one
+write: a claim is one attribute, a pruner's answer another. So a stop between two writes changes nothing.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Ledger:
 
     Args:
         storage: Optuna's.
-        name: Of the study.
-        direction: Of the objective's values.
-        settings: What must be equal to go on with a study; JSON values.
+        name: Name of the study.
+        direction: Direction of the objective's values.
+        settings: Settings that must be equal to go on with a study; JSON values.
         folder: Where the best network's parameters are kept; None for nowhere.
         file: In which the storage lies; None for a server or memory.
         pruning: When to end an evaluation early; None for never.
@@ -117,7 +117,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """Within: this process works on the study, and others can tell that it is alive."""
+        """Work on the study until the block ends, and let other processes see that this one is alive."""
         with contextlib.ExitStack() as stack:
             with storage_errors(self._place):
                 stack.enter_context(self._claims.open())
@@ -135,7 +135,7 @@ class Ledger:
         file: Path | None = None,
         place: str | None = None,
     ) -> Ledger:
-        """The record of a study that exists, to be read.
+        """Read the record of a study that exists, to be read.
 
         Raises:
             StudyError: There is none of that name, or robonas did not make it.
@@ -180,7 +180,7 @@ class Ledger:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """How many candidates broke each limit, when the pool was drawn."""
+        """Number of candidates that broke each limit when the pool was drawn."""
         return dict(self._study.user_attrs.get("left_out") or {})
 
     @left_out.setter
@@ -207,7 +207,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        """One worker at a time, and trouble of the storage in one sentence."""
+        """Let one worker at a time use the storage, and turn its errors into `StudyError`."""
         with storage_errors(self._place), self._sharing.turn():
             yield
 
@@ -222,15 +222,15 @@ class Ledger:
             return list(first.values())
 
     def asked(self) -> list[Asked]:
-        """All queries in the order of asking, as a `Chooser` sees them."""
+        """Return all queries in the order of asking, as a `Chooser` sees them."""
         return [as_asked(trial, self._sign) for trial in self._trials()]
 
     def queries(self) -> tuple[Query, ...]:
-        """All queries in the order of asking, as a person sees them."""
+        """Return all queries in the order of asking, as a person sees them."""
         return tuple(as_query(number, trial) for number, trial in enumerate(self._trials(), 1))
 
     def query(self, ticket: Ticket) -> Query:
-        """The query of one trial."""
+        """Return the query of one trial."""
         for number, trial in enumerate(self._trials(), 1):
             if trial.number == ticket.trial.number:
                 return as_query(number, trial)
@@ -239,25 +239,25 @@ class Ledger:
         )
 
     def best(self) -> float | None:
-        """The best value so far, in the objective's own direction; pruned evaluations have none."""
+        """Return the best value so far, in the objective's own direction; pruned evaluations have none."""
         leader = self._leader()
         return None if leader is None else leader.value
 
     def _leader(self) -> FrozenTrial | None:
-        """The trial with the best value, the earliest one on ties."""
+        """Return the trial with the best value, the earliest one on ties."""
         done = [trial for trial in self._trials() if trial.state.name == "COMPLETE"]
         return max(done, key=lambda trial: self._sign * (trial.value or 0.0), default=None)
 
     # ── asking ──
 
     def next(self, chooser: Chooser, budget: int, waiting: Callable[[int], None] = lambda _: None) -> Ticket | None:
-        """The next evaluation to do: one that a stop has left, else a new one; None when there is no more to do.
+        """Return the next evaluation to do: one that a stop has left, else a new one; None when there is no more to do.
 
         While other workers are at the last evaluations this waits: one may be left. Not for a search that called this.
 
         Args:
             chooser: Chooses the new ones.
-            budget: How many queries there may be.
+            budget: Largest number of queries.
             waiting: Told how many evaluations are waited for, whenever that changes.
         """
         waited, pause = 0, _WAIT_S[0]
@@ -376,7 +376,7 @@ class Ledger:
             self._study.tell(ticket.trial, state=optuna.trial.TrialState.FAIL)
 
     def _leads(self, ticket: Ticket, value: float) -> bool:
-        """Whether a trial is the best with this value; the earliest one is on ties."""
+        """Return whether a trial is the best with this value; the earliest one is on ties."""
         leader = self._leader()
         if leader is None or leader.value is None:
             return True

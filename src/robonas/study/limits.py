@@ -37,7 +37,7 @@ class Bound:
     name: str
     """The measure or metric."""
     value: float
-    """Where it lies."""
+    """Value of the bound."""
     upper: bool
     """Whether values must be at most this, or at least."""
     metric: Metric | None = None
@@ -53,26 +53,26 @@ class Bound:
 
     @property
     def fault(self) -> str:
-        """What is wrong with those that break it, such as ``"synflow below 80"``."""
+        """Fault of candidates that break the bound, such as ``"synflow below 80"``."""
         if self.metric is None:
             return f"more than {self.told(self.value)}"
         return f"{self.key} {'above' if self.upper else 'below'} {self.value:.6g}"
 
     def keeps(self, value: float) -> bool:
-        """Whether a value is allowed; NaN is not."""
+        """Return whether a value is allowed; NaN is not."""
         return value <= self.value if self.upper else value >= self.value
 
     def told(self, value: float) -> str:
-        """A value in words, such as ``"1,000 parameters"`` or ``"synflow 80"``."""
+        """Return a value in words, such as ``"1,000 parameters"`` or ``"synflow 80"``."""
         return MEASURES[self.name].format(value) if self.metric is None else f"{self.key} {value:.6g}"
 
     def broken_by(self, value: float) -> str:
-        """The sentence for a value that breaks it."""
+        """Return the sentence for a value that breaks it."""
         return f"It has {self.told(value)}; the limit is {self.limit}."
 
     @property
     def limit(self) -> str:
-        """What is allowed, after "the limit is"."""
+        """Text of the limit, to follow "the limit is"."""
         return self.told(self.value) if self.metric is None else str(self)
 
 
@@ -94,10 +94,10 @@ class Judgement:
 
 @dataclass(frozen=True)
 class _Verdict:
-    """Of one isomorphism class."""
+    """The verdict on one isomorphism class."""
 
     values: Mapping[str, float]
-    """What was measured, by name."""
+    """Measured values by name."""
     reason: str | None = None
     """Why it is not allowed, as a sentence."""
     cause: str | None = None
@@ -142,7 +142,7 @@ class Limits:
     latency_batch_size: int = 1
     """Samples of the forward pass that is timed."""
     device: str = "cpu"
-    """Where the forward pass is timed."""
+    """Device on which the forward pass is timed."""
     warm_up: int = 3
     """Passes before the timed ones."""
     repeats: int = 15
@@ -191,7 +191,7 @@ class Limits:
         return settings | {name: getattr(self, name) for key, names in how.items() if key in settings for name in names}
 
     def measure(self, space: SearchSpace, architecture: Architecture, measure: str) -> float:
-        """One measure of one architecture.
+        """Return one measure of one architecture.
 
         Raises:
             ArchitectureError: It makes no network that runs.
@@ -224,13 +224,13 @@ class Limits:
         seed: int = 0,
         logits: Callable[[Any], Tensor] | None = None,
     ) -> str | None:
-        """Why the architecture is not allowed, as a sentence; None where it is. Stops at the first bound it breaks.
+        """Say why the architecture is not allowed, by the first bound that it breaks; None where it is allowed.
 
         Args:
             space: Its own.
             architecture: The candidate.
-            batch: What metrics see; needed where one has a bound.
-            seed: Of the networks' parameters for metrics.
+            batch: Samples for metrics; needed where a metric has a bound.
+            seed: Seed of the networks' parameters for metrics.
             logits: From what a network returns to its logits, for metrics.
         """
 
@@ -257,10 +257,10 @@ class Limits:
         """Judge every candidate; isomorphic ones once, and by metrics only what keeps the cheaper bounds.
 
         Args:
-            space: Of the candidates.
-            candidates: Which to judge.
-            batch: What metrics see; needed where one has a bound.
-            seed: Of the networks' parameters for metrics.
+            space: Space of the candidates.
+            candidates: Candidates to judge.
+            batch: Samples for metrics; needed where a metric has a bound.
+            seed: Seed of the networks' parameters for metrics.
             n_jobs: Processes for metrics; see `score`.
             cache: File of scores to go on with; see `score`.
             logits: From what a network returns to its logits, for metrics.
@@ -292,7 +292,7 @@ class Limits:
         return Judgement(reasons, dict(counts.most_common()))
 
     def filter(self, space: SearchSpace, candidates: Iterable[Architecture], **settings: Any) -> list[Architecture]:
-        """The candidates that keep all bounds, in their order; see `judge`.
+        """Return the candidates that keep all bounds, in their order; see `judge`.
 
         Raises:
             ConfigError: There is none; the message says which bound is the obstacle and what the nearest value is.
@@ -310,7 +310,7 @@ class Limits:
         classes: Sequence[Architecture],
         scored: Callable[[Sequence[str]], list[dict[str, tuple[float, str | None]]]],
     ) -> list[_Verdict]:
-        """The verdict of each class: measures by count, then metrics, then time, each of what is left."""
+        """Return the verdict of each class: measures by count, then metrics, then time, each of what is left."""
         verdicts = [_Verdict({}) for _ in classes]
         groups: dict[int, list[Bound]] = {}
         for bound in self.bounds:
@@ -341,7 +341,7 @@ class Limits:
         return _Verdict(values)
 
     def _nobody(self, n: int, verdicts: Sequence[_Verdict]) -> str:
-        """The sentence for bounds that nothing meets; dearer measures are known only of what kept the cheaper ones."""
+        """Return the sentence for bounds that no candidate keeps."""
         obstacles = []
         for bound in self.bounds:
             values = [verdict.values[bound.key] for verdict in verdicts if bound.key in verdict.values]
@@ -396,7 +396,7 @@ def _check_together(bounds: Sequence[Bound]) -> None:
 
 
 def _metric_bounds(setting: str, given: Mapping[MetricLike, float]) -> list[Bound]:
-    """The bounds on metrics of one side.
+    """Return the bounds on metrics of one side.
 
     Raises:
         ConfigError: One is no number, or its metric is too dear or of this machine.

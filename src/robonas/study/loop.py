@@ -98,23 +98,23 @@ def search(
 
     Args:
         space: The architectures, and how to build them.
-        objective: What a query evaluates, such as `TrainingObjective`.
-        metrics: What to score by; see `score`. Not used by strategies that read no scores.
-        pool: How many architectures to sample from the space (all of it, where it has fewer), or the architectures.
+        objective: Objective that each query evaluates, such as `TrainingObjective`.
+        metrics: Training-free metrics; see `score`. Not used by strategies that read no scores.
+        pool: Number of architectures to sample from the space (all of it, where it has fewer), or the architectures.
         limits: Bounds on size, work, time, memory or cheap metrics; what breaks one is left out before anything dearer
             is computed.
         strategy: A name, or a `Strategy`; `auto` needs the fewest queries, `robot` is the paper's.
-        budget: How many different networks may be evaluated. A study can be gone on with under a larger one.
+        budget: Number of different networks that may be evaluated. A later call with a larger budget goes on.
         seed: Of the sample, the batch, the networks' parameters, the strategy and the trainings; from 0 to 2⁶³ - 1.
-        grow: How many children of the best candidates join the pool before each query, from the first answer on; 0
+        grow: Number of children of the best candidates that join the pool before each query after the first answer; 0
             keeps the pool as it is. Children are scored as the pool was, keep the limits, and are new to it.
-        pruner: What ends hopeless trainings early, after any epoch but the last: ``"hyperband"``, ``"median"``,
+        pruner: Pruner that ends hopeless trainings early, after any epoch but the last: ``"hyperband"``, ``"median"``,
             ``"successive_halving"``, or a pruner of Optuna. A pruned network counts as one of the budget; the strategy
             is told its last value, and it is never the winner. None trains each to the end.
-        batch: What the metrics see; drawn from the objective's own data where that has some.
-        batch_size: How many samples to draw for it.
+        batch: Samples for the metrics; by default drawn from the objective's own data.
+        batch_size: Number of samples to draw for it.
         n_jobs: Processes for scoring; see `score`. The result does not depend on it.
-        folder: Where to keep the study (SQLite), the scores and the best network's parameters; None keeps everything in
+        folder: Folder for the study (SQLite), the scores and the best network's parameters; None keeps everything in
             memory.
         storage: Another Optuna storage for the study, such as a PostgreSQL URL. Workers on several hosts share a
             study on a server; one that vanishes is noticed within half a minute, and its evaluation begun again.
@@ -228,15 +228,15 @@ def load_result(
     space: SearchSpace | str | None = None,
     strategy: Strategy | str | None = None,
 ) -> SearchResult:
-    """What a search has found so far, finished or not, read from its folder.
+    """Return what a search has found so far, finished or not, read from its folder.
 
     A space and a strategy of robonas's own are made again from what the folder says. What else a folder names is never
     imported: give it by `space` and `strategy`.
 
     Args:
         folder: The search's.
-        name: Of the study.
-        storage: Where its study is, if not in the folder.
+        name: Name of the study.
+        storage: Storage of its study, if not in the folder.
         space: The search space, or its ``package.module:NAME``, made again with the settings of the search; needed
             where it is not one of robonas's.
         strategy: The strategy, likewise.
@@ -285,12 +285,12 @@ def load_result(
 
 
 def _place(folder: Path | None, storage: str | None) -> str | None:
-    """Where a study lies, for messages."""
+    """Return where a study lies, for messages."""
     return shown(storage) if storage else str(folder) if folder else None
 
 
 def compared_with(folder: str | os.PathLike[str], name: str = "search") -> tuple[str, ...]:
-    """The studies that the report of a search in its folder was last written beside; none where none was.
+    """Return the studies that the report of a search in its folder was last written beside; none where none was.
 
     Raises:
         StudyError: The record of them is damaged.
@@ -356,7 +356,7 @@ def _settings(
     grow: int,
     pruning: Pruning | None,
 ) -> dict[str, Any]:
-    """All that a study's trials depend on, but the budget: what must be equal to go on with it."""
+    """Return all that a study's trials depend on, but the budget: what must be equal to go on with it."""
     fingerprint = hashlib.blake2b("\n".join(text for text, _ in pairs).encode(), digest_size=16).hexdigest()
     return {
         "space": {"name": space.reference, "settings": space.settings},

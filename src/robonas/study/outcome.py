@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def outcome_of(ledger: Ledger, chooser: Chooser, folder: Path | None) -> SearchResult:
-    """The result of what a study holds now."""
+    """Return the result of what a study holds now."""
     asked = ledger.asked()
     chooser.settle(asked)
     table, problem, history = chooser.table, chooser.problem, chooser.history(asked)

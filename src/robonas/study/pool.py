@@ -46,10 +46,10 @@ class Filter:
     """The limits of a search, with what it takes to judge by them.
 
     Args:
-        space: Of the candidates.
+        space: Space of the candidates.
         limits: The bounds; None for none.
         batch: What metrics with a bound see; None where there are none.
-        seed: Of the search.
+        seed: Seed of the search.
         n_jobs: Processes for metrics.
         cache: File of the search's scores.
         logits: From what a network returns to its logits, for metrics.
@@ -66,7 +66,7 @@ class Filter:
     def allowed(
         self, pairs: list[tuple[str, str]], settings: dict[str, Any], memory: Path | None
     ) -> tuple[list[tuple[str, str]], dict[str, int]]:
-        """The candidates that keep the limits, and how many broke each bound.
+        """Return the candidates that keep the limits, and how many broke each bound.
 
         A measured latency is never the same twice, so what was allowed by one is remembered in a file, for these
         settings.
@@ -99,7 +99,7 @@ class Filter:
         return pairs, left_out
 
     def admits(self, child: Architecture, *, try_it: bool) -> bool:
-        """Whether a new candidate keeps the limits.
+        """Return whether a new candidate keeps the limits.
 
         Args:
             child: The candidate.

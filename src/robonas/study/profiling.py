@@ -1,4 +1,4 @@
-"""What a search space has to offer, from a sample of it."""
+"""Profile of a search space: sizes and costs of a sample of its architectures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Profile:
 
     @property
     def n(self) -> int:
-        """How many architectures were looked at."""
+        """Number of architectures in the sample."""
         return len(self.frame) + len(self.failures)
 
     def range(self, measure: str) -> tuple[float, float]:
@@ -55,7 +55,7 @@ class Profile:
         """Share of the sample that keeps a bound, or all of some, from 0 to 1; what has no network keeps none.
 
         Raises:
-            ConfigError: What is bounded was not measured.
+            ConfigError: A bounded quantity was not measured.
         """
         kept = self.frame.index == self.frame.index
         for bound in (limits,) if isinstance(limits, Bound) else limits.bounds:
@@ -66,10 +66,10 @@ class Profile:
         return float(kept.sum()) / self.n
 
     def verdict(self, limits: Limits) -> str:
-        """Whether bounds can be met, as sentences: the share that keeps them, or the bounds in the way.
+        """Return whether bounds can be met, as sentences: the share that keeps them, or the bounds in the way.
 
         Raises:
-            ConfigError: What is bounded was not measured.
+            ConfigError: A bounded quantity was not measured.
         """
         share = self.share(limits)
         if share > 0:
@@ -111,17 +111,17 @@ def profile(
     batch: Batch | None = None,
     n_jobs: int = 1,
 ) -> Profile:
-    """What a space has to offer: measures of `n` architectures, or of all where there are fewer.
+    """Return what a space has to offer: measures of `n` architectures, or of all where there are fewer.
 
     Args:
         space: The space.
-        n: How many architectures to sample.
-        seed: Of the sample, and of the networks' parameters for metrics.
-        measures: Which measures (``"params"``, ``"macs"``, ``"memory"``, and ``"latency_ms"``, which runs every
+        n: Number of architectures to sample.
+        seed: Seed of the sample, and of the networks' parameters for metrics.
+        measures: Names of the measures (``"params"``, ``"macs"``, ``"memory"``, and ``"latency_ms"``, which runs every
             network) and metrics. Of two of one name, such as ``"params"``, the measure is meant.
         limits: What is bounded is measured too, and first: where nothing in the sample keeps a bound, nothing dearer
             is measured. Also settings of the measures, such as the batch size.
-        batch: What metrics see; white noise where none is given, whose scores differ from those of one's data.
+        batch: Samples for metrics; by default white noise, whose scores differ from those of real data.
         n_jobs: Processes for metrics.
 
     Raises:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def hyperband(steps: int) -> optuna.pruners.BasePruner:
-    """Successive halving by thirds in brackets that begin it at epoch 1, 3, 9 and so on.
+    """Make a pruner of successive halving by thirds, in brackets that begin at epoch 1, 3, 9 and so on.
 
     A network's bracket goes by its number and the study's name. Li et al., JMLR 18, 2018, in the asynchronous form of
     Optuna; with the strategy `tpe`, this is BOHB (Falkner, Klein, Hutter, ICML 2018).
@@ -26,7 +26,7 @@ def hyperband(steps: int) -> optuna.pruners.BasePruner:
 
 
 def median(steps: int) -> optuna.pruners.BasePruner:  # noqa: ARG001
-    """Ends what is worse at its best than the median of earlier trainings at that epoch, once five have finished.
+    """Make a pruner that ends a training whose best is below the median of earlier ones, once five have finished.
 
     Golovin et al., Google Vizier, KDD 2017.
     """
@@ -36,7 +36,7 @@ def median(steps: int) -> optuna.pruners.BasePruner:  # noqa: ARG001
 
 
 def successive_halving(steps: int) -> optuna.pruners.BasePruner:  # noqa: ARG001
-    """At epochs 1, 3, 9 and so on, only the best third of those that came so far goes on.
+    """Make a pruner that lets only the best third so far go on at epochs 1, 3, 9 and so on.
 
     Li et al., MLSys 2020, arXiv 1810.05934, in the form of Optuna, which never takes a training up again.
     """
@@ -80,14 +80,14 @@ class Pruning:
             )
 
     def pruner(self, steps: int) -> optuna.pruners.BasePruner:
-        """The pruner, for trainings of so many epochs."""
+        """Return the pruner, for trainings of so many epochs."""
         if self._made is None:
             assert self._make is not None
             self._made = self._make(steps)
         return self._made
 
     def verdict(self, study: optuna.Study, trial_id: int, steps: int) -> tuple[bool, dict[str, Any]]:
-        """Whether to end a training after the last step that it has reported; nothing is written.
+        """Return whether to end a training after the last step that it has reported; nothing is written.
 
         Args:
             study: The search's.
@@ -124,7 +124,7 @@ class _Noting:
 
 
 def _description(pruner: optuna.pruners.BasePruner) -> dict[str, Any]:
-    """Its class and its plain attributes, those of a pruner within it included; JSON values."""
+    """Return its class and its plain attributes, those of a pruner within it included; JSON values."""
     from optuna.pruners import BasePruner
 
     kind = type(pruner)

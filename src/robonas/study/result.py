@@ -1,4 +1,4 @@
-"""What a search found: the winner, every query, what the strategy learned, and how to get the network back."""
+"""The result of a search: the winner, every query, the learned weights, and the trained network."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def staged_file(study: str, trial: int | str) -> str:
 
 
 def left_out_in_words(counts: Mapping[str, int], left: int) -> str:
-    """What limits did to a pool, in one sentence without its full stop."""
+    """Return what limits did to a pool, in one sentence without its full stop."""
     n = sum(counts.values())
     why = "; ".join(f"{count:,} with {fault}" for fault, count in counts.items())
     return f"{n:,} of {n + left:,} candidates were left out before they were scored: {why}"
@@ -54,19 +54,19 @@ class Query:
     """One evaluation of the objective."""
 
     number: int
-    """From 1, in the order of asking."""
+    """Number of the query, from 1, in the order of asking."""
     architecture: str
     """The text of the architecture."""
     row: int
     """Its row in the table of scores."""
     phase: str
-    """What the query was for, such as ``"explore"`` or ``"exploit"``."""
+    """Purpose of the query, such as ``"explore"`` or ``"exploit"``."""
     state: State
     """Pruned: ended early as hopeless. Running: asked, and not answered before the search stopped."""
     value: float | None = None
     """The objective's value in its own direction; None unless complete."""
     seconds: float = 0.0
-    """What the evaluation took, or the recorded cost of a table."""
+    """Seconds that the evaluation took, or the recorded cost of a table."""
     reason: str = ""
     """Why the strategy chose it."""
     failure: str | None = None
@@ -100,7 +100,7 @@ class SearchResult:
     study: str
     """Name of the study."""
     space: SearchSpace
-    """Where the candidates come from."""
+    """Space of the candidates."""
     scores: ScoreTable
     """The pool and its scores; no metric columns where the strategy needed none."""
     strategy: str
@@ -108,9 +108,9 @@ class SearchResult:
     objective: str
     """Name of the objective."""
     value_name: str
-    """What a value is, such as ``"validation accuracy"``."""
+    """Name of the value, such as ``"validation accuracy"``."""
     direction: Literal["maximize", "minimize"]
-    """Of the values."""
+    """Direction of the values."""
     budget: int
     """Evaluations that were allowed."""
     seed: int
@@ -120,16 +120,15 @@ class SearchResult:
     stop_reason: StopReason
     """Why it ended."""
     summary: Summary = field(default_factory=Summary)
-    """What the strategy learned; ``combined`` has one entry a row of `scores`, where isomorphic rows share theirs."""
+    """Knowledge that the strategy has gained; ``combined`` has one entry a row of `scores`, equal for isomorphic rows."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """All settings of the search that change its result; JSON values."""
     joined: NDArray[np.int64] | None = None
-    """Of a pool that grew, how many queries had been asked when each row of `scores` joined it; 0 for the sample."""
+    """Number of queries that had been made when each row of `scores` joined a growing pool; 0 for the sample."""
     left_out: Mapping[str, int] = field(default_factory=dict)
-    """How many candidates the limits kept out of the pool for what is wrong with them, such as ``"synflow below 80"``;
-    each for the first thing."""
+    """Number of rejected candidates by the first limit that each violates, such as ``"synflow below 80"``."""
     folder: Path | None = None
-    """Where the study, the scores, the trained parameters and the report lie; None for a search in memory."""
+    """Folder of the study, the scores, the trained parameters and the report; None for a search in memory."""
 
     @cached_property
     def best(self) -> Query:
@@ -223,7 +222,7 @@ class SearchResult:
         return next((path for path in found if _owner(path) == self.text), first if first in found else None)
 
     def history(self) -> pd.DataFrame:
-        """One row a query, with the best value so far in ``best``; ``steps`` are epochs done."""
+        """Return one row a query, with the best value so far in ``best``; ``steps`` are epochs done."""
         import pandas as pd
 
         frame = pd.DataFrame(
@@ -247,11 +246,11 @@ class SearchResult:
         return frame
 
     def combined(self) -> NDArray[np.float64] | None:
-        """The learned combined metric of every row of `scores`, higher is better; None where none is learned."""
+        """Return the learned combined metric of every row of `scores`, higher is better; None where none is learned."""
         return self.summary.combined
 
     def build(self, *, trained: bool = True) -> nn.Module:
-        """The winning network.
+        """Build the winning network.
 
         Args:
             trained: Load the trained parameters, where they were kept.
@@ -266,7 +265,7 @@ class SearchResult:
         return network
 
     def load_parameters(self) -> dict[str, Tensor]:
-        """The winner's trained parameters and buffers.
+        """Read the winner's trained parameters and buffers.
 
         Raises:
             StudyError: They were not kept.
@@ -302,7 +301,7 @@ class SearchResult:
         )
 
     def size(self) -> dict[str, int | None]:
-        """The winner's ``parameters`` and ``macs`` (multiply-accumulates of one sample), None where not countable."""
+        """Return the winner's ``parameters`` and ``macs`` (of one sample), None for what cannot be counted."""
         if self.best.size is not None:
             return dict(self.best.size)
         return network_size(
@@ -361,7 +360,7 @@ class SearchResult:
 
 
 def as_size(found: object) -> dict[str, int | None] | None:
-    """The ``parameters`` and ``macs`` of a network as a file records them; None where it does not, or wrongly."""
+    """Return the ``parameters`` and ``macs`` of a network that a file records; None where it records none."""
     if not isinstance(found, dict) or "macs" not in found:
         return None
     parameters, macs = found.get("parameters"), found["macs"]
@@ -370,7 +369,7 @@ def as_size(found: object) -> dict[str, int | None] | None:
 
 
 def _owner(path: Path) -> str | None:
-    """The architecture whose parameters a file holds; None where it cannot be read."""
+    """Return the architecture whose parameters a file holds; None where it cannot be read."""
     from robonas.common.files import read_notes
 
     try:
@@ -380,11 +379,11 @@ def _owner(path: Path) -> str | None:
 
 
 def network_size(build: Callable[[], nn.Module], input_shape: tuple[int, ...]) -> dict[str, int | None]:
-    """How large a network is.
+    """Return how large a network is.
 
     Returns:
-        ``parameters``, and ``macs``: multiply-accumulates for one sample as `robonas.costs.counting` defines them, None where
-        they cannot be counted.
+        ``parameters``, and ``macs``: multiply-accumulates for one sample as `robonas.costs.counting` defines them, None
+        where they cannot be counted.
     """
     import torch
 

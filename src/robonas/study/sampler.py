@@ -47,13 +47,13 @@ class StrategySampler(optuna.samplers.BaseSampler):
           `robonas.search` has a lock against it.
 
     Args:
-        space: What the candidates are architectures of.
+        space: Space of the candidates.
         scores: The candidates and their scores, from `robonas.score`.
         strategy: A name, or a `Strategy`.
-        budget: How many trials are planned; some strategies spread their exploration over it.
-        seed: Of the strategy.
+        budget: Number of planned trials; some strategies spread their exploration over it.
+        seed: Seed of the strategy.
         lower_is_better: Names of own metrics that point downwards; those of the catalogue are known.
-        independent_sampler: For other parameters; None for random values.
+        independent_sampler: Sampler of other parameters; None for random values.
 
     Raises:
         ConfigError: A budget below 1, or metrics that the strategy cannot work with. When asked: a study with
@@ -122,7 +122,7 @@ class StrategySampler(optuna.samplers.BaseSampler):
         self._turn = threading.RLock()
 
     def architecture(self, trial: optuna.Trial) -> Architecture:
-        """The candidate that a trial is to evaluate; to be called in the objective.
+        """Return the candidate that a trial is to evaluate; to be called in the objective.
 
         Does what ``trial.suggest_categorical(name, options)`` for each of its choices does, and knows which choices it
         has where some mean nothing under others.
@@ -157,7 +157,7 @@ class StrategySampler(optuna.samplers.BaseSampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """The candidate's option, whatever kind of parameter the objective makes of it; other parameters are drawn."""
+        """Return the candidate's option for a parameter of any kind; parameters that are no choice are drawn."""
         row = trial.system_attrs.get(self._key)
         if row is None or param_name not in self._candidates[row]:
             return self._independent.sample_independent(study, trial, param_name, param_distribution)
@@ -202,7 +202,7 @@ class StrategySampler(optuna.samplers.BaseSampler):
     # ── the history ──
 
     def _history(self, study: optuna.Study, current: FrozenTrial) -> list[Trial]:
-        """All queries of the study in the order of asking, as the strategy sees them."""
+        """Return all queries of the study in the order of asking, as the strategy sees them."""
         sign = -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
         found: dict[int, Trial] = {}
         # From the storage, since a pruner such as Hyperband's shows its sampler a part of the study.
@@ -213,7 +213,7 @@ class StrategySampler(optuna.samplers.BaseSampler):
         return list(found.values())
 
     def _row(self, trial: FrozenTrial) -> int | None:
-        """The candidate of a trial: by its parameters, or by what was suggested to it where they are incomplete."""
+        """Return the candidate of a trial, by its parameters, or by what was suggested where they are incomplete."""
         chosen = Architecture({name: option for name, option in trial.params.items() if name in self._choices})
         if self.space.contains(chosen):
             return self._row_of.get(self.space.canonical(chosen))

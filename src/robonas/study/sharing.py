@@ -58,7 +58,7 @@ class Sharing:
         """Give a sign of life of the worker that evaluates a trial."""
 
     def gone(self, worker: str, trial_id: int) -> bool:  # noqa: ARG002
-        """Whether the worker that began a trial is alive no more; to be asked in a turn, of another process's."""
+        """Return whether the worker that began a trial, another process, has ended; to be called in a turn."""
         return True
 
 
@@ -92,7 +92,7 @@ class FileSharing(Sharing):
             self._end(presence)
 
     def gone(self, worker: str, trial_id: int) -> bool:  # noqa: ARG002
-        """Whether the worker's file is locked no more."""
+        """Return whether the worker's file is locked no more."""
         return self._freed(self._presence(worker))
 
     def _presence(self, worker: str) -> FileLock:
@@ -139,13 +139,13 @@ class ServerSharing(Sharing):
         self._storage.record_heartbeat(trial_id)
 
     def gone(self, worker: str, trial_id: int) -> bool:  # noqa: ARG002
-        """Whether the trial's heartbeat is too old."""
+        """Return whether the trial's heartbeat is too old."""
         study_id = self._storage.get_study_id_from_name(self._study)
         return trial_id in self._storage._get_stale_trial_ids(study_id)  # noqa: SLF001
 
 
 def sharing_of(storage: optuna.storages.BaseStorage, file: Path | None, study: str) -> Sharing:
-    """How the workers of a study share it.
+    """Return how the workers of a study share it.
 
     Args:
         storage: As `open_storage` returns it.
@@ -161,7 +161,7 @@ def sharing_of(storage: optuna.storages.BaseStorage, file: Path | None, study: s
 
 
 def lock_of(file: Path, suffix: str = "") -> FileLock:
-    """The lock beside a file by which those who write it take turns, or one of them shows that it is alive."""
+    """Return the lock beside a file by which those who write it take turns, or one of them shows that it is alive."""
     return FileLock(file.with_name(f".{file.name}{suffix}.lock"))
 
 

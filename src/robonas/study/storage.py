@@ -46,7 +46,7 @@ _DIALECTS = {"MySQLdb": "mysqldb"}
 
 
 def storage_url(folder: str | os.PathLike[str]) -> str:
-    """The Optuna storage URL of the SQLite file in a search's folder; the one to give to ``optuna-dashboard``.
+    """Return the Optuna storage URL of the SQLite file in a search's folder; the one to give to ``optuna-dashboard``.
 
     Raises:
         StudyError: The folder's name has a character that ends a path in an URL.
@@ -57,7 +57,7 @@ def storage_url(folder: str | os.PathLike[str]) -> str:
 
 
 def open_storage(url: str | None, *, existing: bool = False) -> optuna.storages.BaseStorage:
-    """The storage of an URL; one in memory for None.
+    """Return the storage of an URL; one in memory for None.
 
     Args:
         url: ``sqlite:///FILE``, ``postgresql://…``, ``mysql://…``, or the path of a journal.
@@ -87,7 +87,7 @@ def open_storage(url: str | None, *, existing: bool = False) -> optuna.storages.
 
 
 def storage_file(url: str | None) -> Path | None:
-    """The file in which a storage lies; None for a server or memory.
+    """Return the file in which a storage lies; None for a server or memory.
 
     Raises:
         StudyError: An URL that cannot be read, or a path that SQLite's URLs cannot hold.
@@ -105,7 +105,7 @@ def storage_file(url: str | None) -> Path | None:
 
 
 def _parsed(url: str) -> sqlalchemy.URL | None:
-    """None where it is no URL, which is told when it is opened."""
+    """Return none where it is no URL, which is told when it is opened."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -153,7 +153,7 @@ _LIKE = "Use postgresql://…, mysql://…, sqlite:///FILE, or the path of a fil
 
 
 def _server(url: str) -> sqlalchemy.URL:
-    """The URL with a driver that is installed.
+    """Return the URL with a driver that is installed.
 
     Raises:
         StudyError: None is.
@@ -221,7 +221,7 @@ def _open_server(url: str, *, existing: bool) -> optuna.storages.BaseStorage:
 
 
 def _closing(backend: optuna.storages.RDBStorage) -> optuna.storages.BaseStorage:
-    """The storage over a database, whose connections end with it."""
+    """Return the storage over a database, whose connections end with it."""
     import optuna
 
     storage = optuna.storages.get_storage(backend)
@@ -286,7 +286,7 @@ def _writable(file: Path) -> bool:
 
 
 def _address(file: Path) -> str:
-    """What SQLite opens where there is a file and nowhere else.
+    """Return what SQLite opens where there is a file and nowhere else.
 
     Where it may be written, SQLite undoes first what a killed process left half written; else it only reads.
     """
@@ -324,7 +324,7 @@ _RESTORE = "Restore it from a copy, or name another folder to start again; score
 
 
 def shown(url: str) -> str:
-    """An URL as it may be printed: without its password."""
+    """Return an URL as it may be printed: without its password."""
     hidden = re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", url)
     return re.sub(r"(?i)([?&](?:\w*password|passwd|passfile|pwd)=)[^&]*", r"\1***", hidden)
 

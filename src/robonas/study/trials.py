@@ -53,16 +53,16 @@ class Choice:
     n_rows: int
     """Rows of the table."""
     children: tuple[str, ...] = ()
-    """What joins the pool with it."""
+    """Architectures that join the pool with it."""
     children_scores: str = ""
     """The fingerprint of their scores."""
 
     def parameters(self) -> dict[str, Option]:
-        """The trial's parameters: the options."""
+        """Return the trial's parameters: the options."""
         return {name: option for name, (option, _) in self.options.items()}
 
     def notes(self) -> dict[str, Any]:
-        """The trial's user attributes."""
+        """Return the trial's user attributes."""
         weights = self.proposal.weights
         notes = {
             "row": self.row,
@@ -81,17 +81,17 @@ class Chooser(Protocol):
     """Who chooses what is evaluated next."""
 
     def ready(self, asked: Sequence[Asked]) -> bool:
-        """Whether `choose` can answer at once."""
+        """Return whether `choose` can answer at once."""
 
     def prepare(self, asked: Sequence[Asked]) -> None:
         """Make ready for these queries; other workers go on meanwhile."""
 
     def choose(self, asked: Sequence[Asked]) -> Choice | None:
-        """What comes after these queries; None where there is nothing left. One worker chooses at a time."""
+        """Return what comes after these queries; None where there is nothing left. One worker chooses at a time."""
 
 
 def as_asked(trial: FrozenTrial, sign: float) -> Asked:
-    """What a chooser sees of a trial.
+    """Return what a chooser sees of a trial.
 
     Args:
         trial: One of ours.
@@ -118,10 +118,10 @@ _STATES: Mapping[str, State] = {
 
 
 def as_query(number: int, trial: FrozenTrial) -> Query:
-    """What a person sees of a trial.
+    """Return what a person sees of a trial.
 
     Args:
-        number: From 1, in the order of asking.
+        number: Number of the query, from 1, in the order of asking.
         trial: One of ours.
     """
     notes = trial.user_attrs

@@ -39,9 +39,9 @@ class Column:
     """What a column of numbers is."""
 
     name: str
-    """In the table; unique."""
+    """Name in the table; unique."""
     role: Role
-    """What it may be used for."""
+    """Use of the column."""
     base: str = ""
     """The name without task and epochs, such as ``"synflow"``; else the name."""
     task: str | None = None
@@ -51,9 +51,9 @@ class Column:
     higher_is_better: bool = True
     """Direction."""
     unit: str = ""
-    """Such as ``"%"`` or ``"s"``."""
+    """Unit, such as ``"%"`` or ``"s"``."""
     note: str = ""
-    """What else to know, such as how many seeds it is the mean of."""
+    """Remark, such as the number of seeds of which it is the mean."""
     undefined: Mapping[str, int] = field(default_factory=dict)
     """How many values are NaN, by why: ``absent``, ``nan``, ``infinite``, ``sentinel``, ``not a number``."""
 
@@ -79,7 +79,7 @@ class BenchmarkTable:
     """One row an architecture: ``architecture`` (text, unique), then a float64 column for each of `columns`, NaN where
     undefined."""
     columns: tuple[Column, ...]
-    """What the columns are, in their order."""
+    """The columns in their order."""
     provenance: Mapping[str, Any]
     """Format, source file and its SHA-256, and what its reader has to say; JSON values."""
 
@@ -105,7 +105,7 @@ class BenchmarkTable:
         return tuple(self.frame[ARCHITECTURE])
 
     def names(self, role: Role) -> tuple[str, ...]:
-        """Names of the columns of a role."""
+        """Return names of the columns of a role."""
         return tuple(column.name for column in self.columns if column.role == role)
 
     @property
@@ -120,7 +120,7 @@ class BenchmarkTable:
         return tuple(dict.fromkeys(column.task for column in self.columns if column.task is not None))
 
     def column(self, name: str) -> Column:
-        """The column of exactly that name.
+        """Return the column of exactly that name.
 
         Nothing is guessed: 12 or 200 epochs, validation or test, one data set or another must be said.
 
@@ -157,7 +157,7 @@ class BenchmarkTable:
         return difflib.get_close_matches(name, [column.name for column in self.columns], n=1)
 
     def values(self, name: str) -> NDArray[np.float64]:
-        """A column's values, (n,), NaN where undefined.
+        """Return a column's values, (n,), NaN where undefined.
 
         Raises:
             TableError: There is no such column, or it has no value at all.
@@ -189,7 +189,7 @@ class BenchmarkTable:
         return np.column_stack([self.values(name) for name in metrics])
 
     def for_task(self, task: str) -> Self:
-        """The columns of one task and those that belong to all, named without the task; rows that have any value.
+        """Return the columns of one task and those of all tasks, named without the task; rows that have any value.
 
         Raises:
             TableError: There is no such task.
@@ -212,7 +212,7 @@ class BenchmarkTable:
         return type(self)(frame[present].reset_index(drop=True), tuple(named), {**self.provenance, "task": task})
 
     def summary(self) -> pd.DataFrame:
-        """One row a column: role, task, epochs, counts ``defined`` and ``undefined`` and why, and the range."""
+        """Return one row a column: role, task, epochs, counts ``defined`` and ``undefined`` and why, and the range."""
         rows = []
         for column in self.columns:
             values = self.frame[column.name]
@@ -236,7 +236,7 @@ class BenchmarkTable:
         return frame.set_index("column")
 
     def warnings(self) -> list[str]:
-        """What to know before using the table, a sentence each; empty where all is well."""
+        """Return what to know before using the table, a sentence each; empty where all is well."""
         sentences = []
         for column in self.columns:
             count = sum(column.undefined.values())
@@ -287,7 +287,7 @@ class BenchmarkTable:
 
 
 def _without_absent(column: Column, count: int) -> Column:
-    """The column with so many fewer absent values."""
+    """Return the column with so many fewer absent values."""
     left = {**column.undefined, "absent": column.undefined.get("absent", 0) - count}
     return replace(column, undefined={kind: number for kind, number in left.items() if number > 0})
 
@@ -298,7 +298,7 @@ def _check_format(found: int, path: object) -> None:
 
 
 def _list(names: Iterable[str], most: int = 24) -> str:
-    """Names with commas, a count of the rest where there are many."""
+    """Return names with commas, a count of the rest where there are many."""
     names = list(names)
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return (", ".join(names[:most]) + rest) or "none"

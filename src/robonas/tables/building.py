@@ -65,7 +65,7 @@ class Raw:
 
 
 def number(value: object) -> tuple[float, str | None]:
-    """The value as a finite float, or NaN and why it is undefined.
+    """Return the value as a finite float, or NaN and why it is undefined.
 
     Complex numbers without an imaginary part count as real: NumPy's general eigenvalues are of that type.
     """
@@ -91,7 +91,7 @@ def number(value: object) -> tuple[float, str | None]:
 
 
 def clean(values: Iterable[object]) -> tuple[NDArray[np.float64], dict[str, int]]:
-    """All values as float64 with NaN where undefined, and how many there are of each kind of undefined."""
+    """Return all values as float64 with NaN where undefined, and how many there are of each kind of undefined."""
     found, why = [], Counter[str]()
     for value in values:
         real, reason = number(value)
@@ -130,7 +130,7 @@ class Builder:
         return len(self._rows)
 
     def build(self, provenance: Mapping[str, Any]) -> BenchmarkTable:
-        """The table, rows in the order in which they came, columns by role, then as they came.
+        """Build the table, rows in the order in which they came, columns by role, then as they came.
 
         Raises:
             TableError: There are no rows.
@@ -155,7 +155,7 @@ class Builder:
 def from_frame(
     frame: pd.DataFrame, key: str, columns: Sequence[Column], provenance: Mapping[str, Any]
 ) -> BenchmarkTable:
-    """A table from a frame whose column `key` holds the texts.
+    """Return a table from a frame whose column `key` holds the texts.
 
     Raises:
         TableError: A text that is missing or occurs twice.
@@ -171,7 +171,7 @@ def from_frame(
 
 
 def provenance(format_name: str, path: Path, **more: Any) -> dict[str, Any]:
-    """Where a table comes from: format, file name, size and SHA-256, and what else its reader says."""
+    """Return where a table comes from: format, file name, size and SHA-256, and what else its reader says."""
     return {"format": format_name, "source": path.name, **fingerprint(path), **more}
 
 

@@ -71,7 +71,7 @@ class Columnar(TableReader):
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """A CSV file whose columns all have names of their own; pandas would number those that occur twice."""
+    """Read a CSV file whose columns all have names of their own; pandas would number those that occur twice."""
     size = path.stat().st_size
     if size > MAX_FILE:
         raise TableError(f"'{path}' has {size:,} bytes; CSV files are read up to {MAX_FILE:,}. Convert it to Parquet.")
@@ -97,7 +97,7 @@ def _key(frame: pd.DataFrame, path: Path) -> str:
 
 
 def describe(name: str) -> Column:
-    """What a column of that name is likely to be."""
+    """Return what a column of that name is likely to be."""
     epochs = _EPOCHS.search(name)
     metric = next(
         (

@@ -32,7 +32,7 @@ class HWNASBench(TableReader):
     verified: ClassVar[str] = "documented layout only"
 
     def recognises(self, path: Path) -> bool:
-        """A pickle of its name, or one that speaks of its parts early on."""
+        """Return a pickle of its name, or one that speaks of its parts early on."""
         named = looks_like_pickle(path) and path.name.startswith("HW-NAS-Bench")
         return named or looks_like_pickle(path, _PART.encode(), b"edgegpu", b"eyeriss")
 

@@ -33,7 +33,7 @@ _ALL_TEST = "test_all_acc"
 
 
 def values_of(record: Mapping[str, Any], *, first: bool = True) -> Iterator[Raw]:
-    """All columns of one schedule of one architecture; several schedules differ in their epochs.
+    """Return all columns of one schedule of one architecture; several schedules differ in their epochs.
 
     ``val_acc``, ``test_acc`` and ``test_all_acc`` (see the table above) after the last epoch, in percent;
     ``train_seconds``, of the whole training; ``val_seconds``, of one validation; ``params`` and ``flops`` in millions,
@@ -41,7 +41,7 @@ def values_of(record: Mapping[str, Any], *, first: bool = True) -> Iterator[Raw]
 
     Args:
         record: One schedule.
-        first: Whether it is the architecture's first; others repeat what does not depend on the schedule.
+        first: True for the architecture's first entry; others repeat what does not depend on the schedule.
 
     Raises:
         TableError: The record is not of this form.

@@ -46,7 +46,7 @@ class NASBench201(TableReader):
     verified: ClassVar[str] = "documented layout only; its records are those of NATS-Bench's files"
 
     def recognises(self, path: Path) -> bool:
-        """A ``.pth`` that begins with the list of architectures."""
+        """Return a ``.pth`` that begins with the list of architectures."""
         if path.suffix != ".pth" or not path.is_file():
             return False
         with path.open("rb") as file:

@@ -36,7 +36,7 @@ class NASBenchMacro(TableReader):
     verified: ClassVar[str] = "the whole published file"
 
     def recognises(self, path: Path) -> bool:
-        """A JSON file that begins with such a record."""
+        """Return a JSON file that begins with such a record."""
         if path.suffix != ".json" or not path.is_file():
             return False
         with path.open("rb") as file:

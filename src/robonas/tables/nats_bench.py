@@ -40,7 +40,7 @@ class NATSBench(TableReader):
     verified: ClassVar[str] = "three architectures of the topology space; the size space by its documented layout"
 
     def recognises(self, path: Path) -> bool:
-        """A folder with such files."""
+        """Return a folder with such files."""
         return path.is_dir() and any(_FILE.fullmatch(entry.name) for entry in path.iterdir())
 
     def read(self, path: Path, progress: Progress | None = None) -> BenchmarkTable:
@@ -74,7 +74,7 @@ class NATSBench(TableReader):
 
 
 def decompress(file: Path) -> bytes:
-    """The bytes of a bz2 file of modest size.
+    """Return the bytes of a bz2 file of modest size.
 
     Raises:
         TableError: It is damaged, or grows beyond any real one.

@@ -21,7 +21,7 @@ _ESCAPED = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
 
 
 def _unescaped(match: re.Match[bytes]) -> bytes:
-    """The byte that an escape in a quoted text stands for."""
+    """Return the byte that an escape in a quoted text stands for."""
     hexadecimal, octal, letter = match.groups()
     if letter is not None:
         return bytes([_ESCAPED.get(letter[0], letter[0])])

@@ -57,7 +57,7 @@ _CONTAINERS = frozenset({dict, list, tuple, np.ndarray})
 
 
 def _parts_of(value: Any) -> Any:
-    """The values in a container; keys are small, and arrays of numbers have no parts of their own."""
+    """Return the values in a container; keys are small, and arrays of numbers have no parts of their own."""
     if type(value) is dict:
         return value.values()
     if type(value) is np.ndarray:

@@ -208,7 +208,7 @@ def _kind(name: object, *_: object) -> Kind:
 
 
 def _scalar(kind: object, data: object = None) -> Any:
-    """One number of NumPy's, as Python's."""
+    """Return one number of NumPy's, as Python's."""
     if isinstance(data, str):
         data = data.encode("latin1")
     if not isinstance(kind, Kind) or not isinstance(data, bytes):
@@ -222,7 +222,7 @@ def _scalar(kind: object, data: object = None) -> Any:
 
 
 def _beginning(kind: object, shape: object, code: object) -> Beginning:
-    """The empty array that a pickle fills by its state."""
+    """Return the empty array that a pickle fills by its state."""
     if kind is not _NDARRAY or shape not in ((0,), 0) or code not in (b"b", "b"):
         raise TableError(f"A pickle's array must start empty; got shape {str(shape)[:100]}.")
     return Beginning()
@@ -234,7 +234,7 @@ def _never(*_: object) -> Any:
 
 
 def _from_buffer(data: object, kind: object, shape: object, order: object) -> NDArray[Any]:
-    """An array of protocol 5."""
+    """Return an array of protocol 5."""
     return _array(shape, kind, "F" if order == "F" else "C", data)
 
 
@@ -260,12 +260,12 @@ def _bytearray(content: object = b"", encoding: object = "latin-1") -> bytearray
 
 
 def _empty(*_: object) -> dict[Any, Any]:
-    """A dictionary; of a default dictionary, without its factory."""
+    """Return a dictionary; of a default dictionary, without its factory."""
     return {}
 
 
 def _ordered(items: object = ()) -> dict[Any, Any]:
-    """An ordered dictionary from nothing or from a list of pairs."""
+    """Return an ordered dictionary from nothing or from a list of pairs."""
     made = {}
     for pair in items if isinstance(items, (list, tuple)) else ():
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:

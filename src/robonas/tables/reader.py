@@ -21,17 +21,17 @@ class TableReader(abc.ABC):
     name: ClassVar[str]
     """The name in the catalogue."""
     description: ClassVar[str]
-    """What it reads, in one line."""
+    """Format that it reads, in one line."""
     verified: ClassVar[str]
-    """What the reader was checked against: a real file, or the documented layout only."""
+    """Evidence that the reader is right: a real file, or the documented layout only."""
 
     @abc.abstractmethod
     def recognises(self, path: Path) -> bool:
-        """Whether a file or folder looks like this format, by its name and its first bytes."""
+        """Return whether a file or folder looks like this format, by its name and its first bytes."""
 
     @abc.abstractmethod
     def read(self, path: Path, progress: Progress | None = None) -> BenchmarkTable:
-        """The whole table.
+        """Read the whole table.
 
         Args:
             path: The file or folder; it exists.

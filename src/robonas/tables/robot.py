@@ -38,7 +38,7 @@ class RobotPickle(TableReader):
     verified: ClassVar[str] = "nb2_cf100_test_accuracy.p; tuples and dictionaries by their documented layout"
 
     def recognises(self, path: Path) -> bool:
-        """A pickle that is not of the formats which say what they are."""
+        """Return a pickle that is not of the formats which say what they are."""
         return looks_like_pickle(path) and not looks_like_pickle(
             path, b"logmeasures", b"nasbench201", b"edgegpu", b"eyeriss"
         )

@@ -47,7 +47,7 @@ class SuiteZero(TableReader):
     verified: ClassVar[str] = "a sample of zc_nasbench201.json; other spaces by their documented layout"
 
     def recognises(self, path: Path) -> bool:
-        """A JSON file that speaks of scores early on."""
+        """Return a JSON file that speaks of scores early on."""
         if path.suffix != ".json" or not path.is_file():
             return False
         with path.open("rb") as file:
@@ -93,7 +93,7 @@ def _official_texts(records: list[tuple[tuple[str, ...], Mapping[str, Any]]]) ->
 
 
 def _records(node: object, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """All records with the keys that lead to them."""
+    """Return all records with the keys that lead to them."""
     if not isinstance(node, dict):
         return
     if "val_accuracy" in node or any(isinstance(entry, dict) and "score" in entry for entry in node.values()):

@@ -67,7 +67,7 @@ class _Storage:
 
 
 def is_zip(path: Path) -> bool:
-    """Whether a file of `torch.save` is in the newer of its two formats, a zip archive."""
+    """Return whether a file of `torch.save` is in the newer of its two formats, a zip archive."""
     with path.open("rb") as file:
         return file.read(4) == b"PK\x03\x04"
 
@@ -140,7 +140,7 @@ def _check_stored(archive: zipfile.ZipFile) -> None:
 
 
 def _data_of(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
-    """The member with the pickle."""
+    """Return the member with the pickle."""
     found = [member for member in archive.infolist() if member.filename.split("/")[-1] == "data.pkl"]
     if len(found) != 1:
         raise TableError(f"'{path}' must be a file of torch.save; it is a zip archive without one data.pkl.")
@@ -174,7 +174,7 @@ class _Tensors:
         return load_one(reader, path)
 
     def from_zip(self, archive: zipfile.ZipFile, path: Path) -> Any:
-        """What the newer format holds; a storage is a member of the archive."""
+        """Return what the newer format holds; a storage is a member of the archive."""
         data = _data_of(archive, path)
         folder = data.filename.removesuffix("data.pkl")
         members = {member.filename: member for member in archive.infolist()}
@@ -198,7 +198,7 @@ class _Tensors:
             return self._load(io.BufferedReader(stream), path)  # type: ignore[type-var]
 
     def from_legacy(self, file: BinaryIO, path: Path) -> Any:
-        """What the older format holds; storages stand behind the pickle, so it is read twice where there are any."""
+        """Read the older format, in which storages stand behind the pickle; with storages, it is read twice."""
         _skip_head(file, path)
         start = file.tell()
         made = self._load(file, path)
@@ -220,7 +220,7 @@ class _Tensors:
         return self._load(file, path)
 
     def refer(self, pid: object) -> _Storage:
-        """The storage that a pickle refers to."""
+        """Return the storage that a pickle refers to."""
         if not isinstance(pid, tuple) or len(pid) not in {5, 6} or pid[0] != "storage" or pid[5:] not in {(), (None,)}:
             raise TableError("A file of torch.save may refer to the numbers of tensors alone.")
         name, key, size = getattr(pid[1], "text", None), pid[2], pid[4]
@@ -233,7 +233,7 @@ class _Tensors:
         return storage
 
     def tensor(self, storage: object, offset: object, shape: object, steps: object, *_: object) -> object:
-        """A tensor that is a part of a storage."""
+        """Return a tensor that is a part of a storage."""
         if (
             not isinstance(storage, _Storage)
             or type(offset) is not int
@@ -294,5 +294,5 @@ def _never(*_: object) -> Any:
 
 
 def _plain(array: NDArray[Any], kind: str) -> NDArray[Any]:
-    """A tensor as an array, with numbers in bfloat16 as float32."""
+    """Return a tensor as an array, with numbers in bfloat16 as float32."""
     return np.asarray(array.astype(np.uint32) << 16).view(np.float32) if kind == BFLOAT16 else array

@@ -45,10 +45,10 @@ class _TransNAS(TableReader):
 
     verified: ClassVar[str] = "documented layout only"
     text: ClassVar[re.Pattern[str]]
-    """What the architectures of the space look like."""
+    """Pattern of the space's architecture texts."""
 
     def recognises(self, path: Path) -> bool:
-        """A ``.pth`` with its words near the start."""
+        """Return a ``.pth`` with its words near the start."""
         if path.suffix != ".pth" or not path.is_file():
             return False
         with path.open("rb") as file:
@@ -73,7 +73,7 @@ class _TransNAS(TableReader):
         return builder.build(provenance(self.name, path))
 
     def _find(self, node: object, depth: int) -> Iterator[Mapping[Any, Any]]:
-        """The dictionaries whose keys are architectures."""
+        """Return the dictionaries whose keys are architectures."""
         if not isinstance(node, Mapping) or depth > _DEEPEST:
             return
         first = next(iter(node.items()), None)
@@ -101,7 +101,7 @@ class TransNASMacro(_TransNAS):
 
 
 def _load(path: Path) -> object:
-    """What the file holds."""
+    """Return what the file holds."""
     if path.stat().st_size > MAX_FILE:
         raise TableError(
             f"'{path}' has {path.stat().st_size:,} bytes; files of this format are read up to {MAX_FILE:,}."

@@ -52,7 +52,7 @@ class UnsafePickleError(TableError):
     """A pickle that asks for more than data.
 
     Attributes:
-        wanted: What it asked for, such as ``"os.system"``.
+        wanted: Name of the object that it asked for, such as ``"os.system"``.
     """
 
     def __init__(self, message: str, wanted: str) -> None:
@@ -323,7 +323,7 @@ class SafeUnpickler(Memory):
 
 
 def unpickle(data: bytes, where: object) -> Any:
-    """The one object of a pickle.
+    """Return the one object of a pickle.
 
     Args:
         data: The pickle.
@@ -337,7 +337,7 @@ def unpickle(data: bytes, where: object) -> Any:
 
 
 def unpickle_all(file: BinaryIO, where: object) -> Iterator[Any]:
-    """The objects of all pickles that stand behind each other in a file, one at a time.
+    """Return the objects of all pickles that stand behind each other in a file, one at a time.
 
     Raises:
         UnsafePickleError: One asks for more than data.
@@ -356,7 +356,7 @@ def unpickle_all(file: BinaryIO, where: object) -> Iterator[Any]:
 
 
 def load_one(reader: SafeUnpickler, where: object) -> Any:
-    """What a reader's next pickle holds, with errors that name the file."""
+    """Return what a reader's next pickle holds, with errors that name the file."""
     try:
         return reader.load()
     except UnsafePickleError as error:
@@ -370,7 +370,7 @@ def load_one(reader: SafeUnpickler, where: object) -> Any:
 
 
 def read_small(path: Path, limit: int = MAX_FILE) -> bytes:
-    """The bytes of a file that must fit into memory with room to spare.
+    """Read the bytes of a file that must fit into memory with room to spare.
 
     Raises:
         TableError: It is larger than `limit`.
@@ -382,7 +382,7 @@ def read_small(path: Path, limit: int = MAX_FILE) -> bytes:
 
 
 def looks_like_pickle(path: Path, *parts: bytes, within: int = 65_536) -> bool:
-    """Whether a file is named like a pickle and has any of these byte strings near its start.
+    """Return whether a file is named like a pickle and has any of these byte strings near its start.
 
     Without byte strings the name decides.
     """

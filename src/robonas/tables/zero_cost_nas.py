@@ -39,7 +39,7 @@ class ZeroCostNAS(TableReader):
     verified: ClassVar[str] = "documented layout only"
 
     def recognises(self, path: Path) -> bool:
-        """A pickle that speaks of its measures early on."""
+        """Return a pickle that speaks of its measures early on."""
         return looks_like_pickle(path, b"logmeasures")
 
     def read(self, path: Path, progress: Progress | None = None) -> BenchmarkTable:

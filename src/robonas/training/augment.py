@@ -26,12 +26,12 @@ _ASPECTS = (3 / 4, 4 / 3)
 
 
 def draw(recipe: Recipe, n: int, shape: tuple[int, ...], generator: torch.Generator) -> dict[str, Tensor]:
-    """All random numbers that `n` images of a shape need; each entry has one row an image.
+    """Draw all random numbers that `n` images of a shape need; each entry has one row an image.
 
     Args:
-        recipe: What is done to the images.
-        n: How many images.
-        shape: Of one image, (channels, height, width).
+        recipe: Recipe with the changes of the images.
+        n: Number of images.
+        shape: Shape of one image, (channels, height, width).
         generator: On the CPU.
     """
     draws: dict[str, Tensor] = {}
@@ -50,11 +50,11 @@ def draw(recipe: Recipe, n: int, shape: tuple[int, ...], generator: torch.Genera
 
 
 def augment(images: Tensor, recipe: Recipe, draws: Mapping[str, Tensor], size: tuple[int, ...]) -> Tensor:
-    """The images, changed: cropped and resized, mirrored, shifted, and a square of each blanked out, in that order.
+    """Crop and resize, mirror and shift images, and blank out a square of each, in that order.
 
     Args:
         images: (n, channels, height, width), standardised, so that zero is the mean.
-        recipe: What is done to them.
+        recipe: Recipe with the changes of the images.
         draws: The rows of `draw` for these images.
         size: Shape of the network's input, which random crops are resized to.
     """
@@ -81,7 +81,7 @@ def mirror(images: Tensor, mirrored: Tensor) -> Tensor:
 
 
 def shift(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
-    """A window of each image's own size, after padding it with zeros on all sides.
+    """Return a window of each image's own size, after padding it with zeros on all sides.
 
     Args:
         images: (n, channels, height, width).
@@ -103,7 +103,7 @@ def blank_squares(images: Tensor, centres: Tensor, side: int) -> Tensor:
     Args:
         images: (n, channels, height, width).
         centres: Row and column of the pixel as shares of height and width, in [0, 1), (n, 2).
-        side: Of the square, in pixels; an even one reaches one pixel further up and to the left.
+        side: Side of the square in pixels; an even one reaches one pixel further up and to the left.
 
     Source: DeVries and Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", arXiv
         1708.04552.
@@ -135,7 +135,7 @@ def draw_boxes(least: float, n: int, shape: tuple[int, ...], generator: torch.Ge
 
 
 def cut_out_boxes(images: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """A box of each image, resized bilinearly.
+    """Return a box of each image, resized bilinearly.
 
     Args:
         images: (n, channels, height, width).
@@ -152,7 +152,7 @@ def cut_out_boxes(images: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tenso
 
 
 def middle(images: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The middle of each image, of the network's input shape (channels, height, width)."""
+    """Return the middle of each image, of the network's input shape (channels, height, width)."""
     top, left = (images.shape[-2] - shape[-2]) // 2, (images.shape[-1] - shape[-1]) // 2
     return images[..., top : top + shape[-2], left : left + shape[-1]]
 

@@ -30,16 +30,16 @@ T = TypeVar("T")
 
 
 class Descent:
-    """A training in the middle, which takes an epoch at a time.
+    """A training that runs epoch by epoch, which takes an epoch at a time.
 
     Args:
-        recipe: What it does.
-        network: To train, on any device.
-        data: To train with, standardised.
-        input_shape: What the network takes.
-        seed: Of the order of the samples and of augmentation: the run's, and the text of the architecture.
-        device: Where it trains.
-        precision: Of convolutions and products.
+        recipe: Recipe of the training.
+        network: Network to train, on any device.
+        data: Data to train with, standardised.
+        input_shape: Shape of the network's inputs.
+        seed: Seed of the order of the samples and of augmentation: the run's seed and the text of the architecture.
+        device: Device of the training.
+        precision: Number type of convolutions and matrix products.
         n_workers: Processes that read data ahead.
         logits: Picks the logits from what the network returns.
         workers: The processes that train it together.
@@ -114,7 +114,7 @@ class Descent:
     def _update(
         self, model: nn.Module, reader: Iterator[tuple[Tensor, Tensor]], parts: list[dict[str, Tensor]], n: int
     ) -> Tensor:
-        """One step of descent; the sum of the losses of this process's samples before it."""
+        """Return one step of descent; the sum of the losses of this process's samples before it."""
         recipe = self.recipe
         rate = learning_rate(recipe, self.step, self.steps_an_epoch)
         for group in self.optimizer.param_groups:
@@ -151,7 +151,7 @@ class Descent:
         return resize(inputs, self.input_shape)
 
     def _loss(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-        """The task's mean loss, with that of the auxiliary head where it counts."""
+        """Return the task's mean loss, with that of the auxiliary head where it counts."""
         recipe, task = self.recipe, self.data.task
         with self._autocast(), safe_kernels(self.network, self.device):
             returned = model(inputs)
@@ -167,7 +167,7 @@ class Descent:
         return torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32)
 
     def _wrapped(self) -> nn.Module:
-        """The network as the processes train it; made late, when its state may be that of a checkpoint."""
+        """Return the network as the processes train it; made late, when its state may be that of a checkpoint."""
         if self._model is None:
             with seeded("probe"):
                 raw, labels = next(self.data.batches([torch.arange(min(2, len(self.data)))]))
@@ -215,7 +215,7 @@ class Descent:
     # ── stopping and going on ──
 
     def parameters(self) -> dict[str, Tensor]:
-        """The network's state, copied to the CPU."""
+        """Return the network's state, copied to the CPU."""
         return {
             name: entry.detach().cpu().clone()
             for name, entry in self.network.state_dict().items()
@@ -223,7 +223,7 @@ class Descent:
         }
 
     def state(self) -> dict[str, Any]:
-        """All that the next epoch depends on: tensors and plain values."""
+        """Return all that the next epoch depends on: tensors and plain values."""
         return {
             "network": self.parameters(),
             "optimizer": self.optimizer.state_dict(),

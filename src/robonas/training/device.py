@@ -17,7 +17,7 @@ _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; for ``"auto"`` a CUDA GPU, else Apple's, else the CPU.
+    """Return the device of that name; for ``"auto"`` a CUDA GPU, else Apple's, else the CPU.
 
     Raises:
         ConfigError: There is no such device here.
@@ -43,7 +43,7 @@ def _names(available: dict[str, bool]) -> str:
 
 
 def choose_precision(mixed: Mixed, device: torch.device) -> torch.dtype:
-    """The type in which convolutions and products are computed.
+    """Return the type in which convolutions and products are computed.
 
     Mixed precision is bfloat16 on GPUs that have it, else float16 with scaled gradients; ``"auto"`` uses it on CUDA
     alone. ``"bf16"`` and ``"fp16"`` ask for one of them, on any device.
@@ -70,7 +70,7 @@ def choose_precision(mixed: Mixed, device: torch.device) -> torch.dtype:
 
 @contextmanager
 def training_settings(threads: int | None) -> Iterator[None]:
-    """Within: gradients on, repeatable cuDNN kernels, this many CPU threads. After: all as it was before."""
+    """Set gradients on, repeatable cuDNN kernels and this many CPU threads until the block ends."""
     before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)

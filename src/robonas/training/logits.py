@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def check_logits(returned: Any, shape: tuple[int, ...], logits: Callable[[Any], Tensor] | None) -> Tensor:
-    """The logits, or whatever the task wants, in what a network returned.
+    """Return the logits, or whatever the task wants, in what a network returned.
 
     Args:
-        returned: By the network.
+        returned: Object that the network returned.
         shape: Wanted, (n, *output_shape).
         logits: Picks the logits, where they are not what is returned.
 
@@ -41,7 +41,7 @@ def check_logits(returned: Any, shape: tuple[int, ...], logits: Callable[[Any], 
 
 
 def check_heads(returned: Any, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """The logits of the head and of the auxiliary head in what a network in training returned.
+    """Return the logits of the head and of the auxiliary head in what a network in training returned.
 
     Raises:
         NetworkError: It is not a pair of them.

@@ -1,4 +1,4 @@
-"""What trained networks are judged by on samples that they have not seen, for every kind of task.
+"""Measures by which trained networks are judged on samples that they have not seen, for every kind of task.
 
 A measure reduces the answers to each batch of samples to a few numbers a sample, so that maps of many samples are never
 in memory together, and ends in one number over all samples.
@@ -29,17 +29,17 @@ class Measure:
     """A measure of answers against targets."""
 
     reduce: Callable[[Tensor, Tensor], Tensor]
-    """From the answers (n, …) and targets (n, …) of some samples to numbers, (n, …), on the CPU, in float64."""
+    """Function from the outputs (n, …) and targets (n, …) of some samples to numbers (n, …), on the CPU, in float64."""
     finish: Callable[[Tensor], float]
-    """From the numbers of all samples to the value."""
+    """Function from the numbers of all samples to the value."""
     direction: Direction
     """Whether a larger value is better."""
     words: str
-    """What it is called in tables, such as ``"accuracy"``."""
+    """Name in tables, such as ``"accuracy"``."""
 
 
 def measure_of(task: Task, name: str | None) -> tuple[str, Measure]:
-    """The measure of that name for a task; the task's first where there is no name.
+    """Return the measure of that name for a task; the task's first where there is no name.
 
     Raises:
         ConfigError: The task has no such measure.
@@ -55,12 +55,12 @@ def measure_of(task: Task, name: str | None) -> tuple[str, Measure]:
 
 
 def _right(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Whether the largest logit is the target's, and the target."""
+    """Return whether the largest logit is the target's, and the target."""
     return torch.stack([outputs.argmax(dim=1) == targets, targets], dim=1).double()
 
 
 def guesses(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Whether the class is the likeliest, and whether it is among the five likeliest: float64, (n, 2).
+    """Return whether the class is the likeliest, and whether it is among the five likeliest: float64, (n, 2).
 
     Args:
         outputs: Logits, (n, classes).
@@ -143,7 +143,7 @@ def _mean(rows: Tensor) -> float:
 
 
 def _loss(task: Task) -> Measure:
-    """The task's own loss, without label smoothing; every sample counts alike."""
+    """Return the task's own loss, without label smoothing; every sample counts alike."""
 
     def reduce(outputs: Tensor, targets: Tensor) -> Tensor:
         return loss_of(outputs, targets, task, each=True).double()

@@ -60,25 +60,25 @@ class Recipe:
     """Stochastic gradient descent with momentum on the cross-entropy, and random changes of the images.
 
     Args:
-        epochs: How often every training sample is seen, E.
+        epochs: Number of epochs E: how often every training sample is seen.
         batch_size: Samples a step, over all processes together.
         accumulate: Pieces in which a batch is sent through the network, one after the other, to save memory; the
             gradient is that of the whole batch, but batch normalisation sees each piece alone.
         learning_rate: The largest one, η.
-        final_learning_rate: Which the learning rate falls towards, η_end.
-        schedule: How the learning rate falls: by half a ``"cosine"``, or ``"linear"``.
-        schedule_every: Whether the learning rate falls at every ``"step"`` or at every ``"epoch"``.
+        final_learning_rate: Learning rate at the end, η_end.
+        schedule: Shape of the learning rate's fall: half a ``"cosine"``, or ``"linear"``.
+        schedule_every: Moment at which the learning rate falls: every ``"step"`` or every ``"epoch"``.
         warmup_epochs: Epochs at the start over which the learning rate rises in equal parts, W.
-        momentum: Of the descent, μ, in [0, 1).
-        nesterov: Whether momentum looks ahead.
-        weight_decay: Of convolutions and linear layers, λ.
-        decay_all: Whether weight decay acts on tensors of one dimension too: biases and normalisation.
+        momentum: Momentum of the descent, μ, in [0, 1).
+        nesterov: True for Nesterov's momentum.
+        weight_decay: Weight decay of convolutions and linear layers, λ.
+        decay_all: True to let weight decay act on biases and normalisation too.
         clip: Largest Euclidean norm of all gradients together, to which larger ones are scaled down; None for any.
         label_smoothing: Share of the target spread over all classes, in [0, 1).
         auxiliary_weight: Weight of the loss of a second head, for networks that in training return the logits of both.
         drop_path: Largest probability of dropping a path, for networks with an attribute `drop_path`: epoch e = 0, 1, …
             has this times e/E. 0 leaves the network's own.
-        flip: Whether images are mirrored at random.
+        flip: True to mirror images at random.
         crop: Pixels by which images are shifted at random, at most, in each direction; 0 for not.
         cutout: Side in pixels of a square that is blanked out at a random place of each image; 0 for none.
         resized_crop: Least share of an image's area that a random crop keeps, which is then resized to the network's
@@ -146,7 +146,7 @@ class Recipe:
 
 
 def recipe_of(settings: Mapping[str, Any], taker: Callable[..., object]) -> Recipe:
-    """The recipe of settings that a function or class takes by name beside its own arguments.
+    """Return the recipe of settings that a function or class takes by name beside its own arguments.
 
     Raises:
         ConfigError: One that neither of them has, with the nearest that there is; or one out of range.
@@ -168,14 +168,14 @@ def require(name: str, value: object, holds: bool, rule: str) -> None:
 
 
 def meanings() -> dict[str, str]:
-    """What each setting of `Recipe` is, as its documentation says."""
+    """Return what each setting of `Recipe` is, as its documentation says."""
     arguments = (inspect.getdoc(Recipe) or "").partition("Args:\n")[2].partition("Raises:")[0]
     found = re.findall(r"^ {4}(\w+): (.*?)(?=^ {4}\w|\Z)", arguments, re.MULTILINE | re.DOTALL)
     return {name: " ".join(text.split()).replace("``", "") for name, text in found}
 
 
 def learning_rate(recipe: Recipe, step: int, steps_an_epoch: int) -> float:
-    """The learning rate of a step, from 0.
+    """Return the learning rate of a step, from 0.
 
     At time t of T, the first W epochs' end being t_W: η (t + 1)/t_W while t < t_W, then η_end + (η - η_end) · s with
     p = (t - t_W)/(T - t_W), and s = (1 + cos πp)/2 for the cosine, or 1 - p for the line. Time counts steps, or epochs

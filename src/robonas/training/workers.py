@@ -26,28 +26,28 @@ class Workers:
     """The processes of one training, and which of them this one is."""
 
     rank: int = 0
-    """From 0; process 0 writes the files."""
+    """Number of this process, from 0; process 0 writes the files."""
     n: int = 1
-    """How many there are."""
+    """Number of processes."""
 
     def share(self, places: Tensor) -> Tensor:
-        """This process's part of a list; sizes differ by at most one."""
+        """Return this process's part of a list; sizes differ by at most one."""
         return places.tensor_split(self.n)[self.rank]
 
     def share_range(self, n: int) -> slice:
-        """The same part of a list of length `n`, as a slice."""
+        """Return the same part of a list of length `n`, as a slice."""
         size, larger = divmod(n, self.n)
         first = self.rank * size + min(self.rank, larger)
         return slice(first, first + size + (self.rank < larger))
 
     def total(self, values: Tensor) -> Tensor:
-        """The sum over all processes."""
+        """Return the sum over all processes."""
         if self.n > 1:
             torch.distributed.all_reduce(values)
         return values
 
     def gather(self, rows: Tensor, n: int) -> Tensor:
-        """The rows of all processes in their order, from each process's `share` of `n` ≥ `self.n` rows."""
+        """Return the rows of all processes in their order, from each process's `share` of `n` ≥ `self.n` rows."""
         if self.n == 1:
             return rows
         parts = [rows.new_zeros((n // self.n + 1, *rows.shape[1:])) for _ in range(self.n)]
@@ -58,16 +58,16 @@ class Workers:
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes are here."""
         if self.n > 1:
             torch.distributed.barrier()
 
     def wrap(self, network: nn.Module, probe: Callable[[nn.Module], Tensor]) -> nn.Module:
-        """The network for the forward pass of training, whose gradients become the mean over the processes.
+        """Return the network for the forward pass of training, whose gradients become the mean over the processes.
 
         Args:
             network: On its device.
-            probe: From a copy of it to a loss, to learn whether it has parameters that get no gradient.
+            probe: Function from a copy of it to a loss, to learn whether it has parameters that get no gradient.
         """
         if self.n == 1:
             return network
@@ -93,12 +93,12 @@ ALONE = Workers()
 
 @contextlib.contextmanager
 def working_together(device: torch.device) -> Iterator[tuple[Workers, torch.device]]:
-    """Within: the processes that `torchrun` started can talk, by NCCL on CUDA and by Gloo elsewhere.
+    """Connect the processes that `torchrun` started until the block ends, by NCCL on CUDA and by Gloo elsewhere.
 
     A group that the caller has set up is used, and left as it is.
 
     Args:
-        device: Where this process trains; ``cuda`` without a number becomes the GPU of its local rank.
+        device: Device of this process; ``cuda`` without a number becomes the GPU of its local rank.
 
     Raises:
         ConfigError: There are more processes than GPUs on this machine, or one GPU is named for all.

@@ -68,7 +68,7 @@ class TrainingBatchNorm(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, watch: Watch) -> Tensor:
-        """The kernel itself."""
+        """Return the kernel itself."""
         y: Tensor
         y, mean, scale = torch.ops.aten.native_batch_norm(x, weight, bias, None, None, True, 0.0, eps)
         ctx.save_for_backward(x, weight, mean, scale)

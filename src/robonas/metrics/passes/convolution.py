@@ -34,7 +34,7 @@ Options = tuple[list[int], list[int], list[int], bool, list[int], int]
 
 
 def convolve(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], watch: Watch) -> Tensor | None:
-    """What a call of `torch.conv1d`, `conv2d` or `conv3d` returns; None for forms that are left to PyTorch."""
+    """Return what a call of `torch.conv1d`, `conv2d` or `conv3d` returns; None for forms that are left to PyTorch."""
     call = dict(zip(_NAMES, args, strict=False)) | dict(kwargs)
     dimensions = _DIMENSIONS[func]
     if call["input"].ndim != dimensions + 2 or isinstance(call.get("padding", 0), str):
@@ -56,7 +56,7 @@ class Convolution(Function):
     def forward(
         ctx: Any, x: Tensor, w: Tensor, b: Tensor | None, scale: Tensor | None, options: Options, watch: Watch
     ) -> Tensor:
-        """The kernel itself."""
+        """Return the kernel itself."""
         y: Tensor = torch.ops.aten.convolution(x, w, b, *options)
         ctx.save_for_backward(x, w, b, scale, y if scale is not None else None)
         ctx.options, ctx.watch, ctx.first, ctx.has_bias = options, watch, x.is_leaf, b is not None

@@ -22,7 +22,7 @@ def mark(logits: Tensor, weights: Mapping[str, Tensor]) -> set[str]:
 
     Args:
         logits: Made with convolutions and batch norms of ours.
-        weights: By name.
+        weights: Weights by name.
 
     Returns:
         The names of the weights whose every use is a convolution that goes into a batch norm and nowhere else.
@@ -57,12 +57,12 @@ def mark(logits: Tensor, weights: Mapping[str, Tensor]) -> set[str]:
 
 
 def _reaches_input(node: Any, reaching: Mapping[Any, bool]) -> bool:
-    """Whether what goes into a layer depends on a weight that is not exempt."""
+    """Return whether what goes into a layer depends on a weight that is not exempt."""
     return reaching[node.next_functions[0][0]]
 
 
 def _is_normed(node: Any, weight: Tensor, consumers: Mapping[Any, list[Any]]) -> bool:
-    """Whether a node is the convolution by a weight, read by one batch norm as its input."""
+    """Return whether a node is the convolution by a weight, read by one batch norm as its input."""
     if node.name() != CONVOLUTION or node.weight is not weight:
         return False
     readers = consumers.get(node, [])
@@ -70,7 +70,7 @@ def _is_normed(node: Any, weight: Tensor, consumers: Mapping[Any, list[Any]]) ->
 
 
 def _nodes(root: Any) -> list[Any]:
-    """All nodes of a graph, each before its sources."""
+    """Return all nodes of a graph, each before its sources."""
     finished: list[Any] = []
     seen: set[Any] = set()
     stack = [(root, False)]

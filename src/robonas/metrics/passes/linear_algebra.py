@@ -32,7 +32,7 @@ def correlation(rows: Tensor, what: str) -> Tensor:
 
     Args:
         rows: (n, d).
-        what: What a row is, for the reason if one is constant.
+        what: Name of a row, for the reason if one is constant.
 
     Raises:
         MetricError: A row is constant or not finite, so that its correlation is 0/0.

@@ -27,12 +27,12 @@ def modules_of(network: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def parameters_of(network: nn.Module) -> dict[str, nn.Parameter]:
-    """All parameters by name, tied ones once."""
+    """Return all parameters by name, tied ones once."""
     return named_tensors(modules_of(network), "_parameters")
 
 
 def buffers_of(network: nn.Module) -> dict[str, Tensor]:
-    """All buffers by name, tied ones once."""
+    """Return all buffers by name, tied ones once."""
     return named_tensors(modules_of(network), "_buffers")
 
 

@@ -6,7 +6,7 @@ import enum
 
 
 class Need(enum.Enum):
-    """What a metric reads; each is made at most once a network, and only if some metric asks for it."""
+    """A quantity that metrics read; it is made at most once a network, and only if some metric asks for it."""
 
     PARAMETERS = "parameters only"
     ACTIVATIONS = "a forward pass of the batch"

@@ -1,4 +1,4 @@
-"""Running a network without changing it: modes, buffers, random draws, outputs and the ways in which it can fail."""
+"""Runs of a network that do not change it: modes, buffers, random draws, outputs, and the ways in which it can fail."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ LogitsHook: TypeAlias = Callable[[Any], "Tensor"]
 
 @contextmanager
 def scoring_mode(network: nn.Module, *, training: bool = True) -> Iterator[None]:
-    """Within: every module in training mode (or none), gradients on, full precision, exact attention.
+    """Set every module to training mode (or none), gradients on, full precision and exact attention.
 
-    After: as it was.
+    Everything is as before when the block ends.
     """
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -52,7 +52,7 @@ def scoring_mode(network: nn.Module, *, training: bool = True) -> Iterator[None]
 
 
 def place_of(network: nn.Module, inputs: Tensor) -> tuple[torch.device, torch.dtype]:
-    """Where the network computes and in what type: those of its first floating-point parameter, else of the inputs."""
+    """Return device and type of the network: those of its first floating-point parameter, else of the inputs."""
     for tensor in itertools.chain(network.parameters(), network.buffers()):
         if tensor.is_floating_point():
             return tensor.device, tensor.dtype
@@ -67,7 +67,7 @@ def call(
     tensors: Mapping[str, Tensor] | None = None,
     seed: tuple[object, ...] = (),
 ) -> Any:
-    """What the network returns, with its buffers left alone and its random draws seeded.
+    """Return what the network returns, with its buffers left alone and its random draws seeded.
 
     Args:
         network: Any network; called once.
@@ -108,7 +108,7 @@ def call(
 
 @contextmanager
 def _swapped(modules: list[tuple[str, nn.Module]], stand_ins: Mapping[str, Tensor]) -> Iterator[None]:
-    """Within, other tensors in the place of parameters and buffers, wherever those are used."""
+    """Put other tensors in the place of parameters and buffers until the block ends, wherever those are used."""
     places: list[tuple[dict[str, Any], str, Tensor]] = []
     for kind in ("_parameters", "_buffers"):
         swaps = {
@@ -140,7 +140,7 @@ def put_back(copy: nn.Module, network: nn.Module) -> nn.Module:
 
 
 def logits_of(result: Any, batch: Batch, n: int, logits: LogitsHook | None) -> Tensor:
-    """The logits in what a network returned, (n, *output_shape of the batch).
+    """Return the logits in what a network returned, (n, *output_shape of the batch).
 
     Raises:
         NetworkError: There are none; the message says how to point at them.
@@ -169,7 +169,7 @@ def logits_of(result: Any, batch: Batch, n: int, logits: LogitsHook | None) -> T
 
 
 def explain(error: BaseException) -> str:
-    """An exception of PyTorch or of a user's code in one line, in plain words where we know them."""
+    """Return an exception of PyTorch or of a user's code in one line, in plain words where we know them."""
     text = str(error).strip()
     if "modified by an inplace operation" in text:
         return "the network overwrites in place, through a view, a value that its gradient needs"

@@ -1,4 +1,4 @@
-"""What one forward and backward pass over some samples showed, in the form in which metrics read it."""
+"""Observations of one forward and backward pass over some samples, in the form in which metrics read them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Saliency:
-    """What a layer's output meant to the loss, in one call of the layer."""
+    """Influence of a layer's output on the loss, in one call of the layer."""
 
     fan_in: int
     """Weights behind one output channel."""
@@ -55,7 +55,7 @@ class Shared:
     """Why a pass has no result."""
 
     def versions(self) -> list[int]:
-        """How often each tensor was written to."""
+        """Return how often each tensor was written to."""
         lists = (self.codes, self.preactivations, self.layer_codes, self.maps)
         mappings = (self.gradients or {}, self.products or {})
         tensors = [
@@ -68,15 +68,15 @@ class Shared:
 
 
 def by_sample(values: Tensor, n: int, *, batch_axis: int | None = None) -> Tensor | None:
-    """The same values as (n, …), channels where they were from the end; None if the samples cannot be told apart.
+    """Return the values as (n, …), channels where they were from the end; None if samples cannot be told apart.
 
     Samples may be folded with windows or tokens, first in the axis: (n · windows, …); attention has them second:
     (tokens, n, …) or, folded, (tokens · n, channels).
 
     Args:
-        values: What a layer or a rectifier met.
-        n: How many samples there are.
-        batch_axis: Where they are; None to find out.
+        values: Values that a layer or a rectifier received.
+        n: Number of samples.
+        batch_axis: Axis of the samples; None to find out.
     """
     if batch_axis == 1:
         if values.ndim == 2:
@@ -102,8 +102,8 @@ class Record:
     """Keeps what a pass shows to the needs at hand, and no graph, so that none outlives its pass.
 
     Args:
-        needs: What to keep.
-        n: How many samples the pass has.
+        needs: Quantities to keep.
+        n: Number of samples in the pass.
     """
 
     def __init__(self, needs: frozenset[Need], n: int) -> None:
@@ -150,7 +150,7 @@ class Record:
         return self._without - self._with_gradient
 
     def _meet(self, place: int, layer: LayerCall, gradient: Tensor) -> None:
-        """The gradient of the loss in a layer's output."""
+        """Return the gradient of the loss in a layer's output."""
         if not self.listening:
             return
         products = by_sample(layer.value * gradient.detach(), self.n, batch_axis=layer.batch_axis)
@@ -193,7 +193,7 @@ class Record:
 
 
 def join(parts: list[list[Tensor]]) -> list[Tensor]:
-    """The calls' tensors over all micro-batches.
+    """Return the calls' tensors over all micro-batches.
 
     Of a single one the very same, so that equal ones can be told by identity.
     """

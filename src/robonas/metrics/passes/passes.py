@@ -108,7 +108,7 @@ class Passes:
 
     @property
     def logits(self) -> Tensor:
-        """What the network returns, (n, n_classes)."""
+        """Logits of the network, (n, n_classes)."""
         return self._read(Need.ACTIVATIONS, lambda shared: shared.logits)
 
     @property
@@ -168,7 +168,7 @@ class Passes:
 
     @property
     def gradients(self) -> dict[str, Tensor]:
-        """G by the weight's name; zeros where the loss does not use it."""
+        """Gradient g of the loss by the weight's name; zeros where the loss does not use it."""
         return self._read(Need.GRADIENTS, lambda shared: shared.gradients)
 
     @property
@@ -207,7 +207,7 @@ class Passes:
         return self.counts.macs, self.counts.others
 
     def take_reads(self) -> dict[Need, float]:
-        """The passes read since the last call, and the CPU seconds of each."""
+        """Return the passes read since the last call, and the CPU seconds of each."""
         reads, self._reads = self._reads, {}
         return reads
 
@@ -223,14 +223,14 @@ class Passes:
         as_given: bool = False,
         purpose: str,
     ) -> Any:
-        """What the network returns for other inputs, or with other tensors for its own; it stays as it is.
+        """Return what the network returns for other inputs, or with other tensors for its own; it stays as it is.
 
         Args:
             inputs: Any batch.
             tensors: Stand for the parameters and buffers of these names.
             recorder: Watches the pass.
             training: The mode of all modules.
-            as_given: Whether the inputs keep their memory layout; else images go in channels last, which is faster.
+            as_given: True to keep the memory layout of the inputs; else images are in channels last, which is faster.
             purpose: Names the pass; with `seed`, the seed of dropout.
         """
         if Need.OWN_PASSES not in self.needs:
@@ -259,7 +259,7 @@ class Passes:
         return torch.channels_last
 
     def copy(self) -> nn.Module:
-        """A private copy of the network, in training mode and as it was at the start, to do with as one likes.
+        """Return a private copy of the network, in training mode and as it was at the start, to do with as one likes.
 
         There is one for all metrics of a network, made when first asked for and put back at every call.
 
@@ -274,7 +274,7 @@ class Passes:
         return put_back(self._copy, self.network)
 
     def was_changed(self) -> bool:
-        """Whether a metric wrote to a tensor that it shares with others."""
+        """Return whether a metric wrote to a tensor that it shares with others."""
         shared = self.__dict__.get("_shared")
         return shared is not None and shared.versions() != self._versions
 
@@ -284,7 +284,7 @@ class Passes:
         self._memo.clear()
 
     def memo(self, key: str, make: Callable[[], T]) -> T:
-        """What `make` returned when it was first called with this key; for metrics that share a pass of their own.
+        """Return the first result of `make` for a key, for metrics that share a pass of their own.
 
         Raises:
             MetricError: `make` raised it, now or before.
@@ -309,12 +309,12 @@ class Passes:
         return torch.randn(shape, generator=generator).to(device, dtype)
 
     def inputs(self) -> Tensor:
-        """The batch's inputs, where the network computes."""
+        """Return the batch's inputs, where the network computes."""
         self._find_layout()
         return self._placed()
 
     def _find_layout(self) -> None:
-        """Before the metric hangs hooks on modules, which must not see the probe."""
+        """Find the memory layout before the metric hangs hooks on modules, since hooks must not see the probe."""
         if Need.OWN_PASSES in self.needs and len(self.batch) >= WORTHWHILE:
             _ = self._layout
 
@@ -323,12 +323,12 @@ class Passes:
         return self.batch.inputs.detach().to(device, dtype)
 
     def recorder(self, **settings: Any) -> Recorder:
-        """A recorder for `run` that knows which tensors are the network's own."""
+        """Return a recorder for `run` that knows which tensors are the network's own."""
         self.check_seen()
         return Recorder(protected=own_tensors(self.network), **settings)
 
     def pick(self, result: Any) -> Tensor:
-        """The tensor that stands for the logits in a result of `run`."""
+        """Return the tensor that stands for the logits in a result of `run`."""
         picked = result if self._logits_hook is None else self._logits_hook(result)
         if not isinstance(picked, Tensor):
             raise MetricError(f"the network returned a {type(picked).__name__} for the metric's own input")
@@ -370,7 +370,7 @@ class Passes:
             self.spent += time.process_time() - clock
 
     def _count(self, shared: Shared) -> None:
-        """A pass of its own in evaluation mode, without the helpers that networks have for training only."""
+        """Return a pass of its own in evaluation mode, without the helpers that networks have for training only."""
         clock = time.process_time()
         try:
             with scoring_mode(self.network, training=False), in_the_open():
@@ -383,7 +383,7 @@ class Passes:
         shared.seconds[Need.OPERATIONS] = time.process_time() - clock
 
     def _sweep(self) -> Shared:
-        """All shared passes; out of memory, again with half as many samples at a time, down to one."""
+        """Return all shared passes; out of memory, again with half as many samples at a time, down to one."""
         while True:
             shared = sweep(
                 self.network,

@@ -24,7 +24,7 @@ def rectify(x: Tensor) -> Tensor:
 
 
 def average(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-    """What a call of `torch.nn.functional.avg_pool2d` returns."""
+    """Return what a call of `torch.nn.functional.avg_pool2d` returns."""
     call = dict(zip(_POOL, args, strict=False)) | kwargs
     stride = call.get("stride")
     kernel = _pair(call["kernel_size"])
@@ -41,7 +41,7 @@ def average(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
 
 
 class _Pool(NamedTuple):
-    """How to pool, as PyTorch's kernels take it."""
+    """The arguments of a pooling, as PyTorch's kernels take them."""
 
     kernel: list[int]
     stride: list[int]
@@ -51,7 +51,7 @@ class _Pool(NamedTuple):
     divisor: int | None
 
     def convolves(self, x: Tensor) -> bool:
-        """Whether this is a convolution that keeps the size, and quick."""
+        """Return whether this is a convolution that keeps the size, and quick."""
         return (
             x.ndim == 4
             and x.dtype is torch.float32
@@ -63,7 +63,7 @@ class _Pool(NamedTuple):
         )
 
     def pooled(self, x: Tensor) -> Tensor:
-        """The averages."""
+        """Return the averages."""
         if not self.convolves(x):
             y: Tensor = torch.ops.aten.avg_pool2d(x, *self)
             return y
@@ -71,7 +71,7 @@ class _Pool(NamedTuple):
         return y if self.count_include_pad else y.mul_(self._correction(x))
 
     def spread(self, g: Tensor, x: Tensor) -> Tensor:
-        """The gradient in x, by that in the averages."""
+        """Return the gradient in x, by that in the averages."""
         if not self.convolves(x):
             dx: Tensor = torch.ops.aten.avg_pool2d_backward(g, x, *self)
             return dx
@@ -90,7 +90,7 @@ class _Pool(NamedTuple):
 
 @functools.lru_cache(maxsize=32)
 def _correction(high: int, wide: int, up: int, left: int, channels: int, height: int, width: int) -> Tensor:
-    """The size of the kernel over the number of values that it meets at each place, (1, channels, height, width)."""
+    """Return the kernel's size over the number of values it covers at each place, (1, channels, height, width)."""
     ones = torch.ones(1, channels, height, width)
     averages = torch.ops.aten.avg_pool2d(ones, [high, wide], [1, 1], [up, left], False, True, None)
     correction: Tensor = averages.reciprocal().contiguous(memory_format=torch.channels_last)

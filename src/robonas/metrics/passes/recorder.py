@@ -90,9 +90,9 @@ class LayerCall:
     fan_in: int
     """Weights behind one output channel."""
     channel_axis: int
-    """Where the output's channels are, from the end."""
+    """Axis of the output's channels, from the end."""
     batch_axis: int
-    """Where the output's samples are."""
+    """Axis of the output's samples."""
     value: Tensor
     """The output's value, which no in-place operation overwrites."""
     weight: int
@@ -105,10 +105,10 @@ class Recorder(TorchFunctionMode):
     Args:
         protected: Tensors on which in-place operations really work, since they are the network's own: parameters and
             buffers.
-        skip_norms: Whether every normalisation returns its input unchanged.
-        fast_norms: Whether batch norms in training mode leave running statistics alone, and are differentiated twice
+        skip_norms: True to let every normalisation return its input unchanged.
+        fast_norms: True to let batch norms in training mode leave running statistics alone, and be differentiated twice
             by a closed form; average pools, by one kernel for each part.
-        fast_second: Whether convolutions and ReLUs are differentiated twice by one kernel for each part.
+        fast_second: True to differentiate convolutions and ReLUs twice by one kernel for each part.
         watch: Tells the functions behind the two settings above which pass is under way.
         repeats: Shares the results of equal calls.
         transform: Gets each layer call's function, arguments and output, and returns the output that goes on.
@@ -189,7 +189,7 @@ class Recorder(TorchFunctionMode):
         return result
 
     def _current(self, value: Any) -> Any:
-        """What stands now for a tensor that an in-place operation changed, or for those in a container."""
+        """Return what stands now for a tensor that an in-place operation changed, or for those in a container."""
         if isinstance(value, Tensor):
             while id(value) in self._newest:
                 value = self._newest[id(value)][1]
@@ -235,7 +235,7 @@ class Recorder(TorchFunctionMode):
         return result
 
     def _plainly(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The result of a call that writes to nothing, of an equal one before it if there was one."""
+        """Return the result of a call that writes to nothing, of an equal one before it if there was one."""
         repeats = self.repeats
         key = None if repeats is None else repeats.key(func, args, kwargs)
         if repeats is not None:
@@ -251,7 +251,7 @@ class Recorder(TorchFunctionMode):
         return result
 
     def _fast(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-        """The result by a function of ours with cheap derivatives, if there is one."""
+        """Return the result by a function of ours with cheap derivatives, if there is one."""
         if func is functional.avg_pool2d and (self._fast_norms or not torch.is_grad_enabled()):
             return average(args, kwargs)
         if not self._fast_second:
@@ -299,7 +299,7 @@ _POOLS: frozenset[Callable[..., Any]] = frozenset(
 
 
 def _without_override_check(function: Any) -> Callable[..., Any]:
-    """A copy of a Python function of PyTorch that does not offer itself to the mode again.
+    """Return a copy of a Python function of PyTorch that does not offer itself to the mode again.
 
     Only its inner calls are seen.
     """
@@ -321,7 +321,7 @@ _CLAMPS: frozenset[Callable[..., Any]] = frozenset(
 
 
 def _clamps_at_zero(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a call is a ReLU by another name: ReLU6 is a hardtanh, and so is ``x.clamp(min=0)``."""
+    """Return whether a call is a ReLU by another name: ReLU6 is a hardtanh, and so is ``x.clamp(min=0)``."""
     if func not in _CLAMPS:
         return False
     low = args[1] if len(args) > 1 else kwargs.get("min", kwargs.get("min_val"))
@@ -334,22 +334,22 @@ def _layout(tensor: Tensor) -> torch.memory_format:
 
 
 def _laid_out(layout: torch.memory_format, gradient: Tensor) -> Tensor:
-    """A gradient in the layout of its tensor; that of pooling has lost it, and every sum with it would again."""
+    """Return a gradient in the layout of its tensor; that of pooling has lost it, and every sum with it would again."""
     return gradient.contiguous(memory_format=layout)
 
 
 def _is_global(source: Tensor, result: Tensor) -> bool:
-    """Whether a pooling left one value a sample and channel, of several."""
+    """Return whether a pooling left one value a sample and channel, of several."""
     if source.ndim < 3 or result.ndim < 2 or result.shape[0] != source.shape[0] or result.numel() >= source.numel():
         return False
     return result.numel() // max(source.shape[0], 1) in {source.shape[1], source.shape[-1]}
 
 
 def _base(tensor: Tensor) -> Tensor | None:
-    """The tensor whose memory a view looks at."""
+    """Return the tensor whose memory a view looks at."""
     return tensor._base  # noqa: SLF001  (PyTorch documents it, under this name)
 
 
 def own_tensors(network: nn.Module) -> list[Tensor]:
-    """The network's parameters and buffers."""
+    """Return the network's parameters and buffers."""
     return [*parameters_of(network).values(), *buffers_of(network).values()]

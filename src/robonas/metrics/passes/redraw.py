@@ -22,7 +22,7 @@ def redrawn(passes: Passes, law: Literal["normal", "kaiming"], purpose: str) -> 
 
     Args:
         passes: Whose network.
-        law: Of the weights.
+        law: Distribution of the weights.
         purpose: With the seed, the seed of the draw.
     """
     from robonas.metrics.passes.weights import NORMALISATIONS

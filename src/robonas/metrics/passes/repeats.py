@@ -1,4 +1,4 @@
-"""Computing once what a network computes again and again: the same ReLU or pooling of the same tensor.
+"""Shared results of equal computations in a network: the same ReLU or pooling of the same tensor.
 
 Cells of search spaces are full of it: every edge that starts at a node has a ReLU of its own. Sharing the result is
 exact as long as nobody writes to it, or hangs a hook on it; then the pass is made again without.
@@ -32,7 +32,7 @@ class Repeats:
         self._storages: set[int] = set()
 
     def key(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """What tells calls apart; None for calls that are not shared."""
+        """Return what tells calls apart; None for calls that are not shared."""
         kind = "relu" if func in _RELUS else "pool" if func is functional.avg_pool2d else None
         if kind is None or not args or not isinstance(args[0], Tensor) or kwargs.get("inplace"):
             return None
@@ -42,7 +42,7 @@ class Repeats:
         return kind, id(source), source._version, args[1:], tuple(sorted(kwargs.items()))  # noqa: SLF001
 
     def find(self, key: Any, source: Tensor) -> Tensor | None:
-        """The result of an equal call."""
+        """Return the result of an equal call."""
         known = self._results.get(key)
         return known[1] if known is not None and known[0]() is source else None
 

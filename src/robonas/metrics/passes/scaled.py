@@ -61,7 +61,7 @@ class ScaledRecorder(Recorder):
     """Runs a network of positively homogeneous parts without overflow, normalisations skipped.
 
     Raises:
-        MetricError: Within the pass: a part that is not homogeneous met a number beyond float64.
+        MetricError: A part of the pass that is not homogeneous received a number beyond float64.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -69,7 +69,7 @@ class ScaledRecorder(Recorder):
         self._scales: dict[int, tuple[Tensor, int]] = {}  # id -> (the tensor, kept alive; its scale)
 
     def scale_of(self, tensor: Tensor) -> int:
-        """The power of two that was taken out of a tensor."""
+        """Return the power of two that was taken out of a tensor."""
         return self._scales.get(id(tensor), (tensor, 0))[1]
 
     def __torch_function__(
@@ -111,7 +111,7 @@ class ScaledRecorder(Recorder):
         return leaf * 2.0 ** max(self.scale_of(leaf) - scale, -1100)
 
     def _shrunk(self, result: Tensor, scale: int) -> Tensor:
-        """A layer's output with its large powers of two taken out."""
+        """Return a layer's output with its large powers of two taken out."""
         peak = float(result.detach().abs().max())
         if peak > LARGE:
             power = math.frexp(peak)[1]

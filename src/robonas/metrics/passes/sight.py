@@ -71,7 +71,7 @@ def _why_unseen(module: nn.Module) -> str | None:
 
 
 def _why_traced(graph: Any) -> str | None:
-    """Why the module of a graph of `torch.fx` cannot be seen."""
+    """Return why the module of a graph of `torch.fx` cannot be seen."""
     if not isinstance(graph, torch.fx.Graph):
         return None
     for node in graph.nodes:
@@ -204,6 +204,6 @@ class _Calls(TorchFunctionMode):
 
 @functools.cache
 def _matters(func: Any) -> bool:
-    """Whether an operation is of a kind that metrics tell apart."""
+    """Return whether an operation is of a kind that metrics tell apart."""
     namespace, _, name = func._schema.name.partition("::")  # noqa: SLF001  (PyTorch's own tools read it)
     return namespace == "quantized" or name in _PRODUCTS or any(kind in name for kind in _KINDS)

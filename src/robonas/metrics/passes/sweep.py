@@ -1,4 +1,4 @@
-"""Making the shared passes of one network: micro-batch by micro-batch, with exact sums, keeping only what metrics read.
+"""The shared passes of one network: micro-batch by micro-batch, with exact sums; only what metrics read is kept.
 
 Notation: see `robonas.metrics.passes.passes`. Graphs and activations die with the micro-batch that made them, so that
 memory is bounded by its size.
@@ -52,7 +52,7 @@ def sweep(
     logits: LogitsHook | None,
     size: int,
 ) -> Shared:
-    """Every pass in `needs`, with at most `size` samples at a time.
+    """Return every pass in `needs`, with at most `size` samples at a time.
 
     Raises:
         NetworkError: The network fails on the batch, or returns no logits.
@@ -156,7 +156,7 @@ class _Sweep:
         shared.errors.update(reasons)
 
     def _first(self, part: slice) -> None:
-        """All passes over some of the samples; the second backward too where they are all samples."""
+        """Return all passes over some of the samples; the second backward too where they are all samples."""
         needs, shared = self.needs, self.shared
         record = Record(needs, part.stop - part.start)
         watches_layers = needs & {Need.SALIENCIES, Need.LAYER_CODES, Need.MAPS}
@@ -221,7 +221,7 @@ class _Sweep:
         return Watch(self.trainable.values() if self.needs & {Need.CURVATURE, Need.NORMED_CURVATURE} else ())
 
     def _second(self, part: slice) -> None:
-        """The second backward over some of the samples, once the gradient over all is known."""
+        """Return the second backward over some of the samples, once the gradient over all is known."""
         watch = self._watch()
         recorder = Recorder(protected=own_tensors(self.network), fast_norms=True, fast_second=True, watch=watch)
 
@@ -253,7 +253,7 @@ class _Sweep:
         return inputs, logits_of(result, self.batch, n, self.hook)
 
     def _loss(self, part: slice, logits: Tensor) -> Tensor:
-        """This part's share of the mean loss."""
+        """Compute this part's share of the mean loss."""
         return loss_of(logits, self.targets[part], self.batch.task) * (len(logits) / self.n)
 
     def _attempt(self, needs: list[Need], make: Callable[[], None]) -> None:
@@ -320,7 +320,7 @@ class _Sweep:
     def _add_normed_curvature(
         self, logits: Tensor, gradients: Mapping[str, Tensor], watch: Watch, *, keep: bool
     ) -> None:
-        """As the sum of products, with −‖g‖² for weights that a batch norm follows."""
+        """Add the sum of products, with −‖g‖² for weights that a batch norm follows."""
         shared = self.shared
         assert shared.gradients is not None
         normed = mark(logits, self.trainable)
@@ -347,7 +347,7 @@ class _Sweep:
     def _differentiate_again(
         self, gradients: Mapping[str, Tensor], sources: list[Tensor], *, keep: bool
     ) -> Sequence[Tensor | None]:
-        """The derivatives of <∂L/∂w, g>, g held fixed."""
+        """Return the derivatives of <∂L/∂w, g>, g held fixed."""
         fixed = self.shared.gradients
         assert fixed is not None
         outer = {name: gradient for name, gradient in gradients.items() if gradient.requires_grad}

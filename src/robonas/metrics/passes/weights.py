@@ -28,13 +28,13 @@ class Weights:
     """The weights of a network's convolution and linear layers, and the names of all that is none."""
 
     tensors: dict[str, nn.Parameter]
-    """By name, in the order of the modules; a tied weight is there once, by its first name."""
+    """Weights by name, in the order of the modules; a tied weight is there once, by its first name."""
     left_out: dict[str, str]
     """Parameters that no score counts as weights, and why."""
 
 
 def find_weights(network: nn.Module) -> Weights:
-    """The weights of all convolution and linear layers.
+    """Return the weights of all convolution and linear layers.
 
     That is convolutions of all dimensions, transposed and depthwise ones too, and the projections of attention. Biases,
     normalisation, embeddings, recurrent layers and free parameters are no weights. Of a layer whose weight is computed
@@ -68,7 +68,7 @@ def find_weights(network: nn.Module) -> Weights:
 
 
 def layer_weights(network: nn.Module) -> list[Tensor]:
-    """The weights that layers multiply with, as they use them; tied ones once.
+    """Return the weights that layers multiply with, as they use them; tied ones once.
 
     Those of convolution, linear, bilinear and recurrent layers, and of the projections of attention. Of a layer whose
     weight is computed from others (weight norm, spectral norm, any `torch.nn.utils.parametrize`, a pruned one), the
@@ -107,7 +107,7 @@ def _weight_names(module: nn.Module) -> list[str]:
 
 
 def _weight(module: nn.Module, name: str) -> tuple[list[Tensor], Tensor | None]:
-    """A weight as its layer uses it, and the tensors that it is made of."""
+    """Return a weight as its layer uses it, and the tensors that it is made of."""
     if is_parametrized(module, name):
         originals = module.get_submodule(f"parametrizations.{name}")
         return list(originals.parameters(recurse=False)), getattr(module, name)
@@ -124,7 +124,7 @@ def _weight(module: nn.Module, name: str) -> tuple[list[Tensor], Tensor | None]:
 
 
 def _why_not(network: nn.Module, prefix: str, module: nn.Module, name: str) -> str | None:
-    """Why a parameter is no weight; None if it is one."""
+    """Return why a parameter is no weight; None if it is one."""
     parts = prefix.split(".")
     if "parametrizations" in parts:  # <layer>.parametrizations.<name>.original…
         place = len(parts) - 1 - parts[::-1].index("parametrizations")

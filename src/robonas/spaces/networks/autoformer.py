@@ -51,7 +51,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same shape, (n, patches, width)."""
+        """Return same shape, (n, patches, width)."""
         joined = self.queries_keys_values(self.attention_norm(x))
         q, k, v = joined.unflatten(-1, (3, self.heads, HEAD_WIDTH)).permute(2, 0, 3, 1, 4)  # (n, heads, patches, 64)
         seen = functional.scaled_dot_product_attention(q, k, v)

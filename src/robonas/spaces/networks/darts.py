@@ -125,7 +125,7 @@ def _depthwise(c: int, kernel: int, stride: int, dilation: int = 1) -> nn.Sequen
 
 
 def _auxiliary_head(c: int, n_classes: int) -> nn.Sequential:
-    """A second classifier, whose loss helps the lower cells to learn."""
+    """Return a second classifier, whose loss helps the lower cells to learn."""
     return nn.Sequential(
         nn.ReLU(),
         nn.AdaptiveAvgPool2d(2),

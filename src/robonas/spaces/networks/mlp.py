@@ -18,6 +18,6 @@ class Residual(nn.Module):
         self.layer = layer
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same shape."""
+        """Return same shape."""
         y: Tensor = x + self.layer(x)
         return y

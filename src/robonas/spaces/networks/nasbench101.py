@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def vertex_channels(matrix: NDArray[np.int64], c_in: int, c_out: int) -> list[int]:
-    """How many channels each vertex of a pruned cell has.
+    """Return how many channels each vertex of a pruned cell has.
 
     Vertices that feed the output share its channels, the first ones taking one more where they cannot be divided; every
     other vertex has as many as the widest that it feeds.
@@ -54,7 +54,7 @@ class CellOfVertices(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same size, `c_out` channels."""
+        """Return same size, `c_out` channels."""
         tensors = [x]
         for vertex, operation in enumerate(self.operations, start=1):
             width = self.channels[vertex]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _cell(operations: Mapping[tuple[int, int], str], channels: int) -> Cell:
-    """A cell of this width."""
+    """Return a cell of this width."""
     return Cell({edge: _operation(name, channels) for edge, name in operations.items()}, channels)
 
 
@@ -45,7 +45,7 @@ class Network(nn.Module):
         self.classifier = nn.Linear(channels, n_classes)
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """The maps before global pooling, (n, 4·channels, height/4, width/4)."""
+        """Return the maps before global pooling, (n, 4·channels, height/4, width/4)."""
         x = self.blocks(self.stem(x))
         return torch.relu(self.head[0](x))
 

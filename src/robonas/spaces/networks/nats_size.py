@@ -11,7 +11,7 @@ _CONVOLUTIONS = ((0, 1), (0, 2), (1, 2), (1, 3), (2, 3))
 
 
 def make_cell(c_in: int, c_out: int) -> Cell:
-    """The one cell; edges from its input change the width."""
+    """Make the one cell; edges from its input change the width."""
     edges: dict[tuple[int, int], nn.Module] = {
         (source, target): ReLUConvBN(c_in if source == 0 else c_out, c_out, 3) for source, target in _CONVOLUTIONS
     }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def make_cell(operations: Mapping[tuple[int, int], str], c_in: int, c_out: int, stride: int) -> Cell:
-    """One cell; edges from its input change the shape."""
+    """Make one cell; edges from its input change the shape."""
     edges = {
         (source, target): _operation(name, c_in if source == 0 else c_out, c_out, stride if source == 0 else 1)
         for (source, target), name in operations.items()
