@@ -1,4 +1,4 @@
-"""Keeping networks away from one kernel of PyTorch's CPU library that writes where it must not.
+"""A detour around one kernel of PyTorch's CPU library that writes beyond its memory.
 
 The gradient in the weight of a pointwise convolution (kernel of one value) with a stride, on images in channels last
 with 2 to 7 input channels, writes beyond its buffer where the CPU has AVX2 and not AVX-512: oneDNN 3.12, as in
@@ -31,8 +31,8 @@ def with_unit_stride(
 
     Args:
         func: Any function of PyTorch; only `torch.conv1d`, `conv2d` and `conv3d` on a CPU are changed.
-        args: What it is called with.
-        kwargs: By name.
+        args: Arguments of the call.
+        kwargs: Arguments of the call by name.
     """
     dimensions = _DIMENSIONS.get(func)
     if dimensions is None or (len(args) < 4 and "stride" not in kwargs):
@@ -77,7 +77,7 @@ def safe_kernels(network: nn.Module, device: torch.device) -> AbstractContextMan
 
     Args:
         network: The one to call.
-        device: Where it computes.
+        device: Device of the computation.
     """
     compiled = any(
         isinstance(module, torch.jit.ScriptModule)
@@ -89,7 +89,7 @@ def safe_kernels(network: nn.Module, device: torch.device) -> AbstractContextMan
 
 
 class SafeKernels(TorchFunctionMode):
-    """Within, no convolution that PyTorch's functions make runs into that kernel in its backward pass.
+    """A mode in which no convolution of PyTorch's functions runs into that kernel in its backward pass.
 
     Example:
         >>> layer = torch.nn.Conv2d(4, 4, 1, stride=2)

@@ -130,10 +130,10 @@ def recorded_name(kind: str, name: object, where: object, how: str) -> str:
     A file does not decide what is imported: code of others is run only where the user names it.
 
     Args:
-        kind: What it names, such as ``"search space"``.
-        name: As the file has it.
+        kind: Kind of the object, such as ``"search space"``.
+        name: Name in the file.
         where: The file or folder, for the error.
-        how: How the user names code of their own here, for the error.
+        how: Way in which users name their own code here, for the error.
 
     Raises:
         ConfigError: It is a reference such as ``package.module:NAME``, or no text at all.

@@ -109,7 +109,7 @@ def check_known(given: Iterable[str], known: Iterable[str], where: str) -> None:
     Args:
         given: Their names.
         known: Names that there are.
-        where: What takes them, for the message, such as ``"`train`"``.
+        where: Function that takes the settings, for the message, such as ``"`train`"``.
 
     Raises:
         ConfigError: One is unknown; the message has the nearest name.
@@ -127,7 +127,7 @@ def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
 
     Args:
         path: The file.
-        what: What it is, for errors, such as ``"settings file"``.
+        what: Kind of the file, for errors, such as ``"settings file"``.
 
     Raises:
         ConfigError: It cannot be read, or is not TOML.

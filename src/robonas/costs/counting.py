@@ -40,7 +40,7 @@ UNSEEN = "the way from the input to the logits leaves PyTorch, where operations 
 
 @dataclass(frozen=True)
 class Counts:
-    """What a forward pass of one sample takes."""
+    """Counts of a forward pass of one sample."""
 
     macs: int
     """Multiply-adds."""
@@ -125,7 +125,7 @@ class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._note(samples, 0)
 
     def depth_of(self, tensor: Tensor) -> int | None:
-        """Most layers between the samples and a tensor; None if it does not come from them."""
+        """Return the most layers on a way from the samples to a tensor; None if it does not depend on them."""
         return self._depths.get(_memory(tensor))
 
     def _note(self, tensor: Tensor, depth: int) -> None:
@@ -239,12 +239,12 @@ def _batches(args: Any, _kwargs: Any, _result: Any) -> int:
 
 
 def _trilinear(args: Any, _kwargs: Any, _result: Any) -> int:
-    """Of a bilinear layer: every weight once a sample."""
+    """Count the products of a bilinear layer: every weight once a sample."""
     return int(args[0].shape[0] * args[1].numel())
 
 
 def _recurrent(args: Any, _kwargs: Any, _result: Any) -> int:
-    """Of oneDNN's layer, whose input is (steps, samples, channels): every weight matrix once a step."""
+    """Count the products of oneDNN's recurrent layer on (steps, samples, channels): every matrix once a step."""
     return int(math.prod(args[0].shape[:-1]) * (args[1].numel() + args[2].numel()))
 
 

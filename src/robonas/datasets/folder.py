@@ -89,7 +89,7 @@ def _list_images(root: Path) -> _Walk:
 
 
 class _Walk:
-    """What one walk over the class folders finds, where each file is taken once.
+    """The files that one walk over the class folders finds, each once.
 
     Args:
         root: The folder that holds the class folders.

@@ -214,7 +214,7 @@ def as_numbers(values: Tensor, place: str | None = None) -> Tensor:
 
     Args:
         values: One input, or all of them.
-        place: Where the one is, for messages; None for all, (n, ...), of which the message names the first wrong one.
+        place: Place of the sample, for messages; None for all samples, of which the message names the first wrong one.
 
     Raises:
         DataError: Complex numbers, or numbers that are not finite.

@@ -40,7 +40,7 @@ class LikeData(Protocol):
 
     @property
     def task(self) -> Task:
-        """What the targets mean."""
+        """Kind of the targets."""
         ...
 
 

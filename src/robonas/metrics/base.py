@@ -52,7 +52,7 @@ class Metric:
     source: str
     """Paper and equation, and how we differ from the reference code."""
     brief: str = ""
-    """What it measures in a few words, for a table: at most 46 characters, direction not told."""
+    """Meaning in a few words, for a table: at most 46 characters, without the direction."""
     higher_is_better: bool = True
     """Direction in which networks are expected to be better."""
     needs_labels: bool = False

@@ -34,7 +34,7 @@ def score_resolved(
     micro_batch: int | None = None,
     tell: Callable[[str, Score], None] | None = None,
 ) -> dict[str, Score]:
-    """`score_network`, for metrics that are resolved already.
+    """Score one network by metrics that are resolved already; see `robonas.metrics.score_network`.
 
     `tell` is given each score as soon as it is there, with the CPU time of the metric alone.
     """

@@ -18,7 +18,7 @@ SINGULAR = "two samples switch the rectifiers alike, so that the kernel is singu
 
 
 def agreement(codes: list[Tensor]) -> Tensor:
-    """For every two samples, how many units have the same code in both.
+    """Count for every two samples the units that have the same code in both.
 
     K = X Xᵀ + (1 − X)(1 − X)ᵀ, (n, n), exact in float64.
     """

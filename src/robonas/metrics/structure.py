@@ -22,7 +22,7 @@ REPEATS = 5
 
 
 def depth(passes: Passes) -> float:
-    """Most products of data and weights on a way from the input to the logits."""
+    """Return the most layers on a way from the input to the logits."""
     found = passes.counts.depth
     if found is None:
         raise MetricError(INPUT_IGNORED)

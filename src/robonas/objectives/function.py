@@ -36,7 +36,7 @@ class FunctionObjective(Objective):
         direction: ``"maximize"`` where a larger value is better, else ``"minimize"``.
         name: Name of the value; by default the function's name.
         settings: All that changes a value and cannot be seen from the function's name, as JSON values: a version, data.
-        isolated: Whether a search calls the function in a process of its own, so that a crash costs one evaluation.
+        isolated: True to let a search call the function in a process of its own, so that a crash costs one evaluation.
             What the function remembers is then remembered there, and what it prints goes to the standard error.
 
     Raises:

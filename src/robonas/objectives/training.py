@@ -63,7 +63,7 @@ class TrainingObjective(Objective):
         threads: CPU threads, on which rounding depends; None leaves PyTorch's setting.
         n_workers: Processes that read data ahead, where the data are read lazily; changes no value.
         logits: Picks the logits, or other answer, from what a network returns, where it is not that itself.
-        isolated: Whether a search trains in a process of its own, to which the data are sent once: a training that
+        isolated: True to let a search train in a process of its own, to which the data are sent once: a training that
             crashes, or is ended for want of memory, is then one failed evaluation, and a stop need not wait for it.
             What a training prints goes to the standard error. Values are the same either way.
         recipe: Settings of `Recipe`, by name.

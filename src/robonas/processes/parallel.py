@@ -54,7 +54,7 @@ def spread(
         items: Hashable, and different from each other.
         n_jobs: Workers, as joblib counts them; 0 does all in this process, which an item can then end.
         chunk: Items a task.
-        dead: From an item that takes its worker with it, the parts of its value that were told, and how the process
+        dead: Function from an item that killed its worker, the parts of its value that were told, and how the process
             ended, such as ``by signal 11 (SIGSEGV)``, to its value.
     """
     from joblib.parallel import get_active_backend
@@ -102,7 +102,7 @@ def _collect(work: Callable[[Sequence[Item], Tell[Item, Value]], None], items: S
 def _elsewhere(
     work: Callable[[Sequence[Item], Tell[Item, Value]], None], items: Sequence[Item], n_jobs: int, chunk: int
 ) -> Iterator[dict[Item, Value]]:
-    """On the backend of joblib that is active."""
+    """Map on the backend of joblib that is active."""
     from joblib import Parallel, delayed, effective_n_jobs
     from joblib.parallel import get_active_backend
 
@@ -130,12 +130,12 @@ class _Sent(Generic[Item, Value]):
 
 @dataclass
 class _Task(Generic[Item, Value]):
-    """What a worker is at."""
+    """The items that a worker has been given."""
 
     left: deque[Item]
     """Its items without a value; the first is the one it is at."""
     parts: list[Value] = field(default_factory=list)
-    """What it has told of that one."""
+    """Parts of the value of the first item that it has told."""
     done: dict[Item, Value] = field(default_factory=dict)
     """Values that were not given out yet."""
     since: float = field(default_factory=time.monotonic)

@@ -35,7 +35,7 @@ class StoppedError(BaseException):
 
 
 class Channel:
-    """How the work in a worker speaks with the process that started it."""
+    """The connection of the work in a worker with the process that started it."""
 
     def __init__(self, replies: IO[bytes], requests: SimpleQueue[Any]) -> None:
         self._replies, self._requests = replies, requests
@@ -249,7 +249,7 @@ def _portable(error: BaseException) -> bytes:
 
 
 def die_with(parent: int, number: int = signal.SIGKILL) -> None:
-    """On Linux: send this process a signal when the thread of its parent that started it ends, however that ends."""
+    """Let this process get a signal when the thread of its parent that started it ends, on Linux."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)

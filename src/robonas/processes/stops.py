@@ -51,7 +51,7 @@ class Stop(KeyboardInterrupt):
 
 
 class _State:
-    """What has come so far."""
+    """The signals received so far."""
 
     signum: int | None = None
     since = 0.0
@@ -88,7 +88,7 @@ def check() -> None:
 
 @contextlib.contextmanager
 def stopping() -> Iterator[None]:
-    """Within: signals raise `Stop`. To be entered by the main thread; those that are ignored, as by nohup, stay so."""
+    """Let signals raise `Stop` in the main thread until the block ends; ignored ones, as by nohup, stay ignored."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     chosen = [number for number, handler in before.items() if handler not in {signal.SIG_IGN, None}]
     near, far = socket.socketpair()
@@ -116,7 +116,7 @@ def stopping() -> Iterator[None]:
 
 
 def _handle(signum: int, frame: FrameType | None) -> None:
-    """In the main thread: raise, unless it is a bad moment, which is tried again."""
+    """Raise the stop in the main thread, or try again later if the moment is bad."""
     if _state.signum is None:
         _state.signum, _state.since = signum, time.monotonic()
     elif _state.raised:
@@ -163,7 +163,7 @@ def _swallowed(problem: Any) -> None:
 
 
 def _guard(signals: socket.socket, chosen: frozenset[int]) -> None:
-    """In a thread of its own, where nothing keeps it from running: end the process when its time is over."""
+    """End the process when its time is over; runs in a thread of its own, which nothing delays."""
     deadline, n = math.inf, 0
     with signals:
         while True:
@@ -207,7 +207,7 @@ _open: list[socket.socket] = []
 
 
 def _as_usual() -> None:
-    """In a fork of this process, such as one that reads data: signals do what they do by default."""
+    """Restore the default action of signals in a fork of this process, such as one that reads data."""
     for number in SIGNALS:
         if signal.getsignal(number) is _handle:
             signal.signal(number, signal.SIG_DFL)

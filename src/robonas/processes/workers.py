@@ -61,7 +61,7 @@ class Worker:
     Args:
         work: Called there as ``work(argument, channel)``; sent by cloudpickle, so that functions and classes of a
             notebook can be used.
-        inbox: Where its messages come.
+        inbox: Queue for its messages.
 
     Raises:
         NoProcessError: No process can be started, or the work cannot be sent.
@@ -360,7 +360,7 @@ def _start_alone() -> tuple[IO[bytes], IO[bytes], Callable[[], int]]:
 
 
 def _forget() -> None:
-    """In a fork of this process: the nursery is not its own."""
+    """Forget the nursery in a fork of this process, which does not own it."""
     global _nursery, _lock
     _nursery, _lock = None, threading.Lock()
     _kept.clear()

@@ -342,7 +342,7 @@ def _as_test(test: LabelledData, data: LabelledData) -> LabelledData:
 
 @contextlib.contextmanager
 def _alone_in(folder: Path, workers: Workers) -> Iterator[Path]:
-    """Within: no other training writes to the folder.
+    """Lock the folder until the block ends, so that no other training writes to it.
 
     Raises:
         CheckpointError: Another one does.

@@ -28,7 +28,7 @@ class Ticket:
     """The right to evaluate one candidate."""
 
     trial: optuna.Trial
-    """Of the study."""
+    """Trial of the study."""
     reported: frozenset[int]
     """Steps that an earlier attempt has reported."""
 
@@ -38,7 +38,7 @@ class Claims:
 
     Args:
         study: Optuna's.
-        sharing: How its workers share it.
+        sharing: Rules by which its workers share it.
     """
 
     def __init__(self, study: optuna.Study, sharing: Sharing) -> None:
@@ -49,7 +49,7 @@ class Claims:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """Within: the worker is alive for all others."""
+        """Let all other workers see that this one is alive, until the block ends."""
         with self._sharing.present() as worker:
             self._worker, _HERE[worker] = worker, threading.get_ident()
             try:
@@ -118,7 +118,7 @@ class Claims:
 
     @contextlib.contextmanager
     def beating(self, ticket: Ticket) -> Iterator[None]:
-        """Within: signs of life come from the worker that evaluates the trial."""
+        """Give signs of life of the worker that evaluates the trial, until the block ends."""
         every = self._sharing.beats
         if every is None:
             yield
@@ -145,7 +145,7 @@ class Claims:
 
 
 def _worker_of(trial: FrozenTrial) -> str:
-    """Who is at a trial; empty for nobody."""
+    """Return the name of the worker of a trial; empty where there is none."""
     return trial.user_attrs.get(CLAIM, {}).get("worker") or ""
 
 

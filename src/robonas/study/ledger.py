@@ -59,10 +59,10 @@ class Ledger:
         name: Name of the study.
         direction: Direction of the objective's values.
         settings: Settings that must be equal to go on with a study; JSON values.
-        folder: Where the best network's parameters are kept; None for nowhere.
-        file: In which the storage lies; None for a server or memory.
+        folder: Folder of the best network's parameters; None to keep none.
+        file: File of the storage; None for a server or memory.
         pruning: When to end an evaluation early; None for never.
-        place: Where the study lies, for messages.
+        place: Place of the study, for messages.
         existing: The study exists, and is only read.
 
     Raises:
@@ -292,7 +292,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def working(self, ticket: Ticket) -> Iterator[None]:
-        """Until the end of the block, this process is at work on the trial, as since `next` gave the ticket.
+        """Mark the trial as running in this process until the block ends.
 
         What is not finished then is given back, and does not count as an attempt: this process is alive.
         """
@@ -309,7 +309,7 @@ class Ledger:
         """Record a step of the evaluation.
 
         Returns:
-            Whether to end it here: never after its last step, always where another worker has it by now.
+            True to end it here: never after its last step, always where another worker has it by now.
         """
         with storage_errors(self._place):
             trial = self._claims.own(ticket)

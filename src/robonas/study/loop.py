@@ -105,7 +105,8 @@ def search(
             is computed.
         strategy: A name, or a `Strategy`; `auto` needs the fewest queries, `robot` is the paper's.
         budget: Number of different networks that may be evaluated. A later call with a larger budget goes on.
-        seed: Of the sample, the batch, the networks' parameters, the strategy and the trainings; from 0 to 2⁶³ - 1.
+        seed: Seed of the sample, the batch, the networks' parameters, the strategy and the trainings, from 0 to 2⁶³ -
+            1.
         grow: Number of children of the best candidates that join the pool before each query after the first answer; 0
             keeps the pool as it is. Children are scored as the pool was, keep the limits, and are new to it.
         pruner: Pruner that ends hopeless trainings early, after any epoch but the last: ``"hyperband"``, ``"median"``,
@@ -118,8 +119,8 @@ def search(
             memory.
         storage: Another Optuna storage for the study, such as a PostgreSQL URL. Workers on several hosts share a
             study on a server; one that vanishes is noticed within half a minute, and its evaluation begun again.
-        name: Of the study in its storage; files in the folder are called by it, so it must be no path.
-        logits: From what a network returns to its logits, for the metrics.
+        name: Name of the study in its storage and of its files in the folder; no path.
+        logits: Function from what a network returns to its logits, for the metrics.
         callbacks: Functions that are called with every event of the search, in this order.
 
     Returns:

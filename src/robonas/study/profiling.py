@@ -119,8 +119,8 @@ def profile(
         seed: Seed of the sample, and of the networks' parameters for metrics.
         measures: Names of the measures (``"params"``, ``"macs"``, ``"memory"``, and ``"latency_ms"``, which runs every
             network) and metrics. Of two of one name, such as ``"params"``, the measure is meant.
-        limits: What is bounded is measured too, and first: where nothing in the sample keeps a bound, nothing dearer
-            is measured. Also settings of the measures, such as the batch size.
+        limits: Limits whose quantities are measured too, and first: where nothing in the sample keeps one, nothing
+            dearer is measured. Also settings of the measures, such as the batch size.
         batch: Samples for metrics; by default white noise, whose scores differ from those of real data.
         n_jobs: Processes for metrics.
 

@@ -20,7 +20,7 @@ def made_again(
     """Return the space and the strategy of a search; code that only its folder names is never imported.
 
     Args:
-        settings: Of the search, as its study has them.
+        settings: Settings of the search, as its study has them.
         place: Its folder, for errors.
         space: The space, or the name by which the user gives it; None for what the study says.
         strategy: Likewise.

@@ -84,12 +84,12 @@ class Query:
 
     @property
     def steps(self) -> int:
-        """How many epochs were done, as far as the curve tells."""
+        """Number of epochs that were done, as far as the curve tells."""
         return self.curve[-1].step if self.curve else 0
 
     @property
     def steps_saved(self) -> int:
-        """How many epochs were not done because it was pruned."""
+        """Number of epochs that were not done because the query was pruned."""
         return self.curve[-1].steps - self.curve[-1].step if self.state == "pruned" and self.curve else 0
 
 
@@ -120,7 +120,7 @@ class SearchResult:
     stop_reason: StopReason
     """Why it ended."""
     summary: Summary = field(default_factory=Summary)
-    """Knowledge that the strategy has gained; ``combined`` has one entry a row of `scores`, equal for isomorphic rows."""
+    """Knowledge that the strategy has gained; ``combined`` has an entry for each row of `scores`."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """All settings of the search that change its result; JSON values."""
     joined: NDArray[np.int64] | None = None
@@ -148,11 +148,11 @@ class SearchResult:
 
     @property
     def n_grown(self) -> int:
-        """How many rows of `scores`, the last ones, joined the pool during the search."""
+        """Number of rows of `scores`, counted from the end, that joined the pool during the search."""
         return 0 if self.joined is None else int(np.count_nonzero(self.joined))
 
     def joined_after(self, query: Query) -> int | None:
-        """After how many queries the architecture of a query joined the pool; None where it was in the sample."""
+        """Return after how many queries the architecture of a query joined the pool; None for one of the sample."""
         return None if self.joined is None else int(self.joined[query.row]) or None
 
     @property
@@ -186,22 +186,22 @@ class SearchResult:
 
     @property
     def seconds(self) -> float:
-        """What all evaluations took together."""
+        """Seconds that all evaluations took together."""
         return sum(query.seconds for query in self.queries)
 
     @property
     def n_pruned(self) -> int:
-        """How many queries were ended early as hopeless."""
+        """Number of queries that were ended early as hopeless."""
         return sum(query.state == "pruned" for query in self.queries)
 
     @property
     def steps(self) -> int:
-        """How many epochs were done in all, as far as the curves tell."""
+        """Number of epochs that were done in all, as far as the curves tell."""
         return sum(query.steps for query in self.queries)
 
     @property
     def steps_saved(self) -> int:
-        """How many epochs pruning has saved."""
+        """Number of epochs that pruning has saved."""
         return sum(query.steps_saved for query in self.queries)
 
     @property
@@ -309,7 +309,7 @@ class SearchResult:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the tables and the curves, as JSON values."""
+        """Return everything but the tables and the curves as JSON values."""
         return {
             "study": self.study,
             "strategy": self.strategy,

@@ -137,7 +137,7 @@ class StrategySampler(optuna.samplers.BaseSampler):
     # ── what Optuna calls ──
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:  # noqa: ARG002
-        """Nothing: choices come from `sample_independent`, which knows what kind of parameter the objective wants."""
+        """Return no parameters: choices come from `sample_independent`, which knows their kind."""
         return {}
 
     def sample_relative(
@@ -222,7 +222,7 @@ class StrategySampler(optuna.samplers.BaseSampler):
 
 
 def _fixed(system_attrs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Parameters that `enqueue_trial` has set; none for most trials."""
+    """Return the parameters that `enqueue_trial` has set; none for most trials."""
     fixed: Mapping[str, Any] = system_attrs.get("fixed_params", {})
     return fixed
 

@@ -1,4 +1,4 @@
-"""How the workers of one study keep out of each other's way: turns, and signs of life.
+"""Turns and signs of life of the workers of one study.
 
 What a worker reads and then writes, such as "nobody is at this trial, so it is mine", is done in a turn: no other
 worker of the study has one meanwhile. And each worker shows that it is alive, so that others take up what a dead one
@@ -46,12 +46,12 @@ class Sharing:
     """Seconds between two calls of `beat` while a worker evaluates; None where none are needed."""
 
     def turn(self) -> contextlib.AbstractContextManager[Any]:
-        """Within: no other worker of this study is in its turn."""
+        """Keep every other worker of this study from its turn until the block ends."""
         return contextlib.nullcontext()
 
     @contextlib.contextmanager
     def present(self) -> Iterator[str]:
-        """Within: a worker, by the name that is given, is alive for all others."""
+        """Yield the name by which all others see that this worker is alive, until the block ends."""
         yield uuid.uuid4().hex
 
     def beat(self, trial_id: int) -> None:
@@ -74,12 +74,12 @@ class FileSharing(Sharing):
         self._lock = lock_of(file)
 
     def turn(self) -> contextlib.AbstractContextManager[Any]:
-        """Within: the lock beside the file is held."""
+        """Hold the lock beside the file until the block ends."""
         return self._lock
 
     @contextlib.contextmanager
     def present(self) -> Iterator[str]:
-        """Within: a file of the worker's own is locked. Those that dead workers left are removed."""
+        """Lock a file of the worker's own until the block ends; files that dead workers left are removed."""
         worker = uuid.uuid4().hex
         with self._lock:  # so that no other worker finds the file before it is locked
             for left in self._file.parent.glob(f".{self._file.name}.lock-*.lock"):
@@ -131,7 +131,7 @@ class ServerSharing(Sharing):
         self.beats = storage.get_heartbeat_interval()  # type: ignore[attr-defined]  # of those with a heartbeat
 
     def turn(self) -> contextlib.AbstractContextManager[Any]:
-        """Within: the server's advisory lock of this study is held."""
+        """Hold the server's advisory lock of this study until the block ends."""
         return server_turn(self._engine, f"study {self._study}")
 
     def beat(self, trial_id: int) -> None:
@@ -148,8 +148,8 @@ def sharing_of(storage: optuna.storages.BaseStorage, file: Path | None, study: s
     """Return how the workers of a study share it.
 
     Args:
-        storage: As `open_storage` returns it.
-        file: Where it lies; None for a server or memory.
+        storage: Storage as `open_storage` returns it.
+        file: File of the storage; None for a server or memory.
         study: The study's name.
     """
     if file is not None:
@@ -170,7 +170,7 @@ def lock_of(file: Path, suffix: str = "") -> FileLock:
 
 @contextlib.contextmanager
 def server_turn(engine: Engine, name: str) -> Iterator[None]:
-    """Within: the server's advisory lock of that name is held.
+    """Hold the server's advisory lock of that name until the block ends.
 
     It ends with the connection at the latest, whatever becomes of this process. It is asked for again and again rather
     than waited for, so that a stop is heeded at once.

@@ -256,7 +256,7 @@ def _open_journal(file: Path, *, existing: bool) -> optuna.storages.BaseStorage:
 
 @contextlib.contextmanager
 def _turn(file: Path) -> Iterator[None]:
-    """One process at a time on a storage that is a file."""
+    """Let one process at a time use a storage that is a file."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = lock_of(file)
@@ -345,7 +345,7 @@ def _sentence(place: str, trouble: str) -> str:
 
 @contextlib.contextmanager
 def storage_errors(place: str) -> Iterator[None]:
-    """Within: trouble of the database becomes one clear `StudyError`."""
+    """Turn errors of the database into one clear `StudyError`."""
     import optuna
     import sqlalchemy.exc
 

@@ -1,4 +1,4 @@
-"""What the Optuna trial of a query holds: how it is written for a choice, and how it is read."""
+"""The contents of a query's Optuna trial: how they are written and read."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ search that is over; a ``cost`` is in seconds or another unit; an ``info`` is no
 
 @dataclass(frozen=True)
 class Column:
-    """What a column of numbers is."""
+    """The description of a column of numbers."""
 
     name: str
     """Name in the table; unique."""
@@ -65,7 +65,7 @@ class Column:
 
 
 def label(column: Column, *, with_task: bool) -> str:
-    """``BASE_TASK_EPOCHSep``: the task where a file has several, the epochs where they are known."""
+    """Return the name ``BASE_TASK_EPOCHSep``: with the task where a file has several, with the epochs where they are known."""
     task = f"_{column.task}" if with_task and column.task is not None else ""
     epochs = f"_{column.epochs}ep" if column.epochs is not None else ""
     return f"{column.base}{task}{epochs}"

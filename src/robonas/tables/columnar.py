@@ -42,7 +42,7 @@ class Columnar(TableReader):
     verified: ClassVar[str] = "tables of this project's tests"
 
     def recognises(self, path: Path) -> bool:
-        """By its ending."""
+        """Recognise the file by its ending."""
         return path.is_file() and path.suffix in {".csv", ".parquet"}
 
     def read(self, path: Path, progress: Progress | None = None) -> BenchmarkTable:

@@ -76,7 +76,7 @@ class NASBench201(TableReader):
 
 
 class _Memo:
-    """What a pickle may refer back to: texts for ever, types for ever, containers until they are forgotten."""
+    """The memory of a pickle: texts and types for ever, containers until they are forgotten."""
 
     def __init__(self) -> None:
         self._codes: list[array[int]] = []  # for each entry the number of its text, or 0; in blocks, never copied

@@ -16,10 +16,10 @@ _NONE: Any = object()
 
 
 class Memory(Scalars):
-    """What a pickle may refer back to.
+    """The objects to which a pickle may refer back.
 
     Args:
-        file: What to read from.
+        file: Stream to read.
     """
 
     INSTRUCTIONS: ClassVar[Mapping[bytes, str]] = {

@@ -32,7 +32,7 @@ class Scalars:
     """The stack of a pickle, and what puts single values on it.
 
     Args:
-        file: What to read from.
+        file: Stream to read.
     """
 
     INSTRUCTIONS: ClassVar[Mapping[bytes, str]] = {

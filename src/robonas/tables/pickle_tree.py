@@ -1,4 +1,4 @@
-"""How deep data from a pickle lie in each other, and how large they are once written out."""
+"""Depth and size of data from a pickle, once they are written out."""
 
 from __future__ import annotations
 

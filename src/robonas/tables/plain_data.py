@@ -33,12 +33,12 @@ MAX_KEY = 1000
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What a pickle names."""
+    """A name in a pickle, of a class or a function."""
 
     text: str
-    """Such as ``"numpy.dtype"``."""
+    """The name, such as ``"numpy.dtype"``."""
     make: Callable[..., Any]
-    """What stands for a call of it; one of ours."""
+    """Record of ours that stands for a call of it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +46,7 @@ class Kind:
     """A type of numbers, texts or objects, as a pickle describes it."""
 
     code: str
-    """Of NumPy without the order of bytes, such as ``"f8"``."""
+    """NumPy's code without the order of bytes, such as ``"f8"``."""
     order: str = "<"
     """``<`` or ``>``; says nothing for types of one byte."""
 
@@ -96,7 +96,7 @@ class Beginning:
     """An array that a pickle has begun to describe."""
 
     places: list[int] = field(default_factory=list)
-    """Where the pickle may refer back to it."""
+    """Places by which the pickle may refer back to it."""
 
 
 def array_of(state: object) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""What a reader of a published format is."""
+"""The base class of readers of published formats."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class SuiteZero(TableReader):
 
 
 def _official_texts(records: list[tuple[tuple[str, ...], Mapping[str, Any]]]) -> dict[str, str]:
-    """From NASLib's keys to official texts, where all of the file is NAS-Bench-201; else nothing."""
+    """Return official texts by NASLib's keys, where all of the file is NAS-Bench-201; else nothing."""
     texts = {}
     for keys, _ in records:
         match = _CELL.fullmatch(keys[-1])

@@ -48,7 +48,7 @@ _BIG_ENDIAN = "big"
 
 @dataclass(frozen=True, slots=True)
 class _Type:
-    """Of a storage's numbers."""
+    """The type of a storage's numbers."""
 
     name: str
 
@@ -102,7 +102,7 @@ def read_torch(
 
 @contextmanager
 def pickle_of(path: Path) -> Iterator[BinaryIO]:
-    """The stream of the one large pickle in a file of `torch.save`, in either format."""
+    """Yield the stream of the one large pickle in a file of `torch.save`, in either format."""
     if is_zip(path):
         with _archive(path) as archive, archive.open(_data_of(archive, path)) as stream:
             yield io.BufferedReader(stream, 2**20)  # type: ignore[type-var]

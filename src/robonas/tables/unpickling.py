@@ -69,7 +69,7 @@ class SafeUnpickler(Memory):
     """Interprets the instructions that build data; see the module.
 
     Args:
-        file: What to read from; several pickles may stand behind each other, one reader each.
+        file: Stream to read; several pickles may stand behind each other, with one reader each.
         extra: More names, by module and name, and what stands for a call of each.
     """
 

@@ -71,7 +71,7 @@ def augment(images: Tensor, recipe: Recipe, draws: Mapping[str, Tensor], size: t
 
 
 def mirror(images: Tensor, mirrored: Tensor) -> Tensor:
-    """Some images left to right.
+    """Mirror some images left to right.
 
     Args:
         images: (n, channels, height, width).

@@ -66,7 +66,7 @@ class Convolution(Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        """In a pass for the input no gradient in weights is made; in one for the weights none in the input.
+        """Compute the gradients that are needed: none of weights in a pass for the input, and the other way round.
 
         In one for the scale the weights' part is <w, ∂/∂w> = <g, x ∗ w>, which takes no kernel.
         """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def modules_of(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """`network.named_modules()`: the same in the same order, several times faster."""
+    """Return the same as `network.named_modules()`, in the same order, several times faster."""
     found: dict[int, tuple[str, nn.Module]] = {}
 
     def visit(path: str, module: nn.Module) -> None:

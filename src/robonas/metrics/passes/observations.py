@@ -30,7 +30,7 @@ class Saliency:
 
 @dataclass(eq=False)
 class Shared:
-    """What the passes left behind."""
+    """Results of the shared passes."""
 
     logits: Tensor | None = None
     loss: float = 0.0

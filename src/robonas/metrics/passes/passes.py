@@ -96,7 +96,7 @@ class Passes:
 
     @property
     def left_out(self) -> dict[str, str]:
-        """What scores leave out, and why.
+        """Parts of the network that scores leave out, with the reasons.
 
         Biases, norms, embeddings, frozen and, once gradients are there, unused weights.
         """
@@ -198,7 +198,7 @@ class Passes:
 
     @property
     def counts(self) -> Counts:
-        """What a forward pass of one sample takes: multiply-adds, other operations, and depth."""
+        """Counts of a forward pass of one sample: multiply-adds, other operations, and depth."""
         return self._read(Need.OPERATIONS, lambda shared: shared.counts)
 
     @property

@@ -1,4 +1,4 @@
-"""Watching a forward pass: layers and rectifiers as they are called, whoever calls them.
+"""A record of a forward pass: layers and rectifiers as they are called, whoever calls them.
 
 A `TorchFunctionMode` sees every call into PyTorch, so that functional activations, reused modules and layers that
 compute their own weight are seen as well as modules, and no hook is left on the network. In-place operations are run on

@@ -1,4 +1,4 @@
-"""Whether the operations of a network can be seen; without that, a metric would take a part for the whole.
+"""Checks that all operations of a network can be seen; otherwise a metric would take a part for the whole.
 
 Metrics watch the calls into PyTorch. `torch.compile` and activation checkpoints are switched off while they do, since
 the code behind them is there to be called. What TorchScript, `torch.export` and quantisation made of a network runs
@@ -107,7 +107,7 @@ def _no_hooks(*_args: Any, **_kwargs: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def in_the_open() -> Iterator[None]:
-    """Within, what `torch.compile` compiled runs as it was written, and activation checkpoints keep everything."""
+    """Run compiled code as it was written, and let activation checkpoints keep everything, until the block ends."""
     global _open  # noqa: PLW0603  (how many threads are within)
     module: Any = sys.modules.get("torch.utils.checkpoint")
     with _lock:
@@ -185,7 +185,7 @@ class Sight(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class _Calls(TorchFunctionMode):
-    """How many calls into PyTorch are under way."""
+    """Number of calls into PyTorch that are under way."""
 
     def __init__(self) -> None:
         super().__init__()

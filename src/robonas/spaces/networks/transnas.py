@@ -26,9 +26,9 @@ class TransNASNetwork(nn.Module):
     """An encoder and the head of a task.
 
     Args:
-        encoder: From images to maps.
-        channels: Of the maps.
-        halvings: How often the encoder halves the size.
+        encoder: Module from images to maps.
+        channels: Number of channels of the maps.
+        halvings: Number of times that the encoder halves the size.
         head: Kind of the head: ``"linear"``, ``"patches"``, ``"segment"`` or ``"generate"``.
         n_outputs: Classes, numbers or channels of the answer.
         n_patches: Images of one sample, for jigsaw.
