@@ -238,7 +238,9 @@ def search(
             warn(sentence)
     result.write_json(folder / "result.json")
     if baselines:
-        study.remember_comparison(folder, name, [other.study for other in baselines])
+        from robonas.study.comparison import remember_comparison
+
+        remember_comparison(folder, name, [other.study for other in baselines])
     if report:
         shown = baselines or _remembered(folder, name, storage, space if ":" in space else None)
         page = write_report(result, folder / "report.html", baselines=shown)
@@ -344,7 +346,7 @@ def report(
     """Write the report of a search as one HTML page that works offline."""
     from robonas.cli.console import say
     from robonas.report import write_report
-    from robonas.study.loop import remember_comparison
+    from robonas.study.comparison import remember_comparison
 
     result = _result(folder, name, storage, space, strategy)
     others = [other for other in split("--compare", compare) if other != "none"]
@@ -428,7 +430,7 @@ def _result(
 def _remembered(folder: Path, name: str, storage: str | None, space: str | None = None) -> list[SearchResult]:
     """Return the searches that this one was compared with before, as far as they are there."""
     from robonas.cli.console import warn
-    from robonas.study.loop import compared_with
+    from robonas.study.comparison import compared_with
 
     found = []
     for other in compared_with(folder, name):

@@ -212,7 +212,7 @@ Metrics = Annotated[
         "--metrics", "-m", help="Metric, or several with commas; see 'robonas list metrics'. May be repeated."
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Of everything that is drawn; from 0.")]
+Seed = Annotated[int, typer.Option(help="Seed of all random draws, from 0.")]
 Pool = Annotated[int, typer.Option(help="How many architectures to sample from the space.")]
 Grow = Annotated[
     int, typer.Option(help="How many children of the best join the pool before each query; 0 keeps it as it is.")

@@ -67,8 +67,8 @@ class Robot(Strategy):
         - A failed evaluation tells the process the worst value seen before it, a pending one the mean of the
           values seen.
         - The T weight vectors are derived afresh from what is known now. When the answer to a pending query
-          changes what follows, evaluated candidates that no weights recommend any more are known: never asked
-          again.
+          changes what follows, candidates that were evaluated are never proposed again, whichever weights
+          recommend them.
         - `Problem.higher_is_better` is not used: the sign of a weight is learned.
         - Of a growing pool, weights choose among those who were there when they were proposed, on the scale of that
           pool; the ranking at the end is of all. Which metrics are dead is decided by the pool at the start.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,17 +12,17 @@ from robonas.scores.table import ScoreTable
 from robonas.strategies.base import Problem, Trial
 from robonas.study.events import Event, PoolGrown
 from robonas.study.growth import breed, fitness
-from robonas.study.trials import Choice
+from robonas.study.trials import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from robonas.architecture import Architecture
     from robonas.spaces import SearchSpace
     from robonas.strategies import Strategy
-    from robonas.study.trials import Asked
+    from robonas.study.pool import Candidates
+    from robonas.study.result import Query
 
 
 class Chooser:
@@ -38,12 +38,12 @@ class Chooser:
         budget: Budget of the search.
         seed: Seed of the search.
         higher_is_better: Direction of each metric.
+        direction: Direction of the objective's values.
         grow: Number of children that join the pool before each query.
-        score: The table of some texts.
-        allowed: Function that tells whether a child may join.
+        candidates: Rules for children; None to score nothing any more.
         save: Called with the table whenever a query is chosen from another one than before.
         tell: Told of every generation.
-        children: The table of what is known to have joined; without `score`, of all that has.
+        children: Scores of children that joined earlier; of all children where `candidates` is None.
     """
 
     def __init__(
@@ -55,16 +55,17 @@ class Chooser:
         budget: int,
         seed: int,
         higher_is_better: Sequence[bool],
+        direction: Literal["maximize", "minimize"],
         grow: int = 0,
-        score: Callable[[Sequence[str]], ScoreTable] | None = None,
-        allowed: Callable[[Architecture], bool] = lambda _: True,
+        candidates: Candidates | None = None,
         save: Callable[[ScoreTable], None] = lambda _: None,
         tell: Callable[[Event], None] = lambda _: None,
         children: ScoreTable | None = None,
     ) -> None:
         self.space, self.strategy, self.budget, self.seed, self.grow = space, strategy, budget, seed, grow
         self._higher_is_better = tuple(higher_is_better)
-        self._score, self._allowed, self._save, self._tell = score, allowed, save, tell
+        self._sign = 1.0 if direction == "maximize" else -1.0
+        self._candidates, self._save, self._tell = candidates, save, tell
         self._sampled = table
         self._children = children  # all that were ever scored here, each once
         self._taken: list[tuple[int, tuple[str, ...]]] = []  # what the study says has joined, and when
@@ -76,17 +77,18 @@ class Chooser:
 
     # ── what a ledger asks ──
 
-    def ready(self, asked: Sequence[Asked]) -> bool:
+    def ready(self, asked: Sequence[Query]) -> bool:
         """Return whether the next query can be chosen without scoring anything first."""
         return self._taken == generations(asked) and (self._bred is not None or not self._due(asked))
 
-    def prepare(self, asked: Sequence[Asked]) -> None:
+    def prepare(self, asked: Sequence[Query]) -> None:
         """Take what other workers' queries have added, and have children of this search's own."""
         self.follow(asked)
         if not self._due(asked):
             return
         if self._bred is None:
             canonical = self.table.frame["canonical"].iloc[self.table.distinct()]
+            assert self._candidates is not None
             born = breed(
                 self.space,
                 tuple(canonical),
@@ -94,13 +96,13 @@ class Chooser:
                 self.grow,
                 seed=self.seed,
                 generation=len(asked),
-                allowed=self._allowed,
+                allowed=self._candidates.may_join,
             )
             self._bred = self._scorable(born)
         self._arrange(len(asked))
         self._tell(PoolGrown(len(self._bred), len(self.problem)))
 
-    def choose(self, asked: Sequence[Asked]) -> Choice | None:
+    def choose(self, asked: Sequence[Query]) -> Candidate | None:
         """Return what the strategy asks for next; None where all candidates have been."""
         self._arrange(len(asked))
         history = self.history(asked)
@@ -115,11 +117,11 @@ class Chooser:
         options = {name: (option, self.space.choices[name]) for name, option in self.space.parse(text).items()}
         children, self._bred = self._bred or (), None
         prints = self._of(children).fingerprint() if children else ""
-        return Choice(proposal, row, text, options, len(self.table), children, prints)
+        return Candidate(proposal, row, text, options, len(self.table), children, prints)
 
     # ── the pool ──
 
-    def follow(self, asked: Sequence[Asked]) -> None:
+    def follow(self, asked: Sequence[Query]) -> None:
         """Let the pool be what the study says, and what joins with the next query.
 
         Raises:
@@ -127,7 +129,7 @@ class Chooser:
         """
         taken = generations(asked)
         self._scorable([text for _, children in taken for text in children])
-        for entry in asked if self._score else ():
+        for entry in asked if self._candidates else ():
             if entry.children and self._of(entry.children).fingerprint() != entry.children_scores:
                 raise StudyError(
                     f"The study was begun with other scores of {entry.children[0]} and what joined the pool with it "
@@ -136,7 +138,7 @@ class Chooser:
         self._taken = taken
         self._arrange(len(asked))
 
-    def settle(self, asked: Sequence[Asked]) -> None:
+    def settle(self, asked: Sequence[Query]) -> None:
         """Forget what has not joined, and follow."""
         self._bred = None
         self.follow(asked)
@@ -146,19 +148,26 @@ class Chooser:
         """Queries that can be made, as far as can be foreseen."""
         return self.budget if self.grow else self.problem.limit
 
-    def history(self, asked: Sequence[Asked]) -> list[Trial]:
+    def history(self, asked: Sequence[Query]) -> list[Trial]:
         """Return the queries as the strategy sees them."""
-        return [Trial(self._places[entry.architecture], entry.value, entry.failed, entry.pruned) for entry in asked]
+        return [self._trial(query) for query in asked]
 
-    def _due(self, asked: Sequence[Asked]) -> bool:
-        return self.grow > 0 and any(entry.value is not None or entry.failed for entry in asked)
+    def _trial(self, query: Query) -> Trial:
+        value = query.partial if query.state == "pruned" else query.value
+        place = self._places[query.architecture]
+        if query.state not in {"complete", "pruned"} or value is None:
+            return Trial(place, failed=query.state != "running")
+        return Trial(place, self._sign * value, pruned=query.curve[-1].step if query.state == "pruned" else None)
+
+    def _due(self, asked: Sequence[Query]) -> bool:
+        return self.grow > 0 and any(query.state != "running" for query in asked)
 
     def _scorable(self, texts: Sequence[str]) -> tuple[str, ...]:
         """Return those with a score, all of them where no scores are used; each text is scored once."""
         known = set() if self._children is None else set(self._children.architectures)
         new = [text for text in dict.fromkeys(texts) if text not in known]
-        if new and self._score:
-            scored = self._score(new)
+        if new and self._candidates:
+            scored = self._candidates.scores_of(new)
             self._children = scored if self._children is None else _stacked(self._children, scored)
         if not texts or not self._sampled.metrics:
             return tuple(texts)
@@ -197,7 +206,7 @@ class Chooser:
         )
 
 
-def generations(asked: Sequence[Asked]) -> list[tuple[int, tuple[str, ...]]]:
+def generations(asked: Sequence[Query]) -> list[tuple[int, tuple[str, ...]]]:
     """Return what has joined the pool, and how many queries had been asked."""
     return [(number, entry.children) for number, entry in enumerate(asked) if entry.children]
 

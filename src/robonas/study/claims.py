@@ -24,8 +24,8 @@ _HERE: dict[str, int] = {}
 
 
 @dataclass(frozen=True)
-class Ticket:
-    """The right to evaluate one candidate."""
+class Claim:
+    """The right of this worker to evaluate one candidate."""
 
     trial: optuna.Trial
     """Trial of the study."""
@@ -61,7 +61,7 @@ class Claims:
         """Return whether one of these is with a search that this one was called from, and waiting for it is in vain."""
         return any(_HERE.get(_worker_of(trial)) == threading.get_ident() for trial in pending)
 
-    def take_up(self, trials: Sequence[FrozenTrial]) -> tuple[Ticket | None, bool]:
+    def take_up(self, trials: Sequence[FrozenTrial]) -> tuple[Claim | None, bool]:
         """Begin what nobody is at; in a turn.
 
         Returns:
@@ -94,10 +94,10 @@ class Claims:
             return True
         return worker not in _HERE and self._sharing.gone(worker, trial._trial_id)  # noqa: SLF001
 
-    def _begin(self, before: FrozenTrial, *, waiting: bool) -> Ticket:
+    def _begin(self, before: FrozenTrial, *, waiting: bool) -> Claim:
         import optuna
 
-        assert self._worker is not None, "a ledger gives tickets while it is open"
+        assert self._worker is not None, "a ledger gives claims while it is open"
         trial_id, storage = before._trial_id, self._storage  # noqa: SLF001
         if waiting:
             storage.set_trial_state_values(trial_id, optuna.trial.TrialState.RUNNING)
@@ -108,16 +108,16 @@ class Claims:
         if len(before.params) < len(options):
             for name, known in options.items():
                 trial.suggest_categorical(name, known)
-        return Ticket(trial, frozenset(before.intermediate_values))
+        return Claim(trial, frozenset(before.intermediate_values))
 
-    def give_back(self, ticket: Ticket) -> None:
+    def give_back(self, claim: Claim) -> None:
         """Let go of a trial that is not finished, and let the attempt not count."""
-        trial = self.own(ticket)
+        trial = self.own(claim)
         if trial is not None:
-            ticket.trial.set_user_attr(CLAIM, {"worker": None, "attempts": _attempts_of(trial) - 1})
+            claim.trial.set_user_attr(CLAIM, {"worker": None, "attempts": _attempts_of(trial) - 1})
 
     @contextlib.contextmanager
-    def beating(self, ticket: Ticket) -> Iterator[None]:
+    def beating(self, claim: Claim) -> Iterator[None]:
         """Give signs of life of the worker that evaluates the trial, until the block ends."""
         every = self._sharing.beats
         if every is None:
@@ -128,7 +128,7 @@ class Claims:
         def beat() -> None:
             while not ended.wait(every):
                 with contextlib.suppress(Exception):  # such as a server that restarts: the next beat may come through
-                    self._sharing.beat(ticket.trial._trial_id)  # noqa: SLF001
+                    self._sharing.beat(claim.trial._trial_id)  # noqa: SLF001
 
         thread = threading.Thread(target=beat, name="robonas heartbeat", daemon=True)
         thread.start()
@@ -138,9 +138,9 @@ class Claims:
             ended.set()
             thread.join()
 
-    def own(self, ticket: Ticket) -> FrozenTrial | None:
+    def own(self, claim: Claim) -> FrozenTrial | None:
         """Return the trial as it is now; None where it is finished or another worker has taken it over."""
-        trial = self._storage.get_trial(ticket.trial._trial_id)  # noqa: SLF001
+        trial = self._storage.get_trial(claim.trial._trial_id)  # noqa: SLF001
         return trial if trial.state.name == "RUNNING" and _worker_of(trial) == self._worker else None
 
 

@@ -29,7 +29,7 @@ class CandidatesLeftOut:
     """The limits have left out candidates, before anything dearer was computed."""
 
     counts: Mapping[str, int]
-    """How many for what is wrong with them, such as ``"more than 10,000 parameters"``; each for the first thing."""
+    """Number of rejected candidates by the first limit that each breaks, such as ``"more than 10,000 parameters"``."""
     left: int
     """How many architectures keep all."""
 

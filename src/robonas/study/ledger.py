@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from robonas.common.settings import differences, plain
 from robonas.errors import StudyError
 from robonas.processes import stops
-from robonas.study.claims import Claims, Ticket
+from robonas.study.claims import Claim, Claims
 from robonas.study.keeping import check_kept, settle, stage
 from robonas.study.sharing import sharing_of
 from robonas.study.storage import storage_errors
-from robonas.study.trials import Asked, as_asked, as_query
+from robonas.study.trials import as_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from robonas.objectives.base import CurvePoint, Evaluation
+    from robonas.study.chooser import Chooser
     from robonas.study.pruning import Pruning
     from robonas.study.result import Query
-    from robonas.study.trials import Chooser
 
-__all__ = ["Ledger", "Ticket"]
+__all__ = ["Claim", "Ledger"]
 SETTINGS = "robonas"
 """User attribute of a study that is ours."""
 VERDICT = "verdict"
@@ -172,38 +172,32 @@ class Ledger:
         """The budget of the latest search on this study; 0 before the first."""
         return int(self._study.user_attrs.get("budget") or 0)
 
-    @budget.setter
-    def budget(self, budget: int) -> None:
-        if budget != self.budget:
-            with self._turn():
-                self._study.set_user_attr("budget", budget)
-
     @property
     def left_out(self) -> dict[str, int]:
         """Number of candidates that broke each limit when the pool was drawn."""
         return dict(self._study.user_attrs.get("left_out") or {})
 
-    @left_out.setter
-    def left_out(self, counts: Mapping[str, int]) -> None:
-        if counts != self.left_out:
-            with self._turn():
-                self._study.set_user_attr("left_out", dict(counts))
+    def begin(self, scores: str, budget: int, left_out: Mapping[str, int]) -> None:
+        """Record what a search knows before its first query.
 
-    def fix(self, key: str, value: str) -> None:
-        """Remember a value at the first call, and insist on it at every later one.
+        Args:
+            scores: Fingerprint of the pool's scores, which must be that of the first search on this study.
+            budget: Budget of this search.
+            left_out: Number of candidates that broke each limit.
 
         Raises:
-            StudyError: The study was begun with another value.
+            StudyError: The study was begun with other scores.
         """
         with self._turn():
-            known = self._study.user_attrs.get(key)
-            if known is None:
-                self._study.set_user_attr(key, value)
-            elif known != value:
+            known = self._study.user_attrs.get("scores")
+            if known not in {None, scores}:
                 raise StudyError(
-                    f"Study '{self.name}' in '{self._place}' was begun with other {key} ({known}) than now ({value}); "
-                    "were they computed by other versions? Choose another folder or name for this search."
+                    f"Study '{self.name}' in '{self._place}' was begun with other scores ({known}) than now "
+                    f"({scores}); were they computed by other versions? Choose another folder or name for this search."
                 )
+            for key, value in (("scores", scores), ("budget", budget), ("left_out", dict(left_out))):
+                if self._study.user_attrs.get(key) != value:
+                    self._study.set_user_attr(key, value)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
@@ -221,22 +215,16 @@ class Ledger:
                     first.setdefault(trial.user_attrs["architecture"], trial)
             return list(first.values())
 
-    def asked(self) -> list[Asked]:
-        """Return all queries in the order of asking, as a `Chooser` sees them."""
-        return [as_asked(trial, self._sign) for trial in self._trials()]
-
     def queries(self) -> tuple[Query, ...]:
-        """Return all queries in the order of asking, as a person sees them."""
+        """Return all queries in the order of asking."""
         return tuple(as_query(number, trial) for number, trial in enumerate(self._trials(), 1))
 
-    def query(self, ticket: Ticket) -> Query:
+    def query(self, claim: Claim) -> Query:
         """Return the query of one trial."""
         for number, trial in enumerate(self._trials(), 1):
-            if trial.number == ticket.trial.number:
+            if trial.number == claim.trial.number:
                 return as_query(number, trial)
-        raise StudyError(
-            f"Trial {ticket.trial.number} of study '{self.name}' has vanished; another program deleted it."
-        )
+        raise StudyError(f"Trial {claim.trial.number} of study '{self.name}' has vanished; another program deleted it.")
 
     def best(self) -> float | None:
         """Return the best value so far, in the objective's own direction; pruned evaluations have none."""
@@ -250,7 +238,7 @@ class Ledger:
 
     # ── asking ──
 
-    def next(self, chooser: Chooser, budget: int, waiting: Callable[[int], None] = lambda _: None) -> Ticket | None:
+    def next(self, chooser: Chooser, budget: int, waiting: Callable[[int], None] = lambda _: None) -> Claim | None:
         """Return the next evaluation to do: one that a stop has left, else a new one; None when there is no more to do.
 
         While other workers are at the last evaluations this waits: one may be left. Not for a search that called this.
@@ -264,16 +252,16 @@ class Ledger:
         while True:
             with self._turn():
                 trials = self._trials()
-                ticket, failed = self._claims.take_up(trials)
-                if ticket:
-                    return ticket
+                claim, failed = self._claims.take_up(trials)
+                if claim:
+                    return claim
                 trials = self._trials() if failed else trials
-                asked = [as_asked(trial, self._sign) for trial in trials]
+                asked = [as_query(number, trial) for number, trial in enumerate(trials, 1)]
                 ready = len(trials) >= budget or chooser.ready(asked)
                 if ready and len(trials) < budget:
-                    choice = chooser.choose(asked)
-                    if choice is not None:
-                        self._study.enqueue_trial(choice.parameters(), user_attrs=choice.notes())
+                    candidate = chooser.choose(asked)
+                    if candidate is not None:
+                        self._study.enqueue_trial(candidate.parameters(), user_attrs=candidate.notes())
                         continue
                 pending = [trial for trial in trials if trial.state.name == "RUNNING"]
             if not ready:
@@ -291,96 +279,96 @@ class Ledger:
     # ── telling ──
 
     @contextlib.contextmanager
-    def working(self, ticket: Ticket) -> Iterator[None]:
+    def working(self, claim: Claim) -> Iterator[None]:
         """Mark the trial as running in this process until the block ends.
 
         What is not finished then is given back, and does not count as an attempt: this process is alive.
         """
-        with self._claims.beating(ticket):
+        with self._claims.beating(claim):
             try:
                 yield
             except BaseException:
                 # An error of the storage would hide the one that matters.
                 with contextlib.suppress(Exception):
-                    self._claims.give_back(ticket)
+                    self._claims.give_back(claim)
                 raise
 
-    def report(self, ticket: Ticket, point: CurvePoint) -> bool:
+    def report(self, claim: Claim, point: CurvePoint) -> bool:
         """Record a step of the evaluation.
 
         Returns:
             True to end it here: never after its last step, always where another worker has it by now.
         """
         with storage_errors(self._place):
-            trial = self._claims.own(ticket)
+            trial = self._claims.own(claim)
             if trial is None:
                 return True
-            if point.step not in ticket.reported:
-                ticket.trial.report(point.value, point.step)
+            if point.step not in claim.reported:
+                claim.trial.report(point.value, point.step)
             if self._pruning is None or point.step >= point.steps:
                 return False
             known = trial.user_attrs.get(VERDICT, {})
             if known.get("step") != point.step:
-                if max(ticket.reported, default=0) > point.step:
+                if max(claim.reported, default=0) > point.step:
                     return False
                 # Asked twice, a pruner can answer otherwise.
                 hopeless, notes = self._pruning.verdict(self._study, trial._trial_id, point.steps)  # noqa: SLF001
                 known = {"step": point.step, "hopeless": bool(hopeless), "notes": notes}
                 if hopeless or notes:
-                    ticket.trial.set_user_attr(VERDICT, known)
+                    claim.trial.set_user_attr(VERDICT, known)
             for key, value in known["notes"].items():
                 self._study._storage.set_trial_system_attr(trial._trial_id, key, value)  # noqa: SLF001
             return bool(known["hopeless"])
 
-    def note_size(self, ticket: Ticket, size: Mapping[str, int | None]) -> None:
+    def note_size(self, claim: Claim, size: Mapping[str, int | None]) -> None:
         """Record the ``parameters`` and ``macs`` of the trial's network."""
         with storage_errors(self._place):
-            ticket.trial.set_user_attr("size", dict(size))
+            claim.trial.set_user_attr("size", dict(size))
 
-    def complete(self, ticket: Ticket, answer: Evaluation) -> None:
+    def complete(self, claim: Claim, answer: Evaluation) -> None:
         """Record the value, and keep the parameters if they are the best so far."""
         with self._turn():
-            if self._claims.own(ticket) is None:
+            if self._claims.own(claim) is None:
                 return
-            self._note(ticket, answer.seconds, answer.curve)
-            keep = answer.parameters is not None and self._folder is not None and self._leads(ticket, answer.value)
+            self._note(claim, answer.seconds, answer.curve)
+            keep = answer.parameters is not None and self._folder is not None and self._leads(claim, answer.value)
             if keep:
-                self._stage(ticket, answer)
-            self._study.tell(ticket.trial, float(answer.value))
+                self._stage(claim, answer)
+            self._study.tell(claim.trial, float(answer.value))
             if keep:
                 self._settle()
 
-    def _note(self, ticket: Ticket, seconds: float, curve: Sequence[CurvePoint]) -> None:
-        ticket.trial.set_user_attr("seconds", float(seconds))
-        ticket.trial.set_user_attr("curve", [[p.step, p.steps, p.value, p.loss, p.seconds] for p in curve])
+    def _note(self, claim: Claim, seconds: float, curve: Sequence[CurvePoint]) -> None:
+        claim.trial.set_user_attr("seconds", float(seconds))
+        claim.trial.set_user_attr("curve", [[p.step, p.steps, p.value, p.loss, p.seconds] for p in curve])
 
-    def prune(self, ticket: Ticket, curve: Sequence[CurvePoint]) -> None:
+    def prune(self, claim: Claim, curve: Sequence[CurvePoint]) -> None:
         """Record that the evaluation was ended early, and how far it had come; Optuna takes the last value for its."""
         import optuna
 
         with self._turn():
-            if self._claims.own(ticket) is None:
+            if self._claims.own(claim) is None:
                 return
-            self._note(ticket, curve[-1].seconds if curve else 0.0, curve)
-            self._study.tell(ticket.trial, state=optuna.trial.TrialState.PRUNED)
+            self._note(claim, curve[-1].seconds if curve else 0.0, curve)
+            self._study.tell(claim.trial, state=optuna.trial.TrialState.PRUNED)
 
-    def fail(self, ticket: Ticket, reason: str, seconds: float = 0.0) -> None:
+    def fail(self, claim: Claim, reason: str, seconds: float = 0.0) -> None:
         """Record that the evaluation failed, and why."""
         import optuna
 
         with self._turn():
-            if self._claims.own(ticket) is None:
+            if self._claims.own(claim) is None:
                 return
-            ticket.trial.set_user_attr("failure", reason)
-            ticket.trial.set_user_attr("seconds", seconds)
-            self._study.tell(ticket.trial, state=optuna.trial.TrialState.FAIL)
+            claim.trial.set_user_attr("failure", reason)
+            claim.trial.set_user_attr("seconds", seconds)
+            self._study.tell(claim.trial, state=optuna.trial.TrialState.FAIL)
 
-    def _leads(self, ticket: Ticket, value: float) -> bool:
+    def _leads(self, claim: Claim, value: float) -> bool:
         """Return whether a trial is the best with this value; the earliest one is on ties."""
         leader = self._leader()
         if leader is None or leader.value is None:
             return True
-        return (self._sign * value, -ticket.trial.number) > (self._sign * leader.value, -leader.number)
+        return (self._sign * value, -claim.trial.number) > (self._sign * leader.value, -leader.number)
 
     # ── the winner's trained parameters ──
 
@@ -389,11 +377,11 @@ class Ledger:
         if self._folder:
             check_kept(self._folder, self.name)
 
-    def _stage(self, ticket: Ticket, answer: Evaluation) -> None:
+    def _stage(self, claim: Claim, answer: Evaluation) -> None:
         assert self._folder is not None and answer.parameters is not None  # noqa: PT018
-        notes = {"architecture": ticket.trial.user_attrs["architecture"], "value": repr(answer.value)}
-        file = stage(self._folder, self.name, ticket.trial.number, answer.parameters, notes)
-        ticket.trial.set_user_attr("parameters", file)
+        notes = {"architecture": claim.trial.user_attrs["architecture"], "value": repr(answer.value)}
+        file = stage(self._folder, self.name, claim.trial.number, answer.parameters, notes)
+        claim.trial.set_user_attr("parameters", file)
 
     def _settle(self) -> None:
         if self._folder is not None:

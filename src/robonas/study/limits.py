@@ -4,76 +4,24 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from robonas.common.settings import called, real, whole
 from robonas.costs.measuring import MEASURES, count_macs, count_memory, measure_latency
 from robonas.errors import ArchitectureError, ConfigError, MetricError
-from robonas.metrics import DEAR, Metric, is_foreign, resolve_metrics
-from robonas.scores.scoring import score, score_here
+from robonas.study.bounds import Bound, check_together, metric_bounds
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterable, Sequence
-
-    from torch import Tensor
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from robonas.architecture import Architecture
-    from robonas.datasets.batch import Batch
-    from robonas.metrics import MetricLike
+    from robonas.metrics import Metric, MetricLike
+    from robonas.scores.scoring import Scorer
     from robonas.spaces import SearchSpace
 
 NO_NETWORK = "no network that runs"
 """What leaves out a candidate whose network cannot be built or run."""
-
-
-@dataclass(frozen=True)
-class Bound:
-    """One bound, included in what is allowed."""
-
-    name: str
-    """The measure or metric."""
-    value: float
-    """Value of the bound."""
-    upper: bool
-    """Whether values must be at most this, or at least."""
-    metric: Metric | None = None
-    """The metric; None for a measure of `robonas.costs.measuring`."""
-
-    @property
-    def key(self) -> str:
-        """The name, told apart from a measure of the same name, as the metric ``params`` is, in millions."""
-        return self.name if self.metric is None or self.name not in MEASURES else f"{self.name} (metric)"
-
-    def __str__(self) -> str:
-        return f"{'at most' if self.upper else 'at least'} {self.told(self.value)}"
-
-    @property
-    def fault(self) -> str:
-        """Fault of candidates that break the bound, such as ``"synflow below 80"``."""
-        if self.metric is None:
-            return f"more than {self.told(self.value)}"
-        return f"{self.key} {'above' if self.upper else 'below'} {self.value:.6g}"
-
-    def keeps(self, value: float) -> bool:
-        """Return whether a value is allowed; NaN is not."""
-        return value <= self.value if self.upper else value >= self.value
-
-    def told(self, value: float) -> str:
-        """Return a value in words, such as ``"1,000 parameters"`` or ``"synflow 80"``."""
-        return MEASURES[self.name].format(value) if self.metric is None else f"{self.key} {value:.6g}"
-
-    def broken_by(self, value: float) -> str:
-        """Return the sentence for a value that breaks it."""
-        return f"It has {self.told(value)}; the limit is {self.limit}."
-
-    @property
-    def limit(self) -> str:
-        """Text of the limit, to follow "the limit is"."""
-        return self.told(self.value) if self.metric is None else str(self)
 
 
 @dataclass(frozen=True)
@@ -83,8 +31,7 @@ class Judgement:
     reasons: Mapping[Architecture, str | None]
     """Why each candidate is not allowed, as a sentence, or None where it is; in their order."""
     left_out: Mapping[str, int]
-    """How many candidates were left out for what is wrong with them, such as ``"more than 10,000 parameters"``; each is
-    counted for the first thing."""
+    """Number of rejected candidates by the first limit that each breaks, such as ``"more than 10,000 parameters"``."""
 
     @property
     def allowed(self) -> list[Architecture]:
@@ -163,8 +110,8 @@ class Limits:
         bounds = [Bound(name, float(value), upper=True) for name, value in measured.items() if value is not None]
         timed = [bound for bound in bounds if bound.name == "latency_ms"]
         counted = [bound for bound in bounds if bound.name != "latency_ms"]
-        of_metrics = [*_metric_bounds("at_least", self.at_least), *_metric_bounds("at_most", self.at_most)]
-        _check_together([*counted, *of_metrics])
+        of_metrics = [*metric_bounds("at_least", self.at_least), *metric_bounds("at_most", self.at_most)]
+        check_together([*counted, *of_metrics])
         object.__setattr__(self, "bounds", (*counted, *of_metrics, *timed))
 
     def __repr__(self) -> str:
@@ -215,63 +162,45 @@ class Limits:
             )
         raise ConfigError(f"A measure must be one of {', '.join(MEASURES)}; got {measure!r}.")
 
-    def violation(
-        self,
-        space: SearchSpace,
-        architecture: Architecture,
-        *,
-        batch: Batch | None = None,
-        seed: int = 0,
-        logits: Callable[[Any], Tensor] | None = None,
-    ) -> str | None:
+    def violation(self, space: SearchSpace, architecture: Architecture, *, scorer: Scorer | None = None) -> str | None:
         """Say why the architecture is not allowed, by the first bound that it breaks; None where it is allowed.
 
         Args:
-            space: Its own.
+            space: Space of the architecture.
             architecture: The candidate.
-            batch: Samples for metrics; needed where a metric has a bound.
-            seed: Seed of the networks' parameters for metrics.
-            logits: From what a network returns to its logits, for metrics.
+            scorer: Scorer for metrics; needed where a metric has a bound.
+
+        Raises:
+            ConfigError: A metric has a bound, and there is no scorer.
         """
 
         def scored(texts: Sequence[str]) -> list[dict[str, tuple[float, str | None]]]:
-            assert batch is not None
-            found = score_here(space, texts, self.metrics, batch, seed, logits)
+            assert scorer is not None
+            found = scorer.score_here(texts, self.metrics)
             return [{name: (one.value, one.reason) for name, one in found[text].items()} for text in texts]
 
-        self._check_batch(batch)
+        self._check_scorer(scorer)
         (verdict,) = self._judge(space, [space.canonical(architecture)], scored)
         return verdict.reason
 
     def judge(
-        self,
-        space: SearchSpace,
-        candidates: Iterable[Architecture],
-        *,
-        batch: Batch | None = None,
-        seed: int = 0,
-        n_jobs: int = 1,
-        cache: str | os.PathLike[str] | None = None,
-        logits: Callable[[Any], Tensor] | None = None,
+        self, space: SearchSpace, candidates: Iterable[Architecture], *, scorer: Scorer | None = None
     ) -> Judgement:
         """Judge every candidate; isomorphic ones once, and by metrics only what keeps the cheaper bounds.
 
         Args:
             space: Space of the candidates.
             candidates: Candidates to judge.
-            batch: Samples for metrics; needed where a metric has a bound.
-            seed: Seed of the networks' parameters for metrics.
-            n_jobs: Processes for metrics; see `score`.
-            cache: File of scores to go on with; see `score`.
-            logits: From what a network returns to its logits, for metrics.
+            scorer: Scorer for metrics; needed where a metric has a bound.
 
         Raises:
-            ConfigError: No candidate is allowed; the message says which bound is in the way, and the nearest value.
+            ConfigError: No candidate is allowed; the message says which bound is in the way, and the nearest value. Or
+                a metric has a bound, and there is no scorer.
         """
 
         def scored(texts: Sequence[str]) -> list[dict[str, tuple[float, str | None]]]:
-            assert batch is not None
-            table = score(space, texts, self.metrics, batch, seed=seed, n_jobs=n_jobs, cache=cache, logits=logits)
+            assert scorer is not None
+            table = scorer.score(texts, self.metrics)
             return [
                 {
                     name: (table.scores[row, column], table.reason(row, name))
@@ -280,7 +209,7 @@ class Limits:
                 for row in range(len(table))
             ]
 
-        self._check_batch(batch)
+        self._check_scorer(scorer)
         classes = {architecture: space.canonical(architecture) for architecture in candidates}
         different = list(dict.fromkeys(classes.values()))
         known = dict(zip(different, self._judge(space, different, scored), strict=True))
@@ -291,18 +220,20 @@ class Limits:
         reasons = {architecture: verdict.reason for architecture, verdict in verdicts.items()}
         return Judgement(reasons, dict(counts.most_common()))
 
-    def filter(self, space: SearchSpace, candidates: Iterable[Architecture], **settings: Any) -> list[Architecture]:
+    def filter(
+        self, space: SearchSpace, candidates: Iterable[Architecture], *, scorer: Scorer | None = None
+    ) -> list[Architecture]:
         """Return the candidates that keep all bounds, in their order; see `judge`.
 
         Raises:
             ConfigError: There is none; the message says which bound is the obstacle and what the nearest value is.
         """
-        return self.judge(space, candidates, **settings).allowed
+        return self.judge(space, candidates, scorer=scorer).allowed
 
-    def _check_batch(self, batch: Batch | None) -> None:
-        if batch is None and self.metrics:
+    def _check_scorer(self, scorer: Scorer | None) -> None:
+        if scorer is None and self.metrics:
             names = ", ".join(metric.name for metric in self.metrics)
-            raise ConfigError(f"Bounds on metrics ({names}) need samples to score with. Pass `batch`.")
+            raise ConfigError(f"Bounds on metrics ({names}) need samples to score with. Pass `scorer`.")
 
     def _judge(
         self,
@@ -377,49 +308,3 @@ def _by_scores(so_far: _Verdict, bounds: Sequence[Bound], scores: Mapping[str, t
         if not bound.keeps(value):
             return _Verdict(values, bound.broken_by(value), bound.fault)
     return _Verdict(values)
-
-
-def _check_together(bounds: Sequence[Bound]) -> None:
-    """Raise where something must be at least more than it may be at most.
-
-    Raises:
-        ConfigError: Two bounds contradict each other.
-    """
-    for low in (bound for bound in bounds if not bound.upper):
-        for high in (bound for bound in bounds if bound.upper and bound.name == low.name):
-            # The metrics `params` and `macs` are in millions, the measures of these names are not.
-            scale = 1e6 if (low.metric is None) != (high.metric is None) else 1.0
-            if low.value * scale > high.value:
-                raise ConfigError(
-                    f"The limits contradict each other: {low}, and {high}. No candidate can keep both; loosen one."
-                )
-
-
-def _metric_bounds(setting: str, given: Mapping[MetricLike, float]) -> list[Bound]:
-    """Return the bounds on metrics of one side.
-
-    Raises:
-        ConfigError: One is no number, or its metric is too dear or of this machine.
-    """
-    if not isinstance(given, Mapping):
-        raise ConfigError(f"`{setting}` must map metrics to numbers; got {given!r}.")
-    if not given:
-        return []
-    bounds: list[Bound] = []
-    values: list[Any] = list(given.values())
-    for metric, value in zip(resolve_metrics(tuple(given)), values, strict=True):
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-            raise ConfigError(f"`{setting}` of {metric.name} must be a number; got {value!r}.")
-        if metric.measures_the_machine:
-            instead = {"latency": "max_latency_ms", "peak_memory": "max_memory"}.get(metric.name, "max_latency_ms")
-            raise ConfigError(
-                f"`{setting}` must bound metrics that give the same value twice; {metric.name!r} measures this "
-                f"machine. Use `{instead}`."
-            )
-        if metric.cost in DEAR and not is_foreign(metric):
-            raise ConfigError(
-                f"`{setting}` must bound cheap metrics, which are computed for every candidate; {metric.name!r} costs "
-                f"{metric.cost}. Search by it instead, or bound a cheaper one."
-            )
-        bounds.append(Bound(metric.name, float(value), upper=setting == "at_most", metric=metric))
-    return bounds

@@ -6,8 +6,6 @@ An Optuna study lies underneath, so that any stop loses at most the evaluation i
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robonas.common.defaults import PAPER_METRICS
-from robonas.common.files import check_folder, write_text
-from robonas.common.settings import count_of, jobs_of, name_of, seed_of
+from robonas.common.files import check_folder
+from robonas.common.settings import jobs_of, name_of
 from robonas.errors import (
     ArchitectureError,
     ConfigError,
@@ -26,13 +24,9 @@ from robonas.errors import (
     ObjectiveError,
     StudyError,
 )
-from robonas.metrics import Metric, resolve_metrics
-from robonas.objectives.base import Objective
 from robonas.objectives.elsewhere import Elsewhere
 from robonas.processes import stops
-from robonas.scores.scoring import score, texts
 from robonas.scores.table import ScoreTable
-from robonas.strategies import Strategy, make_strategy
 from robonas.study.chooser import Chooser
 from robonas.study.events import (
     CandidatesLeftOut,
@@ -44,10 +38,10 @@ from robonas.study.events import (
     WaitingForOthers,
     caller_of,
 )
-from robonas.study.ledger import Ledger, Ticket
+from robonas.study.ledger import Claim, Ledger
 from robonas.study.outcome import outcome_of
-from robonas.study.pool import Filter, draw_pool
-from robonas.study.pruning import Pruning
+from robonas.study.plan import Plan
+from robonas.study.pool import draw_pool
 from robonas.study.recorded import made_again
 from robonas.study.result import Query, SearchResult, network_size
 from robonas.study.storage import DATABASE, check_reachable, open_storage, shown, storage_file, storage_url
@@ -61,8 +55,10 @@ if TYPE_CHECKING:
 
     from robonas.architecture import Architecture
     from robonas.datasets.batch import Batch
-    from robonas.objectives.base import CurvePoint, Evaluation
+    from robonas.metrics import Metric
+    from robonas.objectives.base import CurvePoint, Evaluation, Objective
     from robonas.spaces import SearchSpace
+    from robonas.strategies import Strategy
     from robonas.study.limits import Limits
 
 
@@ -137,88 +133,79 @@ def search(
     """
     tell = caller_of(callbacks)
     check_reachable(storage)
-    if not isinstance(objective, Objective):
-        raise ConfigError(
-            f"`objective` must be an Objective; got {type(objective).__name__}. Wrap a function by FunctionObjective."
-        )
-    name, seed, n_jobs = name_of(name), seed_of(seed), jobs_of(n_jobs)
-    chosen = make_strategy(strategy)
-    budget = count_of("budget", budget, "evaluation")
-    grow = count_of("grow", grow, "children", least=0)
-    resolved = resolve_metrics(metrics) if chosen.uses_scores else ()
-    chosen.check_metrics([metric.name for metric in resolved])
+    name, n_jobs = name_of(name), jobs_of(n_jobs)
+    plan = Plan.made(space, objective, metrics, limits, strategy, budget, seed, grow, pruner)
     place = check_folder(folder) if folder is not None else None
-    pairs, whole = draw_pool(space, pool, seed)
-    pruning = None if pruner is None else Pruning(pruner)
-    settings = _settings(space, objective, chosen, resolved, limits, pairs, seed, grow, pruning)
-    bounded = limits is not None and bool(limits.metrics)
-    seen = _batch(batch, objective, space, batch_size, seed) if resolved or bounded else None
-    cache = place / cache_file(space, seen, seed) if place and seen is not None else None
-    within = Filter(space, limits, seen, seed, n_jobs, cache, logits)
-    pairs, left_out = within.allowed(pairs, settings, place / f"{name}.pool.txt" if place else None)
+    drawn, whole = draw_pool(space, pool, plan.seed)
+    settings = plan.settings(drawn)
+    candidates = plan.candidates(batch, batch_size, logits, n_jobs, place)
+    pairs, left_out = candidates.within_limits(drawn, settings, place / f"{name}.pool.txt" if place else None)
     if left_out:
         tell(CandidatesLeftOut(left_out, len(pairs)))
+    _check_pool(plan, pairs, whole=whole)
+    ledger = _open_ledger(plan, name, settings, place, storage)
+    ledger.check_parameters()
+    table = candidates.scores_of([text for text, _ in pairs], lambda done, total: tell(ScoringProgress(done, total)))
+    _check_scores(table)
+    ledger.begin(table.fingerprint(), plan.budget, left_out)
+    file = place / scores_file(name) if place else None
+    if file and not (plan.grow and file.exists()):  # a pool that has grown is written again when it is chosen from
+        table.write(file)
+    chooser = Chooser(
+        space,
+        plan.strategy,
+        table,
+        budget=plan.budget,
+        seed=plan.seed,
+        higher_is_better=plan.higher_is_better,
+        direction=objective.direction,
+        grow=plan.grow,
+        candidates=candidates,
+        save=lambda grown: grown.write(file) if file else None,
+        tell=tell,
+    )
+    with ledger.open(), Elsewhere(space, objective) as elsewhere:
+        while claim := ledger.next(chooser, plan.budget, lambda pending: tell(WaitingForOthers(pending))):
+            stops.check()
+            with ledger.working(claim):
+                query = ledger.query(claim)
+                tell(QueryStarted(query, chooser.limit))
+                _evaluate(ledger, claim, query, space, elsewhere, plan.seed, tell)
+                tell(QueryFinished(ledger.query(claim), ledger.best()))
+    return outcome_of(ledger, chooser, place)
+
+
+def _check_pool(plan: Plan, pairs: Sequence[tuple[str, str]], *, whole: bool) -> None:
+    """Raise where the pool is smaller than the budget, is not the whole space, and does not grow."""
     n_classes = len({canonical for _, canonical in pairs})
-    if n_classes < budget and not whole and not grow:
+    if n_classes < plan.budget and not whole and not plan.grow:
         raise ConfigError(
             f"The pool holds {n_classes} different networks ({len(pairs)} architectures), "
-            f"fewer than the budget of {budget}. Enlarge the pool, let it grow, or lower the budget."
-        )
-    url = storage or (storage_url(place) if place else None)
-    backing = open_storage(url)
-    ledger = Ledger(
-        backing,
-        name,
-        objective.direction,
-        settings,
-        folder=place,
-        file=storage_file(url),
-        pruning=pruning,
-        place=_place(place, storage),
-    )
-    ledger.check_parameters()
-    origin = {"space": settings["space"], "seed": seed}
-
-    def scored(some: Sequence[str], progress: Callable[[int, int], None] | None = None) -> ScoreTable:
-        if not resolved or seen is None:
-            return ScoreTable.from_scores(texts(space, some), {}, (), origin)
-        return score(
-            space, some, resolved, seen, seed=seed, n_jobs=n_jobs, cache=cache, logits=logits, progress=progress
+            f"fewer than the budget of {plan.budget}. Enlarge the pool, let it grow, or lower the budget."
         )
 
-    table = scored([text for text, _ in pairs], lambda done, total: tell(ScoringProgress(done, total)))
-    if resolved and np.isnan(table.scores).all():
+
+def _check_scores(table: ScoreTable) -> None:
+    """Raise where there are metrics, and no candidate has a score by any of them."""
+    if table.metrics and np.isnan(table.scores).all():
         reasons = "; ".join(str(row["reason"]) for _, row in table.summary().iterrows())
         raise ConfigError(
             f"Every score of every architecture is undefined, so there is nothing to search by. {reasons}."
         )
-    ledger.fix("scores", table.fingerprint())
-    ledger.budget, ledger.left_out = budget, left_out
-    file = place / scores_file(name) if place else None
-    if file and not (grow and file.exists()):  # a pool that has grown is written again when it is chosen from
-        table.write(file)
-    chooser = Chooser(
-        space,
-        chosen,
-        table,
-        budget=budget,
-        seed=settings["seed"],
-        higher_is_better=settings["higher_is_better"],
-        grow=grow,
-        score=scored,
-        allowed=lambda child: within.admits(child, try_it=not resolved),
-        save=lambda pool: pool.write(file) if file else None,
-        tell=tell,
+
+
+def _open_ledger(plan: Plan, name: str, settings: dict[str, Any], place: Path | None, storage: str | None) -> Ledger:
+    url = storage or (storage_url(place) if place else None)
+    return Ledger(
+        open_storage(url),
+        name,
+        plan.objective.direction,
+        settings,
+        folder=place,
+        file=storage_file(url),
+        pruning=plan.pruning,
+        place=_place(place, storage),
     )
-    with ledger.open(), Elsewhere(space, objective) as elsewhere:
-        while ticket := ledger.next(chooser, budget, lambda pending: tell(WaitingForOthers(pending))):
-            stops.check()
-            with ledger.working(ticket):
-                query = ledger.query(ticket)
-                tell(QueryStarted(query, chooser.limit))
-                _evaluate(ledger, ticket, query, space, elsewhere, seed, tell)
-                tell(QueryFinished(ledger.query(ticket), ledger.best()))
-    return outcome_of(ledger, chooser, place)
 
 
 def load_result(
@@ -271,7 +258,7 @@ def load_result(
         table = ScoreTable.read(place / scores_file(name))
     except FileNotFoundError as error:
         raise StudyError(f"The search in '{place}' has no scores yet; run it to go on.") from error
-    asked = ledger.asked()
+    asked = ledger.queries()
     n_sampled = asked[0].n_rows if asked and asked[0].n_rows else len(table)  # nothing joins before the first answer
     chooser = Chooser(
         space,
@@ -280,6 +267,7 @@ def load_result(
         budget=max(ledger.budget, len(asked)),
         seed=settings["seed"],
         higher_is_better=settings["higher_is_better"],
+        direction=settings["objective"]["direction"],
         children=table.part(n_sampled, len(table)),
     )
     return outcome_of(ledger, chooser, place)
@@ -290,97 +278,14 @@ def _place(folder: Path | None, storage: str | None) -> str | None:
     return shown(storage) if storage else str(folder) if folder else None
 
 
-def compared_with(folder: str | os.PathLike[str], name: str = "search") -> tuple[str, ...]:
-    """Return the studies that the report of a search in its folder was last written beside; none where none was.
-
-    Raises:
-        StudyError: The record of them is damaged.
-    """
-    path = Path(folder) / _comparison_file(name_of(name))
-    try:
-        names = json.loads(path.read_text(encoding="utf-8"))["compared_with"]
-        return tuple(name_of(other) for other in names)
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise StudyError(
-            f"'{path}' does not tell what the search was compared with ({error}). Delete it, or name the studies."
-        ) from error
-
-
-def remember_comparison(folder: str | os.PathLike[str], name: str, others: Sequence[str]) -> None:
-    """Keep beside a search the names of the studies that its report is written beside.
-
-    Raises:
-        OutputError: The folder cannot be written.
-    """
-    path = Path(folder) / _comparison_file(name_of(name))
-    if tuple(others) != (compared_with(folder, name) if path.exists() else ()):
-        write_text(path, json.dumps({"compared_with": list(others)}) + "\n")
-
-
-def _comparison_file(name: str) -> str:
-    return f"{name}.comparison.json"
-
-
-def cache_file(space: SearchSpace, batch: Batch, seed: int) -> str:
-    """Name of the file with all scores of a space, a batch and a seed in a search's folder, for any of its studies."""
-    origin = json.dumps([space.name, space.settings, batch.fingerprint(), seed])
-    return f"cache-{hashlib.blake2b(origin.encode(), digest_size=4).hexdigest()}.parquet"
-
-
 def scores_file(name: str) -> str:
     """Name of the file with the scores of a study's pool, in the search's folder."""
     return f"{name}.scores.parquet"
 
 
-def _batch(batch: Batch | None, objective: Objective, space: SearchSpace, size: int, seed: int) -> Batch:
-    if batch is not None:
-        return batch
-    seen = objective.batch(size, seed)
-    if seen is None:
-        raise ConfigError(
-            f"Objective {objective.name!r} has no data to draw a batch from. "
-            "Pass `batch`, or a strategy without metrics."
-        )
-    return objective.as_seen(seen, space)
-
-
-def _settings(
-    space: SearchSpace,
-    objective: Objective,
-    strategy: Strategy,
-    metrics: Sequence[Metric],
-    limits: Limits | None,
-    pairs: Sequence[tuple[str, str]],
-    seed: int,
-    grow: int,
-    pruning: Pruning | None,
-) -> dict[str, Any]:
-    """Return all that a study's trials depend on, but the budget: what must be equal to go on with it."""
-    fingerprint = hashlib.blake2b("\n".join(text for text, _ in pairs).encode(), digest_size=16).hexdigest()
-    return {
-        "space": {"name": space.reference, "settings": space.settings},
-        "objective": {
-            "name": objective.name,
-            "direction": objective.direction,
-            "value_name": objective.value_name,
-            "settings": objective.settings,
-        },
-        "strategy": {"name": strategy.reference, "settings": strategy.settings},
-        "metrics": [metric.name for metric in metrics],
-        "higher_is_better": [metric.higher_is_better for metric in metrics],
-        "limits": {} if limits is None else limits.settings,
-        "pool": {"size": len(pairs), "fingerprint": fingerprint},
-        "seed": seed,
-        **({"grow": grow} if grow else {}),
-        **({"pruner": pruning.settings} if pruning else {}),
-    }
-
-
 def _evaluate(
     ledger: Ledger,
-    ticket: Ticket,
+    claim: Claim,
     query: Query,
     space: SearchSpace,
     elsewhere: Elsewhere,
@@ -397,7 +302,7 @@ def _evaluate(
 
     def report(point: CurvePoint) -> None:
         curve.append(point)
-        hopeless = ledger.report(ticket, point)
+        hopeless = ledger.report(claim, point)
         stops.check()
         tell(QueryStep(query, point))
         if hopeless:
@@ -406,24 +311,24 @@ def _evaluate(
     try:
         answer = _checked(elsewhere.evaluate(space.parse(query.architecture), seed=seed, report=report))
     except TrialPruned:
-        ledger.prune(ticket, curve)
+        ledger.prune(claim, curve)
     except (ObjectiveError, ArchitectureError, MetricError) as error:
-        ledger.fail(ticket, str(error))
+        ledger.fail(claim, str(error))
     except NetworkError as error:
         if ledger.best() is None:
             raise  # no network has worked yet, so it is all of them, and the user's to mend
-        ledger.fail(ticket, str(error))
+        ledger.fail(claim, str(error))
     except NasError:
         raise
     except SystemExit as error:
-        ledger.fail(ticket, f"The training called sys.exit({error.code!r}).")
+        ledger.fail(claim, f"The training called sys.exit({error.code!r}).")
     except Exception as error:  # noqa: BLE001  # a training can fail in any way, and costs its trial only
-        ledger.fail(ticket, f"{type(error).__name__}: {error}")
+        ledger.fail(claim, f"{type(error).__name__}: {error}")
     else:
         if answer.parameters is not None:  # it has a network: counted now, `show` and `report` need no PyTorch
             with contextlib.suppress(Exception):
-                ledger.note_size(ticket, _size(space, query.architecture, seed))
-        ledger.complete(ticket, answer)
+                ledger.note_size(claim, _size(space, query.architecture, seed))
+        ledger.complete(claim, answer)
 
 
 def _size(space: SearchSpace, text: str, seed: int) -> dict[str, int | None]:

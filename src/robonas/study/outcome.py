@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def outcome_of(ledger: Ledger, chooser: Chooser, folder: Path | None) -> SearchResult:
     """Return the result of what a study holds now."""
-    asked = ledger.asked()
+    asked = ledger.queries()
     chooser.settle(asked)
     table, problem, history = chooser.table, chooser.problem, chooser.history(asked)
     stop: StopReason = "budget spent" if problem.budget <= len(problem) else "candidates exhausted"

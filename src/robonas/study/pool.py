@@ -1,4 +1,4 @@
-"""The candidates of a search: drawn or given, and within its limits."""
+"""The candidates of a search: drawn or given, within its limits, and scored."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from robonas.common.files import write_text
 from robonas.common.reading import parse_json
 from robonas.common.settings import count_of
 from robonas.errors import ConfigError
-from robonas.scores.scoring import texts
+from robonas.scores.scoring import Scorer, texts
+from robonas.scores.table import ScoreTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from torch import Tensor
-
     from robonas.architecture import Architecture
-    from robonas.datasets.batch import Batch
+    from robonas.metrics import Metric
     from robonas.spaces import SearchSpace
     from robonas.study.limits import Limits
 
@@ -41,55 +40,61 @@ def draw_pool(
     return pairs, len({text for text, _ in pairs}) == size
 
 
-@dataclass(frozen=True)
-class Filter:
-    """The limits of a search, with what it takes to judge by them.
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The rules of a search's pool: which architectures may join it, and how they are scored.
 
     Args:
         space: Space of the candidates.
-        limits: The bounds; None for none.
-        batch: What metrics with a bound see; None where there are none.
         seed: Seed of the search.
-        n_jobs: Processes for metrics.
-        cache: File of the search's scores.
-        logits: From what a network returns to its logits, for metrics.
+        metrics: Metrics that the strategy reads; none for one that reads no scores.
+        limits: Bounds that candidates must keep; None for none.
+        scorer: Scorer for metrics; None where neither the strategy nor a bound reads one.
     """
 
     space: SearchSpace
-    limits: Limits | None
-    batch: Batch | None = None
-    seed: int = 0
-    n_jobs: int = 1
-    cache: Path | None = None
-    logits: Callable[[Any], Tensor] | None = None
+    seed: int
+    metrics: tuple[Metric, ...] = ()
+    limits: Limits | None = None
+    scorer: Scorer | None = None
 
-    def allowed(
+    def scores_of(self, some: Sequence[str], progress: Callable[[int, int], None] | None = None) -> ScoreTable:
+        """Score architectures by their texts; a table without metrics where the strategy reads no scores.
+
+        Args:
+            some: Texts of the architectures.
+            progress: Function that is called with the number of classes done and of all classes.
+        """
+        if self.scorer is None or not self.metrics:
+            origin = {"space": {"name": self.space.reference, "settings": self.space.settings}, "seed": self.seed}
+            return ScoreTable.from_scores(texts(self.space, some), {}, (), origin)
+        return self.scorer.score(some, self.metrics, progress=progress)
+
+    def within_limits(
         self, pairs: list[tuple[str, str]], settings: dict[str, Any], memory: Path | None
     ) -> tuple[list[tuple[str, str]], dict[str, int]]:
         """Return the candidates that keep the limits, and how many broke each bound.
 
         A measured latency is never the same twice, so what was allowed by one is remembered in a file, for these
         settings.
+
+        Args:
+            pairs: Texts of the candidates and of their canonical forms.
+            settings: Settings of the search.
+            memory: The file; None to remember nothing.
         """
         if self.limits is None or not self.limits.bounds:
             return pairs, {}
         measured = memory is not None and self.limits.max_latency_ms is not None
         origin = [settings[key] for key in ("space", "limits", "pool", "seed")]
-        origin.append(None if self.batch is None else self.batch.fingerprint())
+        origin.append(None if self.scorer is None else self.scorer.batch.fingerprint())
         if memory is not None and measured and memory.exists():
             first, *lines = memory.read_text(encoding="utf-8").splitlines()
             head = parse_json(first)
             if isinstance(head, dict) and head["origin"] == origin:
                 return texts(self.space, lines), head["left_out"]
-        judgement = self.limits.judge(
-            self.space,
-            dict.fromkeys(self.space.parse(text) for text, _ in pairs),
-            batch=self.batch,
-            seed=self.seed,
-            n_jobs=self.n_jobs,
-            cache=self.cache,
-            logits=self.logits,
-        )
+        parsed = dict.fromkeys(self.space.parse(text) for text, _ in pairs)
+        judgement = self.limits.judge(self.space, parsed, scorer=self.scorer)
         kept = set(judgement.allowed)
         pairs = [pair for pair in pairs if self.space.parse(pair[0]) in kept]
         left_out = dict(judgement.left_out)
@@ -98,15 +103,8 @@ class Filter:
             write_text(memory, "\n".join((head, *(text for text, _ in pairs))) + "\n")
         return pairs, left_out
 
-    def admits(self, child: Architecture, *, try_it: bool) -> bool:
-        """Return whether a new candidate keeps the limits.
-
-        Args:
-            child: The candidate.
-            try_it: Whether to try that it makes a network that runs, where no score will tell.
-        """
-        if self.limits is not None and self.limits.bounds:
-            limits, space = self.limits, self.space
-            if limits.violation(space, child, batch=self.batch, seed=self.seed, logits=self.logits) is not None:
-                return False
-        return not try_it or self.space.failure(child) is None
+    def may_join(self, child: Architecture) -> bool:
+        """Return whether a new candidate keeps the limits and, where no score will tell, makes a network that runs."""
+        if self.limits is not None and self.limits.violation(self.space, child, scorer=self.scorer) is not None:
+            return False
+        return bool(self.metrics) or self.space.failure(child) is None

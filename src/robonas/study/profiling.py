@@ -12,7 +12,8 @@ from robonas.costs.measuring import MEASURES
 from robonas.errors import ArchitectureError, ConfigError, MetricError
 from robonas.metrics import resolve_metrics
 from robonas.scores.scoring import score
-from robonas.study.limits import Bound, Limits
+from robonas.study.bounds import Bound
+from robonas.study.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

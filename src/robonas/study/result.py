@@ -81,6 +81,12 @@ class Query:
     """``parameters`` and ``macs`` of its network, where they were counted when it was trained."""
     kept: tuple[str, str] | None = None
     """The host and the file to which its trained parameters were written, if it was the best then."""
+    n_rows: int | None = None
+    """Number of rows of the table of scores from which it was chosen, its children included."""
+    children: tuple[str, ...] = ()
+    """Architectures that joined a growing pool with it."""
+    children_scores: str = ""
+    """Fingerprint of the scores of its children."""
 
     @property
     def steps(self) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from robonas.objectives.base import CurvePoint
 from robonas.study.result import Query, State, as_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from optuna.trial import FrozenTrial
 
@@ -19,33 +19,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A query as a `Chooser` sees it."""
-
-    architecture: str
-    """The text of its architecture."""
-    value: float | None
-    """Higher is better; None while pending, and where it failed."""
-    failed: bool
-    """It has ended without a value."""
-    pruned: int | None
-    """The step after which it was ended early, of which `value` is; None for all others."""
-    n_rows: int | None
-    """Rows of the table of scores from which it was chosen, its children included."""
-    children: tuple[str, ...]
-    """The texts of what joined the pool with it."""
-    children_scores: str
-    """The fingerprint of their scores."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What is to be evaluated, and why."""
+class Candidate:
+    """The candidate to evaluate next, and why."""
 
     proposal: Proposal
-    """The strategy's."""
+    """Proposal of the strategy."""
     row: int
-    """The candidate's row in the table of scores."""
+    """Row of the candidate in the table of scores."""
     architecture: str
     """The text of its architecture."""
     options: Mapping[str, tuple[Option, tuple[Option, ...]]]
@@ -77,39 +57,6 @@ class Choice:
         return {**notes, **(grown if self.children else {})}
 
 
-class Chooser(Protocol):
-    """Who chooses what is evaluated next."""
-
-    def ready(self, asked: Sequence[Asked]) -> bool:
-        """Return whether `choose` can answer at once."""
-
-    def prepare(self, asked: Sequence[Asked]) -> None:
-        """Make ready for these queries; other workers go on meanwhile."""
-
-    def choose(self, asked: Sequence[Asked]) -> Choice | None:
-        """Return what comes after these queries; None where there is nothing left. One worker chooses at a time."""
-
-
-def as_asked(trial: FrozenTrial, sign: float) -> Asked:
-    """Return what a chooser sees of a trial.
-
-    Args:
-        trial: One of ours.
-        sign: 1 where higher is better, else -1.
-    """
-    notes = trial.user_attrs
-    done = trial.state.name in {"COMPLETE", "PRUNED"} and trial.value is not None and math.isfinite(trial.value)
-    return Asked(
-        notes["architecture"],
-        sign * (trial.value or 0.0) if done else None,
-        trial.state.is_finished() and not done,
-        trial.last_step if done and trial.state.name == "PRUNED" else None,
-        notes.get("n_rows"),
-        tuple(notes.get("children", ())),
-        notes.get("children_scores", ""),
-    )
-
-
 _STATES: Mapping[str, State] = {
     "COMPLETE": "complete",
     "PRUNED": "pruned",
@@ -118,7 +65,7 @@ _STATES: Mapping[str, State] = {
 
 
 def as_query(number: int, trial: FrozenTrial) -> Query:
-    """Return what a person sees of a trial.
+    """Return the query that a trial records.
 
     Args:
         number: Number of the query, from 1, in the order of asking.
@@ -126,6 +73,8 @@ def as_query(number: int, trial: FrozenTrial) -> Query:
     """
     notes = trial.user_attrs
     state: State = _STATES.get(trial.state.name, "running")
+    if state in {"complete", "pruned"} and not (trial.value is not None and math.isfinite(trial.value)):
+        state = "failed"
     weights = notes.get("weights")
     return Query(
         number=number,
@@ -142,4 +91,7 @@ def as_query(number: int, trial: FrozenTrial) -> Query:
         partial=trial.value if state == "pruned" else None,
         size=as_size(notes.get("size")),
         kept=tuple(notes["parameters"]) if "parameters" in notes else None,
+        n_rows=notes.get("n_rows"),
+        children=tuple(notes.get("children", ())),
+        children_scores=notes.get("children_scores", ""),
     )

@@ -65,7 +65,7 @@ class Column:
 
 
 def label(column: Column, *, with_task: bool) -> str:
-    """Return the name ``BASE_TASK_EPOCHSep``: with the task where a file has several, with the epochs where they are known."""
+    """Return the name ``BASE_TASK_EPOCHSep``, with the task if a file has several, and the epochs if they are known."""
     task = f"_{column.task}" if with_task and column.task is not None else ""
     epochs = f"_{column.epochs}ep" if column.epochs is not None else ""
     return f"{column.base}{task}{epochs}"

@@ -173,7 +173,7 @@ class Passes:
 
     @property
     def hessian_gradient_products(self) -> dict[str, Tensor]:
-        """H g by the weight's name, g held fixed; exact."""
+        """Hessian-gradient product H g by the weight's name, with g held fixed; exact."""
         return self._read(Need.HESSIAN, lambda shared: shared.products)
 
     @property

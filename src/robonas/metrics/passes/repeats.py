@@ -53,16 +53,16 @@ class Repeats:
         self._storages.add(result.untyped_storage().data_ptr())
 
     def written(self, target: Any) -> None:
-        """Somebody is about to write to a tensor."""
+        """Note that a tensor is about to be written to."""
         if isinstance(target, Tensor) and target.untyped_storage().data_ptr() in self._storages:
             self.spoilt = True
 
     def finish(self) -> bool:
-        """Let go of all results, which hold their sources and so themselves; says whether sharing them was exact."""
+        """Drop all results, and return whether sharing them was exact."""
         self._results.clear()
         return not self.spoilt
 
     def called(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        """Somebody calls a function that is not shared."""
+        """Note a call of a function that is not shared."""
         if func in _HOOKS and args:
             self.written(args[0])

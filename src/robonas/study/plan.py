@@ -1,0 +1,160 @@
+"""A search as it was asked for: checked, and with all settings on which its trials depend."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from robonas.common.settings import count_of, seed_of
+from robonas.errors import ConfigError
+from robonas.metrics import Metric, MetricLike, resolve_metrics
+from robonas.objectives.base import Objective
+from robonas.scores.scoring import Scorer
+from robonas.strategies import Strategy, make_strategy
+from robonas.study.pool import Candidates
+from robonas.study.pruning import Pruning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import optuna
+    from torch import Tensor
+
+    from robonas.datasets.batch import Batch
+    from robonas.spaces import SearchSpace
+    from robonas.study.limits import Limits
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a search looks for, and how."""
+
+    space: SearchSpace
+    """Space of the candidates."""
+    objective: Objective
+    """Objective that each query evaluates."""
+    strategy: Strategy
+    """Strategy that proposes the candidates."""
+    metrics: tuple[Metric, ...]
+    """Metrics that the strategy reads; none for one that reads no scores."""
+    limits: Limits | None
+    """Bounds that candidates must keep."""
+    budget: int
+    """Number of different networks that may be evaluated."""
+    seed: int
+    """Seed of the search."""
+    grow: int
+    """Number of children that join the pool before each query."""
+    pruning: Pruning | None
+    """Rule that ends hopeless evaluations early."""
+
+    @classmethod
+    def made(
+        cls,
+        space: SearchSpace,
+        objective: Objective,
+        metrics: Sequence[MetricLike],
+        limits: Limits | None,
+        strategy: str | Strategy,
+        budget: int,
+        seed: int,
+        grow: int,
+        pruner: str | optuna.pruners.BasePruner | None,
+    ) -> Plan:
+        """Check the arguments of a search, and make its plan.
+
+        Raises:
+            ConfigError: One of them is of the wrong kind or range.
+            UnknownNameError: There is no such metric, strategy or pruner.
+        """
+        if not isinstance(objective, Objective):
+            raise ConfigError(
+                f"`objective` must be an Objective; got {type(objective).__name__}. Wrap a function by "
+                "FunctionObjective."
+            )
+        chosen = make_strategy(strategy)
+        resolved = resolve_metrics(metrics) if chosen.uses_scores else ()
+        chosen.check_metrics([metric.name for metric in resolved])
+        return cls(
+            space,
+            objective,
+            chosen,
+            resolved,
+            limits,
+            count_of("budget", budget, "evaluation"),
+            seed_of(seed),
+            count_of("grow", grow, "children", least=0),
+            None if pruner is None else Pruning(pruner),
+        )
+
+    @property
+    def higher_is_better(self) -> list[bool]:
+        """Direction of each metric."""
+        return [metric.higher_is_better for metric in self.metrics]
+
+    def candidates(
+        self,
+        batch: Batch | None,
+        batch_size: int,
+        logits: Callable[[Any], Tensor] | None,
+        n_jobs: int,
+        folder: Path | None,
+    ) -> Candidates:
+        """Return the rules of the pool, with a scorer where the strategy or a bound reads a metric.
+
+        Args:
+            batch: Samples for the metrics; None to draw them from the objective's data.
+            batch_size: Number of samples to draw.
+            logits: Function from what a network returns to its logits.
+            n_jobs: Processes for scoring.
+            folder: Folder of the search, for the cache of scores; None for no cache.
+        """
+        scorer = None
+        if self.metrics or (self.limits is not None and self.limits.metrics):
+            seen = self._batch(batch_size) if batch is None else batch
+            cache = None if folder is None else folder / cache_file(self.space, seen, self.seed)
+            scorer = Scorer(self.space, seen, seed=self.seed, logits=logits, n_jobs=n_jobs, cache=cache)
+        return Candidates(self.space, self.seed, self.metrics, self.limits, scorer)
+
+    def _batch(self, size: int) -> Batch:
+        seen = self.objective.batch(size, self.seed)
+        if seen is None:
+            raise ConfigError(
+                f"Objective {self.objective.name!r} has no data to draw a batch from. "
+                "Pass `batch`, or a strategy without metrics."
+            )
+        return self.objective.as_seen(seen, self.space)
+
+    def settings(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """Return all on which a study's trials depend but the budget: what must be equal to go on with it.
+
+        Args:
+            pairs: Texts of the candidates that were drawn, and of their canonical forms.
+        """
+        fingerprint = hashlib.blake2b("\n".join(text for text, _ in pairs).encode(), digest_size=16).hexdigest()
+        return {
+            "space": {"name": self.space.reference, "settings": self.space.settings},
+            "objective": {
+                "name": self.objective.name,
+                "direction": self.objective.direction,
+                "value_name": self.objective.value_name,
+                "settings": self.objective.settings,
+            },
+            "strategy": {"name": self.strategy.reference, "settings": self.strategy.settings},
+            "metrics": [metric.name for metric in self.metrics],
+            "higher_is_better": self.higher_is_better,
+            "limits": {} if self.limits is None else self.limits.settings,
+            "pool": {"size": len(pairs), "fingerprint": fingerprint},
+            "seed": self.seed,
+            **({"grow": self.grow} if self.grow else {}),
+            **({"pruner": self.pruning.settings} if self.pruning else {}),
+        }
+
+
+def cache_file(space: SearchSpace, batch: Batch, seed: int) -> str:
+    """Name of the file with all scores of a space, a batch and a seed in a search's folder, for any of its studies."""
+    origin = json.dumps([space.name, space.settings, batch.fingerprint(), seed])
+    return f"cache-{hashlib.blake2b(origin.encode(), digest_size=4).hexdigest()}.parquet"
