@@ -158,7 +158,7 @@ assert not any(score.reason for score in scores.values())
 @pytest.mark.skipif(sys.platform != "linux", reason="the checking allocator is glibc's")
 def test_a_processor_without_avx512_survives() -> None:
     """Under the instruction set that has the fault, with an allocator that notices."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     environment = os.environ | {
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "GLIBC_TUNABLES": "glibc.malloc.check=3",

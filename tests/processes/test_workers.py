@@ -16,7 +16,7 @@ import torch
 from robonas.processes import workers as processes
 from robonas.processes.workers import FarTraceError, NoProcessError, Packed, Worker, in_words, receive
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def conversation(work, argument=None, answers=()) -> list:

@@ -126,7 +126,7 @@ class PairSpace(type(SPACE)):
 
 def test_a_tuple_is_refused_before_the_first_score_and_welcome_with_a_hook() -> None:
     space = PairSpace(**{**SPACE.settings, "input_shape": (1, 8, 8)})
-    with pytest.raises(NetworkError, match="output"):
+    with pytest.raises(NetworkError, match="logits"):
         score(space, POOL, ("grad_norm",), small_batch())
     table = score(space, POOL[:3], ("grad_norm",), small_batch(), logits=lambda pair: pair[0])
     np.testing.assert_allclose(table.scores, score(SPACE, POOL[:3], ("grad_norm",), small_batch()).scores)

@@ -9,7 +9,7 @@ from torch import nn
 from robonas.costs.measuring import MEASURES, count_macs, count_memory, measure_latency
 from robonas.datasets.batch import Batch
 from robonas.errors import ArchitectureError, ConfigError, UnknownNameError
-from robonas.scores.scoring import score
+from robonas.scores.scoring import Scorer, score
 from robonas.spaces import NASBench201, from_choices, make_space
 from robonas.study.limits import Limits
 from robonas.study.profiling import profile
@@ -271,12 +271,12 @@ def test_a_metrics_bound_is_included(metric):
     space = shaped()
     values = scores_of(space, metric)
     middle = sorted(values)[1]
-    least = Limits(at_least={metric: middle}).judge(space, space, batch=BATCH)
+    least = Limits(at_least={metric: middle}).judge(space, space, scorer=Scorer(space, BATCH))
     assert [reason is None for reason in least.reasons.values()] == [value >= middle for value in values]
-    most = Limits(at_most={metric: middle}).judge(space, space, batch=BATCH)
+    most = Limits(at_most={metric: middle}).judge(space, space, scorer=Scorer(space, BATCH))
     assert [reason is None for reason in most.reasons.values()] == [value <= middle for value in values]
     for architecture, value in zip(space, values, strict=True):
-        broken = Limits(at_most={metric: middle}).violation(space, architecture, batch=BATCH)
+        broken = Limits(at_most={metric: middle}).violation(space, architecture, scorer=Scorer(space, BATCH))
         assert (broken is None) == (value <= middle), "one alone is judged as all together"
 
 
@@ -284,7 +284,7 @@ def test_a_users_metric_as_a_bound():
     space = shaped()
     values = scores_of(space, weight_sum)
     limits = Limits(max_params=200, at_least={weight_sum: values[1]})
-    judgement = limits.judge(space, space, batch=BATCH)
+    judgement = limits.judge(space, space, scorer=Scorer(space, BATCH))
     assert judgement.allowed == [space.at(1)]
     assert judgement.left_out == {
         f"weight_sum below {values[1]:.6g}": 1,
@@ -304,17 +304,17 @@ def test_what_breaks_a_cheap_bound_meets_no_metric(monkeypatch):
 
     monkeypatch.setattr("robonas.study.limits.score", spy)
     space = shaped()
-    Limits(max_params=170, at_most={"depth": 9}, max_latency_ms=1e6).filter(space, space, batch=BATCH)
+    Limits(max_params=170, at_most={"depth": 9}, max_latency_ms=1e6).filter(space, space, scorer=Scorer(space, BATCH))
     assert seen == [space.format(space.at(place)) for place in (0, 1)]
 
 
 def test_candidates_without_a_value_are_out():
     space = shaped(dead=(8,))
-    judgement = Limits(at_least={"synflow": -1e9}).judge(space, space, batch=BATCH)
+    judgement = Limits(at_least={"synflow": -1e9}).judge(space, space, scorer=Scorer(space, BATCH))
     assert judgement.left_out == {"synflow undefined": 1}
     assert judgement.reasons[space.at(1)].startswith("It has no synflow: synflow: ")
     with pytest.raises(ConfigError) as caught:
-        Limits(at_least={"synflow": -1e9}).filter(shaped((8,), dead=(8,)), [space.at(1)], batch=BATCH)
+        Limits(at_least={"synflow": -1e9}).filter(shaped((8,), dead=(8,)), [space.at(1)], scorer=Scorer(shaped((8,), dead=(8,)), BATCH))
     assert "0 of 1 satisfy the limits: 1 have synflow undefined: It has no synflow: " in str(caught.value)
 
 
@@ -322,7 +322,7 @@ def test_metric_bounds_that_nothing_meets_name_the_nearest_value():
     space = shaped()
     values = scores_of(space, "l2_norm")
     with pytest.raises(ConfigError) as caught:
-        Limits(at_least={"l2_norm": 1e6}).filter(space, space, batch=BATCH)
+        Limits(at_least={"l2_norm": 1e6}).filter(space, space, scorer=Scorer(space, BATCH))
     assert str(caught.value) == (
         f"0 of 3 satisfy the limits: the limit is at least l2_norm 1e+06, the largest is l2_norm {max(values):.6g}. "
         "Loosen them, or take other networks."
@@ -331,7 +331,7 @@ def test_metric_bounds_that_nothing_meets_name_the_nearest_value():
     third = (high - low) / 3
     limits = Limits(at_least={"l2_norm": low + third}, at_most={"l2_norm": high - third})
     with pytest.raises(ConfigError) as caught:
-        limits.filter(space, space, batch=BATCH)
+        limits.filter(space, space, scorer=Scorer(space, BATCH))
     assert "1 break the limit of at least l2_norm" in str(caught.value)
     assert "2 more break the limit of at most l2_norm" in str(caught.value)
 
@@ -354,7 +354,7 @@ def test_bad_bounds_on_metrics():
             Limits(at_least={"synflow": value})
     with pytest.raises(ConfigError, match=r"`at_least` must map metrics to numbers; got \['synflow'\]"):
         Limits(at_least=["synflow"])
-    with pytest.raises(ConfigError, match=r"Bounds on metrics \(depth\) need samples to score with. Pass `batch`"):
+    with pytest.raises(ConfigError, match=r"Bounds on metrics \(depth\) need samples to score with. Pass `scorer`"):
         Limits(at_most={"depth": 3}).filter(shaped(), shaped())
 
 
@@ -378,7 +378,7 @@ def test_the_metric_params_is_told_from_the_measure():
     limits = Limits(max_params=10**6, at_least={"params": 1.0})
     assert [bound.key for bound in limits.bounds] == ["params", "params (metric)"]
     with pytest.raises(ConfigError, match=r"at least params \(metric\) 1, the largest is params \(metric\) 0.00"):
-        limits.filter(space, space, batch=BATCH)
+        limits.filter(space, space, scorer=Scorer(space, BATCH))
 
 
 def test_profile_of_metrics():

@@ -274,7 +274,7 @@ def test_what_cannot_work_is_refused_at_once(scores) -> None:
 def test_ray_tune_runs_the_block_of_the_how_to_page() -> None:
     ray = pytest.importorskip("ray")
     pytest.importorskip("ray.tune.search.optuna")
-    page = (Path(__file__).parents[1] / "docs" / "how-to" / "use-with-optuna.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "use-with-optuna.md").read_text(encoding="utf-8")
     code = "\n".join(re.findall(r"^```python(?: ray)?\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
     names: dict = {"__name__": "page"}
     try:
