@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         NasError as NasError,
         NetworkError as NetworkError,
         ObjectiveError as ObjectiveError,
+        OutputError as OutputError,
         ScoreTableError as ScoreTableError,
         StudyError as StudyError,
         TableError as TableError,
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
         train as train,
     )
     from robonas.scores.scoring import (
+        Scorer as Scorer,
         score as score,
     )
     from robonas.scores.table import (
@@ -154,6 +156,7 @@ _HOMES = {
     "NetworkError": "errors",
     "Objective": "objectives",
     "ObjectiveError": "errors",
+    "OutputError": "errors",
     "Query": "study.result",
     "Recipe": "training.recipe",
     "SPACES": "spaces",
@@ -161,6 +164,7 @@ _HOMES = {
     "Score": "metrics",
     "ScoreTable": "scores.table",
     "ScoreTableError": "errors",
+    "Scorer": "scores.scoring",
     "SearchResult": "study.result",
     "SearchSpace": "spaces",
     "Strategy": "strategies",
