@@ -114,8 +114,10 @@ if TYPE_CHECKING:
     from robonas.study.profiling import (
         profile as profile,
     )
-    from robonas.study.result import (
+    from robonas.study.query import (
         Query as Query,
+    )
+    from robonas.study.result import (
         SearchResult as SearchResult,
     )
     from robonas.study.sampler import (
@@ -157,7 +159,7 @@ _HOMES = {
     "Objective": "objectives",
     "ObjectiveError": "errors",
     "OutputError": "errors",
-    "Query": "study.result",
+    "Query": "study.query",
     "Recipe": "training.recipe",
     "SPACES": "spaces",
     "STRATEGIES": "strategies",

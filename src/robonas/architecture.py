@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from robonas.common.reading import parse_json
@@ -138,3 +138,13 @@ def text_of(text: object) -> str:
     if not isinstance(text, str):
         raise ArchitectureError(f"The text of an architecture must be a str; got {text!r}, a {type(text).__name__}.")
     return text
+
+
+def same_option(one: Option, other: Option) -> bool:
+    """Return whether two options are the same value of the same type: 1, 1.0 and True build different networks."""
+    return type(one) is type(other) and one == other
+
+
+def has_option(options: Sequence[Option], option: Option) -> bool:
+    """Return whether an option is one of these, type included."""
+    return any(same_option(known, option) for known in options)

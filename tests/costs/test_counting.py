@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
 from robonas.costs.counting import count
+from robonas.costs.size import network_size
 from robonas.datasets.batch import Batch
 from robonas.errors import MetricError
 from robonas.metrics import score_network
+from robonas.metrics.passes.needs import INPUT_IGNORED
 from robonas.spaces import SearchSpace
 from robonas.study.limits import Limits
-from robonas.study.result import network_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -462,20 +463,26 @@ def test_depth_needs_no_gradient(way: str) -> None:
     assert found["macs"].value == pytest.approx((48 + 24) / 1e6)
 
 
-@pytest.mark.parametrize(
-    "wrap",
-    [
-        pytest.param(lambda network: torch.compile(network, backend="eager"), id="compiled"),
-        pytest.param(lambda network: old(lambda: torch.jit.script(network)), id="scripted"),
-    ],
-)
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_compiled_and_scripted_networks_count_the_same(wrap) -> None:
+def six_layers() -> nn.Module:
     layers = [nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4)]
-    network = nn.Sequential(*layers)
-    names = ["macs", "flops", "depth"]
-    plain, wrapped = counts(network, IMAGE, names), counts(wrap(network), IMAGE, names)
+    return nn.Sequential(*layers).eval()
+
+
+def test_compiled_networks_count_the_same() -> None:
+    network, names = six_layers(), ["macs", "flops", "depth"]
+    wrapped = counts(torch.compile(network, backend="eager"), IMAGE, names)
+    plain = counts(network, IMAGE, names)
     assert {name: wrapped[name].value for name in names} == {name: plain[name].value for name in names}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_scripted_networks_count_the_same_and_have_no_metrics() -> None:
+    network = six_layers()
+    scripted = old(lambda: torch.jit.script(network))
+    assert count(scripted, batch(IMAGE).inputs) == count(network, batch(IMAGE).inputs)
+    score = counts(scripted, IMAGE, ["macs"])["macs"]
+    assert math.isnan(score.value)
+    assert "the network is compiled by TorchScript" in str(score.reason)
 
 
 class Elsewhere(nn.Module):
@@ -528,7 +535,7 @@ def test_free_products_count_too() -> None:
 def test_logits_that_ignore_the_input_have_no_depth_but_a_cost() -> None:
     found = counts(Wrapped(nn.Linear(8, 8), lambda layer, x: layer(torch.zeros_like(x))), FEATURES, ["macs", "depth"])
     assert found["macs"].value == pytest.approx(64 / 1e6)
-    assert found["depth"].reason == "depth: the logits do not depend on the input"
+    assert found["depth"].reason == f"depth: {INPUT_IGNORED}"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -126,7 +126,10 @@ def test_the_same_for_any_number_of_processes_and_any_folder(tmp_path) -> None:
 
 
 class Stops(RandomSearch):
-    """Random search that is interrupted in the run with seed 2, as by Ctrl-C, until it may go on."""
+    """Random search that is interrupted in the run with seed 2, as by Ctrl-C, until it may go on.
+
+    Its class counts what it was asked, so it works in the process of the test only.
+    """
 
     name = "stops"
     may_go_on = False
@@ -143,17 +146,17 @@ def test_a_crash_loses_the_run_in_flight_only(tmp_path) -> None:
     contender = "tests.experiments.test_runs:Stops"
     Stops.asked, Stops.may_go_on = 0, False
     with pytest.raises(KeyboardInterrupt):
-        run(contenders=[contender], seeds=4, baselines=False, folder=tmp_path)
+        run(contenders=[contender], seeds=4, baselines=False, folder=tmp_path, n_jobs=0)
     assert len(list((tmp_path / "runs").glob("*.json"))) == 2
     Stops.asked, Stops.may_go_on = 0, True
     told = []
     results = run(
-        contenders=[contender], seeds=4, baselines=False, folder=tmp_path,
+        contenders=[contender], seeds=4, baselines=False, folder=tmp_path, n_jobs=0,
         progress=lambda done, total: told.append((done, total)),
     )  # fmt: skip
     assert Stops.asked == 2 * 6
     assert told == [(2, 4), (3, 4), (4, 4)]
-    fresh = run(contenders=[Contender("random", contender)], seeds=4, baselines=False)
+    fresh = run(contenders=[Contender("random", contender)], seeds=4, baselines=False, n_jobs=0)
     pd.testing.assert_frame_equal(results.frame, fresh.frame)
 
 

@@ -17,7 +17,8 @@ from robonas.spaces.base import SearchSpace
 from robonas.spaces.nasbench201 import NASBench201
 from robonas.strategies.base import Summary
 from robonas.strategies.scaling import column_medians, fill_missing, min_max
-from robonas.study.result import Query, SearchResult
+from robonas.study.query import Query
+from robonas.study.result import SearchResult
 
 if TYPE_CHECKING:
     from robonas.architecture import Architecture, Option

@@ -296,13 +296,13 @@ def test_a_users_metric_as_a_bound():
 
 def test_what_breaks_a_cheap_bound_meets_no_metric(monkeypatch):
     seen = []
-    real = score
+    real = Scorer.score
 
-    def spy(space, pool, *rest, **settings):
+    def spy(self, pool, *rest, **settings):
         seen.extend(pool)
-        return real(space, pool, *rest, **settings)
+        return real(self, pool, *rest, **settings)
 
-    monkeypatch.setattr("robonas.study.limits.score", spy)
+    monkeypatch.setattr(Scorer, "score", spy)
     space = shaped()
     Limits(max_params=170, at_most={"depth": 9}, max_latency_ms=1e6).filter(space, space, scorer=Scorer(space, BATCH))
     assert seen == [space.format(space.at(place)) for place in (0, 1)]
@@ -314,7 +314,7 @@ def test_candidates_without_a_value_are_out():
     assert judgement.left_out == {"synflow undefined": 1}
     assert judgement.reasons[space.at(1)].startswith("It has no synflow: synflow: ")
     with pytest.raises(ConfigError) as caught:
-        Limits(at_least={"synflow": -1e9}).filter(shaped((8,), dead=(8,)), [space.at(1)], scorer=Scorer(shaped((8,), dead=(8,)), BATCH))
+        Limits(at_least={"synflow": -1e9}).filter(space, [space.at(1)], scorer=Scorer(space, BATCH))
     assert "0 of 1 satisfy the limits: 1 have synflow undefined: It has no synflow: " in str(caught.value)
 
 

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
     from robonas.retraining import TrainedNetwork
     from robonas.scores.table import ScoreTable
-    from robonas.study.result import Query, SearchResult
+    from robonas.study.query import Query
+    from robonas.study.result import SearchResult
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from robonas.study.result import Query, SearchResult
+    from robonas.study.query import Query
+    from robonas.study.result import SearchResult
 
 RESAMPLES = 2_000
 """Bootstrap resamples behind the interval of a rank correlation."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from robonas.common.files import read_tensors, write_text
 from robonas.common.reading import parse_json
 from robonas.common.registry import recorded_name
+from robonas.costs.size import as_size, network_size
 from robonas.errors import CheckpointError
 from robonas.retraining.checkpoint import CHECKPOINT, read_checkpoint
 from robonas.study.events import EpochFinished
-from robonas.study.result import as_size, network_size
 
 if TYPE_CHECKING:
     import os

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from robonas.architecture import Architecture, Option
+from robonas.architecture import Architecture, Option, has_option, same_option
 from robonas.common.lazy import np
 from robonas.common.randomness import numpy_generator, seeded
 from robonas.common.settings import seed_of, whole
@@ -395,13 +395,3 @@ class SearchSpace(abc.ABC):
         canonical = self.canonical(architecture)
         with seeded("parameters", self.format(canonical), *parts):
             return self.build(canonical)
-
-
-def same_option(one: Option, other: Option) -> bool:
-    """Return whether two options are the same value of the same type: 1, 1.0 and True build different networks."""
-    return type(one) is type(other) and one == other
-
-
-def has_option(options: Sequence[Option], option: Option) -> bool:
-    """Return whether an option is one of these, type included."""
-    return any(same_option(known, option) for known in options)

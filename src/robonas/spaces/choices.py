@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from robonas.architecture import Architecture, Option
+from robonas.architecture import Architecture, Option, same_option
 from robonas.datasets.targets import NUMBERS
 from robonas.errors import ConfigError
-from robonas.spaces.base import SearchSpace, same_option
+from robonas.spaces.base import SearchSpace
 from robonas.spaces.building import call_builder
-from robonas.spaces.choice_tree import ChoiceTree, tree_of_configspace, tree_of_lists, tree_of_trial_function
+from robonas.spaces.choice_sources import tree_of_configspace, tree_of_lists, tree_of_trial_function
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from robonas.datasets.targets import Task
+    from robonas.spaces.choice_tree import ChoiceTree
 
 Choices: TypeAlias = "Mapping[str, Sequence[Option]] | Callable[[optuna.Trial], Mapping[str, Any] | None] | Any"
 """Lists of options by name, a `ConfigSpace.ConfigurationSpace`, or a function of an Optuna trial."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from robonas.architecture import Architecture, Option, text_of
+from robonas.architecture import Architecture, Option, has_option, same_option, text_of
 from robonas.common.reading import parse_json
 from robonas.errors import ArchitectureError
-from robonas.spaces.base import SearchSpace, has_option, same_option
+from robonas.spaces.base import SearchSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

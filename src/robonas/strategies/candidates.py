@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from robonas.common.lazy import linalg, np, special
-from robonas.strategies.scaling import mean_ranks, min_max
+from robonas.strategies.scaling import mean_ranks, min_max, normal_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ class Feature:
             self._spread = np.where(high > low, high - low, 1.0)
         if kind == "normal":
             self._ordered = np.sort(unit, axis=0)
-            bent = special.ndtri((np.apply_along_axis(mean_ranks, 0, unit) - 0.5) / len(unit))
+            bent = normal_scores(unit)
         else:
             bent = self._bent(unit)
         # The mean of equal values can differ from them by rounding.

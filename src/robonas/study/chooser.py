@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from robonas.spaces import SearchSpace
     from robonas.strategies import Strategy
     from robonas.study.pool import Candidates
-    from robonas.study.result import Query
+    from robonas.study.query import Query
 
 
 class Chooser:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from robonas.objectives.base import CurvePoint
-    from robonas.study.result import Query
+    from robonas.study.query import Query
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from robonas.objectives.base import CurvePoint, Evaluation
     from robonas.study.chooser import Chooser
     from robonas.study.pruning import Pruning
-    from robonas.study.result import Query
+    from robonas.study.query import Query
 
 __all__ = ["Claim", "Ledger"]
 SETTINGS = "robonas"

@@ -15,6 +15,7 @@ import numpy as np
 from robonas.common.defaults import PAPER_METRICS
 from robonas.common.files import check_folder
 from robonas.common.settings import jobs_of, name_of
+from robonas.costs.size import network_size
 from robonas.errors import (
     ArchitectureError,
     ConfigError,
@@ -43,7 +44,6 @@ from robonas.study.outcome import outcome_of
 from robonas.study.plan import Plan
 from robonas.study.pool import draw_pool
 from robonas.study.recorded import made_again
-from robonas.study.result import Query, SearchResult, network_size
 from robonas.study.storage import DATABASE, check_reachable, open_storage, shown, storage_file, storage_url
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from robonas.spaces import SearchSpace
     from robonas.strategies import Strategy
     from robonas.study.limits import Limits
+    from robonas.study.query import Query
+    from robonas.study.result import SearchResult
 
 
 def search(

@@ -10,24 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from robonas.common.lazy import np
-from robonas.errors import MetricError, StudyError
+from robonas.costs.size import network_size
+from robonas.errors import StudyError
 from robonas.strategies.base import Summary
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import pandas as pd
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from robonas.architecture import Architecture
-    from robonas.objectives.base import CurvePoint
     from robonas.scores.table import ScoreTable
     from robonas.spaces import SearchSpace
+    from robonas.study.query import Query
 
-State: TypeAlias = Literal["complete", "pruned", "failed", "running"]
-"""How an evaluation stands."""
 StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "interrupted"]
 """Why a search ended."""
 
@@ -47,56 +46,6 @@ def left_out_in_words(counts: Mapping[str, int], left: int) -> str:
     n = sum(counts.values())
     why = "; ".join(f"{count:,} with {fault}" for fault, count in counts.items())
     return f"{n:,} of {n + left:,} candidates were left out before they were scored: {why}"
-
-
-@dataclass(frozen=True)
-class Query:
-    """One evaluation of the objective."""
-
-    number: int
-    """Number of the query, from 1, in the order of asking."""
-    architecture: str
-    """The text of the architecture."""
-    row: int
-    """Its row in the table of scores."""
-    phase: str
-    """Purpose of the query, such as ``"explore"`` or ``"exploit"``."""
-    state: State
-    """Pruned: ended early as hopeless. Running: asked, and not answered before the search stopped."""
-    value: float | None = None
-    """The objective's value in its own direction; None unless complete."""
-    seconds: float = 0.0
-    """Seconds that the evaluation took, or the recorded cost of a table."""
-    reason: str = ""
-    """Why the strategy chose it."""
-    failure: str | None = None
-    """Why it failed; None unless failed."""
-    weights: tuple[float, ...] | None = None
-    """Weights of the combined metric that chose it, one a metric."""
-    curve: tuple[CurvePoint, ...] = ()
-    """The learning curve."""
-    partial: float | None = None
-    """The value that it had come to; None unless pruned."""
-    size: Mapping[str, int | None] | None = None
-    """``parameters`` and ``macs`` of its network, where they were counted when it was trained."""
-    kept: tuple[str, str] | None = None
-    """The host and the file to which its trained parameters were written, if it was the best then."""
-    n_rows: int | None = None
-    """Number of rows of the table of scores from which it was chosen, its children included."""
-    children: tuple[str, ...] = ()
-    """Architectures that joined a growing pool with it."""
-    children_scores: str = ""
-    """Fingerprint of the scores of its children."""
-
-    @property
-    def steps(self) -> int:
-        """Number of epochs that were done, as far as the curve tells."""
-        return self.curve[-1].step if self.curve else 0
-
-    @property
-    def steps_saved(self) -> int:
-        """Number of epochs that were not done because the query was pruned."""
-        return self.curve[-1].steps - self.curve[-1].step if self.state == "pruned" and self.curve else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -365,15 +314,6 @@ class SearchResult:
         write_text(path, json.dumps(self.to_json(), indent=2) + "\n")
 
 
-def as_size(found: object) -> dict[str, int | None] | None:
-    """Return the ``parameters`` and ``macs`` of a network that a file records; None where it records none."""
-    if not isinstance(found, dict) or "macs" not in found:
-        return None
-    parameters, macs = found.get("parameters"), found["macs"]
-    right = type(parameters) is int and parameters >= 0 and (macs is None or (type(macs) is int and macs >= 0))
-    return {"parameters": parameters, "macs": macs} if right else None
-
-
 def _owner(path: Path) -> str | None:
     """Return the architecture whose parameters a file holds; None where it cannot be read."""
     from robonas.common.files import read_notes
@@ -382,23 +322,3 @@ def _owner(path: Path) -> str | None:
         return read_notes(path).get("architecture")
     except (ValueError, OSError):
         return None
-
-
-def network_size(build: Callable[[], nn.Module], input_shape: tuple[int, ...]) -> dict[str, int | None]:
-    """Return how large a network is.
-
-    Returns:
-        ``parameters``, and ``macs``: multiply-accumulates for one sample as `robonas.costs.counting` defines them, None
-        where they cannot be counted.
-    """
-    import torch
-
-    from robonas.common.randomness import torch_generator
-    from robonas.costs.counting import count
-
-    network = build().eval()
-    try:
-        macs = count(network, torch.rand(2, *input_shape, generator=torch_generator("size"))).macs
-    except MetricError:
-        macs = None
-    return {"parameters": sum(p.numel() for p in network.parameters()), "macs": macs}

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from robonas.costs.size import as_size
 from robonas.objectives.base import CurvePoint
-from robonas.study.result import Query, State, as_size
+from robonas.study.query import Query, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

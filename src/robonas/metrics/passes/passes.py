@@ -370,7 +370,7 @@ class Passes:
             self.spent += time.process_time() - clock
 
     def _count(self, shared: Shared) -> None:
-        """Return a pass of its own in evaluation mode, without the helpers that networks have for training only."""
+        """Count operations in a pass of its own: in evaluation mode, without what networks have for training only."""
         clock = time.process_time()
         try:
             with scoring_mode(self.network, training=False), in_the_open():

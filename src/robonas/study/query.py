@@ -1,0 +1,64 @@
+"""The record of one evaluation in a search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from robonas.objectives.base import CurvePoint
+
+State: TypeAlias = Literal["complete", "pruned", "failed", "running"]
+"""How an evaluation stands."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One evaluation of the objective."""
+
+    number: int
+    """Number of the query, from 1, in the order of asking."""
+    architecture: str
+    """The text of the architecture."""
+    row: int
+    """Its row in the table of scores."""
+    phase: str
+    """Purpose of the query, such as ``"explore"`` or ``"exploit"``."""
+    state: State
+    """Pruned: ended early as hopeless. Running: asked, and not answered before the search stopped."""
+    value: float | None = None
+    """The objective's value in its own direction; None unless complete."""
+    seconds: float = 0.0
+    """Seconds that the evaluation took, or the recorded cost of a table."""
+    reason: str = ""
+    """Why the strategy chose it."""
+    failure: str | None = None
+    """Why it failed; None unless failed."""
+    weights: tuple[float, ...] | None = None
+    """Weights of the combined metric that chose it, one a metric."""
+    curve: tuple[CurvePoint, ...] = ()
+    """The learning curve."""
+    partial: float | None = None
+    """The value that it had come to; None unless pruned."""
+    size: Mapping[str, int | None] | None = None
+    """``parameters`` and ``macs`` of its network, where they were counted when it was trained."""
+    kept: tuple[str, str] | None = None
+    """The host and the file to which its trained parameters were written, if it was the best then."""
+    n_rows: int | None = None
+    """Number of rows of the table of scores from which it was chosen, its children included."""
+    children: tuple[str, ...] = ()
+    """Architectures that joined a growing pool with it."""
+    children_scores: str = ""
+    """Fingerprint of the scores of its children."""
+
+    @property
+    def steps(self) -> int:
+        """Number of epochs that were done, as far as the curve tells."""
+        return self.curve[-1].step if self.curve else 0
+
+    @property
+    def steps_saved(self) -> int:
+        """Number of epochs that were not done because the query was pruned."""
+        return self.curve[-1].steps - self.curve[-1].step if self.state == "pruned" and self.curve else 0
