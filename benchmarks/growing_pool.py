@@ -78,7 +78,7 @@ def search(
                 grow,
                 seed=seed,
                 generation=len(history),
-                allowed=lambda child: task.space.format(child) in task.row,
+                allowed=lambda born: [task.space.format(child) in task.row for child in born],
                 **plan,
             )
             pool += [task.row[text] for text in born]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -10,8 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.experiments import toy
 from tests.fakes import CHEAP, CountParameters, small_batch, small_space
+from typer.testing import CliRunner
 
+from robonas.cli.app import app
+from robonas.scores.table import ScoreTable
 from robonas.study.loop import load_result, search
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,6 +130,12 @@ COMMANDS = {
 }
 BEGUN = {"search": "auto ", "score": "scoring", "train": "epoch "}
 """What a command says once it is at its work."""
+SILENT = {
+    "experiment": ["--table", "toy.csv", "--objective", "val_acc", "--seeds", "500", "-j", "2", "-o", "out"],
+    "tables": ["import", "large.csv", "-o", "out.parquet"],
+    "space": ["profile", "nasbench201", *SMALL, "--sample", "15000", "-j", "1"],
+}
+"""Commands that say nothing before their end, where there is no terminal."""
 WORDS = "Stopped. Finished work is kept: run the same command again to go on."
 
 
@@ -134,7 +146,7 @@ class Command:
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job has it ignored, and passes that on
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "robonas", name, *(arguments or COMMANDS[name])],
+            [sys.executable, "-m", "robonas", name, *(arguments or {**COMMANDS, **SILENT}[name])],
             cwd=folder,
             env=environment,
             stdout=subprocess.DEVNULL,
@@ -151,6 +163,31 @@ class Command:
             if word in line:
                 return
         raise AssertionError(f"ended with {self.process.wait()}: {''.join(self.said)}")
+
+    def wait_until(self, condition) -> None:
+        """Wait until something is true."""
+        end = time.monotonic() + 120
+        while not condition():
+            assert self.process.poll() is None, self.process.stderr.read()
+            assert time.monotonic() < end, "it did not come about in time"
+            time.sleep(0.005)
+
+    def has_open(self, file: Path) -> bool:
+        """Whether it has opened this file."""
+        for handle in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if handle.readlink() == file:
+                    return True
+        return False
+
+    def kill(self) -> None:
+        """Kill -9, of it alone; what it has started ends by itself."""
+        self.process.kill()
+        self.process.communicate()
+        end = time.monotonic() + 60
+        while left := self.children():
+            assert time.monotonic() < end, left
+            time.sleep(0.02)
 
     def children(self) -> list[str]:
         """Everything that it has started and that still runs, as `ps` shows it."""
@@ -201,3 +238,113 @@ def test_a_signal_ends_other_commands(tmp_path, name, number) -> None:
     ended, rest = command.stop(number)
     assert ended == 128 + number
     assert [line for line in rest.splitlines() if not line.startswith(BEGUN[name])] == [WORDS]
+
+
+ENDS = [
+    ((signal.SIGINT,), 130),
+    ((signal.SIGINT, signal.SIGINT), 130),
+    ((signal.SIGTERM,), 143),
+    ((signal.SIGHUP,), 129),
+]
+EACH = [("experiment", 0), ("tables", 2), ("space", 3), ("tables", 1)]
+"""Every command by some signal, every signal in some command; all pairs where there is time."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        pytest.param(name, end, marks=() if (name, end) in EACH else pytest.mark.slow)
+        for name in SILENT
+        for end in range(len(ENDS))
+    ],
+)
+def test_a_signal_ends_commands_that_say_nothing(tmp_path, name, end) -> None:
+    toy.frame().to_csv(tmp_path / "toy.csv", index=False)
+    if name == "tables":
+        large = toy.frame(400_000).assign(arch=lambda frame: frame.index.map(lambda row: f"a{row}"))
+        large.to_csv(tmp_path / "large.csv", index=False)
+    command = Command(name, tmp_path)
+    begun = {
+        "experiment": lambda: len(list(tmp_path.glob("out/runs/*.json"))) > 2,
+        "tables": lambda: command.has_open(tmp_path / "large.csv"),
+        "space": lambda: len(command.children()) > 2,  # a worker, and not only what forks it
+    }
+    command.wait_until(begun[name])
+    signals, code = ENDS[end]
+    ended, rest = command.stop(*signals)
+    assert (ended, rest.splitlines()) == (code, [WORDS])
+    assert not [path for path in tmp_path.rglob("*") if "lock" in path.name or path.name.endswith(".tmp")]
+    assert not (tmp_path / "out.parquet").exists()
+
+
+# ── the same command again ──
+
+QUICK = ["--pool", "12", "-m", "params,synflow", "-T", "3", "--epochs", "3", "--data", "digits"]
+
+
+def outcome(folder: Path) -> tuple:
+    """All that a search has found."""
+    result = load_result(folder)
+    parameters = {name: value.tolist() for name, value in result.load_parameters().items()}
+    return result.stop_reason, told(result), result.scores.fingerprint(), result.architecture, parameters
+
+
+def finished(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM])
+def test_a_search_that_was_stopped_ends_as_if_it_had_not_been(tmp_path, number) -> None:
+    command = Command("search", tmp_path, [*SMALL, *QUICK, "-j", "2", "-o", "out"])
+    command.wait_for(BEGUN["search"])
+    assert command.stop(number)[0] == 128 + number
+    assert load_result(tmp_path / "out").stop_reason == "interrupted"
+    for folder in ("out", "whole"):
+        finished(["search", *SMALL, *QUICK, "-j", "1", "-o", str(tmp_path / folder)])
+    assert outcome(tmp_path / "out") == outcome(tmp_path / "whole")
+
+
+def test_scoring_that_was_stopped_ends_as_if_it_had_not_been(tmp_path) -> None:
+    arguments = [*SMALL, "-m", "params,synflow", "--pool", "400", "-j", "2"]
+    command = Command("score", tmp_path, [*arguments, "-o", "s.parquet"])
+    partial = tmp_path / "s.parquet.partial"
+    command.wait_until(lambda: partial.exists() and partial.read_bytes().count(b"\n") > 8)
+    assert command.stop(signal.SIGINT)[0] == 130
+    assert partial.exists()
+    assert not (tmp_path / "s.parquet").exists()
+    for name in ("s.parquet", "whole.parquet"):
+        finished(["score", *arguments, "-o", str(tmp_path / name)])
+    one, other = (ScoreTable.read(tmp_path / name) for name in ("s.parquet", "whole.parquet"))
+    assert one.fingerprint() == other.fingerprint()
+
+
+KILLS = 24
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_command_killed_at_any_moment_ends_as_if_it_had_not_been(tmp_path, jobs) -> None:
+    draw = random.Random(jobs)
+    arguments = [*SMALL, *QUICK, "-j", str(jobs)]
+    command = Command("search", tmp_path, [*arguments, "-o", "whole"])
+    command.wait_until((tmp_path / "whole").exists)
+    began = time.monotonic()
+    command.process.communicate()
+    takes, whole = time.monotonic() - began, outcome(tmp_path / "whole")
+    caught, other = 0, []
+    for kill in range(KILLS):
+        folder = tmp_path / f"run-{kill}"
+        command = Command("search", tmp_path, [*arguments, "-o", folder.name])
+        command.wait_until(folder.exists)
+        time.sleep(draw.uniform(0, takes))
+        caught += command.process.poll() is None
+        command.kill()
+        finished(["search", *arguments, "-o", str(folder)])
+        if outcome(folder) != whole:
+            other.append(kill)
+        assert not [path for path in folder.iterdir() if ".lock-" in path.name or path.name.endswith(".tmp")]
+    print(f"{jobs} jobs: {caught} of {KILLS} kills came before the end; {len(other)} results differ")  # noqa: T201
+    assert caught > KILLS // 2
+    assert not other

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import time
 
@@ -130,3 +132,38 @@ def test_settings():
     objective = CommandObjective("train --fast {text}", timeout=5, name="loss", direction="minimize")
     assert objective.settings == {"command": ["train", "--fast", "{text}"], "timeout": 5, "folder": None}
     assert (objective.value_name, objective.direction) == ("loss", "minimize")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's parent death signal")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_program_ends_with_the_search_that_started_it(tmp_path, number):
+    """With all that it has started, even what is in a session of its own."""
+    search = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from robonas.objectives import CommandObjective\n"
+        "from robonas.study.loop import search\n"
+        "from tests.objectives.toy import ToySpace\n"
+        "search(ToySpace(), CommandObjective(sys.argv[1:]), strategy='random', pool=2, budget=1, folder=None)\n"
+    )
+    program = (
+        "import os, subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)\n"
+        f"open({str(tmp_path / 'new')!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}')\n"
+        f"os.rename({str(tmp_path / 'new')!r}, {str(tmp_path / 'pids')!r})\n"
+        "time.sleep(600)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", search, sys.executable, "-c", program], stderr=subprocess.PIPE)
+    with process:
+        while not (tmp_path / "pids").exists():
+            assert process.poll() is None, process.stderr.read().decode()
+            time.sleep(0.05)
+        process.send_signal(number)
+        process.stderr.read()
+        assert process.wait(60) != 0
+    pids = list(map(int, (tmp_path / "pids").read_text().split()))
+    assert len(pids) == 2
+    for _ in range(200):
+        if not any(map(alive, pids)):
+            return
+        time.sleep(0.05)
+    pytest.fail("the program or its child still runs")

@@ -1,6 +1,8 @@
 """Bounds on what a device can bear, and what a space has to offer."""
 
 import math
+import os
+import signal
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from robonas.errors import ArchitectureError, ConfigError, UnknownNameError
 from robonas.scores.scoring import Scorer, score
 from robonas.spaces import NASBench201, from_choices, make_space
 from robonas.study.limits import Limits
+from robonas.study.pool import Candidates
 from robonas.study.profiling import profile
 from tests.published import table
 from tests.spaces import own
@@ -405,3 +408,63 @@ def test_profiles_of_spaces_without_data_see_noise(task):
     shape = (9, 1, 8, 8) if task == "jigsaw" else (1, 32, 32)
     space = make_space("transnas_micro", task=task, input_shape=shape, channels=2)
     assert profile(space, 1, measures=["grad_norm"]).frame["grad_norm"].item() > 0
+
+
+def deadly(how=lambda: os.kill(os.getpid(), signal.SIGSEGV)):
+    """Three networks; the second ends its process, even where only its shapes are computed."""
+
+    class Deadly(nn.Module):
+        def forward(self, x):
+            return how()
+
+    def build(kernel):
+        return Deadly() if kernel == 3 else conv_only(kernel)
+
+    return convs((1, 3, 5), build)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("bound", [{"max_macs": 1e9}, {"max_memory": 1e9}, {"max_latency_ms": 1e9, "repeats": 1}])
+def test_a_network_that_kills_its_process_is_left_out_with_its_reason(bound, n_jobs):
+    space = deadly()
+    judgement = Limits(**bound).judge(space, space, n_jobs=n_jobs)
+    assert list(judgement.reasons.values()) == [None, "Its process ended by signal 11 (SIGSEGV).", None]
+    assert judgement.left_out == {"a network that ends its process": 1}
+    assert Limits(**bound).violation(space, space.at(1)) == "Its process ended by signal 11 (SIGSEGV)."
+
+
+def test_what_was_measured_before_the_death_counts():
+    space = deadly(lambda: os._exit(3))
+    with pytest.raises(ConfigError, match="0 of 1 satisfy the limits: the limit is 10 parameters"):
+        Limits(max_params=10, max_macs=1).filter(space, [space.at(1)])
+    judgement = Limits(max_params=300, max_macs=1e9).judge(space, space)
+    assert judgement.reasons[space.at(1)] == "Its process ended with exit code 3."
+    assert judgement.reasons[space.at(2)] == "It has 760 parameters; the limit is 300 parameters."
+
+
+def test_a_profile_leaves_out_what_kills_its_process():
+    found = profile(deadly(), measures=("params", "macs", "memory", "latency_ms"))
+    assert found.n == 3
+    assert list(found.failures.values()) == ["Its process ended by signal 11 (SIGSEGV)."]
+    assert len(found.frame) == 2
+    assert found.frame.notna().all().all()
+
+
+def test_measures_are_those_of_this_process():
+    space = NASBench201(channels=4, depth=1, input_shape=(3, 8, 8))
+    sample = space.sample(12)
+    here, there = (profile(space, 12, n_jobs=n_jobs).frame for n_jobs in (0, 2))
+    assert here.equals(there)
+    limits = Limits(max_params=int(here["params"].median()), max_memory=float(here["memory"].median()))
+    judged = [limits.judge(space, sample, n_jobs=n_jobs) for n_jobs in (0, 1, 2)]
+    assert judged[0] == judged[1] == judged[2]
+    assert 0 < len(judged[0].allowed) < 12
+
+
+def test_a_child_that_kills_its_process_does_not_join():
+    space = deadly()
+    for limits in (None, Limits(max_macs=1e9)):
+        assert Candidates(space, 0, limits=limits).may_join(list(space)) == [True, False, True]
+    scorer = Scorer(space, Batch(torch.randn(8, 3, 8, 8), torch.arange(8), n_classes=10))
+    limits = Limits(at_most={"flops": 1e9})
+    assert Candidates(space, 0, limits=limits, scorer=scorer).may_join(list(space)) == [True, False, True]

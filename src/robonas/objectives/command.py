@@ -36,6 +36,9 @@ class CommandObjective(Objective):
     and in its arguments, instead of ``{architecture}``, ``{text}`` and ``{seed}``, the same as JSON, text and number.
     No shell is involved, so that nothing in them is expanded. The architecture is canonical.
 
+    In a search the program runs below a worker process. On Linux it ends, with all that it has started, when the search
+    is stopped or killed, even by kill -9; elsewhere a search that is killed so leaves it running.
+
     An exit status other than 0, a last line that is not a finite number, and a program that outlives `timeout`, which
     is killed with all that it started, are each a failed evaluation; its reason quotes the end of the standard error.
 
@@ -51,6 +54,7 @@ class CommandObjective(Objective):
     """
 
     name = "command"
+    isolated = True
 
     def __init__(
         self,

@@ -26,11 +26,14 @@ class Elsewhere:
     Args:
         space: Builds the networks.
         objective: Evaluates them.
+
+    Attributes:
+        here: Whether evaluations run in this process.
     """
 
     def __init__(self, space: SearchSpace, objective: Objective) -> None:
         self._space, self._objective = space, objective
-        self._here = not objective.isolated
+        self.here = not objective.isolated
         self._packed: Packed | None = None
         self._worker: Worker | None = None
         self._inbox: SimpleQueue[Message] = SimpleQueue()
@@ -53,12 +56,12 @@ class Elsewhere:
         Raises:
             ObjectiveError: The evaluation failed, or ended its process.
         """
-        if not self._here:
+        if not self.here:
             try:
                 return self._evaluate(architecture, seed, report)
             except NoProcessError as reason:
                 warn_of(reason, "trainings")
-                self._here = True
+                self.here = True
                 self.close()
         return self._objective.evaluate(self._space, architecture, seed=seed, report=report)
 

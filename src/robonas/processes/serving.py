@@ -18,13 +18,14 @@ import sys
 import threading
 import traceback
 import warnings
+from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # <sys/prctl.h>
 _TRACE = 4  # frames of an error that are told
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 """Signals that ask a program to stop. A worker leaves the answer to the process that started it, which ends it."""
@@ -99,6 +100,8 @@ def _breed(control: socket.socket) -> NoReturn:
 def _watch(nursery: int, requests: int, replies: int, status: int) -> NoReturn:
     """Fork the worker itself, and tell how it ends; where the nursery ends, end it with all that it has started."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with contextlib.suppress(OSError, AttributeError):  # what the worker leaves behind becomes a child of this process
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     own = os.getpid()
     pid = os.fork()
     if pid == 0:
@@ -108,17 +111,31 @@ def _watch(nursery: int, requests: int, replies: int, status: int) -> NoReturn:
 
     def end(*_: object) -> None:
         kill_group(pid)
+        _kill_children()
         os._exit(0)
 
     signal.signal(signal.SIGUSR1, end)
     die_with(nursery, signal.SIGUSR1)
     os.close(requests)
     os.close(replies)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    ended = 0
+    while ended != pid:
+        ended, status_of_it = os.waitpid(-1, 0)
+    code = os.waitstatus_to_exitcode(status_of_it)
     kill_group(pid)  # what it has started, such as processes that read data
+    _kill_children()  # and what has left its group, such as the user's programs
     with contextlib.suppress(OSError):
         os.write(status, struct.pack("i", code))
     os._exit(0)
+
+
+def _kill_children() -> None:
+    """End all children of this process, on Linux; theirs become its own, if it is a subreaper, and end too."""
+    with contextlib.suppress(OSError):
+        while children := Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split():
+            for child in map(int, children):
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
 
 
 def serve(requests: int, replies: int) -> NoReturn:

@@ -126,10 +126,12 @@ class Scorer:
             journal.finish(table)
         return table
 
-    def score_here(self, architectures: Sequence[str], metrics: Sequence[Metric]) -> dict[str, Scores]:
-        """Return scores by text, computed in this process without a cache: the same values as those of `score`."""
-        work = functools.partial(self._score_chunk, os.getpid(), metrics)
-        return next(spread(work, architectures, n_jobs=0, chunk=len(architectures), dead=lambda *_: {}))
+    def scores_of(self, architectures: Sequence[str], metrics: Sequence[Metric]) -> dict[str, Scores]:
+        """Return scores by canonical text, computed as those of `score` are, but without its cache and its refusals."""
+        found: dict[str, Scores] = {}
+        for some in self._run(dict.fromkeys(architectures, tuple(metrics))):
+            found |= some
+        return found
 
     def _probe(self, some: Sequence[str]) -> None:
         """Raise a fault that all networks share, such as a tuple for logits, instead of a table of NaN."""

@@ -8,6 +8,7 @@ What was measured, and what was tried without success, is in docs/explanation/gr
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from robonas.architecture import Architecture
 from robonas.common.randomness import numpy_generator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -66,7 +67,7 @@ def breed(
     *,
     seed: int,
     generation: int,
-    allowed: Callable[[Architecture], bool] = lambda _: True,
+    allowed: Callable[[Sequence[Architecture]], Iterable[bool]] = lambda born: [True] * len(born),
     parents: int = PARENTS,
     crossover: float = CROSSOVER,
 ) -> list[str]:
@@ -83,7 +84,7 @@ def breed(
         n: Number of children; there are fewer where most of the parents' neighbours are in the pool.
         seed: Seed of the search.
         generation: Its number; each draws differently.
-        allowed: Function that tells whether a child may join; called once for each.
+        allowed: Function from some children to which of them may join; called once for each child.
         parents: Number of the best candidates that have children; at most a fifth of the pool, at least two.
         crossover: The share of children that have two parents.
 
@@ -95,10 +96,8 @@ def breed(
     generator = numpy_generator("growth", seed, generation)
     neighbours = functools.cache(space.neighbours)  # a parent has many children
     known = set(pool)
-    children: list[str] = []
-    for _ in range(ATTEMPTS * n if couple else 0):
-        if len(children) == n:
-            break
+
+    def draw() -> str:
         mother = couple[int(generator.integers(len(couple)))]
         child = None
         if generator.random() < crossover:
@@ -110,10 +109,20 @@ def breed(
                 break
             child = _mutated(neighbours, child, generator)
             text = space.format(space.canonical(child))
-        if text not in known:
-            known.add(text)
-            if allowed(space.parse(text)):
-                children.append(text)
+        return text
+
+    children: list[str] = []
+    left = ATTEMPTS * n if couple else 0
+    while left and len(children) < n:
+        born: list[str] = []
+        while left and len(children) + len(born) < n:
+            left -= 1
+            text = draw()
+            if text not in known:
+                known.add(text)
+                born.append(text)
+        if born:
+            children += itertools.compress(born, allowed([space.parse(text) for text in born]))
     return children
 
 

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 from robonas.common.settings import called, real, whole
 from robonas.costs.measuring import MEASURES, count_macs, count_memory, measure_latency
-from robonas.errors import ArchitectureError, ConfigError, MetricError
+from robonas.errors import ConfigError
+from robonas.metrics import Score
 from robonas.study.bounds import Bound, check_together, metric_bounds
+from robonas.study.measurements import Measured, measure_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from robonas.architecture import Architecture
     from robonas.metrics import Metric, MetricLike
+    from robonas.scores.cache import Scores
     from robonas.scores.scoring import Scorer
     from robonas.spaces import SearchSpace
-
-NO_NETWORK = "no network that runs"
-"""What leaves out a candidate whose network cannot be built or run."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,6 @@ class Judgement:
     def allowed(self) -> list[Architecture]:
         """Those that keep all bounds, in their order."""
         return [architecture for architecture, reason in self.reasons.items() if reason is None]
-
-
-@dataclass(frozen=True)
-class _Verdict:
-    """The verdict on one isomorphism class."""
-
-    values: Mapping[str, float]
-    """Measured values by name."""
-    reason: str | None = None
-    """Why it is not allowed, as a sentence."""
-    cause: str | None = None
-    """The same in few words, as candidates are counted by."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -138,7 +126,7 @@ class Limits:
         return settings | {name: getattr(self, name) for key, names in how.items() if key in settings for name in names}
 
     def measure(self, space: SearchSpace, architecture: Architecture, measure: str) -> float:
-        """Return one measure of one architecture.
+        """Return one measure of one architecture, measured in this process: a network that crashes ends it.
 
         Raises:
             ArchitectureError: It makes no network that runs.
@@ -173,46 +161,75 @@ class Limits:
         Raises:
             ConfigError: A metric has a bound, and there is no scorer.
         """
+        return self.violations(space, [architecture], scorer=scorer)[architecture]
 
-        def scored(texts: Sequence[str]) -> list[dict[str, tuple[float, str | None]]]:
-            assert scorer is not None
-            found = scorer.score_here(texts, self.metrics)
-            return [{name: (one.value, one.reason) for name, one in found[text].items()} for text in texts]
+    def violations(
+        self,
+        space: SearchSpace,
+        candidates: Iterable[Architecture],
+        *,
+        scorer: Scorer | None = None,
+        n_jobs: int = 1,
+    ) -> dict[Architecture, str | None]:
+        """Say of each candidate why it is not allowed, as `violation` does; none needs to be, unlike in `judge`.
 
+        Args:
+            space: Space of the candidates.
+            candidates: Candidates to judge.
+            scorer: Scorer for metrics; needed where a metric has a bound. Its cache is not used.
+            n_jobs: Worker processes that measure; 0 measures in this process.
+
+        Raises:
+            ConfigError: A metric has a bound, and there is no scorer.
+        """
         self._check_scorer(scorer)
-        (verdict,) = self._judge(space, [space.canonical(architecture)], scored)
-        return verdict.reason
+
+        def scored(texts: Sequence[str]) -> list[Scores]:
+            assert scorer is not None
+            found = scorer.scores_of(texts, self.metrics)
+            return [found[text] for text in texts]
+
+        classes = {architecture: space.canonical(architecture) for architecture in candidates}
+        known = self._judge(space, classes.values(), scored, n_jobs)
+        return {architecture: known[canonical].reason for architecture, canonical in classes.items()}
 
     def judge(
-        self, space: SearchSpace, candidates: Iterable[Architecture], *, scorer: Scorer | None = None
+        self,
+        space: SearchSpace,
+        candidates: Iterable[Architecture],
+        *,
+        scorer: Scorer | None = None,
+        n_jobs: int = 1,
     ) -> Judgement:
         """Judge every candidate; isomorphic ones once, and by metrics only what keeps the cheaper bounds.
+
+        Networks are measured in worker processes, so that one that crashes is left out, with its reason.
 
         Args:
             space: Space of the candidates.
             candidates: Candidates to judge.
             scorer: Scorer for metrics; needed where a metric has a bound.
+            n_jobs: Worker processes that measure; 0 measures in this process. Latency is measured by one.
 
         Raises:
             ConfigError: No candidate is allowed; the message says which bound is in the way, and the nearest value. Or
                 a metric has a bound, and there is no scorer.
         """
+        self._check_scorer(scorer)
 
-        def scored(texts: Sequence[str]) -> list[dict[str, tuple[float, str | None]]]:
+        def scored(texts: Sequence[str]) -> list[Scores]:
             assert scorer is not None
             table = scorer.score(texts, self.metrics)
             return [
                 {
-                    name: (table.scores[row, column], table.reason(row, name))
+                    name: Score(table.scores[row, column], table.reason(row, name))
                     for column, name in enumerate(table.metrics)
                 }
                 for row in range(len(table))
             ]
 
-        self._check_scorer(scorer)
         classes = {architecture: space.canonical(architecture) for architecture in candidates}
-        different = list(dict.fromkeys(classes.values()))
-        known = dict(zip(different, self._judge(space, different, scored), strict=True))
+        known = self._judge(space, classes.values(), scored, n_jobs)
         verdicts = {architecture: known[canonical] for architecture, canonical in classes.items()}
         if verdicts and all(verdict.reason is not None for verdict in verdicts.values()):
             raise ConfigError(self._nobody(len(verdicts), list(known.values())))
@@ -221,14 +238,19 @@ class Limits:
         return Judgement(reasons, dict(counts.most_common()))
 
     def filter(
-        self, space: SearchSpace, candidates: Iterable[Architecture], *, scorer: Scorer | None = None
+        self,
+        space: SearchSpace,
+        candidates: Iterable[Architecture],
+        *,
+        scorer: Scorer | None = None,
+        n_jobs: int = 1,
     ) -> list[Architecture]:
         """Return the candidates that keep all bounds, in their order; see `judge`.
 
         Raises:
             ConfigError: There is none; the message says which bound is the obstacle and what the nearest value is.
         """
-        return self.judge(space, candidates, scorer=scorer).allowed
+        return self.judge(space, candidates, scorer=scorer, n_jobs=n_jobs).allowed
 
     def _check_scorer(self, scorer: Scorer | None) -> None:
         if scorer is None and self.metrics:
@@ -238,45 +260,44 @@ class Limits:
     def _judge(
         self,
         space: SearchSpace,
-        classes: Sequence[Architecture],
-        scored: Callable[[Sequence[str]], list[dict[str, tuple[float, str | None]]]],
-    ) -> list[_Verdict]:
-        """Return the verdict of each class: measures by count, then metrics, then time, each of what is left."""
-        verdicts = [_Verdict({}) for _ in classes]
+        classes: Iterable[Architecture],
+        scored: Callable[[Sequence[str]], list[Scores]],
+        n_jobs: int,
+    ) -> dict[Architecture, Measured]:
+        """Judge isomorphism classes: measures by count come first, then metrics, then time, each of what is left.
+
+        Returns:
+            What is known of each class, and why it is not allowed.
+        """
+        known = dict.fromkeys(classes, Measured())
         groups: dict[int, list[Bound]] = {}
         for bound in self.bounds:
             groups.setdefault(2 if bound.name == "latency_ms" else 0 if bound.metric is None else 1, []).append(bound)
         for group, bounds in groups.items():
-            left = [place for place, verdict in enumerate(verdicts) if verdict.reason is None]
+            left = [architecture for architecture, so_far in known.items() if so_far.reason is None]
             if group == 1 and left:
-                found = scored([space.format(classes[place]) for place in left])
-                for place, scores in zip(left, found, strict=True):
-                    verdicts[place] = _by_scores(verdicts[place], bounds, scores)
+                for architecture, scores in zip(left, scored([space.format(one) for one in left]), strict=True):
+                    known[architecture] = _by_scores(known[architecture], bounds, scores)
             elif group != 1:
-                for place in left:
-                    verdicts[place] = self._by_measures(verdicts[place], bounds, space, classes[place])
-        return verdicts
+                found = self._measured(space, left, bounds, n_jobs)
+                known |= {one: _by_measures(known[one], bounds, found[one]) for one in left}
+        return known
 
-    def _by_measures(
-        self, so_far: _Verdict, bounds: Sequence[Bound], space: SearchSpace, architecture: Architecture
-    ) -> _Verdict:
-        values = dict(so_far.values)
-        for bound in bounds:
-            try:
-                values[bound.name] = self.measure(space, architecture, bound.name)
-            except (ArchitectureError, MetricError) as error:
-                broken = isinstance(error, ArchitectureError)
-                return _Verdict(values, str(error), NO_NETWORK if broken else "a cost that cannot be counted")
-            if not bound.keeps(values[bound.name]):
-                return _Verdict(values, bound.broken_by(values[bound.name]), bound.fault)
-        return _Verdict(values)
+    def _measured(
+        self, space: SearchSpace, some: Sequence[Architecture], bounds: Sequence[Bound], n_jobs: int
+    ) -> dict[Architecture, Measured]:
+        """Measure what has a bound, until one is broken."""
+        keeps = {bound.name: bound.keeps for bound in bounds}
+        return measure_each(
+            space, some, list(keeps), self.measure, goes_on=lambda name, value: keeps[name](value), n_jobs=n_jobs
+        )
 
-    def _nobody(self, n: int, verdicts: Sequence[_Verdict]) -> str:
+    def _nobody(self, n: int, verdicts: Sequence[Measured]) -> str:
         """Return the sentence for bounds that no candidate keeps."""
         obstacles = []
         for bound in self.bounds:
-            values = [verdict.values[bound.key] for verdict in verdicts if bound.key in verdict.values]
-            first = [verdict.values[bound.key] for verdict in verdicts if verdict.cause == bound.fault]
+            values = [verdict.numbers[bound.key] for verdict in verdicts if bound.key in verdict.numbers]
+            first = [verdict.numbers[bound.key] for verdict in verdicts if verdict.cause == bound.fault]
             pick, end, way = (min, "smallest", "up") if bound.upper else (max, "largest", "down")
             limit = bound.limit
             if len(values) == len(verdicts) and not any(map(bound.keeps, values)):
@@ -298,13 +319,25 @@ class Limits:
 _UNDEFINED = " undefined"
 
 
-def _by_scores(so_far: _Verdict, bounds: Sequence[Bound], scores: Mapping[str, tuple[float, str | None]]) -> _Verdict:
-    known = {bound.key: scores[bound.name][0] for bound in bounds}
-    values = {**so_far.values, **{key: value for key, value in known.items() if not math.isnan(value)}}
+def _by_measures(so_far: Measured, bounds: Sequence[Bound], found: Measured) -> Measured:
+    """Return what is known with some measures, and why they are not allowed."""
+    values = {**so_far.numbers, **found.numbers}
+    if found.reason is not None:
+        return Measured(values, found.reason, found.cause)
     for bound in bounds:
-        value, reason = scores[bound.name]
-        if math.isnan(value):
-            return _Verdict(values, f"It has no {bound.key}: {reason}.", f"{bound.key}{_UNDEFINED}")
-        if not bound.keeps(value):
-            return _Verdict(values, bound.broken_by(value), bound.fault)
-    return _Verdict(values)
+        if bound.name in values and not bound.keeps(values[bound.name]):
+            return Measured(values, bound.broken_by(values[bound.name]), bound.fault)
+    return Measured(values)
+
+
+def _by_scores(so_far: Measured, bounds: Sequence[Bound], scores: Scores) -> Measured:
+    """Return what is known with some scores, and why they are not allowed."""
+    known = {bound.key: scores[bound.name].value for bound in bounds}
+    values = {**so_far.numbers, **{key: value for key, value in known.items() if not math.isnan(value)}}
+    for bound in bounds:
+        score = scores[bound.name]
+        if math.isnan(score.value):
+            return Measured(values, f"It has no {bound.key}: {score.reason}.", f"{bound.key}{_UNDEFINED}")
+        if not bound.keeps(score.value):
+            return Measured(values, bound.broken_by(score.value), bound.fault)
+    return Measured(values)

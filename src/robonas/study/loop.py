@@ -27,6 +27,7 @@ from robonas.errors import (
 )
 from robonas.objectives.elsewhere import Elsewhere
 from robonas.processes import stops
+from robonas.processes.parallel import Tell, spread
 from robonas.scores.table import ScoreTable
 from robonas.study.chooser import Chooser
 from robonas.study.events import (
@@ -40,6 +41,7 @@ from robonas.study.events import (
     caller_of,
 )
 from robonas.study.ledger import Claim, Ledger
+from robonas.study.measurements import died
 from robonas.study.outcome import outcome_of
 from robonas.study.plan import Plan
 from robonas.study.pool import draw_pool
@@ -329,13 +331,23 @@ def _evaluate(
     else:
         if answer.parameters is not None:  # it has a network: counted now, `show` and `report` need no PyTorch
             with contextlib.suppress(Exception):
-                ledger.note_size(claim, _size(space, query.architecture, seed))
+                ledger.note_size(claim, _size(space, query.architecture, seed, n_jobs=int(not elsewhere.here)))
         ledger.complete(claim, answer)
 
 
-def _size(space: SearchSpace, text: str, seed: int) -> dict[str, int | None]:
-    architecture = space.parse(text)
-    return network_size(lambda: space.build_seeded(architecture, seed), space.input_shape_of(architecture))
+def _size(space: SearchSpace, text: str, seed: int, n_jobs: int) -> dict[str, int | None]:
+    """Return the size of a network; counted in a worker, unless `n_jobs` is 0, which counts here."""
+
+    def work(some: Sequence[str], tell: Tell[str, dict[str, int | None]]) -> None:
+        for one in some:
+            architecture = space.parse(one)
+            built = lambda: space.build_seeded(architecture, seed)  # noqa: B023, E731  # called before the next one
+            tell(one, network_size(built, space.input_shape_of(architecture)))
+
+    def dead(_: str, __: list[dict[str, int | None]], how: str) -> dict[str, int | None]:
+        raise ObjectiveError(died(how))
+
+    return next(spread(work, [text], n_jobs=n_jobs, chunk=1, dead=dead))[text]
 
 
 def _checked(answer: Evaluation) -> Evaluation:

@@ -109,7 +109,7 @@ class Plan:
             batch: Samples for the metrics; None to draw them from the objective's data.
             batch_size: Number of samples to draw.
             logits: Function from what a network returns to its logits.
-            n_jobs: Processes for scoring.
+            n_jobs: Processes for scoring, and for measuring what has a bound.
             folder: Folder of the search, for the cache of scores; None for no cache.
         """
         scorer = None
@@ -117,7 +117,7 @@ class Plan:
             seen = self._batch(batch_size) if batch is None else batch
             cache = None if folder is None else folder / cache_file(self.space, seen, self.seed)
             scorer = Scorer(self.space, seen, seed=self.seed, logits=logits, n_jobs=n_jobs, cache=cache)
-        return Candidates(self.space, self.seed, self.metrics, self.limits, scorer)
+        return Candidates(self.space, self.seed, self.metrics, self.limits, scorer, n_jobs)
 
     def _batch(self, size: int) -> Batch:
         seen = self.objective.batch(size, self.seed)

@@ -13,6 +13,7 @@ from robonas.common.settings import count_of
 from robonas.errors import ConfigError
 from robonas.scores.scoring import Scorer, texts
 from robonas.scores.table import ScoreTable
+from robonas.study.measurements import failures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,6 +51,7 @@ class Candidates:
         metrics: Metrics that the strategy reads; none for one that reads no scores.
         limits: Bounds that candidates must keep; None for none.
         scorer: Scorer for metrics; None where neither the strategy nor a bound reads one.
+        n_jobs: Worker processes that measure what has a bound.
     """
 
     space: SearchSpace
@@ -57,6 +59,7 @@ class Candidates:
     metrics: tuple[Metric, ...] = ()
     limits: Limits | None = None
     scorer: Scorer | None = None
+    n_jobs: int = 1
 
     def scores_of(self, some: Sequence[str], progress: Callable[[int, int], None] | None = None) -> ScoreTable:
         """Score architectures by their texts; a table without metrics where the strategy reads no scores.
@@ -94,7 +97,7 @@ class Candidates:
             if isinstance(head, dict) and head["origin"] == origin:
                 return texts(self.space, lines), head["left_out"]
         parsed = dict.fromkeys(self.space.parse(text) for text, _ in pairs)
-        judgement = self.limits.judge(self.space, parsed, scorer=self.scorer)
+        judgement = self.limits.judge(self.space, parsed, scorer=self.scorer, n_jobs=self.n_jobs)
         kept = set(judgement.allowed)
         pairs = [pair for pair in pairs if self.space.parse(pair[0]) in kept]
         left_out = dict(judgement.left_out)
@@ -103,8 +106,12 @@ class Candidates:
             write_text(memory, "\n".join((head, *(text for text, _ in pairs))) + "\n")
         return pairs, left_out
 
-    def may_join(self, child: Architecture) -> bool:
-        """Return whether a new candidate keeps the limits and, where no score will tell, makes a network that runs."""
-        if self.limits is not None and self.limits.violation(self.space, child, scorer=self.scorer) is not None:
-            return False
-        return bool(self.metrics) or self.space.failure(child) is None
+    def may_join(self, children: Sequence[Architecture]) -> list[bool]:
+        """Return which new candidates keep the limits and, where no score will tell, make networks that run."""
+        reasons: dict[Architecture, str | None] = dict.fromkeys(children)
+        if self.limits is not None:
+            reasons = self.limits.violations(self.space, children, scorer=self.scorer, n_jobs=self.n_jobs)
+        if not self.metrics:
+            kept = [child for child, reason in reasons.items() if reason is None]
+            reasons |= failures(self.space, kept, self.n_jobs)
+        return [reasons[child] is None for child in children]

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from robonas.common.randomness import torch_generator
 from robonas.common.settings import count_of, jobs_of
 from robonas.costs.measuring import MEASURES
-from robonas.errors import ArchitectureError, ConfigError, MetricError
+from robonas.errors import ConfigError
 from robonas.metrics import resolve_metrics
 from robonas.scores.scoring import score
 from robonas.study.bounds import Bound
 from robonas.study.limits import Limits
+from robonas.study.measurements import measure_each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,7 +124,8 @@ def profile(
         limits: Limits whose quantities are measured too, and first: where nothing in the sample keeps one, nothing
             dearer is measured. Also settings of the measures, such as the batch size.
         batch: Samples for metrics; by default white noise, whose scores differ from those of real data.
-        n_jobs: Processes for metrics.
+        n_jobs: Worker processes; 0 does all in this process, which a network that crashes ends. Latency is measured by
+            one.
 
     Raises:
         ConfigError: No architecture is asked for, or none of the sample makes a network that runs.
@@ -147,12 +149,12 @@ def profile(
         if hopeless:
             break
         column = columns.setdefault(measure, {})
-        for architecture in sample:
-            if architecture not in failures:
-                try:
-                    column[architecture] = settings.measure(space, architecture, measure)
-                except (ArchitectureError, MetricError) as error:
-                    failures[architecture] = str(error)
+        left = [architecture for architecture in sample if architecture not in failures]
+        for architecture, found in measure_each(space, left, [measure], settings.measure, n_jobs=n_jobs).items():
+            if found.reason is None:
+                column[architecture] = found.numbers[measure]
+            else:
+                failures[architecture] = found.reason
         if measure in bounds:
             kept &= {architecture for architecture, value in column.items() if bounds[measure].keeps(value)}
             hopeless = not kept
