@@ -194,7 +194,7 @@ def test_pruned_trainings_are_told_everywhere(images, tmp_path) -> None:
         (["search", "--space-set", "channels=abc"], "`channels` of `nasbench201` must be a whole number; got 'abc'"),
         (["search", "--space", "mobilenetv3", "--space-set", "width=x"], "`width` of mobilenetv3 must be a number"),
         (["search", "--space-set", "input_shape=3"], "`input_shape` must be a list of sizes; got 3"),
-        (["search", "--jobs", "0"], "jobs"),
+        (["search", "--jobs", "100001"], "`n_jobs` must be at most"),
         (["search", "--data", "/no[word]/x.npz", "--image-size", "16"], "There is no file '/no[word]/x.npz'"),
         (["search", "--data", "digits", "--image-mode", "RGB"], "does not take these settings"),
         (["search", "--epochs", "0"], "epochs"),
@@ -202,7 +202,7 @@ def test_pruned_trainings_are_told_everywhere(images, tmp_path) -> None:
         (["search", "--device", "tpu"], "tpu"),
         (["search", "--data", "folder:/nowhere"], "/nowhere"),
         (["search", "/nowhere.toml"], "Cannot read settings file"),
-        (["search", "--storage", "nonsense://x"], "cannot be used"),
+        (["search", "--storage", "nonsense://x"], "cannot be kept in 'nonsense://x'"),
         (["show", "/nowhere"], "There is no search in"),
         (["list", "metric"], "Did you mean 'metrics'"),
         (["score", "--architectures", "/nowhere.txt"], "Cannot read architectures"),
@@ -247,7 +247,7 @@ def test_another_storage_is_read_again(images, tmp_path) -> None:
     call("report", folder, "--storage", storage, "--compare", "search-random")
     call("export", folder, "--storage", storage, "-o", str(tmp_path / "out.csv"))
     assert (tmp_path / "out.csv").is_file()
-    assert "There is no search" in call("show", folder, code=2).stderr
+    assert "it was run with a storage of its own" in call("show", folder, code=2).stderr
 
 
 def test_random_search_needs_no_scores(images, tmp_path) -> None:

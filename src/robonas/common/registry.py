@@ -120,7 +120,7 @@ def _is_foreign(file: str) -> bool:
     path = Path(file)
     if file.startswith("<") or {"site-packages", "dist-packages"} & set(path.parts):
         return True
-    roots = (Path(__file__).parent, *(Path(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib")))
+    roots = (Path(__file__).parents[1], *(Path(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib")))
     return any(path.is_relative_to(root) for root in roots)
 
 
@@ -196,6 +196,10 @@ def _import_file(kind: str, reference: str, path: Path) -> ModuleType:
     except BaseException:
         del sys.modules[name]
         raise
+    if taken:  # no other process finds a module by a name that was made here
+        import cloudpickle
+
+        cloudpickle.register_pickle_by_value(module)
     return module
 
 

@@ -290,7 +290,7 @@ def _address(file: Path) -> str:
 
     Where it may be written, SQLite undoes first what a killed process left half written; else it only reads.
     """
-    return f"file:{quote(str(file.absolute()))}?mode={'rw' if _writable(file) else 'ro'}"
+    return f"file:{quote(os.fsencode(file.absolute()))}?mode={'rw' if _writable(file) else 'ro'}"
 
 
 def _check_sqlite(path: Path) -> None:
