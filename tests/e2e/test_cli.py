@@ -180,6 +180,9 @@ def test_pruned_trainings_are_told_everywhere(images, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--foo"], "No such option: --foo. See 'robonas --help'."),
+        (["serch"], "Did you mean 'search'"),
+        (["tables", "--foo"], "No such option: --foo"),
         (["search", "--data", "digit"], "Did you mean 'digits'"),
         (["search", "--space", "nasbench20"], "Did you mean 'nasbench201'"),
         (["search", "--strategy", "robt"], "Did you mean 'robot'"),

@@ -93,7 +93,7 @@ def test_every_task(tmp_path, space, task):
     ("data", "task"), [("digits_segment", "segmentsemantic"), ("digits_jigsaw", "jigsaw"), ("digits", "class_scene")]
 )
 def test_the_task_follows_the_data(tmp_path, data, task):
-    from robonas.cli.options import read_space
+    from robonas.cli.reading import read_space
     from robonas.datasets import load_dataset
 
     assert read_space("transnas_micro", ["channels=2"], load_dataset(data)).settings["task"] == task

@@ -50,22 +50,22 @@ err = Console(stderr=True, highlight=False)
 
 
 def say(text: str) -> None:
-    """Return a line on stderr, as it is: brackets are brackets."""
+    """Write a line to stderr, as it is: brackets are brackets."""
     err.print(Text(text), soft_wrap=True)
 
 
 def warn(sentence: str) -> None:
-    """Return a warning on stderr."""
+    """Write a warning to stderr."""
     err.print(Text.assemble(("Warning:", "yellow"), " ", sentence), soft_wrap=True)
 
 
 def complain(sentence: str) -> None:
-    """Return an error on stderr."""
+    """Write an error to stderr."""
     err.print(Text.assemble(("Error:", "bold red"), " ", sentence), soft_wrap=True)
 
 
 def _bars(*, quiet: bool) -> Progress:
-    """Bars with the time that has passed, the time left, and a note."""
+    """Make bars with the time that has passed, the time left, and a note."""
     return Progress(
         SpinnerColumn("dots" if speaks_unicode(err.file) else "line"),
         TextColumn("{task.description:<18}", markup=False),
@@ -204,13 +204,44 @@ class TrainingProgress(_Progress):
         self._bars.update(self._task, completed=row.epoch, note=told)
 
 
+class Counter:
+    """A bar that counts, on a terminal; nothing elsewhere.
+
+    Args:
+        title: Name of what is counted.
+        quiet: Show nothing.
+    """
+
+    def __init__(self, title: str, *, quiet: bool) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=err,
+            disable=quiet or not err.is_terminal,
+        )
+        self._bar = self._bars.add_task(title, total=None)
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how many are done, and of how many; 0 where that is not known."""
+        self._bars.update(self._bar, completed=done, total=total or None)
+
+
 def print_json(value: Any) -> None:
-    """Return one JSON document on stdout."""
+    """Print one JSON document on stdout."""
     out.out(json_text(value))
 
 
 def print_table(title: str, rows: Sequence[Mapping[Any, Any]], *, columns: Iterable[str] | None = None) -> None:
-    """Rows of equal keys as a table on stdout."""
+    """Print rows of equal keys as a table on stdout."""
     names = list(columns or (rows[0] if rows else ()))
     table = Table(title=Text(title), title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
     for name in names:
@@ -244,7 +275,7 @@ def _cell(value: object) -> str:
 
 
 def print_scores(table: ScoreTable) -> None:
-    """Return the summary of a table of scores, with what a user should know before trusting it."""
+    """Print the summary of a table of scores, with what a user should know before trusting it."""
     summary = table.summary().reset_index()
     print_table(
         f"Scores of {len(table):,} architectures ({len(table.distinct()):,} different networks)",
@@ -255,7 +286,7 @@ def print_scores(table: ScoreTable) -> None:
 
 
 def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -> None:
-    """Return the winner, what it is made of, what the search learned and whether it was worth it."""
+    """Print the winner, what it is made of, what the search learned, and how it compares with the baselines."""
     from robonas.report.numbers import plural
 
     n = len(result.queries)
@@ -294,7 +325,7 @@ def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -
 
 
 def print_trained(result: TrainedNetwork) -> None:
-    """Return what a full training has come to."""
+    """Print the result of a full training."""
     n = len(result.log)
     kept = "the best on the validation part" if result.validation else "the last"
     measure = result.settings["measure"]

@@ -1,10 +1,15 @@
-"""The catalogues as rows of facts, for `robonas list` and for the documentation."""
+"""`robonas list`: the catalogues as rows of facts, for the terminal and for the documentation."""
 
 from __future__ import annotations
 
 import inspect
 import textwrap
 from typing import TYPE_CHECKING, Any
+
+import typer
+
+from robonas.cli.options import Json  # noqa: TC001  # read by Typer
+from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -116,3 +121,31 @@ LISTINGS: Mapping[str, Callable[[], Sequence[Row]]] = {
     "strategies": strategies,
 }
 """What can be listed, by name."""
+USAGE: Mapping[str, Any] = {
+    "context_settings": {"allow_extra_args": True},
+    "options_metavar": "WHAT [NAME] [OPTIONS]",
+}
+"""How the command is called: its words are taken as they are, so that nothing heavy is loaded to read them."""
+
+
+def list_entries(ctx: typer.Context, as_json: Json = False) -> None:
+    """List metrics, spaces, strategies or data sets, or show all about one of them.
+
+    WHAT is metrics, spaces, strategies or datasets; NAME is one of these, to be shown in full.
+    """
+    from robonas.common.registry import lookup
+    from robonas.common.streams import json_text
+
+    if not 1 <= len(ctx.args) <= 2:
+        raise ConfigError(
+            f"`robonas list` must be told what to list ({', '.join(LISTINGS)}) and at most one name; "
+            f"got {' '.join(ctx.args) or 'nothing'}."
+        )
+    what, *names = ctx.args
+    find = lookup("listing", what, LISTINGS)
+    if names:
+        row = lookup(what.removesuffix("s"), names[0], {row["name"].partition(":")[0]: row for row in find()})
+        text = json_text(row) if as_json else as_card(row)
+    else:
+        text = json_text(find()) if as_json else as_lines(what)
+    typer.echo(text)

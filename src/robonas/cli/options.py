@@ -1,117 +1,26 @@
-"""Options that several commands share, and what turns their texts into objects."""
+"""Options that several commands share; those that are used together are a group, which `takes_groups` adds."""
 
 from __future__ import annotations
 
-import difflib
-import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from robonas.cli.reading import read_bounds, read_data, read_precision, read_space, read_strategy
 from robonas.common.defaults import PAPER_METRICS
 from robonas.common.files import check_file, check_folder
-from robonas.common.settings import read_toml
 from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from robonas.datasets import LabelledData
-    from robonas.metrics import MetricLike
     from robonas.spaces import SearchSpace
     from robonas.strategies import Strategy
     from robonas.study.limits import Limits
-    from robonas.training.device import Mixed
+    from robonas.study.result import SearchResult
 
-
-def from_toml(ctx: typer.Context, path: Path | None) -> Path | None:
-    """Let a TOML file set the defaults of a command's options; the command line wins.
-
-    A table with a command's name is for that command alone, and wins over what stands outside of tables, which is for
-    every command that has the setting. Tables of other commands are checked, so that a slip is told before a search.
-    """
-    if path is None:
-        return None
-    settings = read_toml(path, "settings file")
-    group = ctx.parent.command if ctx.parent else None
-    commands = {
-        name: command
-        for name, command in getattr(group, "commands", {ctx.info_name: ctx.command}).items()
-        if any(parameter.name == "config" for parameter in command.params)
-    }
-    tables = {key: settings.pop(key) for key in commands if isinstance(settings.get(key), dict)}
-    for name, table in tables.items():
-        _check_keys(path, table, _options_of(commands[name]), f" in [{name}]")
-    own = _options_of(ctx.command)
-    anywhere = {name: option for command in commands.values() for name, option in _options_of(command).items()}
-    _check_keys(path, settings, anywhere | own, "")
-    defaults: dict[str, Any] = {}
-    for key, value in (*settings.items(), *tables.get(str(ctx.info_name), {}).items()):
-        parameter = own.get(key.replace("-", "_"))
-        if parameter is not None:
-            defaults[str(parameter.name)] = _from_toml_value(path, key, value, parameter)
-    ctx.default_map = {**(ctx.default_map or {}), **defaults}
-    return path
-
-
-def _options_of(command: Any) -> dict[str, Any]:
-    """Return what a settings file may set of a command, by every name that an option has."""
-    return {
-        spelling.lstrip("-").replace("-", "_"): parameter
-        for parameter in command.params
-        if parameter.name not in {"config", "help"}
-        for spelling in (str(parameter.name), *(text for text in parameter.opts if text.startswith("--")))
-    }
-
-
-def _check_keys(path: Path, settings: dict[str, Any], known: dict[str, Any], place: str) -> None:
-    for key in settings:
-        name = key.replace("-", "_")
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(known))}."
-            raise ConfigError(f"Settings file '{path}' has an unknown setting {key!r}{place}.{hint}")
-
-
-def _from_toml_value(path: Path, key: str, value: Any, parameter: Any) -> Any:
-    """Return a value of a settings file as the command line would give it: a table is KEY=VALUE texts, one text a list.
-
-    Raises:
-        ConfigError: It is of another kind than the setting.
-    """
-    several = bool(parameter.multiple)
-    if isinstance(value, dict) and several:
-        return [f"{name}={_as_json(path, f'{key}.{name}', entry)}" for name, entry in value.items()]
-    entries = value if several and isinstance(value, list) else [value]
-    wanted, fits = _kind_of(parameter)
-    for entry in entries:
-        if not fits(entry):
-            raise ConfigError(f"Setting {key!r} of '{path}' must be {wanted}; got {entry!r}.")
-    return entries if several else value
-
-
-def _kind_of(parameter: Any) -> tuple[str, Callable[[Any], bool]]:
-    """Return what a setting must be in a settings file, in words, and the test for it."""
-    known = getattr(parameter, "type_descriptor", None)  # of newer versions of Typer; the others have Click's
-    kind = getattr(known, "annotation", None) if known is not None else parameter.type.name
-    if kind in {bool, "boolean"}:
-        return "true or false", lambda entry: isinstance(entry, bool)
-    if kind in {int, "integer"}:
-        return "a whole number, without quotes", lambda entry: isinstance(entry, int) and not isinstance(entry, bool)
-    if kind in {float, "float"}:
-        return "a number, without quotes", lambda entry: isinstance(entry, int | float) and not isinstance(entry, bool)
-    return "a text, in quotes", lambda entry: isinstance(entry, str)
-
-
-def _as_json(path: Path, key: str, value: Any) -> str:
-    try:
-        return json.dumps(value)
-    except TypeError as error:
-        raise ConfigError(
-            f"Setting {key!r} of '{path}' must be a text, a number, true, false or a list of them; "
-            f"got {value}. Write it in quotes if it is a text."
-        ) from error
+PAPER = list(PAPER_METRICS)
 
 
 def not_empty(text: str | None) -> str | None:
@@ -154,10 +63,8 @@ def output_folder(help: str) -> Any:  # noqa: A002
     return typer.Option("--folder", "-o", help=help, parser=_folder_to_write, metavar="FOLDER")
 
 
-Config = Annotated[
-    Path | None,
-    typer.Argument(metavar="SETTINGS.toml", help="File with any of these settings.", is_eager=True, callback=from_toml),
-]
+# ── single options ──
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and no progress.")]
 Folder = Annotated[Path, typer.Argument(help="Folder of a search.")]
 AnyFolder = Annotated[Path, typer.Argument(help="Folder of a search, or of a full training.")]
@@ -169,25 +76,17 @@ Storage = Annotated[
 Data = Annotated[
     str,
     typer.Option(
-        help="digits, sklearn:NAME, folder:PATH, npz:FILE, torchvision:NAME, or package.module:NAME; "
+        help="Data set: digits, sklearn:NAME, folder:PATH, npz:FILE, torchvision:NAME, or package.module:NAME; "
         "see 'robonas list datasets'.",
         callback=not_empty,
     ),
 ]
-DataRoot = Annotated[Path | None, typer.Option(help="Where torchvision keeps its data sets.")]
-ImageSize = Annotated[
-    int | None, typer.Option(help="Side to which images of a folder, or digits of other tasks, are resized.")
-]
-ImageMode = Annotated[
-    str | None, typer.Option(metavar="[RGB|L]", help="Convert images of a folder to colour (RGB) or to grey (L).")
-]
-Space = Annotated[str, typer.Option(help="Name, or package.module:NAME; see 'robonas list spaces'.")]
 OwnSpace = Annotated[
     str | None,
     typer.Option(
         "--space",
         metavar="package.module:NAME",
-        help="The search's space, where it is your own: what a folder names is never imported.",
+        help="The search's space, if you wrote it yourself; it is never imported because a folder names it.",
         callback=not_empty,
     ),
 ]
@@ -196,7 +95,7 @@ OwnStrategy = Annotated[
     typer.Option(
         "--strategy",
         metavar="package.module:NAME",
-        help="The search's strategy, where it is your own.",
+        help="The search's strategy, if you wrote it yourself.",
         callback=not_empty,
     ),
 ]
@@ -212,204 +111,212 @@ Metrics = Annotated[
         "--metrics", "-m", help="Metric, or several with commas; see 'robonas list metrics'. May be repeated."
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of all random draws, from 0.")]
-Pool = Annotated[int, typer.Option(help="How many architectures to sample from the space.")]
-Grow = Annotated[
-    int, typer.Option(help="How many children of the best join the pool before each query; 0 keeps it as it is.")
-]
-Prune = Annotated[
-    str | None,
+Pool = Annotated[int, typer.Option(help="Number of architectures to sample from the space.")]
+Seed = Annotated[int, typer.Option(help="Seed of all random numbers, from 0.")]
+Jobs = Annotated[
+    int,
     typer.Option(
-        help="End hopeless trainings early: hyperband, median or successive_halving. They count towards the budget."
-    ),
-]
-BatchSize = Annotated[int, typer.Option(help="Samples in the batch that the metrics see.")]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes for scoring; -1 is one a core.")]
-
-Measure = Annotated[
-    str | None,
-    typer.Option(
-        help="What networks are judged by on held-out data: loss; accuracy (default) or balanced_accuracy of "
-        "classes, r2 of numbers, mean_iou or pixel_accuracy of segments, ssim of images."
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Threads = Annotated[int | None, typer.Option(help="PyTorch's threads in a training; None leaves them as they are.")]
-Workers = Annotated[int, typer.Option("--workers", help="Processes that read data ahead, where they stay on disk.")]
-Precision = Annotated[
-    str,
-    typer.Option(
-        "--mixed-precision",
-        metavar="[auto|yes|no|bf16|fp16]",
-        help="Half precision where it is safe; auto is on CUDA, not elsewhere.",
+        "--jobs", "-j", help="Number of worker processes; -1: one for each core; 0: none, all in this process."
     ),
 ]
 
-MaxParams = Annotated[int | None, typer.Option(help="Most parameters a candidate may have.")]
-MaxMacs = Annotated[float | None, typer.Option(help="Most multiply-accumulates for one sample.")]
-MaxLatency = Annotated[float | None, typer.Option(help="Most milliseconds a forward pass may take on this device.")]
-MaxMemory = Annotated[float | None, typer.Option(help="Most bytes a training step may keep.")]
-AtLeast = Annotated[
-    list[str],
-    typer.Option(
-        metavar="METRIC=VALUE",
-        help="Least value of a cheap metric in its unit, such as synflow=80, params=0.1 (millions). May be repeated.",
-    ),
-]
-AtMost = Annotated[
-    list[str],
-    typer.Option(
-        metavar="METRIC=VALUE", help="Most value of a cheap metric in its own unit, such as depth=12. May be repeated."
-    ),
-]
-
-LARGEST_LIST = 2**28
-"""Bytes that a file of architectures may have."""
-PAPER = list(PAPER_METRICS)
+# ── groups ──
 
 
-USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
-"""What Typer raises for a command line that does not fit the options."""
+@dataclass
+class ReadingOptions:
+    """The options that say how data are read."""
+
+    data_root: Annotated[Path | None, typer.Option(help="Folder in which torchvision keeps its data sets.")] = None
+    image_size: Annotated[
+        int | None,
+        typer.Option(help="Side in pixels to which images of a folder, or digits of other tasks, are resized."),
+    ] = None
+    image_mode: Annotated[
+        str | None, typer.Option(metavar="[RGB|L]", help="Convert images of a folder to colour (RGB) or to grey (L).")
+    ] = None
+
+    def read(self, text: str, *, part: str | None = None) -> LabelledData:
+        """Read the data of that text; the part is for torchvision's."""
+        return read_data(text, self.data_root, self.image_size, self.image_mode, part=part)
+
+    def check_unused(self) -> None:
+        """Refuse every option that was given where no data are read.
+
+        Raises:
+            ConfigError: One was given.
+        """
+        for option, given in (
+            ("--data-root", self.data_root),
+            ("--image-size", self.image_size),
+            ("--image-mode", self.image_mode),
+        ):
+            if given is not None:
+                raise ConfigError(f"`{option}` says how data are read, and needs `--data`; got {given} without.")
 
 
-def usage_in_words(error: Any) -> str:
-    """Return the sentence for a command line that does not fit, and where to read what does."""
-    if type(error).__name__ == "NoArgsIsHelpError":  # no mistake: whoever gives nothing is shown the help
-        raise error
-    told = " ".join(str(error.format_message()).split()).removesuffix(".")
-    place = "robonas" if error.ctx is None else error.ctx.command_path
-    return f"{told}{'' if told.endswith('?') else '.'} See '{place} --help'."
+@dataclass
+class SpaceOptions:
+    """The options of a search space."""
+
+    space: Annotated[
+        str, typer.Option(help="Search space: a name, or package.module:NAME; see 'robonas list spaces'.")
+    ] = "nasbench201"
+    space_set: SpaceSetting = field(default_factory=list)
+
+    def made(self, data: LabelledData, *, smaller: bool = False) -> SearchSpace:
+        """Make the space for some data; its networks may be smaller than the images where the recipe crops."""
+        return read_space(self.space, self.space_set, data, smaller=smaller)
+
+    @property
+    def own(self) -> str | None:
+        """The reference to the user's own space; None for a name."""
+        return self.space if ":" in self.space else None
 
 
-# ── from texts to objects ──
+@dataclass
+class StrategyOptions:
+    """The options of a strategy."""
+
+    strategy: Annotated[
+        str, typer.Option(help="Strategy that chooses which network to train next; see 'robonas list strategies'.")
+    ] = "auto"
+    strategy_set: Annotated[
+        list[str], typer.Option(metavar="KEY=VALUE", help="Setting of the strategy. May be repeated.")
+    ] = field(default_factory=list)
+
+    def made(self) -> Strategy:
+        """Make the strategy."""
+        return read_strategy(self.strategy, self.strategy_set)
 
 
-def split(option: str, names: list[str]) -> list[str]:
-    """Return names that were given apart or with commas.
+@dataclass
+class PlanOptions:
+    """The options that say how much is tried."""
 
-    Raises:
-        ConfigError: The option is given, and names nothing.
-    """
-    found = [name.strip() for entry in names for name in entry.split(",") if name.strip()]
-    if names and not found:
-        raise ConfigError(f"`{option}` must name something; got {names[0]!r}. Leave it out for its default.")
-    return found
-
-
-def read_settings(what: str, settings: list[str]) -> dict[str, Any]:
-    """Settings that were given as KEY=VALUE; a value is JSON where it reads like it, else a text.
-
-    Raises:
-        ConfigError: One does not read KEY=VALUE.
-    """
-    values: dict[str, Any] = {}
-    for entry in settings:
-        key, equals, text = entry.partition("=")
-        if not equals:
-            raise ConfigError(f"A setting of the {what} must read KEY=VALUE; got {entry!r}.")
-        try:
-            values[key.strip().replace("-", "_")] = json.loads(text)
-        except (ValueError, RecursionError):
-            values[key.strip().replace("-", "_")] = text
-    return values
+    budget: Annotated[int, typer.Option("--budget", "-T", help="Number of networks to train.")] = 20
+    pool: Pool = 1000
+    grow: Annotated[
+        int,
+        typer.Option(help="Number of children of the best that join the pool before each query; 0 for a fixed pool."),
+    ] = 0
+    prune: Annotated[
+        str | None,
+        typer.Option(
+            help="End trainings with little hope early: hyperband, median or successive_halving. They count towards "
+            "the budget."
+        ),
+    ] = None
 
 
-def read_data(
-    text: str, root: Path | None, size: int | None, mode: str | None, *, part: str | None = None
-) -> LabelledData:
-    """Read the data of that text; the root and the part are for torchvision's, and the root for data of one's own."""
-    from robonas.datasets import DATASETS, load_dataset
+@dataclass
+class LimitOptions:
+    """The options that bound what a candidate may cost or score."""
 
-    kind = text.partition(":")[0]
-    rooted = kind == "torchvision" or (kind not in DATASETS and not Path(text).expanduser().exists())
-    return load_dataset(
-        text, root=root if rooted else None, size=size, mode=mode, part=part if kind == "torchvision" else None
+    max_params: Annotated[int | None, typer.Option(help="Largest number of parameters of a candidate.")] = None
+    max_macs: Annotated[
+        float | None, typer.Option(help="Largest number of multiply-accumulate operations for one sample.")
+    ] = None
+    max_latency_ms: Annotated[
+        float | None, typer.Option(help="Longest time of a forward pass on this device, in milliseconds.")
+    ] = None
+    max_memory: Annotated[float | None, typer.Option(help="Largest number of bytes that a training step may keep.")] = (
+        None
     )
+    at_least: Annotated[
+        list[str],
+        typer.Option(
+            metavar="METRIC=VALUE",
+            help="Least value of a cheap metric, in its own unit, such as synflow=80 or params=0.1 (millions). May be "
+            "repeated.",
+        ),
+    ] = field(default_factory=list)
+    at_most: Annotated[
+        list[str],
+        typer.Option(
+            metavar="METRIC=VALUE",
+            help="Largest value of a cheap metric, in its own unit, such as depth=12. May be repeated.",
+        ),
+    ] = field(default_factory=list)
+
+    def read(self) -> Limits | None:
+        """Return the limits that were given; None where there is none."""
+        from robonas.study.limits import Limits
+
+        limits = Limits(
+            max_params=self.max_params,
+            max_macs=self.max_macs,
+            max_latency_ms=self.max_latency_ms,
+            max_memory=self.max_memory,
+            at_least=read_bounds("--at-least", self.at_least),
+            at_most=read_bounds("--at-most", self.at_most),
+        )
+        return limits if limits.bounds else None
 
 
-def read_space(name: str, settings: list[str], data: LabelledData, *, smaller: bool = False) -> SearchSpace:
-    """Make the space of a name for some data; its networks may be smaller than the images where the recipe crops."""
-    from robonas.spaces import SPACES, make_space
+@dataclass
+class ScoringOptions:
+    """The options that say how metrics are computed."""
 
-    fitting = SPACES[name].fitting(data.task, data.input_shape) if name in SPACES else {}
-    shape = {"input_shape": data.input_shape, "n_classes": data.n_classes}
-    space = make_space(name, **{**shape, **fitting, **read_settings("space", settings)})
-    if not smaller:
-        space.check_data(data)
-    return space
+    seed: Seed = 0
+    batch_size: Annotated[int, typer.Option(help="Number of samples in the batch that the metrics see.")] = 64
+    jobs: Jobs = -1
 
 
-def read_strategy(name: str, settings: list[str]) -> Strategy:
-    """Read the strategy of that name."""
-    from robonas.strategies import make_strategy
+@dataclass
+class TrainingOptions:
+    """The options that say how a training is judged, and on what it runs."""
 
-    return make_strategy(name, **read_settings("strategy", settings))
+    measure: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure on held-out data by which networks are judged: loss; for classes accuracy (default) or "
+            "balanced_accuracy; for numbers r2; for segments mean_iou or pixel_accuracy; for images ssim."
+        ),
+    ] = None
+    device: Annotated[str, typer.Option(help="Device to train on: auto, cpu, cuda or mps.")] = "auto"
+    mixed_precision: Annotated[
+        str,
+        typer.Option(
+            metavar="[auto|yes|no|bf16|fp16]",
+            help="Compute in half precision where that is safe; auto: on CUDA only.",
+        ),
+    ] = "auto"
+    threads: Annotated[
+        int | None, typer.Option(help="Number of PyTorch's threads in a training; None leaves it as it is.")
+    ] = None
+    workers: Annotated[int, typer.Option(help="Number of processes that read data ahead, where data stay on disk.")] = 0
 
-
-def read_precision(text: str) -> Mixed:
-    """Return what `mixed_precision` takes; ``yes`` and ``no`` are True and False."""
-    words: dict[str, Any] = {"yes": True, "true": True, "no": False, "false": False}
-    meant: Mixed = words.get(text.lower(), text)
-    return meant
-
-
-def read_limits(
-    max_params: int | None,
-    max_macs: float | None,
-    max_latency_ms: float | None,
-    max_memory: float | None,
-    at_least: list[str],
-    at_most: list[str],
-) -> Limits | None:
-    """Read the bounds that were given; None where there is none."""
-    from robonas.study.limits import Limits
-
-    limits = Limits(
-        max_params=max_params,
-        max_macs=max_macs,
-        max_latency_ms=max_latency_ms,
-        max_memory=max_memory,
-        at_least=_read_bounds("--at-least", at_least),
-        at_most=_read_bounds("--at-most", at_most),
-    )
-    return limits if limits.bounds else None
-
-
-def _read_bounds(option: str, entries: list[str]) -> dict[MetricLike, float]:
-    """Bounds that were given as METRIC=VALUE.
-
-    Raises:
-        ConfigError: One does not read METRIC=VALUE, or a metric has two.
-    """
-    bounds: dict[MetricLike, float] = {}
-    for entry in split(option, entries):
-        name, _, text = entry.rpartition("=")
-        try:
-            value = float(text)
-        except ValueError:
-            name = ""
-        if not name.strip():
-            raise ConfigError(f"`{option}` must read METRIC=VALUE, such as synflow=80; got {entry!r}.")
-        if name.strip() in bounds:
-            raise ConfigError(f"`{option}` must bound a metric once; got {name.strip()!r} twice.")
-        bounds[name.strip()] = value
-    return bounds
+    def settings(self) -> dict[str, Any]:
+        """Return the settings by the names that `TrainingObjective` and `train` have for them."""
+        return {
+            "measure": self.measure,
+            "device": self.device,
+            "mixed_precision": read_precision(self.mixed_precision),
+            "threads": self.threads,
+            "n_workers": self.workers,
+        }
 
 
-def read_lines(path: Path) -> list[str]:
-    """Read the lines of a text file that are not empty.
+@dataclass
+class StudyOptions:
+    """The options that name a study which is already there, and code of the user's own that it used."""
 
-    Raises:
-        ConfigError: The file cannot be read, or has none.
-    """
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(LARGEST_LIST + 1)
-        lines = [line.strip() for line in content.decode("utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Cannot read architectures from '{path}': {error}.") from error
-    if len(content) > LARGEST_LIST:
-        raise ConfigError(f"Cannot read architectures from '{path}': it has more than {LARGEST_LIST:,} bytes.")
-    if not lines:
-        raise ConfigError(f"'{path}' must have an architecture a line; it has none.")
-    return lines
+    name: Name = "search"
+    storage: Storage = None
+    space: OwnSpace = None
+    strategy: OwnStrategy = None
+
+    def load(self, folder: Path) -> SearchResult:
+        """Load the result of the study in a folder."""
+        from robonas.study.loop import load_result
+
+        quiet_optuna()
+        return load_result(folder, self.name, storage=self.storage, space=self.space, strategy=self.strategy)
+
+
+def quiet_optuna() -> None:
+    """Silence Optuna's messages, but for warnings."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)

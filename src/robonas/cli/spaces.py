@@ -7,87 +7,66 @@ from typing import Annotated
 
 import typer
 
+from robonas.cli.groups import takes_groups
 from robonas.cli.help import QuickGroup
 from robonas.cli.options import (
-    AtLeast,
-    AtMost,
-    BatchSize,
-    DataRoot,
-    ImageMode,
-    ImageSize,
-    Jobs,
     Json,
-    MaxLatency,
-    MaxMacs,
-    MaxMemory,
-    MaxParams,
+    LimitOptions,
     Metrics,
-    Seed,
+    ReadingOptions,
+    ScoringOptions,
     SpaceSetting,
     not_empty,
-    read_limits,
-    read_settings,
-    read_space,
-    split,
 )
+from robonas.cli.reading import read_settings, read_space, split
 from robonas.common.settings import count_of
-from robonas.errors import ConfigError
 
 app = typer.Typer(cls=QuickGroup, help="What a search space has to offer.", no_args_is_help=True)
 
 
 @app.callback()
 def space() -> None:
-    """Return what a search space has to offer."""
+    """Show what a search space has to offer."""
 
 
 @app.command()
+@takes_groups
 def profile(
-    name: Annotated[str, typer.Argument(metavar="SPACE", help="Name, or package.module:NAME.")],
+    name: Annotated[str, typer.Argument(metavar="SPACE", help="Search space: a name, or package.module:NAME.")],
+    *,
     space_set: SpaceSetting = [],  # noqa: B006
     data: Annotated[
         str | None,
         typer.Option(
-            help="Data that the space is made for and metrics see; without them, the space's own and noise.",
+            help="Data set that the networks are made for and that the metrics see.  [default: the space's own sizes, "
+            "and random noise]",
             callback=not_empty,
         ),
     ] = None,
-    data_root: DataRoot = None,
-    image_size: ImageSize = None,
-    image_mode: ImageMode = None,
-    sample: Annotated[int, typer.Option(help="How many architectures to measure.")] = 100,
+    reading: ReadingOptions,
+    sample: Annotated[int, typer.Option(help="Number of architectures to measure.")] = 100,
     latency: Annotated[bool, typer.Option(help="Also time a forward pass of each on this machine.")] = False,
     metrics: Metrics = [],  # noqa: B006
-    max_params: MaxParams = None,
-    max_macs: MaxMacs = None,
-    max_latency_ms: MaxLatency = None,
-    max_memory: MaxMemory = None,
-    at_least: AtLeast = [],  # noqa: B006
-    at_most: AtMost = [],  # noqa: B006
-    seed: Seed = 0,
-    batch_size: BatchSize = 64,
-    jobs: Jobs = -1,
+    bounds: LimitOptions,
+    scoring: ScoringOptions,
     as_json: Json = False,
 ) -> None:
     """Show the range of size, work, memory and metrics in a space, and whether some bounds can be met."""
     from robonas.cli.console import out, print_json, print_table, say
-    from robonas.datasets import load_dataset
     from robonas.spaces import make_space
     from robonas.study.limits import Limits
     from robonas.study.profiling import profile as take
 
-    count_of("batch_size", batch_size, "samples", least=2)
-    limits = read_limits(max_params, max_macs, max_latency_ms, max_memory, at_least, at_most)
+    count_of("batch_size", scoring.batch_size, "samples", least=2)
+    limits = bounds.read()
     if data is None:
-        for option, given in (("--data-root", data_root), ("--image-size", image_size), ("--image-mode", image_mode)):
-            if given is not None:
-                raise ConfigError(f"`{option}` says how data are read, and needs `--data`; got {given} without.")
+        reading.check_unused()
         where, batch = make_space(name, **read_settings("space", space_set)), None
     else:
-        samples = load_dataset(data, root=data_root, size=image_size, mode=image_mode)
-        where, batch = read_space(name, space_set, samples), samples.batch(batch_size, seed)
+        samples = reading.read(data)
+        where, batch = read_space(name, space_set, samples), samples.batch(scoring.batch_size, scoring.seed)
     measures = ["params", "macs", "memory", *(["latency_ms"] if latency else []), *split("--metrics", metrics)]
-    found = take(where, sample, seed, measures=measures, limits=limits, batch=batch, n_jobs=jobs)
+    found = take(where, sample, scoring.seed, measures=measures, limits=limits, batch=batch, n_jobs=scoring.jobs)
     left_out = [measure for measure in measures if measure not in found.frame]
     rows = [
         {
@@ -98,8 +77,8 @@ def profile(
         }
         for measure in map(str, found.frame)
     ]
-    bounds = (limits or Limits()).bounds
-    measured = [bound for bound in bounds if bound.key in found.frame]
+    asked = (limits or Limits()).bounds
+    measured = [bound for bound in asked if bound.key in found.frame]
     shares = [{"bound": str(bound), "share": found.share(bound)} for bound in measured]
     size = where.size()
     if as_json:
@@ -130,6 +109,6 @@ def profile(
             f"{how.warm_up} others."
         )
     if limits is not None:
-        for bound in measured if len(bounds) > 1 else ():
+        for bound in measured if len(asked) > 1 else ():
             out.print(f"{100 * found.share(bound):5.1f} % have {bound}.", soft_wrap=True, markup=False)
         out.print(found.verdict(limits), soft_wrap=True, markup=False)

@@ -237,7 +237,11 @@ def _open_sqlite(url: str, file: Path, *, existing: bool) -> optuna.storages.Bas
 
     if existing:
         _check_sqlite(file)
-        return _closing(optuna.storages.RDBStorage(f"sqlite:///{_address(file)}&uri=true", skip_table_creation=True))
+
+        def connect() -> sqlite3.Connection:
+            return sqlite3.connect(_address(file), uri=True, timeout=BUSY_S, check_same_thread=False)
+
+        return _closing(optuna.storages.RDBStorage(url, {"creator": connect}, skip_table_creation=True))
     with _turn(file):
         _make(file)
         _check_sqlite(file)

@@ -1,0 +1,191 @@
+"""`robonas experiment`: strategies compared on recorded benchmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from robonas.cli.groups import takes_groups
+from robonas.cli.options import Jobs, Json, output_folder
+from robonas.cli.reading import split
+from robonas.cli.tables import Format, TaskName, records
+from robonas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from robonas.experiments import Contender, Results, Task
+
+
+@dataclass
+class TaskOptions:
+    """The options of a task that is written down on the command line, and not in a suite."""
+
+    table: Annotated[Path | None, typer.Option(help="Benchmark table, in any format of 'robonas tables formats'.")] = (
+        None
+    )
+    objective: Annotated[str | None, typer.Option(help="Column with the value that a query returns.")] = None
+    final: Annotated[
+        str | None, typer.Option(help="Column with the value by which the winner is judged; no search sees it.")
+    ] = None
+    metrics: Annotated[
+        list[str], typer.Option("--metrics", "-m", help="Metric columns, separated by commas.  [default: all]")
+    ] = field(default_factory=list)
+    cost: Annotated[str | None, typer.Option(help="Column with the recorded seconds of a query.")] = None
+    minimize: Annotated[bool, typer.Option(help="A smaller objective is better.")] = False
+    allow_test: Annotated[bool, typer.Option(help="Allow a test measure, or a final one, as the objective.")] = False
+    format: Format = None
+    task: TaskName = None
+
+    @property
+    def given(self) -> bool:
+        """Whether a task is named that a suite would name too."""
+        return self.table is not None or self.objective is not None or bool(self.metrics) or self.final is not None
+
+    def made(self) -> Task:
+        """Read the table, and make the task.
+
+        Raises:
+            ConfigError: No table or no objective is given.
+        """
+        from robonas.experiments import Task
+        from robonas.tables import read_table
+
+        if self.table is None or self.objective is None:
+            raise ConfigError("An experiment needs a suite, or --table and --objective.")
+        return Task.from_table(
+            read_table(self.table, format=self.format, task=self.task),
+            objective=self.objective,
+            final=self.final,
+            metrics=split("--metrics", self.metrics) or None,
+            cost=self.cost,
+            higher_is_better=False if self.minimize else None,
+            allow_test=self.allow_test,
+        )
+
+
+@takes_groups
+def experiment(
+    *,
+    suite: Annotated[
+        Path | None,
+        typer.Argument(metavar="[SUITE.toml]", help="File with tasks and strategies, instead of options."),
+    ] = None,
+    task: TaskOptions,
+    strategy: Annotated[
+        list[str], typer.Option(help="Strategy, or several with commas; see 'robonas list strategies'.")
+    ] = ["robot"],  # noqa: B006
+    budget: Annotated[
+        int | None, typer.Option("--budget", "-T", help="Number of queries in a search.  [default: 20]")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of searches by each strategy.  [default: 10]")] = None,
+    half_pools: Annotated[
+        bool | None,
+        typer.Option("--half-pools/--whole-pools", help="Search a random half of the table, another for each seed."),
+    ] = None,
+    jobs: Jobs = -1,
+    folder: Annotated[Path, output_folder("Folder for finished runs, results.parquet and figure.html.")] = Path(
+        "robonas-experiment"
+    ),
+    figure: Annotated[bool, typer.Option(help="Write figure.html into the folder.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Compare strategies on recorded benchmarks: every strategy, task and seed, and each metric alone.
+
+    If it is stopped, the same command continues where it was.
+    """
+    from robonas.cli.console import Counter, warn
+    from robonas.experiments import Contender, load_suite, run_experiment
+
+    given = {"budget": budget, "seeds": seeds, "half_pools": half_pools}
+    settings: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if suite is not None:
+        if task.given:
+            raise ConfigError("A suite names its own tables and columns; give either a suite or --table.")
+        written = load_suite(suite)
+        tasks: Sequence[Task] = written.tasks
+        contenders: Sequence[Contender] = written.contenders
+        settings = {**written.settings, **settings}
+    else:
+        tasks = [task.made()]
+        contenders = [Contender(name) for name in split("--strategy", strategy)]
+    for each in tasks:
+        if each.left_out:
+            warn(f"{each.left_out:,} rows of {each.name} have no {each.objective_name}; they are no candidates.")
+    with Counter("runs", quiet=as_json) as progress:
+        results = run_experiment(tasks, contenders, folder=folder, n_jobs=jobs, progress=progress, **settings)
+    results.write(folder / "results.parquet")
+    if figure:
+        from robonas.common.files import write_text
+        from robonas.experiments.figures import progress_figure
+
+        write_text(folder / "figure.html", progress_figure(results).to_html(include_plotlyjs=True))
+    _tell(tasks, results, folder, as_json=as_json)
+
+
+def _tell(tasks: Sequence[Task], results: Results, folder: Path, *, as_json: bool) -> None:
+    """Print tables of the results, or one JSON document with all of them."""
+    from robonas.cli.console import print_json, print_table, say
+    from robonas.experiments import across_tasks, compare, critical_difference, metric_quality, paper_table, summarise
+
+    summary, first = summarise(results), results.strategies[0]
+    quality = [metric_quality(task, task.budget or results.settings["budget"]) for task in tasks]
+    pairs = compare(results, first)
+    overall = across_tasks(results)
+    papers = {"rank": paper_table(results, "rank")}
+    if any(task.final is not None for task in tasks):
+        papers["final"] = paper_table(results, "final")
+    contending = [name for name in results.strategies if results.kind(name) != "single"]
+    over = critical_difference(results, reference=first) if len(tasks) > 1 and len(contending) > 1 else None
+    if as_json:
+        document: dict[str, Any] = {
+            "settings": dict(results.settings),
+            "results": str(folder / "results.parquet"),
+            "summary": records(summary),
+            "across_tasks": {str(name): row.to_dict() for name, row in overall.iterrows()},
+            "comparison": {"reference": first, "pairs": records(pairs)},
+            "metrics": [row for frame in quality for row in records(frame)],
+            "tables": {measure: table.to_dict(orient="index") for measure, table in papers.items()},
+        }
+        if over is not None:
+            document["over_tasks"] = {
+                "average_ranks": over.average_ranks.to_dict(),
+                "friedman_p": over.friedman_p,
+                "critical_difference": over.difference,
+                "groups": over.groups,
+                "against": None if over.against is None else records(over.against),
+            }
+        print_json(document)
+        return
+    for measure, table in papers.items():
+        named = "rank by the objective" if measure == "rank" else "final measure of the winner"
+        print_table(f"Mean ± deviation over seeds: {named}", records(table.reset_index(names="strategy")))
+    progress = overall.rename(columns=lambda queries: f"after {queries}").reset_index(names="strategy")
+    print_table("Rank by the objective, by number of queries (geometric mean over tasks)", records(progress))
+    print_table(
+        f"{first} against the others, seed by seed (rank; above 0 it is better)", [*map(_brief, records(pairs))]
+    )
+    for frame in quality:
+        rows = [{key: value for key, value in row.items() if key != "task"} for row in records(frame)]
+        print_table(f"Each metric on {frame['task'].iloc[0]}" if len(frame) else "No metrics", rows)
+    if over is not None:
+        ranks = [{"strategy": name, "average rank": rank} for name, rank in over.average_ranks.items()]
+        told = "–" if over.friedman_p is None else f"{over.friedman_p:.2g}"
+        print_table(f"Over {over.n_tasks} tasks: critical difference {over.difference:.2f}, Friedman's p {told}", ranks)
+    say(f"Results: {folder / 'results.parquet'}")
+
+
+def _brief(pair: dict[str, Any]) -> dict[str, Any]:
+    """Return a comparison in few columns."""
+    interval = None if pair["low"] is None else f"{pair['low']:.4g} to {pair['high']:.4g}"
+    return {
+        "task": pair["task"],
+        "other": pair["other"],
+        "advantage": pair["advantage"],
+        "95 % interval": interval,
+        "won/drawn/lost": f"{pair['wins']}/{pair['ties']}/{pair['losses']}",
+        "p (Holm)": pair["p_holm"],
+    }

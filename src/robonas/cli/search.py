@@ -1,0 +1,225 @@
+"""`robonas search` and `robonas score`: candidates scored without training, and the best of them trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from robonas.cli.groups import takes_groups
+from robonas.cli.options import (
+    PAPER,
+    Data,
+    Json,
+    LimitOptions,
+    Metrics,
+    Name,
+    PlanOptions,
+    Pool,
+    ReadingOptions,
+    ScoringOptions,
+    SpaceOptions,
+    Storage,
+    StrategyOptions,
+    StudyOptions,
+    TrainingOptions,
+    output_file,
+    output_folder,
+    quiet_optuna,
+)
+from robonas.cli.reading import read_lines, read_strategy, split
+from robonas.cli.recipe_options import RecipeOptions
+from robonas.cli.results import remembered
+from robonas.cli.settings_file import Config
+from robonas.common.settings import count_of
+from robonas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from robonas.objectives import TrainingObjective
+    from robonas.spaces import SearchSpace
+    from robonas.strategies import Strategy
+    from robonas.study.result import SearchResult
+
+
+@takes_groups
+def search(
+    *,
+    config: Config = None,  # noqa: ARG001  # read by its callback
+    data: Data = "digits",
+    reading: ReadingOptions,
+    space: SpaceOptions,
+    metrics: Metrics = PAPER,
+    strategy: StrategyOptions,
+    plan: PlanOptions,
+    limits: LimitOptions,
+    scoring: ScoringOptions,
+    recipe: RecipeOptions,
+    validation_fraction: Annotated[
+        float, typer.Option(help="Fraction of the data that is held out to judge networks.")
+    ] = 0.25,
+    training_fraction: Annotated[
+        float | None,
+        typer.Option(help="Fraction of the data that networks are trained with; None for all that is not held out."),
+    ] = None,
+    training: TrainingOptions,
+    folder: Annotated[Path, output_folder("Folder for the study, the scores, the network and the report.")] = Path(
+        "robonas-run"
+    ),
+    storage: Storage = None,
+    name: Name = "search",
+    compare: Annotated[
+        list[str],
+        typer.Option(help="Another strategy to run with as many evaluations, such as random. May be repeated."),
+    ] = [],  # noqa: B006
+    report: Annotated[bool, typer.Option(help="Write report.html into the folder.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Search for a good network: score many without training, then train those that the strategy chooses.
+
+    If it is stopped, the same command continues where it was.
+    """
+    from robonas.objectives import TrainingObjective
+    from robonas.training.descent import check_space
+
+    quiet_optuna()
+    images = reading.read(data)
+    objective = TrainingObjective(
+        images,
+        validation_fraction=validation_fraction,
+        training_fraction=training_fraction,
+        **training.settings(),
+        **recipe.settings(),
+    )
+    where = space.made(images, smaller=bool(objective.recipe.resized_crop))
+    check_space(where, images, objective.recipe)
+    settings: dict[str, Any] = {
+        "limits": limits.read(),
+        "metrics": split("--metrics", metrics),
+        "pool": plan.pool,
+        "budget": plan.budget,
+        "grow": plan.grow,
+        "pruner": plan.prune,
+        "seed": scoring.seed,
+        "batch_size": scoring.batch_size,
+        "n_jobs": scoring.jobs,
+        "folder": folder,
+        "storage": storage,
+    }
+    others = split("--compare", compare)
+    chosen = strategy.made()
+    rivals = _rivals(chosen, others)  # an unknown name is told now, not after the trainings
+    result = _run(where, objective, chosen, name, settings, quiet=as_json)
+    baselines = [_run(where, objective, rival, f"{name}-{rival.name}", settings, quiet=as_json) for rival in rivals]
+    _tell(result, baselines, as_json=as_json)  # before anything is written, so that a full disk does not swallow it
+    result.write_json(folder / "result.json")
+    if baselines:
+        from robonas.study.comparison import remember_comparison
+
+        remember_comparison(folder, name, [other.study for other in baselines])
+    if report:
+        shown = baselines or remembered(folder, StudyOptions(name=name, storage=storage, space=space.own))
+        _write_report(result, folder / "report.html", shown, quiet=as_json)
+
+
+def _rivals(chosen: Strategy, names: list[str]) -> list[Strategy]:
+    """Return the strategies to compare with.
+
+    Raises:
+        ConfigError: One is the search's own.
+    """
+    rivals = [read_strategy(other, []) for other in names]
+    for rival in rivals:
+        if (rival.name, rival.settings) == (chosen.name, chosen.settings):
+            raise ConfigError(f"`--compare` must name another strategy than the search's own; got {rival.name!r}.")
+    return rivals
+
+
+def _run(
+    space: SearchSpace,
+    objective: TrainingObjective,
+    strategy: Strategy,
+    name: str,
+    settings: dict[str, Any],
+    *,
+    quiet: bool,
+) -> SearchResult:
+    """Search with one strategy, and show the progress."""
+    from robonas.cli.console import SearchProgress
+    from robonas.study import loop as study
+
+    with SearchProgress(strategy.name, quiet=quiet) as progress:
+        return study.search(space, objective, strategy=strategy, name=name, callbacks=[progress], **settings)
+
+
+def _tell(result: SearchResult, baselines: list[SearchResult], *, as_json: bool) -> None:
+    """Print what was found."""
+    from robonas.cli.console import print_json, print_result, warn
+
+    if as_json:
+        print_json({**result.to_json(), "baselines": [other.to_json() for other in baselines]})
+        return
+    print_result(result, baselines)
+    for sentence in result.scores.warnings():
+        warn(sentence)
+
+
+def _write_report(result: SearchResult, file: Path, baselines: list[SearchResult], *, quiet: bool) -> None:
+    from robonas.cli.console import say
+    from robonas.report import write_report
+
+    page = write_report(result, file, baselines=baselines)
+    if not quiet:
+        say(f"Report: {page}")
+
+
+@takes_groups
+def score(
+    *,
+    config: Config = None,  # noqa: ARG001  # read by its callback
+    data: Data = "digits",
+    reading: ReadingOptions,
+    space: SpaceOptions,
+    metrics: Metrics = PAPER,
+    pool: Pool = 1000,
+    architectures: Annotated[
+        Path | None, typer.Option(help="Text file with one architecture on each line, instead of a sample.")
+    ] = None,
+    scoring: ScoringOptions,
+    output: Annotated[Path, output_file("Parquet file to write; scores that it already has are kept.")] = Path(
+        "scores.parquet"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Score architectures without training them.
+
+    If it is stopped, the same command continues where it was.
+    """
+    from robonas.cli.console import SearchProgress, print_json, print_scores, say
+    from robonas.scores.scoring import score as score_pool
+
+    images = reading.read(data)
+    where = space.made(images)
+    size, pool = where.size(), count_of("pool", pool, "architecture")
+    chosen = (
+        where.sample(pool if size is None else min(pool, size), scoring.seed)
+        if architectures is None
+        else read_lines(architectures)
+    )
+    with SearchProgress("scoring", quiet=as_json) as progress:
+        table = score_pool(
+            where,
+            chosen,
+            split("--metrics", metrics),
+            images.batch(scoring.batch_size, scoring.seed),
+            seed=scoring.seed,
+            n_jobs=scoring.jobs,
+            cache=output,
+            progress=progress.scoring,
+        )
+    if as_json:
+        print_json(json.loads(table.summary().reset_index().to_json(orient="records")))
+        return
+    print_scores(table)
+    say(f"Scores: {output}")
