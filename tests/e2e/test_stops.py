@@ -280,14 +280,16 @@ def test_a_signal_ends_commands_that_say_nothing(tmp_path, name, end) -> None:
 
 # ── the same command again ──
 
-QUICK = ["--pool", "12", "-m", "params,synflow", "-T", "3", "--epochs", "3", "--data", "digits"]
+QUICK = [*SMALL, "--pool", "12", "-m", "params,synflow", "-T", "3", "--epochs", "3", "--batch-size", "16"]
 
 
 def outcome(folder: Path) -> tuple:
-    """All that a search has found."""
+    """All that a search has found, but for the seconds that it took."""
     result = load_result(folder)
     parameters = {name: value.tolist() for name, value in result.load_parameters().items()}
-    return result.stop_reason, told(result), result.scores.fingerprint(), result.architecture, parameters
+    curves = [[(point.step, point.steps, point.value, point.loss) for point in q.curve] for q in result.queries]
+    values = [entry[:-1] for entry in told(result)]
+    return result.stop_reason, values, curves, result.scores.fingerprint(), result.architecture, parameters
 
 
 def finished(arguments: list[str]) -> None:
@@ -296,13 +298,13 @@ def finished(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM])
-def test_a_search_that_was_stopped_ends_as_if_it_had_not_been(tmp_path, number) -> None:
-    command = Command("search", tmp_path, [*SMALL, *QUICK, "-j", "2", "-o", "out"])
+def test_a_search_that_was_stopped_ends_as_if_it_had_not_been(tmp_path, images, number) -> None:
+    command = Command("search", tmp_path, [*QUICK, "--data", images, "-j", "2", "-o", "out"])
     command.wait_for(BEGUN["search"])
     assert command.stop(number)[0] == 128 + number
     assert load_result(tmp_path / "out").stop_reason == "interrupted"
     for folder in ("out", "whole"):
-        finished(["search", *SMALL, *QUICK, "-j", "1", "-o", str(tmp_path / folder)])
+        finished(["search", *QUICK, "--data", images, "-j", "1", "-o", str(tmp_path / folder)])
     assert outcome(tmp_path / "out") == outcome(tmp_path / "whole")
 
 
@@ -325,9 +327,9 @@ KILLS = 24
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_command_killed_at_any_moment_ends_as_if_it_had_not_been(tmp_path, jobs) -> None:
+def test_a_command_killed_at_any_moment_ends_as_if_it_had_not_been(tmp_path, images, jobs) -> None:
     draw = random.Random(jobs)
-    arguments = [*SMALL, *QUICK, "-j", str(jobs)]
+    arguments = [*QUICK, "--data", images, "-j", str(jobs)]
     command = Command("search", tmp_path, [*arguments, "-o", "whole"])
     command.wait_until((tmp_path / "whole").exists)
     began = time.monotonic()

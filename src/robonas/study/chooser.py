@@ -109,8 +109,7 @@ class Chooser:
         if len(history) >= len(self.problem):
             return None
         if self._saved is not self.table:
-            self._save(self.table)
-            self._saved = self.table
+            self.keep()
         proposal = self.strategy.ask(self.problem, history)
         row = int(self._rows[proposal.row])
         text = self.table.architectures[row]
@@ -142,6 +141,11 @@ class Chooser:
         """Forget what has not joined, and follow."""
         self._bred = None
         self.follow(asked)
+
+    def keep(self) -> None:
+        """Save the pool as it stands, also what has joined it with queries that other workers have chosen."""
+        self._save(self.table)
+        self._saved = self.table
 
     @property
     def limit(self) -> int:

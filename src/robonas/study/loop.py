@@ -176,7 +176,10 @@ def search(
                 tell(QueryStarted(query, chooser.limit))
                 _evaluate(ledger, claim, query, space, elsewhere, plan.seed, tell)
                 tell(QueryFinished(ledger.query(claim), ledger.best()))
-    return outcome_of(ledger, chooser, place)
+    result = outcome_of(ledger, chooser, place)
+    if plan.grow:  # each worker's folder may be its own, and the last query another's
+        chooser.keep()
+    return result
 
 
 def _check_pool(plan: Plan, pairs: Sequence[tuple[str, str]], *, whole: bool) -> None:
