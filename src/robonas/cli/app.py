@@ -423,7 +423,6 @@ def _result(
 ) -> SearchResult:
     from robonas.study.loop import load_result
 
-    _quiet_optuna()
     return load_result(folder, name, storage=storage, space=space, strategy=strategy)
 
 
