@@ -139,18 +139,22 @@ def test_a_folder_of_any_name_in_a_locale_without_its_letters(tmp_path) -> None:
         assert done.stdout or (folder / "report.html").is_file()
 
 
-def test_show_and_report_of_a_training_load_no_pytorch(tmp_path) -> None:
-    """Also after a search that trained: sizes are recorded with the trials."""
+@pytest.mark.parametrize("strategy", ["auto", "robot"])
+def test_show_and_report_load_only_what_they_need(tmp_path, strategy) -> None:
+    """Also after a search that trained: sizes are recorded with the trials, and the summary in the folder."""
     import robonas
 
     data = robonas.load_dataset("digits")
     space = robonas.NASBench201(input_shape=data.input_shape, n_classes=10, channels=4, depth=1)
     objective = robonas.TrainingObjective(data, epochs=1, training_fraction=0.1)
-    found = robonas.search(space, objective, metrics=["params"], budget=2, pool=6, folder=tmp_path)
+    metrics = ["params", "l2_norm"]
+    found = robonas.search(space, objective, strategy=strategy, metrics=metrics, budget=3, pool=9, folder=tmp_path)
     counted = sum(parameter.numel() for parameter in found.build().parameters())
     assert found.best.size is not None
     assert found.size()["parameters"] == counted
-    for arguments in (["show", str(tmp_path)], ["report", str(tmp_path)]):
-        done = run(*arguments, code=SPY)
+    for arguments in (["show"], ["show", "--json"], ["report"]):
+        done = run(*arguments, str(tmp_path), code=SPY)
         assert done.returncode == 0, done.stderr
-        assert "torch" not in done.stderr.decode().rpartition("LOADED")[2].split()
+        loaded = set(done.stderr.decode().rpartition("LOADED")[2].split())
+        assert "robonas" in loaded
+        assert not loaded & {"torch", "scipy", "botorch", "gpytorch", "optuna", "sqlalchemy", "alembic", "sklearn"}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from robonas.common.randomness import numpy_generator
 from robonas.objectives.base import CurvePoint
 from robonas.report import numbers
 from tests.report import sample
@@ -125,6 +126,16 @@ def test_correlation_is_repeatable_and_survives_resamples_that_are_constant():
     assert first == second
     assert first[0] == pytest.approx(1)
     assert first[1] == pytest.approx((1, 1))
+
+
+@pytest.mark.parametrize("n", [4, 9])
+def test_the_interval_is_that_of_resamples_ranked_one_by_one(n):
+    rng = np.random.default_rng(n)
+    x, y = np.round(4 * rng.random(n)), rng.random(n)
+    _, interval, _ = numbers.rank_correlation(x, y, 3, resamples=200)
+    draws = numpy_generator("bootstrap", 3).integers(n, size=(200, n))
+    each = [spearmanr(x[drawn], y[drawn]).statistic for drawn in draws if np.ptp(x[drawn]) and np.ptp(y[drawn])]
+    assert interval == pytest.approx(np.percentile(each, [2.5, 97.5]))
 
 
 def test_curves_have_failures_and_the_winner():

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from scipy import optimize
 
 from robonas.common.randomness import numpy_generator
 from robonas.errors import ConfigError
@@ -104,6 +105,40 @@ def test_what_draws_reach_is_a_corner(seed):
     scaled = np.round(np.random.default_rng(seed).random((12, 3)), 1)
     for row in theory.reachable(scaled, numpy_generator("test", seed), 50).rows:
         assert theory.can_be_first(scaled, int(row))
+
+
+@pytest.mark.parametrize("kind", ["uniform", "grid", "skewed"])
+def test_corners_are_those_of_a_linear_programme(kind):
+    """The largest δ with u_i w + δ ≤ 0 for all directions u_i from the candidate, w in [-1, 1]^M, is above 0."""
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(150):
+        scaled = rng.random((int(rng.integers(2, 60)), int(rng.integers(1, 8))))
+        scaled = {"uniform": scaled, "grid": np.round(3 * scaled) / 3, "skewed": scaled**8}[kind]
+        row = int(rng.integers(len(scaled)))
+        others = scaled - scaled[row]
+        others = others[np.any(others != 0, axis=1)]
+        if not len(others):
+            continue
+        others /= np.linalg.norm(others, axis=1, keepdims=True)
+        n = others.shape[1]
+        answer = optimize.linprog(
+            c=[0.0] * n + [-1.0],
+            A_ub=np.hstack([others, np.ones((len(others), 1))]),
+            b_ub=np.zeros(len(others)),
+            bounds=[(-1.0, 1.0)] * n + [(0.0, None)],
+        )
+        assert answer.status == 0
+        if not 1e-9 < answer.x[-1] < 1e-4:  # else rounding decides
+            assert theory.can_be_first(scaled, row) == (answer.x[-1] > 1e-4)
+            seen.add(answer.x[-1] > 1e-4)
+    assert seen == {True, False}
+
+
+def test_a_corner_is_found_in_a_large_pool():
+    scaled = np.random.default_rng(0).random((20_000, 6))
+    assert theory.can_be_first(scaled, int(np.argmax(scaled.sum(axis=1))))
+    assert not theory.can_be_first(np.vstack([scaled, scaled.mean(axis=0)]), len(scaled))
 
 
 def test_top_puts_nan_last_and_keeps_the_order_of_equals():

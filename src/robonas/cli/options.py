@@ -311,7 +311,6 @@ class StudyOptions:
         """Load the result of the study in a folder."""
         from robonas.study.loop import load_result
 
-        quiet_optuna()
         return load_result(folder, self.name, storage=self.storage, space=self.space, strategy=self.strategy)
 
 

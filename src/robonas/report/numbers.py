@@ -200,10 +200,19 @@ def rank_correlation(
     if resamples == 0:
         return rho, None, None
     draws = numpy_generator("bootstrap", seed).integers(len(x), size=(resamples, len(x)))
-    spread = _pearson(*(np.apply_along_axis(mean_ranks, 1, side[draws]) for side in (x, y)))
+    spread = _pearson(_resampled_ranks(x, draws), _resampled_ranks(y, draws))
     spread = spread[np.isfinite(spread)]
     low, high = np.percentile(spread, [2.5, 97.5])
     return rho, (float(low), float(high)), None
+
+
+def _resampled_ranks(values: NDArray[np.float64], draws: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the `mean_ranks` of each resample, (resamples, n), of the values that `draws` names, all at once."""
+    distinct, places = np.unique(values, return_inverse=True)
+    drawn = places[draws] + len(distinct) * np.arange(len(draws))[:, None]  # a place for each value in each resample
+    counts = np.bincount(drawn.ravel(), minlength=len(draws) * len(distinct)).reshape(len(draws), len(distinct))
+    ranks: NDArray[np.float64] = (np.cumsum(counts, axis=1) - (counts - 1) / 2).ravel()[drawn]
+    return ranks
 
 
 def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 _CELLS = 20_000_000
 """Scores that one block of weight draws may take at once: 160 MB."""
+_SMALLEST_MARGIN = 1e-6
+"""A margin below this, as the sine of an angle, is taken for rounding."""
+_MOST_STEPS = 1_000
+"""Steps to the nearest point of a cone: a few for each dimension are the rule."""
 OUTLIER_SPREAD = 1e-3
 """A min-max scaled metric whose middle half is narrower than this is ruled by outliers."""
 
@@ -168,24 +172,58 @@ def reachable(scaled: NDArray[np.float64], generator: np.random.Generator, n_dra
 def can_be_first(scaled: NDArray[np.float64], row: int) -> bool:
     """Return whether some weights put this candidate before all that differ from it: it is a corner of the convex hull.
 
-    A linear programme: the largest margin δ with (z_i − z_row) w + δ ≤ 0 for all i whose scores differ, w in [-1, 1]^M,
-    is above 0.
+    With the directions u_i of z_i − z_row, either some w has u_i w < 0 for all i, or some y ≥ 0 other than 0 has
+    Σ y_i u_i = 0 (Gordan's theorem). The point of the cone of all (u_i, 1) that is nearest to (0, 1) tells which: it is
+    (0, 1) itself in the second case; else w is the first part of what is left between them.
     """
-    from scipy.optimize import linprog
-
     others = scaled - scaled[row]
     others = others[np.any(others != 0, axis=1)]
     if len(others) == 0:
         return True
-    n_metrics = scaled.shape[1]
-    answer = linprog(
-        c=[0.0] * n_metrics + [-1.0],
-        A_ub=np.hstack([others, np.ones((len(others), 1))]),
-        b_ub=np.zeros(len(others)),
-        bounds=[(-1.0, 1.0)] * n_metrics + [(0.0, None)],
-        method="highs",
-    )
-    return bool(answer.status == 0 and answer.x[-1] > 1e-9)
+    others /= np.abs(others).max(axis=1, keepdims=True)  # first, so that no square is too small for a float
+    directions = others / np.linalg.norm(others, axis=1, keepdims=True)
+    cone = np.hstack([directions, np.ones((len(directions), 1))]).T
+    weights = _beyond_cone(cone, np.eye(len(cone))[-1])[:-1]
+    size = float(np.linalg.norm(weights))
+    return size > 0 and bool((directions @ (weights / size)).max() < -_SMALLEST_MARGIN)
+
+
+def _beyond_cone(generators: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the target minus the point of a cone that is nearest to it.
+
+    Non-negative least squares by the active-set method of Lawson and Hanson (1974). `scipy.optimize` has the same, and
+    takes longer to import than the whole report to write.
+
+    Args:
+        generators: The rays whose non-negative combinations are the cone, in columns, (D, N).
+        target: The target, (D,).
+    """
+    factors = np.zeros(generators.shape[1])
+    used = np.zeros(len(factors), dtype=np.bool_)
+    rest = target
+    for _ in range(_MOST_STEPS):
+        gain = np.where(used, -np.inf, generators.T @ rest)
+        new = int(np.argmax(gain))
+        if gain[new] <= 1e-12:
+            break
+        used[new] = True
+        while True:
+            best = np.zeros(len(factors))
+            best[used] = np.linalg.lstsq(generators[:, used], target, rcond=None)[0]
+            falling = used & (best <= 0)
+            if not falling.any():
+                break
+            # As far towards the best factors as none is negative; what is 0 there is used no more.
+            steps = factors[falling] / np.maximum(factors[falling] - best[falling], 1e-300)
+            factors += steps.min() * (best - factors)
+            ended = np.flatnonzero(falling)[steps <= steps.min()]
+            factors[ended] = 0.0
+            used[ended] = False
+        if not used[new]:  # rounding: it gains nothing
+            break
+        factors = best
+        rest = target - generators @ factors
+    return rest
 
 
 def top(combined: NDArray[np.float64], n: int) -> NDArray[np.int64]:

@@ -44,11 +44,12 @@ def provenance(space_name: str, space_settings: Mapping[str, Any], batch_fingerp
         "batch": batch_fingerprint,
         "seed": seed,
         "versions": {"python": platform.python_version()}
-        | {name: _version(name) for name in ("robonas", "torch", "numpy")},
+        | {name: version_of(name) for name in ("robonas", "torch", "numpy")},
     }
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """Return the version of an installed package."""
     try:
         return version(package)
     except PackageNotFoundError:  # run from a checkout that was never installed

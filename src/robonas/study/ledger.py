@@ -26,9 +26,10 @@ from robonas.errors import StudyError
 from robonas.processes import stops
 from robonas.study.claims import Claim, Claims
 from robonas.study.keeping import check_kept, settle, stage
+from robonas.study.reading import SETTINGS, Record
 from robonas.study.sharing import sharing_of
 from robonas.study.storage import storage_errors
-from robonas.study.trials import as_query
+from robonas.study.trials import as_queries, as_query, ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from robonas.study.query import Query
 
 __all__ = ["Claim", "Ledger"]
-SETTINGS = "robonas"
-"""User attribute of a study that is ours."""
 VERDICT = "verdict"
 """User attribute of a trial: the pruner's latest answer that is more than "go on"."""
 _WAIT_S = (0.02, 1.0)
@@ -63,7 +62,6 @@ class Ledger:
         file: File of the storage; None for a server or memory.
         pruning: When to end an evaluation early; None for never.
         place: Place of the study, for messages.
-        existing: The study exists, and is only read.
 
     Raises:
         StudyError: There is a study of that name with other settings, or one that robonas did not make.
@@ -80,10 +78,7 @@ class Ledger:
         file: Path | None = None,
         pruning: Pruning | None = None,
         place: str | None = None,
-        existing: bool = False,
     ) -> None:
-        import optuna
-
         self.name = name
         self._pruning = pruning
         self.settings = plain(settings)
@@ -91,16 +86,11 @@ class Ledger:
         self._place = place or str(folder or file or "memory")
         self._sharing = sharing_of(storage, file, name)
         self._sign = 1.0 if direction == "maximize" else -1.0
-        if existing:
-            with storage_errors(self._place):
-                self._study = optuna.load_study(study_name=name, storage=storage)
-            self._claims = Claims(self._study, self._sharing)
-            return
         with self._turn():
             self._study = self._find(storage, direction)
             self._claims = Claims(self._study, self._sharing)
-            ours = SETTINGS in self._study.user_attrs or not self._study.user_attrs
-            if ours and not self._study.get_trials(deepcopy=False):
+            free = SETTINGS in self._study.user_attrs or not self._study.user_attrs
+            if free and not self._study.get_trials(deepcopy=False):
                 # Nothing has been evaluated yet, so nothing binds a later attempt to the settings of an earlier one.
                 self._study.set_user_attr(SETTINGS, self.settings)
                 for key in set(self._study.user_attrs) - {SETTINGS}:
@@ -125,36 +115,6 @@ class Ledger:
                 self._settle()
             yield
 
-    @classmethod
-    def load(
-        cls,
-        storage: optuna.storages.BaseStorage,
-        name: str,
-        *,
-        folder: Path | None = None,
-        file: Path | None = None,
-        place: str | None = None,
-    ) -> Ledger:
-        """Read the record of a study that exists, to be read.
-
-        Raises:
-            StudyError: There is none of that name, or robonas did not make it.
-        """
-        import optuna
-
-        place = place or str(folder or name)
-        with storage_errors(place):
-            known = optuna.get_all_study_summaries(storage)
-        for summary in known:
-            if summary.study_name == name:
-                settings = summary.user_attrs.get(SETTINGS)
-                if settings is None:
-                    raise StudyError(f"Study '{name}' in '{place}' was not made by robonas.")
-                direction = settings["objective"]["direction"]
-                return cls(storage, name, direction, settings, folder=folder, file=file, place=place, existing=True)
-        names = ", ".join(repr(summary.study_name) for summary in known) or "none"
-        raise StudyError(f"There is no study '{name}' in '{place}'; it has {names}.")
-
     def _compare(self, found: Mapping[str, Any] | None) -> None:
         if found is None:
             raise StudyError(
@@ -166,16 +126,6 @@ class Ledger:
                 f"Study '{self.name}' in '{self._place}' was made with other settings: {'; '.join(changed[:4])}. "
                 "Choose another folder or name for this search, or the settings of the study to go on with it."
             )
-
-    @property
-    def budget(self) -> int:
-        """The budget of the latest search on this study; 0 before the first."""
-        return int(self._study.user_attrs.get("budget") or 0)
-
-    @property
-    def left_out(self) -> dict[str, int]:
-        """Number of candidates that broke each limit when the pool was drawn."""
-        return dict(self._study.user_attrs.get("left_out") or {})
 
     def begin(self, scores: str, budget: int, left_out: Mapping[str, int]) -> None:
         """Record what a search knows before its first query.
@@ -209,15 +159,12 @@ class Ledger:
 
     def _trials(self) -> list[FrozenTrial]:
         with storage_errors(self._place):
-            first: dict[str, FrozenTrial] = {}
-            for trial in self._study.get_trials(deepcopy=False):
-                if "architecture" in trial.user_attrs:
-                    first.setdefault(trial.user_attrs["architecture"], trial)
-            return list(first.values())
+            return ours(self._study.get_trials(deepcopy=False))
 
-    def queries(self) -> tuple[Query, ...]:
-        """Return all queries in the order of asking."""
-        return tuple(as_query(number, trial) for number, trial in enumerate(self._trials(), 1))
+    def record(self) -> Record:
+        """Return what the study holds now."""
+        queries = as_queries(self._trials())
+        return Record.of(self.name, {**self._study.user_attrs, SETTINGS: self.settings}, queries)
 
     def query(self, claim: Claim) -> Query:
         """Return the query of one trial."""
@@ -256,7 +203,7 @@ class Ledger:
                 if claim:
                     return claim
                 trials = self._trials() if failed else trials
-                asked = [as_query(number, trial) for number, trial in enumerate(trials, 1)]
+                asked = as_queries(trials)
                 ready = len(trials) >= budget or chooser.ready(asked)
                 if ready and len(trials) < budget:
                     candidate = chooser.choose(asked)

@@ -45,6 +45,7 @@ from robonas.study.measurements import died
 from robonas.study.outcome import outcome_of
 from robonas.study.plan import Plan
 from robonas.study.pool import draw_pool
+from robonas.study.reading import read_record
 from robonas.study.recorded import made_again
 from robonas.study.storage import DATABASE, check_reachable, open_storage, shown, storage_file, storage_url
 
@@ -176,7 +177,7 @@ def search(
                 tell(QueryStarted(query, chooser.limit))
                 _evaluate(ledger, claim, query, space, elsewhere, plan.seed, tell)
                 tell(QueryFinished(ledger.query(claim), ledger.best()))
-    result = outcome_of(ledger, chooser, place)
+    result = outcome_of(ledger.record(), chooser, place, keep=True)
     if plan.grow:  # each worker's folder may be its own, and the last query another's
         chooser.keep()
     return result
@@ -254,35 +255,33 @@ def load_result(
             f"There is no search in '{place}': '{place / DATABASE}' does not exist. Name the folder of a search."
         )
     try:
-        ledger = Ledger.load(
-            open_storage(url, existing=True), name, folder=place, file=storage_file(url), place=_place(place, storage)
-        )
+        record = read_record(url, None if storage else place / DATABASE, name, _place(place, storage))
     except RecursionError as error:  # Optuna's reading of its JSON
         raise StudyError(f"The study in '{place}' is damaged: its notes are nested too deeply.") from error
-    settings = ledger.settings
+    settings = record.settings
     space, strategy = made_again(settings, place, space, strategy)
     try:
         table = ScoreTable.read(place / scores_file(name))
     except FileNotFoundError as error:
         raise StudyError(f"The search in '{place}' has no scores yet; run it to go on.") from error
-    asked = ledger.queries()
+    asked = record.queries
     n_sampled = asked[0].n_rows if asked and asked[0].n_rows else len(table)  # nothing joins before the first answer
     chooser = Chooser(
         space,
         strategy,
         table.part(0, n_sampled),
-        budget=max(ledger.budget, len(asked)),
+        budget=max(record.budget, len(asked)),
         seed=settings["seed"],
         higher_is_better=settings["higher_is_better"],
         direction=settings["objective"]["direction"],
         children=table.part(n_sampled, len(table)),
     )
-    return outcome_of(ledger, chooser, place)
+    return outcome_of(record, chooser, place)
 
 
-def _place(folder: Path | None, storage: str | None) -> str | None:
+def _place(folder: Path | None, storage: str | None) -> str:
     """Return where a study lies, for messages."""
-    return shown(storage) if storage else str(folder) if folder else None
+    return shown(storage) if storage else str(folder or "memory")
 
 
 def scores_file(name: str) -> str:

@@ -6,31 +6,39 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from robonas.study.result import SearchResult, StopReason
+from robonas.study.summary import summary_file, summary_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from robonas.study.chooser import Chooser
-    from robonas.study.ledger import Ledger
+    from robonas.study.reading import Record
 
 
-def outcome_of(ledger: Ledger, chooser: Chooser, folder: Path | None) -> SearchResult:
-    """Return the result of what a study holds now."""
-    asked = ledger.queries()
+def outcome_of(record: Record, chooser: Chooser, folder: Path | None, *, keep: bool = False) -> SearchResult:
+    """Return the result of what a study holds.
+
+    Args:
+        record: What it holds.
+        chooser: The pool and the strategy.
+        folder: Folder of the search; None for a search in memory.
+        keep: Keep the strategy's summary in the folder, so that reading the result needs no strategy.
+    """
+    asked = record.queries
     chooser.settle(asked)
     table, problem, history = chooser.table, chooser.problem, chooser.history(asked)
     stop: StopReason = "budget spent" if problem.budget <= len(problem) else "candidates exhausted"
     if len(history) < problem.limit or any(trial.pending for trial in history):
         stop = "interrupted"
-    summary = chooser.strategy.summarise(problem, history)
+    summary = summary_of(chooser, history, folder and folder / summary_file(record.name), keep=keep)
     if summary.combined is not None:
         # 0, 1, … in order of first appearance, as the distinct rows are
         classes = table.frame["canonical"].factorize()[0]
         summary = replace(summary, combined=summary.combined[classes])
     rows = {text: row for row, text in reversed(list(enumerate(table.architectures)))}
-    objective = ledger.settings["objective"]
+    objective = record.settings["objective"]
     return SearchResult(
-        study=ledger.name,
+        study=record.name,
         space=chooser.space,
         scores=table,
         strategy=chooser.strategy.name,
@@ -39,11 +47,11 @@ def outcome_of(ledger: Ledger, chooser: Chooser, folder: Path | None) -> SearchR
         direction=objective["direction"],
         budget=problem.budget,
         seed=problem.seed,
-        queries=tuple(replace(query, row=rows[query.architecture]) for query in ledger.queries()),
+        queries=tuple(replace(query, row=rows[query.architecture]) for query in asked),
         stop_reason=stop,
         summary=summary,
-        settings={**ledger.settings, "budget": problem.budget},
+        settings={**record.settings, "budget": problem.budget},
         folder=folder,
         joined=chooser.joined,
-        left_out=ledger.left_out,
+        left_out=record.left_out,
     )

@@ -236,15 +236,15 @@ def _open_sqlite(url: str, file: Path, *, existing: bool) -> optuna.storages.Bas
     import optuna
 
     if existing:
-        _check_sqlite(file)
+        check_file(file)
 
         def connect() -> sqlite3.Connection:
-            return sqlite3.connect(_address(file), uri=True, timeout=BUSY_S, check_same_thread=False)
+            return sqlite3.connect(file_address(file), uri=True, timeout=BUSY_S, check_same_thread=False)
 
         return _closing(optuna.storages.RDBStorage(url, {"creator": connect}, skip_table_creation=True))
     with _turn(file):
         _make(file)
-        _check_sqlite(file)
+        check_file(file)
         return _closing(optuna.storages.RDBStorage(url, {"connect_args": {"timeout": BUSY_S}}))
 
 
@@ -289,7 +289,7 @@ def _writable(file: Path) -> bool:
     return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
 
 
-def _address(file: Path) -> str:
+def file_address(file: Path) -> str:
     """Return what SQLite opens where there is a file and nowhere else.
 
     Where it may be written, SQLite undoes first what a killed process left half written; else it only reads.
@@ -297,12 +297,16 @@ def _address(file: Path) -> str:
     return f"file:{quote(os.fsencode(file.absolute()))}?mode={'rw' if _writable(file) else 'ro'}"
 
 
-def _check_sqlite(path: Path) -> None:
-    """Refuse a file that is not an Optuna study before Optuna adds its own tables to it."""
+def check_file(path: Path) -> None:
+    """Refuse a file that is not an Optuna study, before Optuna adds its own tables to it.
+
+    Raises:
+        StudyError: It is not one, is damaged, or is locked.
+    """
     if path.stat().st_size == 0:
         return
     try:
-        with contextlib.closing(sqlite3.connect(_address(path), uri=True, timeout=PATIENCE_S)) as connection:
+        with contextlib.closing(sqlite3.connect(file_address(path), uri=True, timeout=PATIENCE_S)) as connection:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if _writable(path):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from robonas.costs.size import as_size
 from robonas.objectives.base import CurvePoint
 from robonas.study.query import Query, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from optuna.trial import FrozenTrial
+    import enum
+    from collections.abc import Iterable, Mapping
 
     from robonas.architecture import Option
     from robonas.strategies.base import Proposal
@@ -65,7 +64,40 @@ _STATES: Mapping[str, State] = {
 }
 
 
-def as_query(number: int, trial: FrozenTrial) -> Query:
+class StoredTrial(Protocol):
+    """The part of Optuna's `FrozenTrial` that a query is read from."""
+
+    @property
+    def user_attrs(self) -> dict[str, Any]:
+        """User attributes."""
+
+    @property
+    def value(self) -> float | None:
+        """The value; None where there is none."""
+
+    @property
+    def state(self) -> enum.Enum:
+        """State, of which the name counts."""
+
+
+Stored = TypeVar("Stored", bound=StoredTrial)
+
+
+def ours(trials: Iterable[Stored]) -> list[Stored]:
+    """Return the trials that robonas made, the first of each architecture."""
+    first: dict[str, Stored] = {}
+    for trial in trials:
+        if "architecture" in trial.user_attrs:
+            first.setdefault(trial.user_attrs["architecture"], trial)
+    return list(first.values())
+
+
+def as_queries(trials: Iterable[StoredTrial]) -> tuple[Query, ...]:
+    """Return the queries that all trials of a study record, in the order of asking."""
+    return tuple(as_query(number, trial) for number, trial in enumerate(ours(trials), 1))
+
+
+def as_query(number: int, trial: StoredTrial) -> Query:
     """Return the query that a trial records.
 
     Args:

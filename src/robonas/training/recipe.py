@@ -64,7 +64,7 @@ class Recipe:
         batch_size: Samples a step, over all processes together.
         accumulate: Pieces in which a batch is sent through the network, one after the other, to save memory; the
             gradient is that of the whole batch, but batch normalisation sees each piece alone.
-        learning_rate: The largest one, η.
+        learning_rate: Largest learning rate, η.
         final_learning_rate: Learning rate at the end, η_end.
         schedule: Shape of the learning rate's fall: half a ``"cosine"``, or ``"linear"``.
         schedule_every: Moment at which the learning rate falls: every ``"step"`` or every ``"epoch"``.
