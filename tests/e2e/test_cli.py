@@ -139,7 +139,7 @@ def test_profile_of_a_space_counts_what_keeps_the_limits() -> None:
 
 def test_every_default_is_in_the_help() -> None:
     environment = {"COLUMNS": "200"}
-    shown = RUNNER.invoke(app, ["search", "--help"], env=environment).stdout
+    shown = " ".join(RUNNER.invoke(app, ["search", "--help"], env=environment).stdout.split())
     for default in ("digits", "nasbench201", "auto", "20", "1000", "robonas-run", "0.0005", "10"):
         assert f"[default: {default}]" in shown, default
 

@@ -105,7 +105,11 @@ def train(
 
 def _winner(folder: Path, name: str, storage: str | None, space: str | None, strategy: str | None) -> SearchResult:
     from robonas.cli.console import warn
+    from robonas.common.registry import lookup
+    from robonas.strategies import STRATEGIES
 
+    if strategy is not None and ":" not in strategy:
+        lookup("strategy", strategy, STRATEGIES)
     # A name of ours is no reference; a settings file may have it for the search.
     own = {key: text for key, text in (("space", space), ("strategy", strategy)) if text is not None and ":" in text}
     found = StudyOptions(name=name, storage=storage, **own).load(folder)

@@ -128,7 +128,8 @@ def profile(
             one.
 
     Raises:
-        ConfigError: No architecture is asked for, or none of the sample makes a network that runs.
+        ConfigError: No architecture is asked for, a metric is named twice, or none of the sample makes a network that
+            runs.
         UnknownNameError: There is no such measure or metric.
     """
     import pandas as pd
@@ -136,7 +137,7 @@ def profile(
     settings = limits if limits is not None else Limits()
     names = dict.fromkeys([*measures, *(bound.name for bound in settings.bounds if bound.metric is None)])
     counted = [name for name in names if name in MEASURES]
-    others = [name for name in names if name not in MEASURES]
+    others = [name for name in measures if name not in MEASURES]
     metrics = {metric.name: metric for metric in resolve_metrics(others)} if others else {}
     metrics |= {bound.key: bound.metric for bound in settings.bounds if bound.metric is not None}
     size, n, n_jobs = space.size(), count_of("n", n, "architecture"), jobs_of(n_jobs)
