@@ -58,7 +58,9 @@ def test_a_network_that_is_no_program_is_told_and_leaves_no_file(tmp_path) -> No
         def forward(self, x):
             return x if x.sum().item() > 0 else -x
 
-    winner = SimpleNamespace(text="a", space=SimpleNamespace(input_shape=(3,)), build=lambda *, trained: Guess())
+    winner = SimpleNamespace(
+        text="a", space=SimpleNamespace(input_shape=(3,)), build=lambda *, trained: Guess().train(not trained)
+    )
     with pytest.raises(StudyError, match="cannot export this network as a program"):
         export(winner, tmp_path / "winner.pt2")
     assert list(tmp_path.iterdir()) == []

@@ -97,19 +97,19 @@ def test_lines_of_another_run_are_refused_and_kept(tmp_path) -> None:
     path, partial = tmp_path / "s.parquet", tmp_path / "s.parquet.partial"
     write(path, a=Score(1.0))
     before = partial.read_bytes()
-    with pytest.raises(ScoreTableError, match="another .*seed"), Journal(path, {**ORIGIN, "seed": 1}):
+    with pytest.raises(ScoreTableError, match=r"another .*seed"), Journal(path, {**ORIGIN, "seed": 1}):
         pass
     assert partial.read_bytes() == before
 
 
 def _score(cache: str, start: int) -> None:
-    score(SPACE, SPACE.sample(15, 0)[start : start + 10], ("params",), small_batch(), cache=cache)
+    score(SPACE, SPACE.sample(15, 0)[start : start + 10], ("params",), small_batch(), cache=cache, n_jobs=0)
 
 
 def test_a_second_run_waits_for_the_cache_and_loses_nothing(tmp_path) -> None:
     cache = tmp_path / "s.parquet"
     with multiprocessing.get_context("spawn").Pool(2) as workers:
         workers.starmap(_score, [(str(cache), 0), (str(cache), 5)])
-    table = score(SPACE, SPACE.sample(15, 0), ("params",), small_batch(), cache=cache)
+    table = score(SPACE, SPACE.sample(15, 0), ("params",), small_batch(), cache=cache, n_jobs=0)
     assert np.isfinite(table.scores).all()
     assert not Path(f"{cache}.partial").exists()

@@ -60,13 +60,8 @@ def test_queries_are_recorded_in_the_order_of_asking() -> None:
         (3, "net 2", 2, "complete", 2.0),
     ]
     first = queries[0]
-    assert (first.phase, first.weights, first.reason, first.seconds, first.n_rows) == (
-        "explore",
-        (0.5,),
-        "next",
-        2.0,
-        9,
-    )
+    assert (first.phase, first.weights, first.reason) == ("explore", (0.5,), "next")
+    assert (first.seconds, first.n_rows) == (2.0, 9)
 
 
 @pytest.mark.parametrize(("direction", "best"), [("maximize", 3.0), ("minimize", 1.0)])
@@ -131,7 +126,7 @@ def test_the_parameters_of_the_best_are_kept_the_earliest_on_ties(tmp_path) -> N
     with book.open():
         for number, value in enumerate((1.0, 2.0, 2.0, 0.0)):
             answer(book, value, parameters={"number": torch.tensor([float(number)])})
-    assert read_notes(tmp_path / "x.safetensors") == {"architecture": "net 1", "value": "2.0"}
+    assert read_notes(tmp_path / "x.safetensors") == {"architecture": "net 1", "value": "2.0", "study": "x"}
     assert [query.kept is None for query in book.queries()] == [False, False, True, True]
 
 
@@ -141,12 +136,12 @@ def test_begin_keeps_what_a_search_knows_and_refuses_other_scores() -> None:
     assert (book.budget, book.left_out) == (0, {})
     book.begin("abc", 5, {"more than 9 parameters": 2})
     book.begin("abc", 7, {"more than 9 parameters": 2})
+    with book.open():
+        answer(book, 1.0)
     again = ledger(storage)
-    with again.open():
-        answer(again, 1.0)
-    assert (book.budget, book.left_out) == (7, {"more than 9 parameters": 2})
+    assert (again.budget, again.left_out) == (7, {"more than 9 parameters": 2})
     with pytest.raises(StudyError, match=r"begun with other scores \(abc\) than now \(xyz\)"):
-        book.begin("xyz", 7, {})
+        again.begin("xyz", 7, {})
 
 
 def test_settings_bind_from_the_first_query_on() -> None:
@@ -214,8 +209,8 @@ def test_a_search_that_evaluated_nothing_binds_nothing(tmp_path) -> None:
         return float("nan")
 
     with pytest.raises(ConfigError, match="nothing to search by"):
-        run(tmp_path, metrics=[undefined], strategy="robot")
-    assert len(run(tmp_path, strategy="robot", budget=2).queries) == 2
+        run(tmp_path, metrics=[undefined], strategy="average_rank")
+    assert len(run(tmp_path, strategy="average_rank", budget=2).queries) == 2
 
 
 def test_one_network_that_returns_a_tuple_costs_its_trial_only() -> None:
