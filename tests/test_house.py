@@ -34,6 +34,87 @@ def test_catalogues_are_sorted_and_keys_are_names(catalogue) -> None:
     assert all(entry.name == name for name, entry in entries.items())
 
 
+FIRST_WORDS = ("What", "Whether", "How", "Of", "Within", "The", "A", "An")
+"""No verb: a function's summary says what the function does, such as "Return ..."."""
+ENTRY = re.compile(r"(?:Of|What|Whether|Where)\b")
+SECTIONS = {"Args", "Returns", "Raises", "Yields", "Example", "Examples", "Note", "Notes", "Rules"}
+
+
+def entries(docstring: str) -> list[str]:
+    """The entries of the section "Args" of a docstring in Google's style, each without its name."""
+    found: list[str] = []
+    indent = None
+    within = False
+    for line in docstring.splitlines():
+        if line.strip().removesuffix(":") in SECTIONS and line.strip().endswith(":"):
+            within, indent = line.strip() == "Args:", None
+        elif within and line.strip():
+            indent = indent or len(line) - len(line.lstrip())
+            name, colon, text = line.strip().partition(": ")
+            if colon and len(line) - len(line.lstrip()) == indent and re.fullmatch(r"\**[\w.]+(?: \(.*\))?", name):
+                found.append(text)
+    return found
+
+
+def hard_sentences(tree: ast.AST) -> list[str]:
+    """Docstrings that a stranger must read twice, as "line: sentence"."""
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
+            continue
+        text = ast.get_docstring(node) or ""
+        summary = text.partition("\n")[0]
+        line = getattr(node, "lineno", 1)
+        function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        named = [ast.unparse(entry) for entry in node.decorator_list] if function else []
+        is_property = any(entry.rpartition(".")[2] in {"property", "cached_property"} for entry in named)
+        if (function and not is_property and summary.split(" ")[0] in FIRST_WORDS) or (
+            not function and re.match(r"What\b", summary)
+        ):
+            found.append(f"{line}: {summary}")
+        found += [f"{line}: {entry}" for entry in entries(text) if ENTRY.match(entry)]
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_sentences_begin_with_what_matters(path) -> None:
+    assert hard_sentences(ast.parse(path.read_text(encoding="utf-8"))) == []
+
+
+def test_hard_sentences_are_found() -> None:
+    text = '''
+class Good:
+    """A table."""
+
+    @functools.cached_property
+    def size(self):
+        """The size."""
+
+    def weigh(self, name, n):
+        """What it weighs.
+
+        Args:
+            name: Of the table,
+                where: it stands.
+            n: Number of legs.
+            more (int): Whether it has more.
+
+        Returns:
+            total: What is not an argument.
+        """
+
+
+class Bad:
+    """What nobody understands."""
+'''
+    assert hard_sentences(ast.parse(text)) == [
+        "23: What nobody understands.",
+        "8: What it weighs.",
+        "8: Of the table,",
+        "8: Whether it has more.",
+    ]
+
+
 def test_nothing_unpickles() -> None:
     for path in FILES:
         text = path.read_text(encoding="utf-8")

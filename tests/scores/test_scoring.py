@@ -41,6 +41,14 @@ def test_scores_do_not_depend_on_order_pool_or_processes() -> None:
     np.testing.assert_array_equal(two.scores, table.scores)
 
 
+def test_no_workers_at_all_is_this_process() -> None:
+    def where(passes) -> float:
+        return float(os.getpid())
+
+    assert (score(SPACE, POOL[:2], [where], small_batch(), n_jobs=0).scores == os.getpid()).all()
+    assert (score(SPACE, POOL[:2], [where], small_batch(), n_jobs=1).scores != os.getpid()).all()
+
+
 def test_scores_depend_on_the_seed() -> None:
     one, two = (score(SPACE, POOL[:2], ("grad_norm",), small_batch(), seed=seed).scores for seed in (0, 1))
     assert not np.allclose(one, two, equal_nan=True)

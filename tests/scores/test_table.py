@@ -50,6 +50,12 @@ def test_summary_counts_and_names_the_reason() -> None:
     assert summary.loc["a", "seconds"] == pytest.approx(1.0)
 
 
+def test_a_table_without_metrics_has_an_empty_summary() -> None:
+    table = ScoreTable.from_scores([("A", "A"), ("B", "A")], {}, (), ORIGIN)
+    assert len(table.summary()) == 0
+    assert table.warnings() == []
+
+
 def test_warns_of_mostly_undefined_and_of_constant_metrics() -> None:
     same = {text: {"a": Score(5.0), "b": Score(math.nan, "dead")} for text in "AB"}
     sentences = ScoreTable.from_scores([("A", "A"), ("B", "B")], same, ("a", "b"), ORIGIN).warnings()

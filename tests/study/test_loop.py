@@ -13,6 +13,7 @@ import robonas
 from robonas.errors import ConfigError, NetworkError, ObjectiveError, StudyError
 from robonas.objectives.base import Evaluation
 from robonas.report.words import headline
+from robonas.strategies import RandomSearch
 from robonas.study.events import CandidatesLeftOut, QueryFinished, QueryStarted, QueryStep, ScoringProgress
 from robonas.study.loop import load_result, search
 from tests.fakes import CHEAP, CountParameters, small_batch, small_space
@@ -359,6 +360,22 @@ def test_random_search_scores_nothing(tmp_path) -> None:
     assert result.scores.metrics == ()
     assert result.weights is None
     assert told(load_result(tmp_path)) == told(result)
+
+
+class Mine(RandomSearch):
+    """A strategy of the user's own."""
+
+    name = "mine"
+
+
+def test_a_search_by_one_s_own_strategy_is_shown_with_that_strategy_only(tmp_path) -> None:
+    reference = "tests.study.test_loop:Mine"
+    first = run(tmp_path, strategy=reference)
+    assert first.settings["strategy"]["name"] == reference
+    with pytest.raises(ConfigError, match=r"'tests.study.test_loop:Mine'; what a file names is never imported"):
+        load_result(tmp_path)
+    assert told(load_result(tmp_path, strategy=reference)) == told(first)
+    assert told(load_result(tmp_path, strategy=Mine())) == told(first)
 
 
 def test_a_plain_function_is_no_objective() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import socket
@@ -100,6 +101,18 @@ def test_a_file_whose_making_was_stopped_is_finished(tmp_path, tables) -> None:
             half.execute(statement)
     half.close()
     optuna.create_study(storage=open_storage(storage_url(tmp_path)), study_name="x")
+
+
+@pytest.mark.parametrize("name", ["a?b", "a%20b", "a#b"])
+def test_a_folder_that_an_url_cannot_name_is_refused(tmp_path, name) -> None:
+    with pytest.raises(StudyError, match="must not contain"):
+        run(None, tmp_path / name)
+
+
+def test_a_storage_url_with_a_query_is_opened_where_it_says(tmp_path) -> None:
+    run(f"sqlite:///{tmp_path}/q.db?timeout=30")
+    assert (tmp_path / "q.db").stat().st_size > 0
+    assert not list(tmp_path.glob("*timeout*"))
 
 
 # ── journals ──
@@ -296,6 +309,20 @@ def test_workers_share_a_file(tmp_path, kind, killed) -> None:
     assert len({text for _, text in begun(log)}) == 16
     result = load_result(tmp_path / "run", storage=storage, space=toy_space())
     assert float(result.load_parameters()["full"]) == result.value
+
+
+def _work(url: str) -> int:
+    return len(run(url, objective=Logged(delay=0.01), budget=6).queries)
+
+
+def test_workers_without_a_folder_share_a_study_in_a_file(tmp_path) -> None:
+    """Spawned, so that each makes the storage, the study and its tables itself."""
+    url = f"sqlite:///{tmp_path}/shared.db"
+    with multiprocessing.get_context("spawn").Pool(2) as workers:
+        assert max(workers.map(_work, [url] * 2)) == 6
+    result = run(url, budget=6)
+    assert len({query.architecture for query in result.queries}) == 6
+    assert all(query.state == "complete" for query in result.queries)
 
 
 # ── the winner's parameters ──

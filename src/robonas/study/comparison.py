@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robonas.common.files import write_text
+from robonas.common.reading import parse_json
 from robonas.common.settings import name_of
 from robonas.errors import StudyError
 
@@ -23,11 +24,13 @@ def compared_with(folder: str | os.PathLike[str], name: str = "search") -> tuple
     """
     path = Path(folder) / _comparison_file(name_of(name))
     try:
-        names = json.loads(path.read_text(encoding="utf-8"))["compared_with"]
+        names = parse_json(path.read_bytes())["compared_with"]
+        if not isinstance(names, list):
+            raise ValueError(f"`compared_with` must be a list; got {names!r}")  # noqa: TRY004, TRY301  # as of all damage
         return tuple(name_of(other) for other in names)
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise StudyError(
             f"'{path}' does not tell what the search was compared with ({error}). Delete it, or name the studies."
         ) from error
@@ -40,7 +43,11 @@ def remember_comparison(folder: str | os.PathLike[str], name: str, others: Seque
         OutputError: The folder cannot be written.
     """
     path = Path(folder) / _comparison_file(name_of(name))
-    if tuple(others) != (compared_with(folder, name) if path.exists() else ()):
+    try:
+        known = compared_with(folder, name)
+    except StudyError:  # damaged, and written again
+        known = None
+    if tuple(others) != known:
         write_text(path, json.dumps({"compared_with": list(others)}) + "\n")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from robonas.objectives.base import CurvePoint
     from robonas.study.query import Query
@@ -115,15 +116,15 @@ Event: TypeAlias = (
 E = TypeVar("E")
 
 
-def caller_of(callbacks: Sequence[Callable[[E], None]]) -> Callable[[E], None]:
+def caller_of(callbacks: Iterable[Callable[[E], None]]) -> Callable[[E], None]:
     """Return a function that calls all callbacks with an event, in their order.
 
     Raises:
         ConfigError: They are not a list of functions.
     """
-    if callable(callbacks) or not all(map(callable, callbacks)):
+    chosen = tuple(callbacks) if isinstance(callbacks, Iterable) else (None,)
+    if callable(callbacks) or not all(map(callable, chosen)):
         raise ConfigError(f"`callbacks` must be a list of functions; got {callbacks!r}. Write callbacks=[function].")
-    chosen = tuple(callbacks)
 
     def call(event: E) -> None:
         for callback in chosen:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What a search looks for, and how."""
+    """The settings of a search, checked."""
 
     space: SearchSpace
     """Space of the candidates."""
