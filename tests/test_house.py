@@ -37,17 +37,17 @@ def test_catalogues_are_sorted_and_keys_are_names(catalogue) -> None:
 FIRST_WORDS = ("What", "Whether", "How", "Of", "Within", "The", "A", "An")
 """No verb: a function's summary says what the function does, such as "Return ..."."""
 ENTRY = re.compile(r"(?:Of|What|Whether|Where)\b")
-SECTIONS = {"Args", "Returns", "Raises", "Yields", "Example", "Examples", "Note", "Notes", "Rules"}
+SECTIONS = {"Args", "Attributes", "Returns", "Raises", "Yields", "Example", "Examples", "Note", "Notes", "Rules"}
 
 
 def entries(docstring: str) -> list[str]:
-    """The entries of the section "Args" of a docstring in Google's style, each without its name."""
+    """The entries of the sections "Args" and "Attributes" of a docstring in Google's style, each without its name."""
     found: list[str] = []
     indent = None
     within = False
     for line in docstring.splitlines():
         if line.strip().removesuffix(":") in SECTIONS and line.strip().endswith(":"):
-            within, indent = line.strip() == "Args:", None
+            within, indent = line.strip() in {"Args:", "Attributes:"}, None
         elif within and line.strip():
             indent = indent or len(line) - len(line.lstrip())
             name, colon, text = line.strip().partition(": ")
@@ -109,9 +109,9 @@ class Bad:
 '''
     assert hard_sentences(ast.parse(text)) == [
         "23: What nobody understands.",
-        "8: What it weighs.",
-        "8: Of the table,",
-        "8: Whether it has more.",
+        "9: What it weighs.",
+        "9: Of the table,",
+        "9: Whether it has more.",
     ]
 
 

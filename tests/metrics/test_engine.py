@@ -137,9 +137,9 @@ def test_networks_that_do_not_fit_are_refused() -> None:
         score_network(seeded(lambda: convnet(n_classes=5)), batch, ["snip"])
     with pytest.raises(NetworkError, match=r"must take inputs of shape \(8, 3, 8, 8\); it raised RuntimeError"):
         score_network(nn.Linear(5, 4), batch, ["nwot"])
-    with pytest.raises(NetworkError, match="`output` could not pick"):
+    with pytest.raises(NetworkError, match="`logits` could not pick"):
         score_network(seeded(convnet), batch, ["snip"], logits=lambda result: result["logits"])
-    with pytest.raises(NetworkError, match="`output` must return"):
+    with pytest.raises(NetworkError, match="`logits` must return"):
         score_network(seeded(convnet), batch, ["snip"], logits=lambda result: result[0])
     with pytest.raises(NetworkError, match="is lazy"):
         score_network(nn.Sequential(nn.Flatten(), nn.LazyLinear(4)), batch, ["params"])

@@ -238,7 +238,7 @@ def test_settings_are_json_and_tell_data_apart():
     one, other = training(blobs()), training(blobs(63))
     assert json.loads(json.dumps(one.settings)) == one.settings
     assert one.settings == training(blobs()).settings != other.settings
-    for change in ({"epochs": 3}, {"crop": 1}, {"split_seed": 1}, {"metric": "loss"}, {"output": len}):
+    for change in ({"epochs": 3}, {"crop": 1}, {"split_seed": 1}, {"measure": "loss"}, {"logits": len}):
         data = blobs(shape=(1, 4, 4))
         assert training(data, **change).settings != training(data).settings
 
@@ -389,11 +389,11 @@ def test_other_outputs_need_the_hook_and_then_give_the_same_value(form):
 
 
 def test_sentences_about_outputs():
-    with pytest.raises(NetworkError, match=r"must return a tensor of logits; got a tuple. Pick it with `output`"):
+    with pytest.raises(NetworkError, match=r"must return a tensor of logits; got a tuple. Pick it with `logits`"):
         training().evaluate(ToySpace(lambda: Wrapped(lambda y: (y, y))), FIRST, seed=0)
     with pytest.raises(NetworkError, match=r"logits of shape \(8, 3\), one a sample and class; got \(8, 5\)"):
         training().evaluate(ToySpace(lambda: Wrapped(lambda y: y, 5)), FIRST, seed=0)
-    with pytest.raises(NetworkError, match=r"The `output` hook must return a tensor of logits; got a NoneType"):
+    with pytest.raises(NetworkError, match=r"The `logits` hook must return a tensor of logits; got a NoneType"):
         training(logits=lambda out: None).evaluate(ToySpace(), FIRST, seed=0)
 
 
@@ -417,7 +417,7 @@ def test_a_space_for_other_data(space):
         ({"crop": 1}, r"are for images .* got \(4,\)"),
         ({"flip": True}, r"are for images .* got \(4,\)"),
         ({"validation_fraction": 1.5}, "between 0 and 1"),
-        ({"metric": "acuracy"}, "`metric` must be one of"),
+        ({"measure": "acuracy"}, "`measure` must be one of"),
         ({"threads": 0}, "`threads`"),
         ({"n_workers": -1}, "`n_workers`"),
         ({"device": "gpu"}, "Device must be 'auto'"),

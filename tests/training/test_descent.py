@@ -85,7 +85,7 @@ def test_heads_that_do_not_fit_the_recipe() -> None:
         TrainingObjective(blobs(), auxiliary_weight=0.4, **PLAIN).evaluate(ToySpace(), FIRST, seed=0)
     with pytest.raises(NetworkError, match="or train both heads of a network"):
         TrainingObjective(blobs(), **PLAIN).evaluate(ToySpace(TwoHeads), FIRST, seed=0)
-    with pytest.raises(ConfigError, match="leave out `output`"):
+    with pytest.raises(ConfigError, match="leave out `logits`"):
         TrainingObjective(blobs(), auxiliary_weight=0.4, logits=lambda returned: returned[0], **PLAIN)
 
 

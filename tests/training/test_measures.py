@@ -104,5 +104,5 @@ def test_values_do_not_depend_on_the_batches(task, name):
 
 def test_the_usual_measure_comes_first_and_others_are_told():
     assert [measure_of(task, None)[0] for task in TASKS] == ["accuracy", "loss", "r2", "mean_iou", "ssim"]
-    with pytest.raises(ConfigError, match="`metric` must be one of r2, loss for regression; got 'accuracy'"):
+    with pytest.raises(ConfigError, match="`measure` must be one of r2, loss for regression; got 'accuracy'"):
         measure_of("regression", "accuracy")

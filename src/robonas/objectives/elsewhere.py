@@ -28,7 +28,7 @@ class Elsewhere:
         objective: Evaluates them.
 
     Attributes:
-        here: Whether evaluations run in this process.
+        here: True where evaluations run in this process.
     """
 
     def __init__(self, space: SearchSpace, objective: Objective) -> None:

@@ -28,7 +28,7 @@ Measure: TypeAlias = "Callable[[SearchSpace, Architecture, str], float]"
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of one architecture."""
+    """The measured values of one architecture."""
 
     numbers: Mapping[str, float] = field(default_factory=dict)
     """Values by name, in the order in which they were measured."""

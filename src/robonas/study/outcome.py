@@ -19,7 +19,7 @@ def outcome_of(record: Record, chooser: Chooser, folder: Path | None, *, keep: b
     """Return the result of what a study holds.
 
     Args:
-        record: What it holds.
+        record: Record of the study.
         chooser: The pool and the strategy.
         folder: Folder of the search; None for a search in memory.
         keep: Keep the strategy's summary in the folder, so that reading the result needs no strategy.
