@@ -382,7 +382,7 @@ FORMS = {
 def test_other_outputs_need_the_hook_and_then_give_the_same_value(form):
     change, pick = FORMS[form]
     space = ToySpace(lambda: Wrapped(change))
-    with pytest.raises(NetworkError, match="output"):
+    with pytest.raises(NetworkError, match=r"must return .*logits.*; got"):
         training().evaluate(space, FIRST, seed=0)
     plain = training().evaluate(ToySpace(lambda: Wrapped(lambda y: y)), FIRST, seed=0)
     assert same(training(logits=pick).evaluate(space, FIRST, seed=0), plain)
