@@ -1,11 +1,13 @@
 """Files that are whole or absent."""
 
 import os
+import signal
 import stat
+import sys
 
 import pytest
 
-from robonas.common.files import replacing, write_text
+from robonas.common.files import check_file, check_folder, replacing, write_text
 
 
 def test_writes_and_makes_the_folder(tmp_path):
@@ -68,3 +70,20 @@ def test_a_folder_in_the_way_is_an_error_and_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match="a"):
         write_text(tmp_path / "a", "x")
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="forks, and needs locks of files")
+@pytest.mark.parametrize("check", [check_folder, lambda folder: check_file(folder / "b")])
+def test_what_a_killed_writer_left_is_removed_and_what_is_being_written_is_not(tmp_path, check):
+    pid = os.fork()
+    if pid == 0:
+        with replacing(tmp_path / "a") as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert len(list(tmp_path.iterdir())) == 1
+    with replacing(tmp_path / "c") as temporary:
+        temporary.write_text("whole")
+        check(tmp_path)
+        assert list(tmp_path.iterdir()) == [temporary]
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_HALF = ".robonas.tmp"
+"""Ending of files that are being written."""
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path to write to; it replaces `path` when the block ends well, and is removed otherwise.
 
-    The folder is made if there is none. A crash, a kill or a full disk leaves the old file as it was.
+    The folder is made if there is none. A crash, a kill or a full disk leaves the old file as it was; what a kill
+    leaves of the new one is removed by the next `check_file` or `check_folder`.
 
     Raises:
         OutputError: The disk is full, or the place cannot be written: any `OSError` of the block.
@@ -29,11 +35,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     _check_kind(target)
     temporary: Path | None = None
+    alive: int | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent)
-        os.close(handle)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=_HALF, dir=target.parent)
         temporary = Path(name)
+        if _lock(handle):
+            alive = handle
+        else:
+            os.close(handle)
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
@@ -48,6 +58,32 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+        if alive is not None:
+            os.close(alive)
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file for as long as it is open; False where another process has it, or the system has no locks."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    with suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove files that killed processes were writing to a folder, which are locked no more."""
+    for path in folder.glob(f".*{_HALF}"):
+        with suppress(OSError):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                if _lock(handle):
+                    path.unlink(missing_ok=True)
+            finally:
+                os.close(handle)
 
 
 def unwritable(path: str | os.PathLike[str], error: OSError) -> OutputError:
@@ -108,6 +144,7 @@ def _try_writing(target: Path, folder: Path) -> None:
         if is_folder:
             with tempfile.TemporaryFile(dir=folder) as trial:
                 trial.write(b"x")
+            _remove_left(folder)
     except OSError as error:
         raise unwritable(target, error) from error
     if not is_folder:

@@ -109,6 +109,7 @@ def run_experiment(
     budget, seeds, n_jobs = count_of("budget", budget, "query"), _seeds(seeds), jobs_of(n_jobs)
     if folder is not None:
         check_folder(folder)
+        check_folder(Path(folder) / "runs")
     plans = [Contender(entry) if isinstance(entry, str) else entry for entry in contenders]
     _check(tasks, plans, budget, half=half_pools)
     every = {task.name: [*plans, *(_baselines(task, plans) if baselines else ())] for task in tasks}
