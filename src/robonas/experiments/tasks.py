@@ -79,10 +79,11 @@ class Task:
         if not np.isfinite(self.objective).all():
             raise ConfigError(f"The objective of task {self.name!r} must be finite for every candidate.")
         if self.against is not None:
-            if self.against.shape not in {(n, 1), (n, 2)} or not np.isfinite(self.against).all():
+            shape = (n, len(self.against_names))
+            if shape[1] not in {1, 2} or self.against.shape != shape or not np.isfinite(self.against).all():
                 raise ConfigError(
-                    f"`against` of task {self.name!r} must be finite, with {n} rows and one or two columns; got shape "
-                    f"{self.against.shape}."
+                    f"`against` of task {self.name!r} must be finite, with {n} rows and one or two columns that "
+                    f"`against_names` calls {', '.join(self.against_names) or 'nothing'}; got {self.against.shape}."
                 )
             for column, values in enumerate(self.against.T):
                 if values.min() == values.max():
