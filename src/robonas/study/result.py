@@ -345,5 +345,3 @@ class SearchResult:
         from robonas.common.files import write_text
 
         write_text(path, json.dumps(self.to_json(), indent=2) + "\n")
-
-
