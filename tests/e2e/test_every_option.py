@@ -29,8 +29,10 @@ BOUNDS = ["", "x", "params", "=3", "params=", "params=abc", "params=nan", "no_su
 
 WRONG: dict[str, list[str]] = {
     "--accumulate": COUNTS,
+    "--against": ["", ",", "nonsense", "a:b:c", "params,macs,memory", "params,params", "validation accuracy"],
     "--architecture": ["", "x", "|nor_conv~0|"],
     "--architectures": ["", "nowhere.txt", "folder", "file/x", "binary", "empty"],
+    "--at": ["", "x", "=3", "params=", "params=abc", "params=nan", "params=3"],
     "--at-least": BOUNDS,
     "--at-most": BOUNDS,
     "--auxiliary-weight": NUMBERS,
@@ -109,7 +111,9 @@ ALSO: dict[tuple[str, str], list[str]] = {
     ("export", "--output"): ["x", "x.docx"],
 }
 CALLED = {
+    "--against": "against|cost|metric|module|settings",
     "--architectures": "architectures|architecture a line",
+    "--at": "--at|no front",
     "--at-least": "at_least|metric",
     "--at-most": "at_most|metric",
     "--batch-size": "batch",

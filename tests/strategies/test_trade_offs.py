@@ -74,3 +74,21 @@ def test_auto_finds_more_of_the_front_than_random_search() -> None:
 def test_costs_of_another_shape_or_undefined_ones_are_refused(costs) -> None:
     with pytest.raises(ConfigError, match="`costs` must be finite, with one row a candidate"):
         problem(costs=costs)
+
+
+@pytest.mark.parametrize("name", TRADING)
+def test_in_a_growing_pool_a_fresh_strategy_asks_for_the_same_as_one_that_was_there(name) -> None:
+    """Dearer and cheaper candidates join later, which must not change what earlier queries were asked for."""
+    whole, values = problem()
+    costs = whole.costs.copy()
+    costs[30:45], costs[45:] = costs[30:45] + 20.0, costs[45:] - 20.0
+    joined = np.repeat([0, 4, 8], [30, 15, 15])
+    there, history = make_strategy(name), []
+    for n_asked in range(whole.budget):
+        n = int(np.searchsorted(joined, n_asked, side="right"))
+        part = Problem(
+            whole.scores[:n], whole.metrics, whole.budget, codes=whole.codes[:n], joined=joined[:n], costs=costs[:n]
+        )
+        row = there.ask(part, history).row
+        assert make_strategy(name).ask(part, history).row == row
+        history.append(Trial(row, float(values[row])))

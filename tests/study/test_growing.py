@@ -247,3 +247,13 @@ class _Sum(CountParameters):
 
     def evaluate(self, space, architecture, *, seed, report=None):
         return Evaluation(float(sum(architecture.values())), 1.0)
+
+
+def test_with_costs_the_parents_are_those_on_the_front_from_both_ends() -> None:
+    costs = np.arange(10.0)[:, None]
+    problem = Problem(np.zeros((10, 1)), ("m",), 10, costs=costs)
+    history = [Trial(0, 1.0), Trial(2, 3.0), Trial(3, 2.0), Trial(5, 4.0), Trial(8, 5.0), Trial(9, 4.5), Trial(7)]
+    worth = fitness(make_strategy("random"), problem, history)
+    # On the front are 0, 2, 5 and 8; 3 and 9 are beaten, and 7 has no answer.
+    assert np.argsort(-worth)[:6].tolist() == [8, 0, 5, 2, 9, 3]
+    assert np.isnan(worth[[1, 4, 6, 7]]).all()

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robonas.cli.front import All, At, print_front, read_at, write_front
 from robonas.cli.groups import takes_groups
 from robonas.cli.options import AnyFolder, Folder, Json, StudyOptions, output_file
 from robonas.cli.reading import split
-from robonas.errors import NasError
+from robonas.errors import ConfigError, NasError
 
 if TYPE_CHECKING:
     from robonas.study.result import SearchResult
@@ -35,6 +36,8 @@ def show(folder: AnyFolder, study: StudyOptions, as_json: Json = False) -> None:
         print_json(result.to_json())
         return
     print_result(result)
+    if result.axes:
+        print_front(result)
     history = result.history().drop(columns=["failure"] if result.n_pruned else ["failure", "partial"])
     print_table("Queries", history.to_dict("records"))
 
@@ -78,14 +81,25 @@ def export(
             "trained parameters, .pt2 the trained network, which PyTorch loads without robonas."
         ),
     ],
+    at: At = [],  # noqa: B006
+    every: All = False,
 ) -> None:
     """Export the winner of a search or the network of a full training, or their history, for use elsewhere."""
     from robonas.cli.console import say
     from robonas.report.export import export as write
     from robonas.retraining import is_training, load_trained
 
-    write(load_trained(folder, space=study.space) if is_training(folder) else study.load(folder), output)
-    say(f"Written: {output}")
+    if is_training(folder):
+        if at or every:
+            raise ConfigError(f"`--at` and `--all` choose from the front of a search; '{folder}' is a full training.")
+        write(load_trained(folder, space=study.space), output)
+        say(f"Written: {output}")
+        return
+    if at and every:
+        raise ConfigError("`--all` writes the whole front; leave out `--at`.")
+    found = study.load(folder)
+    for path in write_front(found, output) if every else [write(found, output, query=read_at(found, at))]:
+        say(f"Written: {path}")
 
 
 def remembered(folder: Path, study: StudyOptions) -> list[SearchResult]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from robonas.cli.front import Against, print_front, read_against
 from robonas.cli.groups import takes_groups
 from robonas.cli.options import (
     PAPER,
@@ -54,6 +55,7 @@ def search(
     strategy: StrategyOptions,
     plan: PlanOptions,
     limits: LimitOptions,
+    against: Against = [],  # noqa: B006
     scoring: ScoringOptions,
     recipe: RecipeOptions,
     validation_fraction: Annotated[
@@ -96,6 +98,7 @@ def search(
     check_space(where, images, objective.recipe)
     settings: dict[str, Any] = {
         "limits": limits.read(),
+        "against": read_against(against),
         "metrics": split("--metrics", metrics),
         "pool": plan.pool,
         "budget": plan.budget,
@@ -161,6 +164,8 @@ def _tell(result: SearchResult, baselines: list[SearchResult], *, as_json: bool)
         print_json({**result.to_json(), "baselines": [other.to_json() for other in baselines]})
         return
     print_result(result, baselines)
+    if result.axes:
+        print_front(result)
     for sentence in result.scores.warnings():
         warn(sentence)
 

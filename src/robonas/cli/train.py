@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robonas.cli.front import At, read_at
 from robonas.cli.groups import takes_groups
 from robonas.cli.options import (
     Data,
@@ -26,6 +27,7 @@ from robonas.cli.options import (
 from robonas.cli.reading import read_settings, read_space
 from robonas.cli.recipe_options import RecipeOptions
 from robonas.cli.settings_file import Config
+from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
     from robonas.datasets import LabelledData
@@ -43,6 +45,7 @@ def train(
     architecture: Annotated[
         str | None, typer.Option(help="Architecture to train, as text, instead of a winner.")
     ] = None,
+    at: At = [],  # noqa: B006
     data: Data = "digits",
     reading: ReadingOptions,
     test_data: Annotated[
@@ -80,11 +83,14 @@ def train(
     images = reading.read(data)
     tested = None if test_data is None else reading.read(test_data, part="test")
     winner = architecture if architecture is not None else _winner(search, name, storage, space, strategy)
+    if at and isinstance(winner, str):
+        raise ConfigError("`--at` chooses from the front of a search; leave it out, or `--architecture`.")
+    query = None if isinstance(winner, str) else read_at(winner, at)
     where = _space(winner, space, space_set, images, smaller=bool(recipe.settings()["resized_crop"]))
     first = os.environ.get("RANK", "0") == "0"
     with TrainingProgress(quiet=as_json or not first) as progress:
         result = train_in_full(
-            winner,
+            winner if query is None else query.architecture,
             images,
             space=where,
             test=tested,

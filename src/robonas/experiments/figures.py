@@ -25,6 +25,8 @@ _TITLES = {
     "regret": "regret",
     "final": "final measure",
     "final_rank": "rank by final measure",
+    "hypervolume_regret": "share of the front's volume that is missing",
+    "front_share": "share of the front that was evaluated",
     "best_value": "best objective",
     "cost_s": "seconds",
 }

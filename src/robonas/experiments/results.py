@@ -14,15 +14,23 @@ from robonas.common.files import write_parquet
 from robonas.common.reading import parse_json, read_parquet
 from robonas.errors import StudyError
 from robonas.experiments.ranking import ranks_of
+from robonas.strategies.fronts import hypervolume, is_on_front
+from robonas.strategies.scaling import min_max
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from robonas.experiments.contenders import Contender, Run
     from robonas.experiments.tasks import Task
 
 FORMAT = 1
+BEYOND_DEAREST = 0.1
+"""Distance of the reference cost beyond the dearest candidate, as a share of the pool's range."""
+FRONT_MEASURES = ("hypervolume_regret", "front_share")
+"""Columns that only tasks with costs have values in."""
 _KEY = b"robonas_experiment"
 
 
@@ -34,9 +42,11 @@ class Results:
     ``baseline``), ``seed``, ``query`` (from 1), ``row`` and ``architecture`` of the candidate, ``phase``, ``value``
     (its objective), ``best_value``, ``rank`` of the best so far by the objective among the run's candidates (1 is best,
     equals share the better one), ``regret`` (how far it is from the best of them, ≥ 0), ``final`` measure of the best
-    so far and its ``final_rank`` among the candidates, ``cost_s`` (seconds of all queries so far), and of the whole run
-    ``candidates``, ``n_explored`` (T0), ``precision``, ``ndcg`` and ``spearman`` of what it learned, and ``weights``
-    (JSON, or nothing). NaN is unknown or undefined.
+    so far and its ``final_rank`` among the candidates, ``cost_s`` (seconds of all queries so far), of a task with costs
+    ``hypervolume_regret`` (share of the true front's hypervolume that is missing, counted from the worst value and a
+    tenth of the range beyond the dearest candidate) and ``front_share`` (share of the true front that was evaluated),
+    and of the whole run ``candidates``, ``n_explored`` (T0), ``precision``, ``ndcg`` and ``spearman`` of what it
+    learned, and ``weights`` (JSON, or nothing). NaN is unknown or undefined.
     """
 
     frame: pd.DataFrame
@@ -128,6 +138,7 @@ def rows_of(task: Task, contender: Contender, seed: int, run: Run, *, half: bool
             "final": final[winners],
             "final_rank": final_ranks[winners],
             "cost_s": np.cumsum(cost[chosen]),
+            **_front_columns(utility, None if task.against is None else task.against[pool], chosen),
             "candidates": len(pool),
             "n_explored": _float(run.n_explored),
             "precision": _float(run.precision),
@@ -136,6 +147,26 @@ def rows_of(task: Task, contender: Contender, seed: int, run: Run, *, half: bool
             "weights": "" if run.weights is None else json.dumps(run.weights),
         }
     )
+
+
+def _front_columns(
+    utility: NDArray[np.float64], costs: NDArray[np.float64] | None, chosen: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
+    """Return how much of the true front a run has found after each query; NaN where there are no costs."""
+    n = len(chosen)
+    if costs is None:
+        return dict.fromkeys(FRONT_MEASURES, np.full(n, np.nan))
+    scaled = min_max(costs)
+    front = is_on_front(utility, scaled)
+    end, ideal, worst = np.full(scaled.shape[1], 1.0 + BEYOND_DEAREST), np.zeros(scaled.shape[1]), float(utility.min())
+
+    def volume(rows: NDArray[np.int64]) -> float:
+        return hypervolume(utility[rows], scaled[rows], worst, end, ideal)
+
+    whole = volume(np.flatnonzero(front))
+    found = np.array([volume(chosen[: place + 1]) for place in range(n)])
+    regret = 1.0 - found / whole if whole > 0 else np.zeros(n)
+    return dict(zip(FRONT_MEASURES, (regret, np.cumsum(front[chosen]) / front.sum()), strict=True))
 
 
 def _float(value: float | None) -> float:

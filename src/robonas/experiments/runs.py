@@ -176,7 +176,8 @@ class _Runner:
         metrics = contender.metrics_on(task)
         codes = None if task.codes is None else task.codes[pool]
         scores = task.scores[pool][:, task.metric_columns(metrics)]
-        problem = Problem(scores, metrics, task.budget or self.budget, seed, codes=codes)
+        costs = None if task.against is None else task.against[pool]
+        problem = Problem(scores, metrics, task.budget or self.budget, seed, codes=codes, costs=costs)
         try:
             with _one_thread():
                 run = search(problem, task.utility[pool], contender.make())
@@ -312,6 +313,7 @@ def _about(task: Task, budget: int) -> dict[str, Any]:
         "final": task.final_name,
         "final_higher_is_better": task.final_higher_is_better,
         "cost": task.cost_name,
+        **({"against": list(task.against_names)} if task.against is not None else {}),
         "budget": task.budget or budget,
         "metrics": list(task.metrics),
         "fingerprint": task.fingerprint,

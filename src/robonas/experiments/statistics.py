@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from robonas.experiments.results import Results
 
-LOWER_IS_BETTER = ("rank", "regret", "final_rank")
+LOWER_IS_BETTER = ("rank", "regret", "final_rank", "hypervolume_regret")
 """Measures that strategies are compared by."""
 _RESAMPLES = 2000
 _EXACT = 12

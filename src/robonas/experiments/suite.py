@@ -11,6 +11,7 @@
     objective = "val_acc_cifar10_12ep"
     final = "test_acc"
     cost = "train_seconds_12ep"
+    against = "params"                     # cost to trade the objective off against; left out: none
     metrics = ["synflow", "jacov"]         # for strategies that name none; left out: all
 
     [[strategy]]
@@ -54,6 +55,7 @@ _TASK: Mapping[str, type | tuple[type, ...]] = {
     "metrics": list,
     "name": str,
     "budget": int,
+    "against": (str, list),
     "format": str,
     "task": str,
     "higher_is_better": bool,
@@ -136,7 +138,11 @@ def _check(entry: object, known: Mapping[str, type | tuple[type, ...]], needed: 
         if wrong_bool or not isinstance(value, kinds):
             names = " or ".join(_WORDS[kind] for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
             raise ConfigError(f"{where} must have as {key!r} {names}; got {value!r}.")
-        if key == "metrics" and isinstance(value, list) and not all(isinstance(name, str) for name in value):
+        if (
+            key in {"metrics", "against"}
+            and isinstance(value, list)
+            and not all(isinstance(name, str) for name in value)
+        ):
             raise ConfigError(f"{where} must have texts in its list {key!r}; got {value!r}.")
     for key in needed:
         if not entry.get(key):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from robonas.errors import ConfigError
+from robonas.experiments.results import FRONT_MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 AT = (5, 10, 20, 50, 100)
 """Numbers of queries at which results are compared."""
-MEASURES = ("rank", "regret", "final", "final_rank", "best_value", "cost_s")
+MEASURES = ("rank", "regret", "final", "final_rank", "best_value", "cost_s", *FRONT_MEASURES)
 """Columns of a run that change from query to query."""
 MEAN_SINGLE, BEST_SINGLE = "each metric alone, mean", "each metric alone, best in hindsight"
 
@@ -37,7 +38,8 @@ def checkpoints(results: Results, at: Iterable[int] | None = None) -> list[int]:
 def summarise(results: Results, at: Iterable[int] | None = None) -> pd.DataFrame:
     """Return one row for each task, strategy and number of queries.
 
-    For each of ``rank``, ``regret``, ``final``, ``final_rank`` and ``cost_s``: mean over seeds ``_mean``, standard
+    For each of ``rank``, ``regret``, ``final``, ``final_rank`` and ``cost_s``, and where a task has costs
+    ``hypervolume_regret`` and ``front_share``: mean over seeds ``_mean``, standard
     deviation ``_std`` (with n − 1; NaN for one run) and ``_median``; and of the whole run the means ``n_explored``
     (T0), ``precision``, ``ndcg`` and ``spearman`` of the learned ranking. See `Results` for what they are.
 
@@ -45,7 +47,8 @@ def summarise(results: Results, at: Iterable[int] | None = None) -> pd.DataFrame
         results: The runs.
         at: Numbers of queries; None for 5, 10, 20, 50, 100 and the end.
     """
-    measures = ("rank", "regret", "final", "final_rank", "cost_s")
+    measures = ["rank", "regret", "final", "final_rank", "cost_s"]
+    measures += [name for name in FRONT_MEASURES if name in results.frame and results.frame[name].notna().any()]
     rows: list[dict[str, Any]] = []
     for queries in checkpoints(results, at):
         for (task, strategy), runs in results.at(queries).groupby(["task", "strategy"], sort=False):
@@ -70,6 +73,8 @@ def summarise(results: Results, at: Iterable[int] | None = None) -> pd.DataFrame
 def means(results: Results, measure: str, queries: int) -> pd.DataFrame:
     """Mean over seeds, strategies × tasks; strategies that did not run on every task are left out.
 
+    Of a measure that only tasks with costs have, the other tasks are left out.
+
     Raises:
         ConfigError: There is no such measure.
     """
@@ -79,7 +84,8 @@ def means(results: Results, measure: str, queries: int) -> pd.DataFrame:
     table = state.pivot_table(
         index="strategy", columns="task", values=measure, aggfunc="mean", sort=False, dropna=False
     )
-    return table.reindex(index=results.strategies, columns=results.tasks).dropna()
+    table = table.reindex(index=results.strategies, columns=results.tasks)
+    return (table.dropna(axis=1, how="all") if measure in FRONT_MEASURES else table).dropna()
 
 
 def across_tasks(results: Results, at: Iterable[int] | None = None, measure: str = "rank") -> pd.DataFrame:
@@ -133,7 +139,7 @@ def paper_table(results: Results, measure: str = "final", *, queries: int | None
 
 
 def _row(runs: pd.DataFrame, measure: str, tasks: Sequence[str]) -> dict[str, str]:
-    digits = 2 if measure in {"final", "best_value", "regret"} else 1
+    digits = 3 if measure in FRONT_MEASURES else 2 if measure in {"final", "best_value", "regret"} else 1
     row = {}
     for task in tasks:
         values = runs.loc[runs["task"] == task, measure].dropna().to_numpy(np.float64)
@@ -146,7 +152,11 @@ def _row(runs: pd.DataFrame, measure: str, tasks: Sequence[str]) -> dict[str, st
 def _best(singles: pd.DataFrame, measure: str, results: Results) -> pd.DataFrame:
     """Return the runs of the metric with the best mean on this task."""
     about = next(task for task in results.settings["tasks"] if task["name"] == singles["task"].iloc[0])
-    upwards = {"final": about["final_higher_is_better"], "best_value": about["higher_is_better"]}.get(measure, False)
+    upwards = {
+        "final": about["final_higher_is_better"],
+        "best_value": about["higher_is_better"],
+        "front_share": True,
+    }.get(measure, False)
     mean = singles.groupby("strategy", sort=False)[measure].mean()
     if mean.isna().all():
         return singles.iloc[:0]

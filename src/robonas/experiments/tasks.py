@@ -58,8 +58,12 @@ class Task:
     """Queries of a search on this task; None leaves it to the experiment."""
     default_metrics: tuple[str, ...] = ()
     """Metrics for contenders that name none; empty for all."""
+    against: NDArray[np.float64] | None = None
+    """Costs against which the objective is traded off, lower is better, (N, K), K is 1 or 2; None for none."""
+    against_names: tuple[str, ...] = ()
+    """Their columns."""
     left_out: int = field(default=0)
-    """Rows of the table that have no objective, which no search can evaluate."""
+    """Rows of the table that have no objective, which no search can evaluate, or lack a cost of `against`."""
 
     def __post_init__(self) -> None:
         n = len(self.architectures)
@@ -74,6 +78,19 @@ class Task:
                 raise ConfigError(f"`{what}` of task {self.name!r} must be ({n},); got {values.shape}.")
         if not np.isfinite(self.objective).all():
             raise ConfigError(f"The objective of task {self.name!r} must be finite for every candidate.")
+        if self.against is not None:
+            shape = (n, len(self.against_names))
+            if shape[1] not in {1, 2} or self.against.shape != shape or not np.isfinite(self.against).all():
+                raise ConfigError(
+                    f"`against` of task {self.name!r} must be finite, with {n} rows and one or two columns that "
+                    f"`against_names` calls {', '.join(self.against_names) or 'nothing'}; got {self.against.shape}."
+                )
+            for column, values in enumerate(self.against.T):
+                if values.min() == values.max():
+                    raise ConfigError(
+                        f"Cost {self.against_names[column]!r} of task {self.name!r} is {values[0]:.6g} for every "
+                        "candidate, so there is nothing to trade off."
+                    )
         if self.budget is not None:
             count_of("budget", self.budget, f"query of task {self.name!r}")
         for name in self.default_metrics:
@@ -94,6 +111,7 @@ class Task:
         higher_is_better: bool | None = None,
         name: str | None = None,
         budget: int | None = None,
+        against: str | Sequence[str] = (),
         allow_test: bool = False,
     ) -> Self:
         """Return a task on a table. Rows without an objective are left out, and counted.
@@ -107,11 +125,14 @@ class Task:
             higher_is_better: Direction of the objective; None as the column says.
             name: Name of the task; None for the table's source.
             budget: Queries of a search; None leaves it to the experiment.
+            against: One or two columns of costs against which the objective is traded off, such as ``"params"``; rows
+                without them are left out, and counted.
             allow_test: True to allow a test or final measure as the objective.
 
         Raises:
             TableError: A column that does not exist or is undefined throughout.
-            ConfigError: The objective is a final measure, or serves as a metric or cost as well.
+            ConfigError: The objective is a final measure, or serves as a metric or cost as well, or there are more
+                than two costs.
         """
         column = table.column(objective)
         if column.role == "final" and not allow_test:
@@ -131,6 +152,20 @@ class Task:
         scores = table.scores(every) if every else np.empty((len(table), 0))
         values = table.values(objective)
         has = np.isfinite(values)
+        costs = (against,) if isinstance(against, str) else tuple(against)
+        if (
+            len(costs) > 2
+            or len(set(costs)) < len(costs)
+            or objective in costs
+            or (final is not None and final in costs)
+        ):
+            raise ConfigError(
+                f"`against` must name one or two columns that are neither the objective nor the final measure; got "
+                f"{', '.join(costs)}."
+            )
+        priced = np.column_stack([table.values(one) for one in costs]) if costs else None
+        if priced is not None:
+            has &= np.isfinite(priced).all(axis=1)
         last = None if final is None else table.values(final)[has]
         return cls(
             name or str(table.provenance.get("source", "table")).rsplit(".", 1)[0],
@@ -147,6 +182,8 @@ class Task:
             cost,
             budget,
             named,
+            None if priced is None else priced[has],
+            costs,
             int((~has).sum()),
         )
 
@@ -165,6 +202,8 @@ class Task:
         """A short hash of all that a search is given."""
         digest = hashlib.blake2b("\n".join(self.architectures).encode(), digest_size=16)
         digest.update(self.utility.tobytes())
+        if self.against is not None:
+            digest.update(self.against.tobytes())
         return digest.hexdigest()
 
     def metric_columns(self, names: Sequence[str]) -> list[int]:

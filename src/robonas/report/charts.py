@@ -35,7 +35,7 @@ def progress_chart(
         value_name: Title of the vertical axis.
         reasons: Why each query of `main` failed.
     """
-    figure = _figure(height=400)
+    figure = empty_figure(height=400)
     size = 8 if len(main.numbers) <= _FEW_POINTS else 5
     for place, other in enumerate(baselines):
         figure.add_trace(
@@ -43,9 +43,9 @@ def progress_chart(
                 x=other.numbers,
                 y=other.best,
                 mode="lines",
-                name=_text(other.label),
+                name=plain_text(other.label),
                 line={"color": light("baseline"), "width": 2, "dash": _BASELINE_DASHES[place % 4], "shape": "hv"},
-                hovertemplate=f"{_template(other.label)}, query %{{x}}<br>best so far %{{y:.5g}}<extra></extra>",
+                hovertemplate=f"{template_text(other.label)}, query %{{x}}<br>best so far %{{y:.5g}}<extra></extra>",
             )
         )
     if np.isfinite(main.best).any():
@@ -54,7 +54,7 @@ def progress_chart(
                 x=main.numbers,
                 y=main.best,
                 mode="lines",
-                name=f"{_text(main.label)}: best so far",
+                name=f"{plain_text(main.label)}: best so far",
                 line={"color": light("ink"), "width": 2.5, "shape": "hv"},
                 hovertemplate="query %{x}<br>best so far %{y:.5g}<extra></extra>",
             )
@@ -67,13 +67,13 @@ def progress_chart(
                     x=main.numbers[own],
                     y=main.values[own],
                     mode="markers",
-                    name=_text(phase),
+                    name=plain_text(phase),
                     marker={
                         "color": phase_colour(phase),
                         "size": size,
                         "line": {"color": light("surface"), "width": 1},
                     },
-                    hovertemplate=f"query %{{x}} ({_template(phase)})<br>%{{y:.5g}}<extra></extra>",
+                    hovertemplate=f"query %{{x}} ({template_text(phase)})<br>%{{y:.5g}}<extra></extra>",
                 )
             )
     pruned = np.isfinite(main.partial)
@@ -119,7 +119,7 @@ def progress_chart(
             )
     steps = {"dtick": 1} if last <= 12 else {}
     figure.update_xaxes(title_text="query", range=[0.4, last + 0.6], tickformat="d", **steps)
-    _name_values(figure, value_name)
+    name_values(figure, value_name)
     drawn = np.concatenate([main.values, main.partial, *(each.best for each in (main, *baselines))])
     drawn = drawn[np.isfinite(drawn)]
     if len(drawn):  # room for the words at the top and the crosses at the foot
@@ -137,11 +137,11 @@ def progress_chart(
 def weights_chart(bars: Sequence[Weight]) -> go.Figure:
     """Learned weights as signed bars, the heaviest on top; dead metrics hatched and named so."""
     drawn = list(reversed(bars))
-    figure = _figure(height=max(220, 34 * len(drawn) + 90))
+    figure = empty_figure(height=max(220, 34 * len(drawn) + 90))
     figure.add_trace(
         go.Bar(
             x=[bar.weight for bar in drawn],
-            y=[_text(bar.metric) + (" (dead)" if bar.dead else "") for bar in drawn],
+            y=[plain_text(bar.metric) + (" (dead)" if bar.dead else "") for bar in drawn],
             orientation="h",
             marker={
                 "color": [
@@ -178,18 +178,18 @@ def agreement_chart(points: Agreement, phases: Sequence[str], value_name: str, b
         value_name: Title of the vertical axis.
         best: Number of the winning query.
     """
-    figure = _figure(height=360)
+    figure = empty_figure(height=360)
     for phase in dict.fromkeys(phases):
         own = np.array([name == phase for name in phases], dtype=np.bool_) & (points.numbers != (best or 0))
         if own.any():
             figure.add_trace(
-                _dots(points, own, _text(phase), {"color": phase_colour(phase), "size": 8, "opacity": 0.9})
+                _dots(points, own, plain_text(phase), {"color": phase_colour(phase), "size": 8, "opacity": 0.9})
             )
     winner = points.numbers == (best or 0)
     if winner.any():
         figure.add_trace(_dots(points, winner, "winner", {"color": light("winner"), "size": 15, "symbol": "star"}))
     figure.update_xaxes(title_text="combined score")
-    _name_values(figure, value_name)
+    name_values(figure, value_name)
     return figure
 
 
@@ -208,7 +208,7 @@ def _dots(points: Agreement, own: NDArray[np.bool_], name: str, marker: dict[str
 
 def curves_chart(lines: Sequence[Curve], value_name: str) -> go.Figure:
     """Draw the learning curves of all trainings: the winner bold, pruned ones dashed, failures dotted with a cross."""
-    figure = _figure(height=380)
+    figure = empty_figure(height=380)
     shown: set[str] = set()
     for line in lines:
         kind = "winner" if line.is_best else "failed" if line.failed else "pruned" if line.pruned else "others"
@@ -245,7 +245,7 @@ def curves_chart(lines: Sequence[Curve], value_name: str) -> go.Figure:
         shown.add(kind)
     longest = max((line.steps[-1] for line in lines), default=1)
     figure.update_xaxes(title_text="epoch", tickformat="d", **({"dtick": 1} if longest <= 12 else {}))
-    _name_values(figure, value_name)
+    name_values(figure, value_name)
     return figure
 
 
@@ -254,7 +254,7 @@ def phase_colour(phase: str) -> str:
     return light({"explore": "explore", "exploit": "exploit"}.get(phase, "option-4"))
 
 
-def _figure(height: int) -> go.Figure:
+def empty_figure(height: int) -> go.Figure:
     """Return an empty figure in the page's own style: transparent, no template, thin grid."""
     axis = {
         "gridcolor": light("line"),
@@ -294,7 +294,7 @@ def _figure(height: int) -> go.Figure:
     return go.Figure(layout=layout)
 
 
-def _name_values(figure: go.Figure, value_name: str) -> None:
+def name_values(figure: go.Figure, value_name: str) -> None:
     """Name the vertical axis in a line above it, where it takes no width from the chart."""
     figure.add_annotation(
         x=0,
@@ -304,20 +304,20 @@ def _name_values(figure: go.Figure, value_name: str) -> None:
         xanchor="left",
         yanchor="bottom",
         yshift=4,
-        text=_text(value_name),
+        text=plain_text(value_name),
         showarrow=False,
         font={"color": light("muted"), "size": 12},
     )
 
 
-def _text(words: str) -> str:
+def plain_text(words: str) -> str:
     """Escape a text for Plotly, which reads HTML tags."""
     return escape(words, quote=False)
 
 
-def _template(words: str) -> str:
+def template_text(words: str) -> str:
     """Escape a text for a hover template, which also reads %{...}."""
-    return _text(words).replace("%{", "%&#123;")
+    return plain_text(words).replace("%{", "%&#123;")
 
 
 def _wrap(words: str, width: int = 60) -> str:

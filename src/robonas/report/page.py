@@ -104,6 +104,7 @@ def render(
         "size": size,
         "size_failure": size_failure,
         "picks": picks,
+        "front": _front(result),
         "drawing": cell.draw(picks) if picks else None,
         "legend": _legend(picks),
         "bars": numbers.weights(result),
@@ -135,6 +136,14 @@ def _figures(result: SearchResult, baselines: Sequence[SearchResult], names: Seq
 
     figures: dict[str, go.Figure] = {}
     best = numbers.best_query(result)
+    if result.axes and best:
+        from robonas.report import front
+
+        figures["front"] = front.front_chart(result)
+        alike = [each for each in zip(baselines, names[1:], strict=True) if front.comparable(result, each[0])]
+        figures["hypervolume"] = front.hypervolume_chart(
+            [result, *(other for other, _ in alike)], [names[0], *(name for _, name in alike)]
+        )
     if result.queries:
         main = numbers.progress(result, names[0])
         others = [numbers.progress(other, name) for other, name in zip(baselines, names[1:], strict=True)]
@@ -191,6 +200,24 @@ def _rows(result: SearchResult) -> list[dict[str, Any]]:
         picks = _choices(result, query.architecture)
         rows.append({"query": query, "picks": picks if alike else ()})
     return rows
+
+
+def _front(result: SearchResult) -> dict[str, Any] | None:
+    """Return what the page tells of the front; None where there is none."""
+    if not result.axes or numbers.best_query(result) is None:
+        return None
+    reference = dict(result.trade_off.reference)
+    members = [
+        {
+            "query": query,
+            "costs": [axis.told(cost) for axis, cost in zip(result.axes, query.costs, strict=True)],
+            "knee": query.number == result.knee.number,
+        }
+        for query in result.front
+    ]
+    point = [f"{result.value_name} {words.number(reference['value'])}"]
+    point += [f"{axis.name} {axis.told(reference[axis.name])}" for axis in result.axes]
+    return {"members": members, "reference": " and ".join(point), "volume": float(result.hypervolume()[-1])}
 
 
 def _parameter_scores(result: SearchResult) -> list[float | None] | None:

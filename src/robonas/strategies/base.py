@@ -104,7 +104,13 @@ class Problem:
         one, other = (np.zeros(len(each)) if each.joined is None else each.joined for each in (self, earlier))
         ours, theirs = ((each.metrics, each.seed, each.higher_is_better) for each in (self, earlier))
         same = ours == theirs and np.array_equal(one[:n], other)
-        if not same or not np.array_equal(self.scores[:n], earlier.scores, equal_nan=True):
+        if self.costs is not None and earlier.costs is not None:
+            same = same and np.array_equal(self.costs[:n], earlier.costs)
+        if (
+            not same
+            or (self.costs is None) != (earlier.costs is None)
+            or not np.array_equal(self.scores[:n], earlier.scores, equal_nan=True)
+        ):
             return 0
         return float(one[n]) if len(self) > n else np.inf
 

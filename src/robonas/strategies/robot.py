@@ -198,7 +198,7 @@ class _Memory:
         self.columns = [column for column in by_name if not self.dead[column]]
         self._living = clean[:, self.columns]
         self.scaled, self.last = self._present(len(problem))
-        self.cheapness = np.zeros((len(problem), 0)) if problem.costs is None else 1.0 - min_max(problem.costs)
+        self._cheapness: dict[int, NDArray[np.float64]] = {}
         self.steps: list[Step] = [] if before is None else before.steps_before(problem.since(before.problem))
         self._answers: list[Trial] = [] if before is None else before._answers[: len(self.steps)]  # noqa: SLF001
         self._ranking: tuple[bytes, NDArray[np.intp]] | None = None
@@ -238,7 +238,14 @@ class _Memory:
         """Return the combined scores of the first candidates; with costs, scalarised by the weights of a query."""
         if self.problem.costs is None:
             return combined
-        return self._scalarised(combined, self.cheapness[: len(combined)], number)
+        return self._scalarised(combined, self._cheap(len(combined)), number)
+
+    def _cheap(self, n: int) -> NDArray[np.float64]:
+        """Return how cheap the first `n` candidates are, scaled over them: what joins later changes no earlier step."""
+        assert self.problem.costs is not None
+        if n not in self._cheapness:
+            self._cheapness[n] = 1.0 - min_max(self.problem.costs[:n])
+        return self._cheapness[n]
 
     def _scalarised(
         self, values: NDArray[np.float64], cheapness: NDArray[np.float64], number: int
@@ -256,7 +263,8 @@ class _Memory:
         values = heard(told)
         if self.problem.costs is None or not len(values):
             return values
-        return self._scalarised(values, self.cheapness[[trial.row for trial in told]], number)
+        rows = [trial.row for trial in told]
+        return self._scalarised(values, self._cheap(self.problem.n_present(len(set(rows))))[rows], number)
 
     def step(self, number: int, told: Sequence[Trial]) -> Step:
         """Return the weights that follow the first `number` answers, and their candidate."""

@@ -10,12 +10,13 @@ import pandas as pd
 from robonas.errors import StudyError
 from robonas.scores.table import ScoreTable
 from robonas.strategies.base import Problem, Trial
+from robonas.study.against import by_class
 from robonas.study.events import Event, PoolGrown
 from robonas.study.growth import breed, fitness
 from robonas.study.trials import Candidate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -44,6 +45,7 @@ class Chooser:
         save: Called with the table whenever a query is chosen from another one than before.
         tell: Told of every generation.
         children: Scores of children that joined earlier; of all children where `candidates` is None.
+        costs: Costs of the sample by canonical text, where the objective is traded off against some.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class Chooser:
         save: Callable[[ScoreTable], None] = lambda _: None,
         tell: Callable[[Event], None] = lambda _: None,
         children: ScoreTable | None = None,
+        costs: Mapping[str, tuple[float, ...]] | None = None,
     ) -> None:
         self.space, self.strategy, self.budget, self.seed, self.grow = space, strategy, budget, seed, grow
         self._higher_is_better = tuple(higher_is_better)
         self._sign = 1.0 if direction == "maximize" else -1.0
         self._candidates, self._save, self._tell = candidates, save, tell
         self._sampled = table
+        self._costs = None if costs is None else dict(costs)
         self._children = children  # all that were ever scored here, each once
         self._taken: list[tuple[int, tuple[str, ...]]] = []  # what the study says has joined, and when
         self._bred: tuple[str, ...] | None = None  # what joins with the query that is chosen next
@@ -98,7 +102,7 @@ class Chooser:
                 generation=len(asked),
                 allowed=self._candidates.may_join,
             )
-            self._bred = self._scorable(born)
+            self._bred = self._costed(self._scorable(born))
         self._arrange(len(asked))
         self._tell(PoolGrown(len(self._bred), len(self.problem)))
 
@@ -116,7 +120,12 @@ class Chooser:
         options = {name: (option, self.space.choices[name]) for name, option in self.space.parse(text).items()}
         children, self._bred = self._bred or (), None
         prints = self._of(children).fingerprint() if children else ""
-        return Candidate(proposal, row, text, options, len(self.table), children, prints)
+        costs: tuple[float, ...] = ()
+        costs_of_children: tuple[tuple[float, ...], ...] = ()
+        if self._costs is not None:
+            costs = self._costs[self.table.frame["canonical"].iloc[row]]
+            costs_of_children = tuple(self._costs[child] for child in children)
+        return Candidate(proposal, row, text, options, len(self.table), children, prints, costs, costs_of_children)
 
     # ── the pool ──
 
@@ -134,6 +143,9 @@ class Chooser:
                     f"The study was begun with other scores of {entry.children[0]} and what joined the pool with it "
                     "than now; were they computed by other versions? Choose another folder or name for this search."
                 )
+        if self._costs is not None:
+            for entry in reversed(asked):  # where two workers had the same child, the first counts
+                self._costs |= zip(entry.children, entry.children_costs, strict=True)
         self._taken = taken
         self._arrange(len(asked))
 
@@ -178,6 +190,15 @@ class Chooser:
         n_scores = np.isfinite(self._of(texts).scores).sum(axis=1)
         return tuple(text for text, n in zip(texts, n_scores, strict=True) if n)
 
+    def _costed(self, texts: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of which all costs are known, all of them where there are none; each is measured once."""
+        if self._costs is None or self._candidates is None or self._candidates.meter is None:
+            return texts
+        new = [text for text in texts if text not in self._costs]
+        if new:
+            self._costs |= by_class(self._candidates.meter.table(new))
+        return tuple(text for text in texts if text in self._costs)
+
     def _of(self, texts: Sequence[str]) -> ScoreTable:
         assert self._children is not None
         return _rows_of(self._children, texts)
@@ -189,9 +210,10 @@ class Chooser:
             self._bred = tuple(text for text in self._bred if text not in known)
         generation = [(n_asked, self._bred)] if self._bred else []
         arranged = [*self._taken, *generation]
-        if arranged == self._arranged:
+        priced = [[(self._costs or {}).get(text) for text in texts] for _, texts in arranged]
+        if (arranged, priced) == self._arranged:
             return
-        self._arranged = arranged
+        self._arranged = (arranged, priced)
         self.table, self.joined = grown(self._sampled, self._children, arranged)
         self._rows = self.table.distinct()
         texts = self.table.architectures
@@ -207,7 +229,15 @@ class Chooser:
             self._higher_is_better,
             np.stack([self._codes[text] for text in self.table.frame["canonical"].iloc[self._rows]]),
             None if self.joined is None else self.joined[self._rows],
+            None if self.costs is None else self.costs[self._rows],
         )
+
+    @property
+    def costs(self) -> NDArray[np.float64] | None:
+        """Costs of every row of the table, (n_rows, K); None where the objective is not traded off."""
+        if self._costs is None:
+            return None
+        return np.array([self._costs[text] for text in self.table.frame["canonical"]], dtype=np.float64)
 
 
 def generations(asked: Sequence[Query]) -> list[tuple[int, tuple[str, ...]]]:

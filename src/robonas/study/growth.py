@@ -15,6 +15,7 @@ import numpy as np
 
 from robonas.architecture import Architecture
 from robonas.common.randomness import numpy_generator
+from robonas.strategies.fronts import is_on_front
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -40,18 +41,39 @@ def fitness(strategy: Strategy, problem: Problem, history: Sequence[Trial]) -> N
     """Return what a search thinks of each candidate, (N,), higher is better; NaN for those that have no children.
 
     The learned combination of the metrics, but the best of those that were evaluated come first: they keep the children
-    near what is good where the combination is wrong. With a strategy that learns none, the values.
+    near what is good where the combination is wrong. With a strategy that learns none, the values. Where there are
+    costs, those on the front are the best, whatever their value.
     """
     combined = strategy.summarise(problem, history).combined
     done = sorted((trial for trial in history if trial.value is not None), key=lambda trial: trial.value or 0.0)
+    if problem.costs is not None and done:
+        done = _front_last(done, problem.costs)
     if combined is None or np.isnan(combined).all():
         worth = np.full(len(problem), np.nan)
-        worth[[trial.row for trial in done]] = [trial.value for trial in done]
+        if problem.costs is not None:
+            worth[[trial.row for trial in done]] = np.arange(len(done))
+        else:
+            worth[[trial.row for trial in done]] = [trial.value for trial in done]
         return worth
     worth = np.array(combined)
     best = done[-max(1, int(PROVEN * n_parents(len(problem)))) :]
     worth[[trial.row for trial in best]] = np.nanmax(worth) + np.arange(1, len(best) + 1)
     return worth
+
+
+def _front_last(done: Sequence[Trial], costs: NDArray[np.float64]) -> list[Trial]:
+    """Return the trials with those on the front last; of these, in turn one from the dear end and one from the cheap.
+
+    Args:
+        done: Trials with a value, the best value last.
+        costs: Costs of every candidate, (N, K).
+    """
+    values = np.array([trial.value for trial in done], dtype=np.float64)
+    on_front = is_on_front(values, costs[[trial.row for trial in done]])
+    front = [trial for trial, kept in zip(done, on_front, strict=True) if kept]
+    others = [trial for trial, kept in zip(done, on_front, strict=True) if not kept]
+    turns = [front.pop(-1 if place % 2 == 0 else 0) for place in range(len(front))]
+    return others + turns[::-1]
 
 
 def n_parents(n_pool: int, parents: int = PARENTS) -> int:

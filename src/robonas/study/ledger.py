@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from robonas.common.settings import differences, plain
 from robonas.errors import StudyError
 from robonas.processes import stops
+from robonas.study.against import costs_file
 from robonas.study.claims import Claim, Claims
-from robonas.study.keeping import check_kept, settle, stage
+from robonas.study.keeping import check_kept, keepers, leader_of, settle, stage
 from robonas.study.reading import SETTINGS, Record
 from robonas.study.sharing import sharing_of
-from robonas.study.storage import storage_errors
-from robonas.study.trials import as_queries, as_query, ours
+from robonas.study.storage import find_study, storage_errors
+from robonas.study.trials import COSTS, as_queries, as_query, ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from robonas.study.chooser import Chooser
     from robonas.study.pruning import Pruning
     from robonas.study.query import Query
+    from robonas.study.storage import Direction
 
 __all__ = ["Claim", "Ledger"]
 VERDICT = "verdict"
@@ -56,7 +58,7 @@ class Ledger:
     Args:
         storage: Optuna's.
         name: Name of the study.
-        direction: Direction of the objective's values.
+        direction: Direction of the objective's values. The costs of the settings are minimised beside it.
         settings: Settings that must be equal to go on with a study; JSON values.
         folder: Folder of the best network's parameters; None to keep none.
         file: File of the storage; None for a server or memory.
@@ -86,8 +88,12 @@ class Ledger:
         self._place = place or str(folder or file or "memory")
         self._sharing = sharing_of(storage, file, name)
         self._sign = 1.0 if direction == "maximize" else -1.0
+        self._costs = [str(cost["name"]) for cost in self.settings.get("against", ())]
         with self._turn():
-            self._study = self._find(storage, direction)
+            names = [self.settings["objective"]["value_name"], *self._costs] if self._costs else None
+            directions: list[Direction] = [direction]
+            directions += ["minimize"] * len(self._costs)
+            self._study = find_study(storage, name, directions, names)
             self._claims = Claims(self._study, self._sharing)
             free = SETTINGS in self._study.user_attrs or not self._study.user_attrs
             if free and not self._study.get_trials(deepcopy=False):
@@ -96,14 +102,6 @@ class Ledger:
                 for key in set(self._study.user_attrs) - {SETTINGS}:
                     self._study.set_user_attr(key, None)
         self._compare(self._study.user_attrs.get(SETTINGS))
-
-    def _find(self, storage: optuna.storages.BaseStorage, direction: Literal["maximize", "minimize"]) -> optuna.Study:
-        import optuna
-
-        try:
-            return optuna.load_study(study_name=self.name, storage=storage)
-        except KeyError:
-            return optuna.create_study(study_name=self.name, storage=storage, direction=direction, load_if_exists=True)
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
@@ -127,16 +125,17 @@ class Ledger:
                 "Choose another folder or name for this search, or the settings of the study to go on with it."
             )
 
-    def begin(self, scores: str, budget: int, left_out: Mapping[str, int]) -> None:
+    def begin(self, scores: str, budget: int, left_out: Mapping[str, int], costs: str | None = None) -> None:
         """Record what a search knows before its first query.
 
         Args:
             scores: Fingerprint of the pool's scores, which must be that of the first search on this study.
             budget: Budget of this search.
             left_out: Number of candidates that broke each limit.
+            costs: Fingerprint of the pool's costs, likewise; None where there are none.
 
         Raises:
-            StudyError: The study was begun with other scores.
+            StudyError: The study was begun with other scores or costs.
         """
         with self._turn():
             known = self._study.user_attrs.get("scores")
@@ -145,7 +144,14 @@ class Ledger:
                     f"Study '{self.name}' in '{self._place}' was begun with other scores ({known}) than now "
                     f"({scores}); were they computed by other versions? Choose another folder or name for this search."
                 )
-            for key, value in (("scores", scores), ("budget", budget), ("left_out", dict(left_out))):
+            if self._study.user_attrs.get("costs") not in {None, costs}:
+                raise StudyError(
+                    f"Study '{self.name}' in '{self._place}' was begun with other costs than now; were they measured "
+                    f"again? Restore the file '{costs_file(self.name)}' of the folder in which it was begun, or choose "
+                    "another folder or name for this search."
+                )
+            noted = {"scores": scores, "costs": costs, "budget": budget, "left_out": dict(left_out)}
+            for key, value in noted.items():
                 if self._study.user_attrs.get(key) != value:
                     self._study.set_user_attr(key, value)
 
@@ -175,13 +181,8 @@ class Ledger:
 
     def best(self) -> float | None:
         """Return the best value so far, in the objective's own direction; pruned evaluations have none."""
-        leader = self._leader()
-        return None if leader is None else leader.value
-
-    def _leader(self) -> FrozenTrial | None:
-        """Return the trial with the best value, the earliest one on ties."""
-        done = [trial for trial in self._trials() if trial.state.name == "COMPLETE"]
-        return max(done, key=lambda trial: self._sign * (trial.value or 0.0), default=None)
+        leader = leader_of(self._trials(), self._sign)
+        return None if leader is None else leader.values[0]
 
     # ── asking ──
 
@@ -251,7 +252,9 @@ class Ledger:
             if trial is None:
                 return True
             if point.step not in claim.reported:
-                claim.trial.report(point.value, point.step)
+                # Optuna's own `report` refuses to serve several objectives.
+                trial_id = claim.trial._trial_id  # noqa: SLF001
+                self._study._storage.set_trial_intermediate_value(trial_id, point.step, point.value)  # noqa: SLF001
             if self._pruning is None or point.step >= point.steps:
                 return False
             known = trial.user_attrs.get(VERDICT, {})
@@ -273,15 +276,18 @@ class Ledger:
             claim.trial.set_user_attr("size", dict(size))
 
     def complete(self, claim: Claim, answer: Evaluation) -> None:
-        """Record the value, and keep the parameters if they are the best so far."""
+        """Record the value with the costs, and keep the parameters if they are the best so far or on the front."""
         with self._turn():
-            if self._claims.own(claim) is None:
+            trial = self._claims.own(claim)
+            if trial is None:
                 return
             self._note(claim, answer.seconds, answer.curve)
-            keep = answer.parameters is not None and self._folder is not None and self._leads(claim, answer.value)
+            values = [float(answer.value), *trial.user_attrs.get(COSTS, ())]
+            numbers = self._kept({trial.number: values})
+            keep = answer.parameters is not None and self._folder is not None and trial.number in numbers
             if keep:
                 self._stage(claim, answer)
-            self._study.tell(claim.trial, float(answer.value))
+            self._study.tell(claim.trial, values)
             if keep:
                 self._settle()
 
@@ -310,26 +316,25 @@ class Ledger:
             claim.trial.set_user_attr("seconds", seconds)
             self._study.tell(claim.trial, state=optuna.trial.TrialState.FAIL)
 
-    def _leads(self, claim: Claim, value: float) -> bool:
-        """Return whether a trial is the best with this value; the earliest one is on ties."""
-        leader = self._leader()
-        if leader is None or leader.value is None:
-            return True
-        return (self._sign * value, -claim.trial.number) > (self._sign * leader.value, -leader.number)
+    # ── trained parameters ──
 
-    # ── the winner's trained parameters ──
+    def _kept(self, more: Mapping[int, Sequence[float]]) -> set[int]:
+        """Return the numbers of the trials whose parameters are kept, with these values and costs of more trials."""
+        done = {trial.number: trial.values for trial in self._trials() if trial.state.name == "COMPLETE"}
+        return keepers({**done, **more}, self._sign)
 
     def check_parameters(self) -> None:
-        """See that the winner's parameters in the folder are whole, where there are some; a `StudyError` if not."""
+        """See that the parameters kept in the folder are whole, where there are some; a `StudyError` if not."""
         if self._folder:
             check_kept(self._folder, self.name)
 
     def _stage(self, claim: Claim, answer: Evaluation) -> None:
         assert self._folder is not None and answer.parameters is not None  # noqa: PT018
         notes = {"architecture": claim.trial.user_attrs["architecture"], "value": repr(answer.value)}
-        file = stage(self._folder, self.name, claim.trial.number, answer.parameters, notes)
+        alone = not self._costs
+        file = stage(self._folder, self.name, claim.trial.number, answer.parameters, notes, alone=alone)
         claim.trial.set_user_attr("parameters", file)
 
     def _settle(self) -> None:
         if self._folder is not None:
-            settle(self._folder, self.name, getattr(self._leader(), "number", None))
+            settle(self._folder, self.name, self._kept({}), alone=not self._costs)

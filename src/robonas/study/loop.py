@@ -29,6 +29,7 @@ from robonas.objectives.elsewhere import Elsewhere
 from robonas.processes import stops
 from robonas.processes.parallel import Tell, spread
 from robonas.scores.table import ScoreTable
+from robonas.study.against import by_class, costs_file, count_undefined, read_costs
 from robonas.study.chooser import Chooser
 from robonas.study.events import (
     CandidatesLeftOut,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from robonas.objectives.base import CurvePoint, Evaluation, Objective
     from robonas.spaces import SearchSpace
     from robonas.strategies import Strategy
+    from robonas.study.against import AgainstLike
     from robonas.study.limits import Limits
     from robonas.study.query import Query
     from robonas.study.result import SearchResult
@@ -74,6 +76,7 @@ def search(
     metrics: Sequence[str | Metric | Callable[..., float]] = PAPER_METRICS,
     pool: int | Iterable[Architecture | str] = 1000,
     limits: Limits | None = None,
+    against: AgainstLike | Sequence[AgainstLike] | None = None,
     strategy: str | Strategy = "auto",
     budget: int = 20,
     seed: int = 0,
@@ -104,6 +107,11 @@ def search(
         pool: Number of architectures to sample from the space (all of it, where it has fewer), or the architectures.
         limits: Bounds on size, work, time, memory or cheap metrics; what breaks one is left out before anything dearer
             is computed.
+        against: One or two costs to trade the objective off against, lower is better: the search then looks for the
+            networks that no other one beats in value and costs. ``"params"``, ``"macs"``, ``"memory"`` (bytes),
+            ``"latency"`` (ms on this machine), a metric or its name, a mapping or Series from texts of architectures
+            to numbers, or a function of an architecture. `limits` says how time and memory are measured. Candidates
+            without a cost are left out.
         strategy: A name, or a `Strategy`; `auto` needs the fewest queries, `robot` is the paper's.
         budget: Number of different networks that may be evaluated. A later call with a larger budget goes on.
         seed: Seed of the sample, the batch, the networks' parameters, the strategy and the trainings, from 0 to 2⁶³ -
@@ -112,7 +120,8 @@ def search(
             keeps the pool as it is. Children are scored as the pool was, keep the limits, and are new to it.
         pruner: Pruner that ends hopeless trainings early, after any epoch but the last: ``"hyperband"``, ``"median"``,
             ``"successive_halving"``, or a pruner of Optuna. A pruned network counts as one of the budget; the strategy
-            is told its last value, and it is never the winner. None trains each to the end.
+            is told its last value, and it is never the winner. None trains each to the end. With `against`, it is
+            compared with networks that cost no more.
         batch: Samples for the metrics; by default drawn from the objective's own data.
         batch_size: Number of samples to draw for it.
         n_jobs: Processes for scoring; see `score`. The result does not depend on it.
@@ -129,22 +138,28 @@ def search(
 
     Raises:
         ConfigError: A budget below 1, a pool that is empty, or smaller than the budget and not growing, no score at
-            all, a seed or name that is none, or settings that contradict.
+            all, a seed or name that is none, costs that cannot be traded off, or settings that contradict.
         OutputError: The folder cannot be written.
         StudyError: The study is damaged, locked, or was made with other settings.
         ScoreTableError: The scores' file is damaged, or of other settings.
-        UnknownNameError: No such metric or strategy.
+        UnknownNameError: No such metric, strategy or cost.
         NetworkError: The networks' output is not what the objective needs.
     """
     tell = caller_of(callbacks)
     check_reachable(storage)
     name, n_jobs = name_of(name), jobs_of(n_jobs)
-    plan = Plan.made(space, objective, metrics, limits, strategy, budget, seed, grow, pruner)
+    plan = Plan.made(space, objective, metrics, limits, strategy, budget, seed, grow, pruner, against)
     place = check_folder(folder) if folder is not None else None
     drawn, whole = draw_pool(space, pool, plan.seed)
     settings = plan.settings(drawn)
     candidates = plan.candidates(batch, batch_size, logits, n_jobs, place)
     pairs, left_out = candidates.within_limits(drawn, settings, place / f"{name}.pool.txt" if place else None)
+    costs = None
+    if candidates.meter is not None:
+        file = place / costs_file(name) if place else None
+        costs = candidates.meter.fixed(pairs, settings, file)
+        left_out |= count_undefined(costs)
+        pairs = [pair for pair in pairs if pair[1] in by_class(costs)]
     if left_out:
         tell(CandidatesLeftOut(left_out, len(pairs)))
     _check_pool(plan, pairs, whole=whole)
@@ -152,7 +167,9 @@ def search(
     ledger.check_parameters()
     table = candidates.scores_of([text for text, _ in pairs], lambda done, total: tell(ScoringProgress(done, total)))
     _check_scores(table)
-    ledger.begin(table.fingerprint(), plan.budget, left_out)
+    ledger.begin(table.fingerprint(), plan.budget, left_out, None if costs is None else costs.fingerprint())
+    if costs is not None and place:
+        costs.write(place / costs_file(name))
     file = place / scores_file(name) if place else None
     if file and not (plan.grow and file.exists()):  # a pool that has grown is written again when it is chosen from
         table.write(file)
@@ -166,6 +183,7 @@ def search(
         direction=objective.direction,
         grow=plan.grow,
         candidates=candidates,
+        costs=None if costs is None else by_class(costs),
         save=lambda grown: grown.write(file) if file else None,
         tell=tell,
     )
@@ -275,6 +293,7 @@ def load_result(
         higher_is_better=settings["higher_is_better"],
         direction=settings["objective"]["direction"],
         children=table.part(n_sampled, len(table)),
+        costs=by_class(read_costs(place / costs_file(name))) if "against" in settings else None,
     )
     return outcome_of(record, chooser, place)
 

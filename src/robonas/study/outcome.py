@@ -53,5 +53,6 @@ def outcome_of(record: Record, chooser: Chooser, folder: Path | None, *, keep: b
         settings={**record.settings, "budget": problem.budget},
         folder=folder,
         joined=chooser.joined,
+        costs=chooser.costs,
         left_out=record.left_out,
     )

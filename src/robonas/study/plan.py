@@ -12,7 +12,8 @@ from robonas.errors import ConfigError
 from robonas.metrics import Metric, MetricLike, resolve_metrics
 from robonas.objectives.base import Objective
 from robonas.scores.scoring import Scorer
-from robonas.strategies import Strategy, make_strategy
+from robonas.strategies import STRATEGIES, Strategy, make_strategy
+from robonas.study.against import Cost, CostMeter, costs_of
 from robonas.study.pool import Candidates
 from robonas.study.pruning import Pruning
 
@@ -50,6 +51,8 @@ class Plan:
     """Number of children that join the pool before each query."""
     pruning: Pruning | None
     """Rule that ends hopeless evaluations early."""
+    against: tuple[Cost, ...] = ()
+    """Costs against which the objective is traded off."""
 
     @classmethod
     def made(
@@ -63,12 +66,13 @@ class Plan:
         seed: int,
         grow: int,
         pruner: str | optuna.pruners.BasePruner | None,
+        against: object = None,
     ) -> Plan:
         """Check the arguments of a search, and make its plan.
 
         Raises:
             ConfigError: One of them is of the wrong kind or range.
-            UnknownNameError: There is no such metric, strategy or pruner.
+            UnknownNameError: There is no such metric, strategy, pruner or cost.
         """
         if not isinstance(objective, Objective):
             raise ConfigError(
@@ -78,6 +82,12 @@ class Plan:
         chosen = make_strategy(strategy)
         resolved = resolve_metrics(metrics) if chosen.uses_scores else ()
         chosen.check_metrics([metric.name for metric in resolved])
+        costs = costs_of(against, objective, limits)
+        if costs and not chosen.trades_off:
+            able = ", ".join(name for name, entry in STRATEGIES.items() if entry.trades_off)
+            raise ConfigError(
+                f"Strategy {chosen.name!r} cannot trade the objective off against a cost. Use one of {able}."
+            )
         return cls(
             space,
             objective,
@@ -88,6 +98,7 @@ class Plan:
             seed_of(seed),
             count_of("grow", grow, "children", least=0),
             None if pruner is None else Pruning(pruner),
+            costs,
         )
 
     @property
@@ -103,7 +114,7 @@ class Plan:
         n_jobs: int,
         folder: Path | None,
     ) -> Candidates:
-        """Return the rules of the pool, with a scorer where the strategy or a bound reads a metric.
+        """Return the rules of the pool, with a scorer where the strategy, a bound or a cost reads a metric.
 
         Args:
             batch: Samples for the metrics; None to draw them from the objective's data.
@@ -113,11 +124,13 @@ class Plan:
             folder: Folder of the search, for the cache of scores; None for no cache.
         """
         scorer = None
-        if self.metrics or (self.limits is not None and self.limits.metrics):
+        costs = [cost for cost in self.against if cost.metric is not None]
+        if self.metrics or costs or (self.limits is not None and self.limits.metrics):
             seen = self._batch(batch_size) if batch is None else batch
             cache = None if folder is None else folder / cache_file(self.space, seen, self.seed)
             scorer = Scorer(self.space, seen, seed=self.seed, logits=logits, n_jobs=n_jobs, cache=cache)
-        return Candidates(self.space, self.seed, self.metrics, self.limits, scorer, n_jobs)
+        meter = CostMeter(self.space, self.against, scorer) if self.against else None
+        return Candidates(self.space, self.seed, self.metrics, self.limits, scorer, n_jobs, meter)
 
     def _batch(self, size: int) -> Batch:
         seen = self.objective.batch(size, self.seed)
@@ -150,6 +163,7 @@ class Plan:
             "pool": {"size": len(pairs), "fingerprint": fingerprint},
             "seed": self.seed,
             **({"grow": self.grow} if self.grow else {}),
+            **({"against": [cost.settings for cost in self.against]} if self.against else {}),
             **({"pruner": self.pruning.settings} if self.pruning else {}),
         }
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from robonas.architecture import Architecture
     from robonas.metrics import Metric
     from robonas.spaces import SearchSpace
+    from robonas.study.against import CostMeter
     from robonas.study.limits import Limits
 
 
@@ -50,8 +51,9 @@ class Candidates:
         seed: Seed of the search.
         metrics: Metrics that the strategy reads; none for one that reads no scores.
         limits: Bounds that candidates must keep; None for none.
-        scorer: Scorer for metrics; None where neither the strategy nor a bound reads one.
+        scorer: Scorer for metrics; None where neither the strategy, a bound nor a cost reads one.
         n_jobs: Worker processes that measure what has a bound.
+        meter: Costs against which the objective is traded off; None for none.
     """
 
     space: SearchSpace
@@ -60,6 +62,7 @@ class Candidates:
     limits: Limits | None = None
     scorer: Scorer | None = None
     n_jobs: int = 1
+    meter: CostMeter | None = None
 
     def scores_of(self, some: Sequence[str], progress: Callable[[int, int], None] | None = None) -> ScoreTable:
         """Score architectures by their texts; a table without metrics where the strategy reads no scores.

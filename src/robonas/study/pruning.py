@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from robonas.common.registry import lookup
 from robonas.errors import ConfigError
+from robonas.study.trials import COSTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     import optuna
+    from optuna.study import StudyDirection
+    from optuna.trial import FrozenTrial, TrialState
 
 
 def hyperband(steps: int) -> optuna.pruners.BasePruner:
@@ -100,7 +103,7 @@ class Pruning:
         import optuna
 
         pruner = self.pruner(steps)
-        noting = _Noting(study._storage)  # noqa: SLF001
+        noting = _Noting(study._storage, study, trial_id)  # noqa: SLF001
         seen = optuna.Study(study.study_name, noting, pruner=pruner)  # type: ignore[arg-type]
         return pruner.prune(seen, noting.get_trial(trial_id)), noting.notes
 
@@ -110,17 +113,71 @@ class _Noting:
 
     Successive halving writes that a training has come to a rung before it answers. A stop between that and the record
     of the answer would let it answer otherwise.
+
+    Of a study with costs it shows the value alone, and of the other trials those that cost no more: a training is
+    hopeless where cheaper networks are better, while a cheap network may be on the front though dearer ones are better.
     """
 
-    def __init__(self, storage: optuna.storages.BaseStorage) -> None:
+    def __init__(self, storage: optuna.storages.BaseStorage, study: optuna.Study, trial_id: int) -> None:
         self._storage = storage
+        self._n_objectives = len(study.directions)
+        self._own = trial_id
         self.notes: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._storage, name)
 
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        """Return the direction of the value alone."""
+        return self._storage.get_study_directions(study_id)[:1]
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        return self._seen(self._storage.get_trial(trial_id))
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """Return the trials with which this one is compared."""
+        trials = self._storage.get_all_trials(study_id, deepcopy=deepcopy, states=states)
+        if self._n_objectives == 1:
+            return trials
+        own = _costs(self._storage.get_trial(self._own))
+        return [self._seen(trial) for trial in trials if _no_dearer(trial, own)]
+
+    def get_best_trial(self, study_id: int) -> FrozenTrial:
+        """Return the completed trial with the best value among those with which this one is compared."""
+        if self._n_objectives == 1:
+            return self._storage.get_best_trial(study_id)
+        done = [trial for trial in self.get_all_trials(study_id) if trial.state.name == "COMPLETE"]
+        if not done:
+            raise ValueError("No trials are completed yet.")
+        best = max if self.get_study_directions(study_id)[0].name == "MAXIMIZE" else min
+        return best(done, key=lambda trial: trial.values[0])
+
+    def _seen(self, trial: FrozenTrial) -> FrozenTrial:
+        """Return the trial with its value alone."""
+        if self._n_objectives == 1 or not trial.values:
+            return trial
+        seen = copy.copy(trial)
+        seen.values = trial.values[:1]
+        return seen
+
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:  # noqa: ARG002
         self.notes[key] = value
+
+
+def _costs(trial: FrozenTrial) -> Sequence[float]:
+    costs: Sequence[float] = trial.user_attrs.get(COSTS, ())
+    return costs
+
+
+def _no_dearer(trial: FrozenTrial, costs: Sequence[float]) -> bool:
+    """Return whether no cost of a trial is above these."""
+    own = _costs(trial)
+    return len(own) == len(costs) and all(one <= other for one, other in zip(own, costs, strict=True))
 
 
 def _description(pruner: optuna.pruners.BasePruner) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The record of one evaluation in a search."""
+"""One evaluation of the objective, as a search records it, and the files of its parameters."""
 
 from __future__ import annotations
 
@@ -52,6 +52,10 @@ class Query:
     """Architectures that joined a growing pool with it."""
     children_scores: str = ""
     """Fingerprint of the scores of its children."""
+    costs: tuple[float, ...] = ()
+    """Its costs, in the order of the search's; none where the objective is not traded off."""
+    children_costs: tuple[tuple[float, ...], ...] = ()
+    """Costs of its children."""
 
     @property
     def steps(self) -> int:
@@ -62,3 +66,18 @@ class Query:
     def steps_saved(self) -> int:
         """Number of epochs that were not done because the query was pruned."""
         return self.curve[-1].steps - self.curve[-1].step if self.state == "pruned" and self.curve else 0
+
+
+def parameters_file(study: str) -> str:
+    """Name of the file with the trained parameters of a study's winner, in the search's folder."""
+    return f"{study}.safetensors"
+
+
+def staged_file(study: str, trial: int | str) -> str:
+    """Name of the file with the parameters of a trial, by its number, until it is recorded that it is the winner."""
+    return f".{study}.{trial}.safetensors"
+
+
+def member_file(study: str, trial: int | str) -> str:
+    """Name of the file with the trained parameters of a trial on a study's front, by its number."""
+    return f"{study}.front-{trial}.safetensors"

@@ -113,7 +113,7 @@ class _Trial:
 
     number: int
     state: _State
-    value: float | None
+    values: list[float] | None
     user_attrs: dict[str, Any]
 
 
@@ -137,15 +137,16 @@ def _trials(connection: sqlite3.Connection, study: tuple[int]) -> list[_Trial]:
         "SELECT trial_id, key, value_json FROM trial_user_attributes JOIN trials USING (trial_id) WHERE study_id = ?",
         study,
     )
-    values = {}
+    values: dict[int, list[float]] = {}
     for trial, objective, value, kind in connection.execute(
         "SELECT trial_id, objective, value, value_type FROM trial_values JOIN trials USING (trial_id) "
-        "WHERE study_id = ?",
+        "WHERE study_id = ? ORDER BY objective",
         study,
     ):
-        if objective != 0:
+        told = values.setdefault(trial, [])
+        if objective != len(told):
             raise ValueError(objective)
-        values[trial] = float(value) if kind == "FINITE" else {"INF_POS": math.inf, "INF_NEG": -math.inf}[kind]
+        told.append(float(value) if kind == "FINITE" else {"INF_POS": math.inf, "INF_NEG": -math.inf}[kind])
     return [
         _Trial(number, _State[state], values.get(trial), notes.get(trial, {}))
         for trial, number, state in connection.execute(

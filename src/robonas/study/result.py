@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import glob
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from robonas.common.lazy import np
 from robonas.costs.size import network_size
-from robonas.errors import StudyError
+from robonas.errors import ConfigError, StudyError
 from robonas.strategies.base import Summary
+from robonas.study.front import CostAxis, Front
+from robonas.study.parameters import find_parameters, read_kept
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
+    from pathlib import Path
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -29,16 +30,6 @@ if TYPE_CHECKING:
 
 StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "interrupted"]
 """Why a search ended."""
-
-
-def parameters_file(study: str) -> str:
-    """Name of the file with the trained parameters of a study's winner, in the search's folder."""
-    return f"{study}.safetensors"
-
-
-def staged_file(study: str, trial: int | str) -> str:
-    """Name of the file with the parameters of a trial, by its number, until it is recorded that it is the winner."""
-    return f".{study}.{trial}.safetensors"
 
 
 def left_out_in_words(counts: Mapping[str, int], left: int) -> str:
@@ -80,6 +71,8 @@ class SearchResult:
     """All settings of the search that change its result; JSON values."""
     joined: NDArray[np.int64] | None = None
     """Number of queries that had been made when each row of `scores` joined a growing pool; 0 for the sample."""
+    costs: NDArray[np.float64] | None = None
+    """Costs of every row of `scores`, (n_rows, K), where the objective is traded off against some."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Number of rejected candidates by the first limit that each violates, such as ``"synflow below 80"``."""
     folder: Path | None = None
@@ -98,8 +91,57 @@ class SearchResult:
             why = f" The first failure: {failures[0]}" if failures else ""
             why += f" {self.n_pruned} were pruned; choose a milder pruner." if self.n_pruned else ""
             raise StudyError(f"Study '{self.study}' has no completed evaluation among {len(self.queries)}.{why}")
-        sign = 1.0 if self.direction == "maximize" else -1.0
-        return max(done, key=lambda query: (sign * (query.value or 0.0), -query.number))
+        return max(done, key=lambda query: (self._sign * (query.value or 0.0), -query.number))
+
+    @property
+    def _sign(self) -> float:
+        return 1.0 if self.direction == "maximize" else -1.0
+
+    # ── trade-offs ──
+
+    @cached_property
+    def trade_off(self) -> Front:
+        """The front of the queries, with its costs and its reference point.
+
+        Raises:
+            ConfigError: The search traded nothing off.
+        """
+        if self.costs is None:
+            raise ConfigError(f"Study '{self.study}' has no front: it was searched without `against`.")
+        return Front(self.queries, self._sign, self.axes, self.costs)
+
+    @property
+    def axes(self) -> tuple[CostAxis, ...]:
+        """Costs against which the objective was traded off; none for a search for the best value alone."""
+        return tuple(CostAxis(cost["name"], cost["unit"]) for cost in self.settings.get("against", ()))
+
+    @property
+    def front(self) -> tuple[Query, ...]:
+        """Completed queries that no other one beats in value and costs, the best value first."""
+        return self.trade_off.members
+
+    @property
+    def knee(self) -> Query:
+        """The query on the front beyond which more cost buys the least; see `Front.knee`."""
+        return self.trade_off.knee
+
+    def best_under(self, bounds: Mapping[str, float] | None = None, /, **named: float) -> Query:
+        """Return the best completed query whose costs are at most these, such as ``best_under(latency=5.0)``.
+
+        Args:
+            bounds: Largest value of some costs, by name, each included.
+            named: The same, for names that Python can write.
+
+        Raises:
+            ConfigError: The search traded nothing off, or no bound is given.
+            UnknownNameError: The search has no such cost.
+            StudyError: No query keeps the bounds.
+        """
+        return self.trade_off.best_under({**(bounds or {}), **named})
+
+    def hypervolume(self, reference: Mapping[str, float] | None = None) -> NDArray[np.float64]:
+        """Return the hypervolume of the front after each query, (n_queries,); see `Front.hypervolume`."""
+        return self.trade_off.hypervolume(reference)
 
     @property
     def n_grown(self) -> int:
@@ -165,19 +207,19 @@ class SearchResult:
 
         They are in the search's folder, or in that of the worker which trained the winner.
         """
-        if self.folder is None or all(query.value is None for query in self.queries):
+        if all(query.value is None for query in self.queries):
             return None
-        first = self.folder / parameters_file(self.study)
-        places = [first]
-        if self.best.kept:
-            places.append(Path(self.best.kept[1]))
-        # A stop may have come between the record of the winner and the file's last name.
-        places += sorted(self.folder.glob(staged_file(glob.escape(self.study), "*")))
-        found = [path for path in dict.fromkeys(places) if path.is_file()]
-        return next((path for path in found if _owner(path) == self.text), first if first in found else None)
+        return self.parameters_file_of(self.best)
+
+    def parameters_file_of(self, query: Query) -> Path | None:
+        """Return the trained parameters of a query, likewise; with trade-offs each query on the front has some."""
+        return find_parameters(self.folder, self.study, query)
 
     def history(self) -> pd.DataFrame:
-        """Return one row a query, with the best value so far in ``best``; ``steps`` are epochs done."""
+        """Return one row a query, with the best value so far in ``best``; ``steps`` are epochs done.
+
+        With trade-offs there are also a column ``cost:NAME`` a cost, ``on_front``, and the ``hypervolume`` so far.
+        """
         import pandas as pd
 
         frame = pd.DataFrame(
@@ -197,6 +239,11 @@ class SearchResult:
                 "failure": [query.failure for query in self.queries],
             }
         )
+        for column, axis in enumerate(self.axes):
+            frame[f"cost:{axis.name}"] = np.array([query.costs[column] for query in self.queries], dtype=float)
+        if self.axes:
+            frame["on_front"] = frame["number"].isin([query.number for query in self.front])
+            frame["hypervolume"] = self.hypervolume()
         frame["best"] = (frame["value"].cummax() if self.direction == "maximize" else frame["value"].cummin()).ffill()
         return frame
 
@@ -204,56 +251,40 @@ class SearchResult:
         """Return the learned combined metric of every row of `scores`, higher is better; None where none is learned."""
         return self.summary.combined
 
-    def build(self, *, trained: bool = True) -> nn.Module:
-        """Build the winning network.
+    def build(self, query: Query | None = None, *, trained: bool = True) -> nn.Module:
+        """Build the winning network, or that of another query.
 
         Args:
+            query: The query, such as one of `front`; None for the winner.
             trained: Load the trained parameters, where they were kept.
 
         Raises:
             StudyError: They are asked for, and were not kept.
         """
-        network = self.space.build_seeded(self.architecture, self.seed)
+        query = query or self.best
+        network = self.space.build_seeded(self.space.parse(query.architecture), self.seed)
         if trained:
-            network.load_state_dict(self.load_parameters())
+            network.load_state_dict(self.load_parameters(query))
             network.eval()
         return network
 
-    def load_parameters(self) -> dict[str, Tensor]:
-        """Read the winner's trained parameters and buffers.
+    def load_parameters(self, query: Query | None = None) -> dict[str, Tensor]:
+        """Read the trained parameters and buffers of the winner, or of another query.
+
+        Args:
+            query: The query; None for the winner.
 
         Raises:
             StudyError: They were not kept.
         """
-        from robonas.common.files import read_tensors
-
-        path = self.parameters_file
-        kept = self.best.kept
-        if path is None and kept is None:
+        chosen = query or self.best
+        if self.costs is not None and chosen.number not in {member.number for member in self.front}:
             raise StudyError(
-                f"Study '{self.study}' kept no trained parameters: it ran in memory or on recorded values. "
-                "Use `build(trained=False)`."
+                f"Query {chosen.number} is not on the front, and only those on it keep their trained parameters. Use "
+                "`build(query, trained=False)`."
             )
-        if path is not None:
-            try:
-                tensors, notes = read_tensors(path)
-            except (ValueError, OSError) as error:
-                raise StudyError(
-                    f"Cannot read '{path}' ({error}). Restore it from a copy, or train the winner again with "
-                    "`robonas train`."
-                ) from error
-            if notes.get("architecture") == self.text:
-                return tensors
-        if kept is None or (path is not None and path.absolute() == Path(kept[1])):
-            raise StudyError(
-                f"'{path}' holds the parameters of {notes.get('architecture')}, not of the winner {self.text}: another "
-                "search wrote it, or none were kept. Use `build(trained=False)`, or train the winner again with "
-                "`robonas train`."
-            )
-        raise StudyError(
-            f"The winner's trained parameters are not here: a worker on host '{kept[0]}' wrote them to '{kept[1]}'. "
-            f"Copy that file to '{self.folder}', or train the winner again with `robonas train`."
-        )
+        who = "the winner" if chosen.number == self.best.number else f"query {chosen.number}"
+        return read_kept(self.folder, self.study, chosen, who)
 
     def size(self) -> dict[str, int | None]:
         """Return the winner's ``parameters`` and ``macs`` (of one sample), None for what cannot be counted."""
@@ -301,10 +332,12 @@ class SearchResult:
                     "steps": query.steps,
                     "seconds": query.seconds,
                     "failure": query.failure,
+                    **({"costs": list(query.costs)} if self.axes else {}),
                 }
                 for query in self.queries
             ],
             "settings": dict(self.settings),
+            **({"front": self.trade_off.to_json()} if self.axes else {}),
         }
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
@@ -312,13 +345,3 @@ class SearchResult:
         from robonas.common.files import write_text
 
         write_text(path, json.dumps(self.to_json(), indent=2) + "\n")
-
-
-def _owner(path: Path) -> str | None:
-    """Return the architecture whose parameters a file holds; None where it cannot be read."""
-    from robonas.common.files import read_notes
-
-    try:
-        return read_notes(path).get("architecture")
-    except (ValueError, OSError):
-        return None

@@ -11,7 +11,7 @@ import sqlite3
 import warnings
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import quote
 
 from robonas.errors import StudyError
@@ -19,11 +19,12 @@ from robonas.study.journal import journal_backend
 from robonas.study.sharing import GRACE_S, HEARTBEAT_S, SERVERS, lock_of, server_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import optuna
     import sqlalchemy
 
+Direction: TypeAlias = Literal["maximize", "minimize"]
 PATIENCE_S = 10.0
 """How long to wait for another program that writes to a SQLite file."""
 BUSY_S = 60.0
@@ -84,6 +85,33 @@ def open_storage(url: str | None, *, existing: bool = False) -> optuna.storages.
             return _open_server(url, existing=existing)
     except (ValueError, RuntimeError) as error:  # an URL that is none, or a study of another version of Optuna
         raise error if isinstance(error, StudyError) else StudyError(_sentence(url, str(error))) from error
+
+
+def find_study(
+    storage: optuna.storages.BaseStorage, name: str, directions: Sequence[Direction], metric_names: Sequence[str] | None
+) -> optuna.Study:
+    """Return the study of a name, made where there is none; in a turn.
+
+    Args:
+        storage: Optuna's.
+        name: Name of the study.
+        directions: ``"maximize"`` or ``"minimize"`` for the value and each cost. One that has no trials yet is made
+            again where its directions are others.
+        metric_names: How a new study's dashboard calls the value and the costs; None for its own names.
+    """
+    import optuna
+
+    with contextlib.suppress(KeyError):
+        found = optuna.load_study(study_name=name, storage=storage)
+        if found.get_trials(deepcopy=False) or [way.name.lower() for way in found.directions] == list(directions):
+            return found
+        optuna.delete_study(study_name=name, storage=storage)
+    study = optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True)
+    if metric_names:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(list(metric_names))
+    return study
 
 
 def storage_file(url: str | None) -> Path | None:

@@ -12,7 +12,7 @@ from robonas.study.query import Query, State
 
 if TYPE_CHECKING:
     import enum
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from robonas.architecture import Option
     from robonas.strategies.base import Proposal
@@ -36,6 +36,10 @@ class Candidate:
     """Architectures that join the pool with it."""
     children_scores: str = ""
     """The fingerprint of their scores."""
+    costs: tuple[float, ...] = ()
+    """Its costs, where the objective is traded off against some."""
+    children_costs: tuple[tuple[float, ...], ...] = ()
+    """Costs of what joins the pool with it."""
 
     def parameters(self) -> dict[str, Option]:
         """Return the trial's parameters: the options."""
@@ -53,10 +57,15 @@ class Candidate:
             "weights": None if weights is None else [float(weight) for weight in weights],
             "n_rows": self.n_rows,
         }
-        grown = {"children": list(self.children), "children_scores": self.children_scores}
-        return {**notes, **(grown if self.children else {})}
+        if self.children:
+            notes |= {"children": list(self.children), "children_scores": self.children_scores}
+        if self.costs:
+            notes |= {COSTS: list(self.costs), "children_costs": [list(costs) for costs in self.children_costs]}
+        return notes
 
 
+COSTS = "costs"
+"""User attribute of a trial: the costs of its candidate."""
 _STATES: Mapping[str, State] = {
     "COMPLETE": "complete",
     "PRUNED": "pruned",
@@ -72,8 +81,8 @@ class StoredTrial(Protocol):
         """User attributes."""
 
     @property
-    def value(self) -> float | None:
-        """The value; None where there is none."""
+    def values(self) -> Sequence[float] | None:
+        """The value, and the costs where there are some; None where there is none."""
 
     @property
     def state(self) -> enum.Enum:
@@ -106,7 +115,8 @@ def as_query(number: int, trial: StoredTrial) -> Query:
     """
     notes = trial.user_attrs
     state: State = _STATES.get(trial.state.name, "running")
-    if state in {"complete", "pruned"} and not (trial.value is not None and math.isfinite(trial.value)):
+    value = value_of(trial)
+    if state in {"complete", "pruned"} and not (value is not None and math.isfinite(value)):
         state = "failed"
     weights = notes.get("weights")
     return Query(
@@ -115,16 +125,26 @@ def as_query(number: int, trial: StoredTrial) -> Query:
         row=int(notes["row"]),
         phase=notes["phase"],
         state=state,
-        value=trial.value if state == "complete" else None,
+        value=value if state == "complete" else None,
         seconds=float(notes.get("seconds", 0.0)),
         reason=notes["reason"],
         failure=notes.get("failure", "ended by another program") if state == "failed" else None,
         weights=None if weights is None else tuple(weights),
         curve=tuple(CurvePoint(*point) for point in notes.get("curve", ())),
-        partial=trial.value if state == "pruned" else None,
+        partial=value if state == "pruned" else None,
         size=as_size(notes.get("size")),
         kept=tuple(notes["parameters"]) if "parameters" in notes else None,
         n_rows=notes.get("n_rows"),
         children=tuple(notes.get("children", ())),
         children_scores=notes.get("children_scores", ""),
+        costs=tuple(notes.get(COSTS, ())),
+        children_costs=tuple(tuple(costs) for costs in notes.get("children_costs", ())),
     )
+
+
+def value_of(trial: StoredTrial) -> float | None:
+    """Return the objective's value of a trial, which its costs follow; for a pruned one that of its last step."""
+    if trial.values:
+        return float(trial.values[0])
+    curve = trial.user_attrs.get("curve") if trial.state.name == "PRUNED" else None
+    return float(curve[-1][2]) if curve else None
