@@ -79,7 +79,9 @@ def test_the_closed_form_is_the_mean_of_random_improvements(known, mean, deviati
     draws = np.random.default_rng(seed).normal(mean, deviation, 20_000)
     found = stairs.improvement(draws, np.repeat(new, len(draws), axis=0))
     error = found.std() / np.sqrt(len(draws))
-    assert abs(exact - found.mean()) <= 6 * error + 1e-9 * max(1.0, abs(exact))
+    # Improvements too rare to be drawn have no spread in the sample; together they are below this.
+    rare = 2e-3 * stairs.areas(new).sum() * deviation
+    assert abs(exact - found.mean()) <= 6 * error + rare + 1e-9 * max(1.0, abs(exact))
 
 
 @given(known=points(1))
