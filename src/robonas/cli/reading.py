@@ -1,4 +1,4 @@
-"""What turns the texts of options into objects."""
+"""Readers that turn the texts of options into objects."""
 
 from __future__ import annotations
 
