@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from robonas.cli.app import app
 from robonas.errors import ConfigError, StudyError
-from robonas.study.loop import compared_with, remember_comparison
+from robonas.study.comparison import compared_with, remember_comparison
 
 SMALL = ["--space-set", "channels=2", "--space-set", "depth=1", "--jobs", "1", "--pool", "12"]
 SHORT = [*SMALL, "--budget", "2", "--epochs", "1", "--batch-size", "16", "--strategy", "local_search"]

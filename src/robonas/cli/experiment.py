@@ -42,7 +42,7 @@ class TaskOptions:
 
     @property
     def given(self) -> bool:
-        """Whether a task is named that a suite would name too."""
+        """True where an option is given that a suite would set too."""
         return self.table is not None or self.objective is not None or bool(self.metrics) or self.final is not None
 
     def made(self) -> Task:
