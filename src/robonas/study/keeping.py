@@ -64,8 +64,8 @@ def stage(
         study: Its name.
         trial: Number of the trial.
         parameters: The parameters.
-        notes: What to write with them.
-        alone: Whether only the best trial's are kept.
+        notes: Texts to write with them.
+        alone: True where only the best trial's are kept.
 
     Returns:
         The host, and the file that they will be in.
@@ -85,7 +85,7 @@ def settle(folder: Path, study: str, kept: set[int], *, alone: bool) -> None:
         folder: The search's.
         study: Its name.
         kept: Numbers of the trials whose parameters are kept.
-        alone: Whether only the best trial's are kept.
+        alone: True where only the best trial's are kept.
     """
     if not folder.is_dir():
         return

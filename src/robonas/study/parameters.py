@@ -45,7 +45,7 @@ def read_kept(folder: Path | None, study: str, query: Query, who: str) -> dict[s
         folder: The search's; None for a search in memory.
         study: Name of the study.
         query: The query.
-        who: How to call it in messages, such as ``"the winner"``.
+        who: Name for it in messages, such as ``"the winner"``.
 
     Raises:
         StudyError: They were not kept, are elsewhere, or cannot be read.
