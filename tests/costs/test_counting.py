@@ -579,11 +579,11 @@ def test_one_definition_everywhere() -> None:
     space = Text(input_shape=TOKENS, n_classes=4)
     lstm, elsewhere = space
     limits = Limits(max_macs=1e9)
-    assert limits.measure(space, lstm, "macs") == 1680 == 1e6 * counts(space.build(lstm), TOKENS)["macs"].value
+    assert limits.cost(space, lstm, "macs") == 1680 == 1e6 * counts(space.build(lstm), TOKENS)["macs"].value
     assert network_size(lambda: space.build(lstm), TOKENS) == {"parameters": 384, "macs": 1680}
     assert network_size(lambda: space.build(elsewhere), TOKENS)["macs"] is None
     with pytest.raises(MetricError, match="cannot be seen"):
-        limits.measure(space, elsewhere, "macs")
+        limits.cost(space, elsewhere, "macs")
     judgement = limits.judge(space, space)
     assert judgement.allowed == [lstm]
     assert judgement.left_out == {"a cost that cannot be counted": 1}

@@ -52,7 +52,7 @@ def test_tasks_without_costs_have_none_and_do_not_count(results) -> None:
     assert set(across_tasks(results, [5], "hypervolume_regret").index) == {"auto", "random"}
     assert {"hypervolume_regret_mean", "front_share_median"} <= set(summarise(results, [5]))
     assert np.isfinite(
-        compare(results, "auto", measure="hypervolume_regret", queries=5)["advantage"].astype(float)
+        compare(results, "auto", quantity="hypervolume_regret", queries=5)["advantage"].astype(float)
     ).any()
     plain = run_experiment([toy.task()], ["random"], budget=5, seeds=1, baselines=False, n_jobs=0)
     assert "hypervolume_regret_mean" not in summarise(plain)

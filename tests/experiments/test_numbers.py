@@ -139,7 +139,7 @@ def test_paper_tables(results) -> None:
         paper_table(results, "final").loc[BEST_SINGLE, "toy0"] >= paper_table(results, "final").loc[MEAN_SINGLE, "toy0"]
     )
     assert to_markdown(found).splitlines()[0] == "|  | toy0 | toy1 | toy2 | cost_s |"
-    with pytest.raises(ConfigError, match="A measure must be one of"):
+    with pytest.raises(ConfigError, match="A quantity must be one of"):
         paper_table(results, "speed")
 
 
@@ -208,7 +208,7 @@ def test_critical_difference_edges() -> None:
     with pytest.raises(ConfigError, match="no strategy 'z'"):
         critical_difference(made({"t": {"a": [1.0], "b": [1.0]}}), reference="z")
     with pytest.raises(ConfigError, match="compared by one of rank, regret, final_rank"):
-        compare(made({"t": {"a": [1.0], "b": [1.0]}}), "a", measure="final")
+        compare(made({"t": {"a": [1.0], "b": [1.0]}}), "a", quantity="final")
 
 
 def test_strategies_that_miss_a_task_are_not_compared_over_tasks() -> None:

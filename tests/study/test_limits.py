@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from robonas.costs.measuring import MEASURES, count_macs, count_memory, measure_latency
+from robonas.costs.measuring import COSTS, count_macs, count_memory, measure_latency
 from robonas.datasets.batch import Batch
 from robonas.errors import ArchitectureError, ConfigError, UnknownNameError
 from robonas.scores.scoring import Scorer, score
@@ -225,11 +225,11 @@ def test_profile_of_what_fails():
 
 def test_profile_measures():
     space = convs()
-    assert list(profile(space, measures=MEASURES, limits=Limits(repeats=1, warm_up=1)).frame) == list(MEASURES)
+    assert list(profile(space, quantities=COSTS, limits=Limits(repeats=1, warm_up=1)).frame) == list(COSTS)
     with pytest.raises(ConfigError, match="one of params, macs, memory, latency_ms; got 'speed'"):
-        Limits().measure(space, space.at(0), "speed")
+        Limits().cost(space, space.at(0), "speed")
     with pytest.raises(UnknownNameError, match="Unknown metric 'speed'"):
-        profile(space, measures=["speed"])
+        profile(space, quantities=["speed"])
     with pytest.raises(ConfigError, match="This profile has params, macs, memory; got 'latency_ms'"):
         profile(space).share(Limits(max_latency_ms=1))
 
@@ -388,7 +388,7 @@ def test_profile_of_metrics():
     space = shaped(dead=(8,))
     values = scores_of(space, "l2_norm")
     limits = Limits(max_params=170, at_least={"l2_norm": sorted(values)[1]}, at_most={"synflow": 1e9})
-    found = profile(space, limits=limits, measures=["params", "snip"], batch=BATCH)
+    found = profile(space, limits=limits, quantities=["params", "snip"], batch=BATCH)
     assert list(found.frame) == ["params", "snip", "l2_norm", "synflow"]
     assert found.range("l2_norm") == (min(values), max(values))
     assert [found.share(bound) for bound in limits.bounds] == pytest.approx([2 / 3, 2 / 3, 2 / 3])
@@ -407,7 +407,7 @@ def test_profile_of_metrics():
 def test_profiles_of_spaces_without_data_see_noise(task):
     shape = (9, 1, 8, 8) if task == "jigsaw" else (1, 32, 32)
     space = make_space("transnas_micro", task=task, input_shape=shape, channels=2)
-    assert profile(space, 1, measures=["grad_norm"]).frame["grad_norm"].item() > 0
+    assert profile(space, 1, quantities=["grad_norm"]).frame["grad_norm"].item() > 0
 
 
 def deadly(how=lambda: os.kill(os.getpid(), signal.SIGSEGV)):
@@ -443,7 +443,7 @@ def test_a_death_among_other_bounds():
 
 
 def test_a_profile_leaves_out_what_kills_its_process():
-    found = profile(deadly(), measures=("params", "macs", "memory", "latency_ms"))
+    found = profile(deadly(), quantities=("params", "macs", "memory", "latency_ms"))
     assert found.n == 3
     assert list(found.failures.values()) == ["Its process ended by signal 11 (SIGSEGV)."]
     assert len(found.frame) == 2

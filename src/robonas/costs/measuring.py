@@ -2,7 +2,7 @@
 
 Notation: a network with P parameters that takes samples of `space.input_shape_of(architecture)`.
 
-| measure | meaning | unit |
+| cost | meaning | unit |
 |---|---|---|
 | params | P | 1 |
 | macs | multiply–accumulate operations of one sample's forward pass, as `robonas.costs.counting` defines them | 1 |
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from robonas.architecture import Architecture
     from robonas.spaces.base import SearchSpace
 
-MEASURES = {
+COSTS = {
     "params": "{:,.0f} parameters",
     "macs": "{:,.0f} multiply–accumulates",
     "memory": "{:,.0f} bytes of memory",
     "latency_ms": "{:.4g} ms of latency",
 }
-"""How a value of each measure is told; the cheapest first."""
+"""Words for a value of each cost; the cheapest to compute first."""
 
 
 def count_macs(space: SearchSpace, architecture: Architecture) -> int:

@@ -1,6 +1,6 @@
 """Experiments: strategies × tasks × seeds on recorded benchmarks, and the tables and figures that come of them.
 
-A search is given metrics and the objective and nothing else: `runs.search` has no way to see a final measure, which is
+A search is given metrics and the objective and nothing else: `runs.search` has no way to see a final quantity, which is
 looked up for the candidates that it has chosen after it is over.
 """
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from robonas.errors import ConfigError
-from robonas.experiments.summary import MEASURES
+from robonas.experiments.summary import QUANTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ _TITLES = {
 
 
 def progress_figure(
-    results: Results, measure: str = "rank", *, strategies: Sequence[str] | None = None, columns: int = 3
+    results: Results, quantity: str = "rank", *, strategies: Sequence[str] | None = None, columns: int = 3
 ) -> go.Figure:
     """Return the best so far by number of queries, mean over seeds with its standard error as a band, a panel a task.
 
@@ -41,15 +41,15 @@ def progress_figure(
 
     Args:
         results: The runs.
-        measure: ``rank``, ``regret``, ``final``, ``final_rank``, ``best_value`` or ``cost_s``.
+        quantity: ``rank``, ``regret``, ``final``, ``final_rank``, ``best_value`` or ``cost_s``.
         strategies: Strategies to draw; None for all.
         columns: Panels side by side.
 
     Raises:
-        ConfigError: No such measure or strategy.
+        ConfigError: No such quantity or strategy.
     """
-    if measure not in MEASURES:
-        raise ConfigError(f"A measure must be one of {', '.join(MEASURES)}; got {measure!r}.")
+    if quantity not in QUANTITIES:
+        raise ConfigError(f"A quantity must be one of {', '.join(QUANTITIES)}; got {quantity!r}.")
     for name in strategies or ():
         if name not in results.strategies:
             raise ConfigError(f"There is no strategy {name!r}; there are {', '.join(results.strategies)}.")
@@ -62,9 +62,9 @@ def progress_figure(
         cell = {"row": place // width + 1, "col": place % width + 1}
         for name in chosen:
             runs = results.frame[(results.frame["task"] == task) & (results.frame["strategy"] == name)]
-            if runs.empty or runs[measure].isna().all():
+            if runs.empty or runs[quantity].isna().all():
                 continue
-            groups = runs.groupby("query")[measure]
+            groups = runs.groupby("query")[quantity]
             mean, error = groups.mean(), groups.sem(ddof=1).fillna(0.0)
             style = {"legendgroup": name, "name": escape(name)}
             figure.add_trace(
@@ -97,9 +97,9 @@ def progress_figure(
             explored = runs["n_explored"].mean()
             if results.kind(name) == "strategy" and 0 < explored < runs["query"].max():
                 figure.add_vline(x=explored, line={"color": colours[name], "width": 1, "dash": "dot"}, **cell)
-        figure.update_yaxes(title_text=_TITLES[measure], **cell)
+        figure.update_yaxes(title_text=_TITLES[quantity], **cell)
         figure.update_xaxes(title_text="queries", **cell)
-    if measure in {"rank", "final_rank"}:
+    if quantity in {"rank", "final_rank"}:
         figure.update_yaxes(type="log")
     figure.update_layout(template="plotly_white", height=120 + 340 * -(-len(tasks) // width))
     return figure

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 BEYOND_DEAREST = 0.1
 """Distance of the reference cost beyond the dearest candidate, as a share of the pool's range."""
-FRONT_MEASURES = ("hypervolume_regret", "front_share")
+FRONT_QUANTITIES = ("hypervolume_regret", "front_share")
 """Columns that only tasks with costs have values in."""
 _KEY = b"robonas_experiment"
 
@@ -155,7 +155,7 @@ def _front_columns(
     """Return how much of the true front a run has found after each query; NaN where there are no costs."""
     n = len(chosen)
     if costs is None:
-        return dict.fromkeys(FRONT_MEASURES, np.full(n, np.nan))
+        return dict.fromkeys(FRONT_QUANTITIES, np.full(n, np.nan))
     scaled = min_max(costs)
     front = is_on_front(utility, scaled)
     end, ideal, worst = np.full(scaled.shape[1], 1.0 + BEYOND_DEAREST), np.zeros(scaled.shape[1]), float(utility.min())
@@ -166,7 +166,7 @@ def _front_columns(
     whole = volume(np.flatnonzero(front))
     found = np.array([volume(chosen[: place + 1]) for place in range(n)])
     regret = 1.0 - found / whole if whole > 0 else np.zeros(n)
-    return dict(zip(FRONT_MEASURES, (regret, np.cumsum(front[chosen]) / front.sum()), strict=True))
+    return dict(zip(FRONT_QUANTITIES, (regret, np.cumsum(front[chosen]) / front.sum()), strict=True))
 
 
 def _float(value: float | None) -> float:

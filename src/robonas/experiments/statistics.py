@@ -32,11 +32,11 @@ _EXACT = 12
 
 
 def compare(
-    results: Results, reference: str, *, measure: str = "rank", queries: int | None = None, confidence: float = 0.95
+    results: Results, reference: str, *, quantity: str = "rank", queries: int | None = None, confidence: float = 0.95
 ) -> pd.DataFrame:
     """Return the reference against each other strategy on each task, seed by seed.
 
-    ``advantage`` is the mean over seeds of the other's measure minus the reference's: above 0 the reference is better.
+    ``advantage`` is the mean over seeds of the other's quantity minus the reference's: above 0 the reference is better.
     ``low`` and ``high`` bound it by the percentile bootstrap over seeds; ``wins``, ``ties`` and ``losses`` count seeds;
     ``p`` is of Wilcoxon's signed-rank test, two-sided, zeros by Pratt's rule, and ``p_holm`` corrects it for the
     number of others on the task. None where undefined: fewer than two seeds, or no difference in any.
@@ -44,20 +44,20 @@ def compare(
     Args:
         results: The runs.
         reference: Label of a strategy.
-        measure: ``rank``, ``regret`` or ``final_rank``.
+        quantity: ``rank``, ``regret`` or ``final_rank``.
         queries: After how many; None for the end.
         confidence: Level of the interval, such as 0.95.
 
     Raises:
-        ConfigError: No such strategy or measure, or a confidence outside (0, 1).
+        ConfigError: No such strategy or quantity, or a confidence outside (0, 1).
     """
-    _check(results, reference, measure)
+    _check(results, reference, quantity)
     if not 0 < confidence < 1:
         raise ConfigError(f"`confidence` must be between 0 and 1; got {confidence}.")
     state = results.at(queries or int(results.frame["query"].max()))
     rows: list[dict[str, Any]] = []
     for task in results.tasks:
-        runs = state[state["task"] == task].pivot_table(index="seed", columns="strategy", values=measure)
+        runs = state[state["task"] == task].pivot_table(index="seed", columns="strategy", values=quantity)
         others = [name for name in results.strategies if name in runs.columns and name != reference]
         found = [
             _pair(task, name, (runs[name] - runs[reference]).dropna().to_numpy(np.float64), confidence)
@@ -134,7 +134,7 @@ class CriticalDifference:
 def critical_difference(
     results: Results,
     *,
-    measure: str = "rank",
+    quantity: str = "rank",
     queries: int | None = None,
     alpha: float = 0.05,
     reference: str | None = None,
@@ -147,24 +147,24 @@ def critical_difference(
 
     Args:
         results: The runs.
-        measure: ``rank``, ``regret`` or ``final_rank``, its mean over seeds.
+        quantity: ``rank``, ``regret`` or ``final_rank``, its mean over seeds.
         queries: After how many; None for the end.
         alpha: Level of the tests.
         reference: A strategy to compare all others with, by Holm's correction.
         strategies: Which; None for all but metrics alone.
 
     Raises:
-        ConfigError: No such strategy or measure, fewer than two strategies that ran on all tasks, or a level outside
+        ConfigError: No such strategy or quantity, fewer than two strategies that ran on all tasks, or a level outside
             (0, 1).
     """
     chosen = (
         [name for name in results.strategies if results.kind(name) != "single"] if strategies is None else strategies
     )
     for name in (*chosen, *([reference] if reference else [])):
-        _check(results, name, measure)
+        _check(results, name, quantity)
     if not 0 < alpha < 1:
         raise ConfigError(f"`alpha` must be between 0 and 1; got {alpha}.")
-    table = means(results, measure, queries or int(results.frame["query"].max()))
+    table = means(results, quantity, queries or int(results.frame["query"].max()))
     table = table[table.index.isin(chosen)]
     k, n = table.shape
     if k < 2:
@@ -205,9 +205,9 @@ def _groups(ranks: pd.Series[float], difference: float) -> tuple[tuple[str, ...]
     return tuple(tuple(names[first:last]) for first, last in kept)
 
 
-def _check(results: Results, strategy: str, measure: str) -> None:
-    if measure not in LOWER_IS_BETTER:
-        raise ConfigError(f"Strategies are compared by one of {', '.join(LOWER_IS_BETTER)}; got {measure!r}.")
+def _check(results: Results, strategy: str, quantity: str) -> None:
+    if quantity not in LOWER_IS_BETTER:
+        raise ConfigError(f"Strategies are compared by one of {', '.join(LOWER_IS_BETTER)}; got {quantity!r}.")
     if strategy not in results.strategies:
         raise ConfigError(
             f"There is no strategy {strategy!r} in the results; they have {', '.join(results.strategies)}."

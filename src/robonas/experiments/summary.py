@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from robonas.errors import ConfigError
-from robonas.experiments.results import FRONT_MEASURES
+from robonas.experiments.results import FRONT_QUANTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 AT = (5, 10, 20, 50, 100)
 """Numbers of queries at which results are compared."""
-MEASURES = ("rank", "regret", "final", "final_rank", "best_value", "cost_s", *FRONT_MEASURES)
+QUANTITIES = ("rank", "regret", "final", "final_rank", "best_value", "cost_s", *FRONT_QUANTITIES)
 """Columns of a run that change from query to query."""
 MEAN_SINGLE, BEST_SINGLE = "each metric alone, mean", "each metric alone, best in hindsight"
 
@@ -47,8 +47,8 @@ def summarise(results: Results, at: Iterable[int] | None = None) -> pd.DataFrame
         results: The runs.
         at: Numbers of queries; None for 5, 10, 20, 50, 100 and the end.
     """
-    measures = ["rank", "regret", "final", "final_rank", "cost_s"]
-    measures += [name for name in FRONT_MEASURES if name in results.frame and results.frame[name].notna().any()]
+    quantities = ["rank", "regret", "final", "final_rank", "cost_s"]
+    quantities += [name for name in FRONT_QUANTITIES if name in results.frame and results.frame[name].notna().any()]
     rows: list[dict[str, Any]] = []
     for queries in checkpoints(results, at):
         for (task, strategy), runs in results.at(queries).groupby(["task", "strategy"], sort=False):
@@ -59,53 +59,53 @@ def summarise(results: Results, at: Iterable[int] | None = None) -> pd.DataFrame
                 "queries": queries,
                 "runs": len(runs),
             }
-            for measure in measures:
-                values = runs[measure].to_numpy(np.float64)
-                row[f"{measure}_mean"] = float(values.mean())
-                row[f"{measure}_std"] = float(values.std(ddof=1)) if len(values) > 1 else np.nan
-                row[f"{measure}_median"] = float(np.median(values))
+            for quantity in quantities:
+                values = runs[quantity].to_numpy(np.float64)
+                row[f"{quantity}_mean"] = float(values.mean())
+                row[f"{quantity}_std"] = float(values.std(ddof=1)) if len(values) > 1 else np.nan
+                row[f"{quantity}_median"] = float(np.median(values))
             for name in ("n_explored", "precision", "ndcg", "spearman"):
                 row[name] = float(runs[name].mean())
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def means(results: Results, measure: str, queries: int) -> pd.DataFrame:
+def means(results: Results, quantity: str, queries: int) -> pd.DataFrame:
     """Mean over seeds, strategies × tasks; strategies that did not run on every task are left out.
 
-    Of a measure that only tasks with costs have, the other tasks are left out.
+    Of a quantity that only tasks with costs have, the other tasks are left out.
 
     Raises:
-        ConfigError: There is no such measure.
+        ConfigError: There is no such quantity.
     """
-    if measure not in MEASURES:
-        raise ConfigError(f"A measure must be one of {', '.join(MEASURES)}; got {measure!r}.")
+    if quantity not in QUANTITIES:
+        raise ConfigError(f"A quantity must be one of {', '.join(QUANTITIES)}; got {quantity!r}.")
     state = results.at(queries)
     table = state.pivot_table(
-        index="strategy", columns="task", values=measure, aggfunc="mean", sort=False, dropna=False
+        index="strategy", columns="task", values=quantity, aggfunc="mean", sort=False, dropna=False
     )
     table = table.reindex(index=results.strategies, columns=results.tasks)
-    return (table.dropna(axis=1, how="all") if measure in FRONT_MEASURES else table).dropna()
+    return (table.dropna(axis=1, how="all") if quantity in FRONT_QUANTITIES else table).dropna()
 
 
-def across_tasks(results: Results, at: Iterable[int] | None = None, measure: str = "rank") -> pd.DataFrame:
-    """Geometric mean over tasks of the mean of a measure ≥ 0, strategies × numbers of queries; best first.
+def across_tasks(results: Results, at: Iterable[int] | None = None, quantity: str = "rank") -> pd.DataFrame:
+    """Geometric mean over tasks of the mean of a quantity ≥ 0, strategies × numbers of queries; best first.
 
     A mean of 0 on one task, as a regret may have, makes it 0.
 
     Raises:
-        ConfigError: There is no such measure.
+        ConfigError: There is no such quantity.
     """
     columns = {}
     for queries in checkpoints(results, at):
-        table = means(results, measure, queries)
+        table = means(results, quantity, queries)
         with np.errstate(divide="ignore"):
             columns[queries] = np.exp(np.log(table).mean(axis=1))
     found = pd.DataFrame(columns)
     return found.sort_values(list(found.columns)[::-1], kind="stable")
 
 
-def paper_table(results: Results, measure: str = "final", *, queries: int | None = None) -> pd.DataFrame:
+def paper_table(results: Results, quantity: str = "final", *, queries: int | None = None) -> pd.DataFrame:
     """Mean ± standard deviation over seeds, strategies × tasks, as the paper's tables 2 (``final``) and 3 (``rank``).
 
     Rows "each metric alone" stand for the paper's "training-free": the mean and spread over metrics and seeds, and the
@@ -114,50 +114,50 @@ def paper_table(results: Results, measure: str = "final", *, queries: int | None
 
     Args:
         results: The runs.
-        measure: One of `MEASURES`.
+        quantity: One of `QUANTITIES`.
         queries: After how many; None for the end.
 
     Raises:
-        ConfigError: There is no such measure.
+        ConfigError: There is no such quantity.
     """
-    if measure not in MEASURES:
-        raise ConfigError(f"A measure must be one of {', '.join(MEASURES)}; got {measure!r}.")
+    if quantity not in QUANTITIES:
+        raise ConfigError(f"A quantity must be one of {', '.join(QUANTITIES)}; got {quantity!r}.")
     state = results.at(queries or int(results.frame["query"].max()))
     singles = state[state["kind"] == "single"]
     rows: dict[str, dict[str, str]] = {}
     for strategy in results.strategies:
         if results.kind(strategy) != "single":
-            rows[strategy] = _row(state[state["strategy"] == strategy], measure, results.tasks)
+            rows[strategy] = _row(state[state["strategy"] == strategy], quantity, results.tasks)
     if len(singles):
-        rows[MEAN_SINGLE] = _row(singles, measure, results.tasks)
+        rows[MEAN_SINGLE] = _row(singles, quantity, results.tasks)
         best = pd.concat(
-            [_best(singles[singles["task"] == task], measure, results) for task in singles["task"].unique()]
+            [_best(singles[singles["task"] == task], quantity, results) for task in singles["task"].unique()]
         )
-        rows[BEST_SINGLE] = _row(best, measure, results.tasks)
+        rows[BEST_SINGLE] = _row(best, quantity, results.tasks)
     table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=[*results.tasks, "cost_s"])
     return table.drop(columns="cost_s") if (table["cost_s"] == "–").all() else table
 
 
-def _row(runs: pd.DataFrame, measure: str, tasks: Sequence[str]) -> dict[str, str]:
-    digits = 3 if measure in FRONT_MEASURES else 2 if measure in {"final", "best_value", "regret"} else 1
+def _row(runs: pd.DataFrame, quantity: str, tasks: Sequence[str]) -> dict[str, str]:
+    digits = 3 if quantity in FRONT_QUANTITIES else 2 if quantity in {"final", "best_value", "regret"} else 1
     row = {}
     for task in tasks:
-        values = runs.loc[runs["task"] == task, measure].dropna().to_numpy(np.float64)
+        values = runs.loc[runs["task"] == task, quantity].dropna().to_numpy(np.float64)
         row[task] = f"{values.mean():.{digits}f} ± {values.std():.{digits}f}" if len(values) else "–"
     cost = runs["cost_s"].dropna()
     row["cost_s"] = f"{cost.mean():.0f}" if len(cost) else "–"
     return row
 
 
-def _best(singles: pd.DataFrame, measure: str, results: Results) -> pd.DataFrame:
+def _best(singles: pd.DataFrame, quantity: str, results: Results) -> pd.DataFrame:
     """Return the runs of the metric with the best mean on this task."""
     about = next(task for task in results.settings["tasks"] if task["name"] == singles["task"].iloc[0])
     upwards = {
         "final": about["final_higher_is_better"],
         "best_value": about["higher_is_better"],
         "front_share": True,
-    }.get(measure, False)
-    mean = singles.groupby("strategy", sort=False)[measure].mean()
+    }.get(quantity, False)
+    mean = singles.groupby("strategy", sort=False)[quantity].mean()
     if mean.isna().all():
         return singles.iloc[:0]
     return singles[singles["strategy"] == (mean.idxmax() if upwards else mean.idxmin())]

@@ -131,7 +131,7 @@ class Task:
 
         Raises:
             TableError: A column that does not exist or is undefined throughout.
-            ConfigError: The objective is a final measure, or serves as a metric or cost as well, or there are more
+            ConfigError: The objective is a final quantity, or serves as a metric or cost as well, or there are more
                 than two costs.
         """
         column = table.column(objective)
@@ -148,7 +148,7 @@ class Task:
         if objective in named:
             raise ConfigError(f"Column {objective!r} is the objective, so it cannot be a metric as well.")
         if final is not None and final in every:
-            raise ConfigError(f"Column {final!r} is the final measure, so it cannot be a metric as well.")
+            raise ConfigError(f"Column {final!r} is the final quantity, so it cannot be a metric as well.")
         scores = table.scores(every) if every else np.empty((len(table), 0))
         values = table.values(objective)
         has = np.isfinite(values)

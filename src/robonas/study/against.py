@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from robonas.scores.scoring import Scorer
     from robonas.spaces import SearchSpace
 
-_MEASURES = {
+_COSTS = {
     "params": ("params", ""),
     "macs": ("macs", ""),
     "memory": ("memory", "byte"),
@@ -54,7 +54,7 @@ _HOW = {
     "memory": ("batch_size",),
     "latency": ("latency_batch_size", "device", "warm_up", "repeats"),
 }
-"""Settings of `Limits` on which a measure depends."""
+"""Settings of `Limits` on which a cost depends."""
 
 
 AgainstLike: TypeAlias = "str | Metric | Mapping[str, float] | pd.Series | Callable[[Architecture], float | None]"
@@ -118,12 +118,12 @@ def _cost(given: object, objective: Objective, limits: Limits) -> Cost:
             f"`against` must name costs that are known without training; {given!r} is evaluated by queries. Use "
             "params, macs, latency, memory or a metric."
         )
-    if isinstance(given, str) and given in _MEASURES:
-        measure, unit = _MEASURES[given]
+    if isinstance(given, str) and given in _COSTS:
+        cost, unit = _COSTS[given]
         how = {setting: getattr(limits, setting) for setting in _HOW.get(given, ())}
-        return Cost(given, unit, how, lambda space, architecture: limits.measure(space, architecture, measure))
+        return Cost(given, unit, how, lambda space, architecture: limits.cost(space, architecture, cost))
     if isinstance(given, str) and ":" not in given:
-        lookup("cost", given, {**METRICS, **dict.fromkeys(_MEASURES)})
+        lookup("cost", given, {**METRICS, **dict.fromkeys(_COSTS)})
     if isinstance(given, str | Metric):
         (metric,) = resolve_metrics([given])
         return Cost(metric.name, how={"metric": metric.name}, metric=metric)

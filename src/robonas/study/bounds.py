@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from robonas.costs.measuring import MEASURES
+from robonas.costs.measuring import COSTS
 from robonas.errors import ConfigError
 from robonas.metrics import DEAR, Metric, is_foreign, resolve_metrics
 
@@ -23,18 +23,18 @@ class Bound:
     """One bound, included in what is allowed."""
 
     name: str
-    """The measure or metric."""
+    """Name of the cost or metric."""
     value: float
     """Value of the bound."""
     upper: bool
     """Whether values must be at most this, or at least."""
     metric: Metric | None = None
-    """The metric; None for a measure of `robonas.costs.measuring`."""
+    """The metric; None for a cost of `robonas.costs.measuring`."""
 
     @property
     def key(self) -> str:
-        """The name, told apart from a measure of the same name, as the metric ``params`` is, in millions."""
-        return self.name if self.metric is None or self.name not in MEASURES else f"{self.name} (metric)"
+        """The name, told apart from a cost of the same name, as the metric ``params`` is, in millions."""
+        return self.name if self.metric is None or self.name not in COSTS else f"{self.name} (metric)"
 
     def __str__(self) -> str:
         return f"{'at most' if self.upper else 'at least'} {self.told(self.value)}"
@@ -52,7 +52,7 @@ class Bound:
 
     def told(self, value: float) -> str:
         """Return a value in words, such as ``"1,000 parameters"`` or ``"synflow 80"``."""
-        return MEASURES[self.name].format(value) if self.metric is None else f"{self.key} {value:.6g}"
+        return COSTS[self.name].format(value) if self.metric is None else f"{self.key} {value:.6g}"
 
     def broken_by(self, value: float) -> str:
         """Return the sentence for a value that breaks it."""
@@ -72,7 +72,7 @@ def check_together(bounds: Sequence[Bound]) -> None:
     """
     for low in (bound for bound in bounds if not bound.upper):
         for high in (bound for bound in bounds if bound.upper and bound.name == low.name):
-            # The metrics `params` and `macs` are in millions, the measures of these names are not.
+            # The metrics `params` and `macs` are in millions, the costs of these names are not.
             scale = 1e6 if (low.metric is None) != (high.metric is None) else 1.0
             if low.value * scale > high.value:
                 raise ConfigError(

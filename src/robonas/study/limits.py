@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from robonas.common.settings import called, real, whole
-from robonas.costs.measuring import MEASURES, count_macs, count_memory, measure_latency
+from robonas.costs.measuring import COSTS, count_macs, count_memory, measure_latency
 from robonas.errors import ConfigError
 from robonas.metrics import Score
 from robonas.study.bounds import Bound, check_together, metric_bounds
@@ -94,7 +94,7 @@ class Limits:
                 raise ConfigError(f"`{entry.name}` must be positive; got {value!r}.")
             if entry.name in {"batch_size", "latency_batch_size", "warm_up", "repeats"}:
                 whole(entry.name, value)
-        measured = {name: getattr(self, f"max_{name}") for name in MEASURES}
+        measured = {name: getattr(self, f"max_{name}") for name in COSTS}
         bounds = [Bound(name, float(value), upper=True) for name, value in measured.items() if value is not None]
         timed = [bound for bound in bounds if bound.name == "latency_ms"]
         counted = [bound for bound in bounds if bound.name != "latency_ms"]
@@ -125,21 +125,21 @@ class Limits:
         }
         return settings | {name: getattr(self, name) for key, names in how.items() if key in settings for name in names}
 
-    def measure(self, space: SearchSpace, architecture: Architecture, measure: str) -> float:
-        """Return one measure of one architecture, measured in this process: a network that crashes ends it.
+    def cost(self, space: SearchSpace, architecture: Architecture, cost: str) -> float:
+        """Return one cost of one architecture, measured in this process: a network that crashes ends it.
 
         Raises:
             ArchitectureError: It makes no network that runs.
-            ConfigError: There is no such measure.
+            ConfigError: There is no such cost.
             MetricError: It cannot be counted.
         """
-        if measure == "params":
+        if cost == "params":
             return float(space.count_parameters(architecture))
-        if measure == "macs":
+        if cost == "macs":
             return float(count_macs(space, architecture))
-        if measure == "memory":
+        if cost == "memory":
             return float(count_memory(space, architecture, self.batch_size))
-        if measure == "latency_ms":
+        if cost == "latency_ms":
             return measure_latency(
                 space,
                 architecture,
@@ -148,7 +148,7 @@ class Limits:
                 warm_up=self.warm_up,
                 repeats=self.repeats,
             )
-        raise ConfigError(f"A measure must be one of {', '.join(MEASURES)}; got {measure!r}.")
+        raise ConfigError(f"A cost must be one of {', '.join(COSTS)}; got {cost!r}.")
 
     def violation(self, space: SearchSpace, architecture: Architecture, *, scorer: Scorer | None = None) -> str | None:
         """Say why the architecture is not allowed, by the first bound that it breaks; None where it is allowed.
@@ -264,7 +264,7 @@ class Limits:
         scored: Callable[[Sequence[str]], list[Scores]],
         n_jobs: int,
     ) -> dict[Architecture, Measured]:
-        """Judge isomorphism classes: measures by count come first, then metrics, then time, each of what is left.
+        """Judge isomorphism classes: costs by count come first, then metrics, then time, each of what is left.
 
         Returns:
             What is known of each class, and why it is not allowed.
@@ -280,7 +280,7 @@ class Limits:
                     known[architecture] = _by_scores(known[architecture], bounds, scores)
             elif group != 1:
                 found = self._measured(space, left, bounds, n_jobs)
-                known |= {one: _by_measures(known[one], bounds, found[one]) for one in left}
+                known |= {one: _by_costs(known[one], bounds, found[one]) for one in left}
         return known
 
     def _measured(
@@ -289,7 +289,7 @@ class Limits:
         """Measure what has a bound, until one is broken."""
         keeps = {bound.name: bound.keeps for bound in bounds}
         return measure_each(
-            space, some, list(keeps), self.measure, goes_on=lambda name, value: keeps[name](value), n_jobs=n_jobs
+            space, some, list(keeps), self.cost, goes_on=lambda name, value: keeps[name](value), n_jobs=n_jobs
         )
 
     def _nobody(self, n: int, verdicts: Sequence[Measured]) -> str:
@@ -319,8 +319,8 @@ class Limits:
 _UNDEFINED = " undefined"
 
 
-def _by_measures(so_far: Measured, bounds: Sequence[Bound], found: Measured) -> Measured:
-    """Return what is known with some measures, and why they are not allowed."""
+def _by_costs(so_far: Measured, bounds: Sequence[Bound], found: Measured) -> Measured:
+    """Return what is known with some costs, and why they are not allowed."""
     values = {**so_far.numbers, **found.numbers}
     if found.reason is not None:
         return Measured(values, found.reason, found.cause)

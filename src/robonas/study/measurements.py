@@ -23,7 +23,7 @@ NO_COUNT = "a cost that cannot be counted"
 DEADLY = "a network that ends its process"
 """What leaves out a candidate that kills the worker which measures it."""
 Measure: TypeAlias = "Callable[[SearchSpace, Architecture, str], float]"
-"""Function that measures one quantity of one architecture, such as `Limits.measure`."""
+"""Function that measures one quantity of one architecture, such as `Limits.cost`."""
 
 
 @dataclass(frozen=True)

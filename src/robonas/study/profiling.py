@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from robonas.common.randomness import torch_generator
 from robonas.common.settings import count_of, jobs_of
-from robonas.costs.measuring import MEASURES
+from robonas.costs.measuring import COSTS
 from robonas.errors import ConfigError
 from robonas.metrics import resolve_metrics
 from robonas.scores.scoring import score
@@ -33,7 +33,7 @@ class Profile:
     space: SearchSpace
     """The space."""
     frame: pd.DataFrame = field(repr=False)
-    """One row an architecture that makes a network, indexed by its text, one column a measure or metric; NaN where it
+    """One row an architecture that makes a network, indexed by its text, one column a cost or metric; NaN where it
     has no value. Where nothing keeps a bound, what is dearer than it was not measured."""
     failures: Mapping[str, str]
     """Why the others make none, by their texts."""
@@ -43,15 +43,15 @@ class Profile:
         """Number of architectures in the sample."""
         return len(self.frame) + len(self.failures)
 
-    def range(self, measure: str) -> tuple[float, float]:
+    def range(self, quantity: str) -> tuple[float, float]:
         """Smallest and largest value.
 
         Raises:
             ConfigError: It was not measured.
         """
-        if measure not in self.frame:
-            raise ConfigError(f"This profile has {', '.join(map(str, self.frame))}; got {measure!r}.")
-        return float(self.frame[measure].min()), float(self.frame[measure].max())
+        if quantity not in self.frame:
+            raise ConfigError(f"This profile has {', '.join(map(str, self.frame))}; got {quantity!r}.")
+        return float(self.frame[quantity].min()), float(self.frame[quantity].max())
 
     def share(self, limits: Limits | Bound) -> float:
         """Share of the sample that keeps a bound, or all of some, from 0 to 1; what has no network keeps none.
@@ -92,13 +92,13 @@ class Profile:
     def __str__(self) -> str:
         size = self.space.size()
         whole = "an unknown number of" if size is None else f"{size:,}"
-        wide = max(10, *(len(str(measure)) for measure in self.frame))
+        wide = max(10, *(len(str(quantity)) for quantity in self.frame))
         lines = [f"{self.n:,} of {whole} architectures of {self.space.name}"]
         lines.append(f"{'':>{wide}} {'least':>14} {'median':>14} {'most':>14}")
-        for measure in self.frame:
-            values = self.frame[measure]
+        for quantity in self.frame:
+            values = self.frame[quantity]
             cells = " ".join(f"{value:>14,.6g}" for value in (values.min(), values.median(), values.max()))
-            lines.append(f"{measure:>{wide}} {cells}")
+            lines.append(f"{quantity:>{wide}} {cells}")
         lines += [f"no network: {reason}" for reason in list(self.failures.values())[:3]]
         return "\n".join(lines)
 
@@ -108,21 +108,21 @@ def profile(
     n: int = 100,
     seed: int = 0,
     *,
-    measures: Sequence[str] = ("params", "macs", "memory"),
+    quantities: Sequence[str] = ("params", "macs", "memory"),
     limits: Limits | None = None,
     batch: Batch | None = None,
     n_jobs: int = 1,
 ) -> Profile:
-    """Return what a space has to offer: measures of `n` architectures, or of all where there are fewer.
+    """Return what a space has to offer: costs of `n` architectures, or of all where there are fewer.
 
     Args:
         space: The space.
         n: Number of architectures to sample.
         seed: Seed of the sample, and of the networks' parameters for metrics.
-        measures: Names of the measures (``"params"``, ``"macs"``, ``"memory"``, and ``"latency_ms"``, which runs every
-            network) and metrics. Of two of one name, such as ``"params"``, the measure is meant.
+        quantities: Names of costs (``"params"``, ``"macs"``, ``"memory"``, and ``"latency_ms"``, which runs every
+            network) and metrics. Of two of one name, such as ``"params"``, the cost is meant.
         limits: Limits whose quantities are measured too, and first: where nothing in the sample keeps one, nothing
-            dearer is measured. Also settings of the measures, such as the batch size.
+            dearer is measured. Also settings of the costs, such as the batch size.
         batch: Samples for metrics; by default white noise, whose scores differ from those of real data.
         n_jobs: Worker processes; 0 does all in this process, which a network that crashes ends. Latency is measured by
             one.
@@ -130,14 +130,14 @@ def profile(
     Raises:
         ConfigError: No architecture is asked for, a metric is named twice, or none of the sample makes a network that
             runs.
-        UnknownNameError: There is no such measure or metric.
+        UnknownNameError: There is no such cost or metric.
     """
     import pandas as pd
 
     settings = limits if limits is not None else Limits()
-    names = dict.fromkeys([*measures, *(bound.name for bound in settings.bounds if bound.metric is None)])
-    counted = [name for name in names if name in MEASURES]
-    others = [name for name in measures if name not in MEASURES]
+    names = dict.fromkeys([*quantities, *(bound.name for bound in settings.bounds if bound.metric is None)])
+    counted = [name for name in names if name in COSTS]
+    others = [name for name in quantities if name not in COSTS]
     metrics = {metric.name: metric for metric in resolve_metrics(others)} if others else {}
     metrics |= {bound.key: bound.metric for bound in settings.bounds if bound.metric is not None}
     size, n, n_jobs = space.size(), count_of("n", n, "architecture"), jobs_of(n_jobs)
@@ -146,18 +146,18 @@ def profile(
     sample = space.sample(n if size is None else min(n, size), seed)
     bounds = {bound.name: bound for bound in settings.bounds if bound.metric is None}
     kept, hopeless = set(sample), False
-    for measure in sorted(counted, key=lambda name: (name not in bounds, list(MEASURES).index(name))):
+    for quantity in sorted(counted, key=lambda name: (name not in bounds, list(COSTS).index(name))):
         if hopeless:
             break
-        column = columns.setdefault(measure, {})
+        column = columns.setdefault(quantity, {})
         left = [architecture for architecture in sample if architecture not in failures]
-        for architecture, found in measure_each(space, left, [measure], settings.measure, n_jobs=n_jobs).items():
+        for architecture, found in measure_each(space, left, [quantity], settings.cost, n_jobs=n_jobs).items():
             if found.reason is None:
-                column[architecture] = found.numbers[measure]
+                column[architecture] = found.numbers[quantity]
             else:
                 failures[architecture] = found.reason
-        if measure in bounds:
-            kept &= {architecture for architecture, value in column.items() if bounds[measure].keeps(value)}
+        if quantity in bounds:
+            kept &= {architecture for architecture, value in column.items() if bounds[quantity].keeps(value)}
             hopeless = not kept
     rows = [architecture for architecture in sample if architecture not in failures]
     if not rows:
