@@ -13,6 +13,7 @@ import torch
 import robonas
 from robonas.errors import ConfigError, StudyError, UnknownNameError
 from robonas.objectives.base import CurvePoint, Evaluation
+from robonas.objectives.function import FunctionObjective
 from robonas.spaces.choices import from_choices
 from robonas.strategies import STRATEGIES
 from robonas.study.events import CandidatesLeftOut, QueryStep
@@ -21,6 +22,7 @@ from robonas.study.loop import load_result, search
 from robonas.study.storage import storage_url
 from tests.fakes import CHEAP, CountParameters, small_space
 from tests.study.sharing import FORK
+from tests.study.test_limits import deadly
 
 SPACE = small_space()
 PLAN = {"metrics": CHEAP, "pool": 30, "budget": 8, "against": "params", "n_jobs": 0}
@@ -323,3 +325,17 @@ def test_json_and_history_tell_the_front(tmp_path) -> None:
     assert value["front"]["reference"]["params"] > result.costs.max()
     assert [query["costs"][0] for query in value["queries"]] == result.history()["cost:params"].tolist()
     assert result.history()["on_front"].sum() == len(result.front)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_network_that_kills_its_process_has_no_cost_and_is_left_out(n_jobs) -> None:
+    events = []
+    deaths = []
+    result = search(
+        deadly(), FunctionObjective(lambda network: 1.0), against="macs", strategy="random", pool=3, budget=2,
+        folder=None, n_jobs=n_jobs, callbacks=[events.append],
+    )  # fmt: skip
+    deaths += [event.counts for event in events if isinstance(event, CandidatesLeftOut)]
+    assert deaths == [{"macs undefined": 1}]
+    assert len(result.queries) == 2
+    assert all('"kernel": 3' not in query.architecture for query in result.queries)

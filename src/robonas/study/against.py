@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,7 @@ from robonas.scores.scoring import texts
 from robonas.scores.table import ScoreColumns, ScoreTable
 from robonas.strategies.scaling import min_max
 from robonas.study.limits import Limits
+from robonas.study.measurements import measure_each
 from robonas.study.sharing import lock_of
 
 if TYPE_CHECKING:
@@ -75,6 +76,9 @@ class Cost:
     """Function of the space and an architecture; None for a metric."""
     metric: Metric | None = None
     """The metric; None for all others."""
+    measured: str | None = None
+    """Name in `robonas.costs.measuring` of a cost that is measured on networks, in worker processes; None for all
+    others."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -121,7 +125,7 @@ def _cost(given: object, objective: Objective, limits: Limits) -> Cost:
     if isinstance(given, str) and given in _COSTS:
         cost, unit = _COSTS[given]
         how = {setting: getattr(limits, setting) for setting in _HOW.get(given, ())}
-        return Cost(given, unit, how, lambda space, architecture: limits.cost(space, architecture, cost))
+        return Cost(given, unit, how, lambda space, one: limits.cost(space, one, cost), measured=cost)
     if isinstance(given, str) and ":" not in given:
         lookup("cost", given, {**METRICS, **dict.fromkeys(_COSTS)})
     if isinstance(given, str | Metric):
@@ -173,6 +177,8 @@ class CostMeter:
     """One or two costs."""
     scorer: Scorer | None = None
     """Scorer of those that are metrics; None where none is."""
+    n_jobs: int = 1
+    """Worker processes that measure; 0 measures in this process."""
 
     def table(self, some: Sequence[str]) -> ScoreTable:
         """Return the costs of architectures, by their texts, a column a cost; NaN where undefined, with the reason.
@@ -191,11 +197,29 @@ class CostMeter:
                     found.add(
                         canonical, {metric.name: _score(scored.scores[row, column], scored.reason(row, metric.name))}
                     )
-        for canonical in dict.fromkeys(canonical for _, canonical in pairs):
-            architecture = self.space.parse(canonical)
-            found.add(canonical, {cost.name: self._one(cost, architecture) for cost in self.costs if cost.compute})
+        classes = {canonical: self.space.parse(canonical) for canonical in dict.fromkeys(text for _, text in pairs)}
+        for cost in self.costs:
+            if cost.compute is None:
+                continue
+            if cost.measured is not None:
+                values = self._measured(cost, cost.measured, list(classes.values()))
+            else:
+                values = {one: self._one(cost, one) for one in classes.values()}
+            for canonical, one in classes.items():
+                found.add(canonical, {cost.name: values[one]})
         origin = {"space": {"name": self.space.reference, "settings": self.space.settings}}
         return ScoreTable.from_columns(pairs, found, [cost.name for cost in self.costs], origin)
+
+    def _measured(self, cost: Cost, name: str, some: Sequence[Architecture]) -> dict[Architecture, Score]:
+        """Measure a cost on networks in worker processes, so that a network that ends its process has none."""
+        compute = cost.compute
+        assert compute is not None
+
+        def measure(space: SearchSpace, architecture: Architecture, _: str) -> float:
+            return cast("float", compute(space, architecture))
+
+        known = measure_each(self.space, some, [name], measure, n_jobs=self.n_jobs)
+        return {one: _score(known[one].numbers.get(name, math.nan), known[one].reason) for one in some}
 
     def _one(self, cost: Cost, architecture: Architecture) -> Score:
         assert cost.compute is not None

@@ -129,7 +129,7 @@ class Plan:
             seen = self._batch(batch_size) if batch is None else batch
             cache = None if folder is None else folder / cache_file(self.space, seen, self.seed)
             scorer = Scorer(self.space, seen, seed=self.seed, logits=logits, n_jobs=n_jobs, cache=cache)
-        meter = CostMeter(self.space, self.against, scorer) if self.against else None
+        meter = CostMeter(self.space, self.against, scorer, n_jobs) if self.against else None
         return Candidates(self.space, self.seed, self.metrics, self.limits, scorer, n_jobs, meter)
 
     def _batch(self, size: int) -> Batch:
