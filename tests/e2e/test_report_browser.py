@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 from tests.report import sample
+from tests.report.test_front import traded
 
 from robonas.report import write_report
 
@@ -39,6 +40,7 @@ def pages(tmp_path_factory):
             baselines=[sample.random_baseline(20)],
             wall_seconds=200,
         ),
+        "front": write_report(traded(), folder / "front.html"),
         "markup": write_report(sample.hostile(), folder / "markup.html"),
         "none": write_report(sample.result(queries=()), folder / "none.html"),
         "failed": write_report(sample.result(3, failures=(1, 2, 3)), folder / "failed.html"),
@@ -190,3 +192,20 @@ def test_pictures(visit, pages):
     for name, path in pages.items():
         for width, scheme in ((1280, "light"), (1280, "dark"), (400, "light")):
             visit(path, width, scheme).screenshot(path=f"{folder}/{name}-{width}-{scheme}.png", full_page=True)
+
+
+def test_the_slider_shows_the_best_network_at_most_at_a_cost(visit, pages) -> None:
+    page = visit(pages["front"])
+    result = traded()
+    cheapest_first = list(reversed(result.front))
+    shown = page.locator("[data-step]:not([hidden])")
+    slider = page.locator("#at-most")
+    assert shown.count() == 1
+    assert str(result.knee.number) in shown.inner_text()
+    slider.focus()
+    page.keyboard.press("Home")
+    assert f"query {cheapest_first[0].number}" in shown.inner_text()
+    assert page.locator("#at-most-told").inner_text() == result.axes[0].told(cheapest_first[0].costs[0])
+    page.keyboard.press("End")
+    assert f"query {cheapest_first[-1].number}" in shown.inner_text()
+    assert shown.locator("svg.cell").count() == 1

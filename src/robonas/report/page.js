@@ -50,6 +50,15 @@
     });
   }
 
+  // ── the front: the best network at most at a cost ──
+  const atMost = document.getElementById("at-most");
+  atMost?.addEventListener("input", () => {
+    for (const step of document.querySelectorAll("[data-step]")) {
+      step.hidden = step.dataset.step !== atMost.value;
+      if (!step.hidden) document.getElementById("at-most-told").textContent = step.dataset.told;
+    }
+  });
+
   // ── copy buttons ──
   for (const button of document.querySelectorAll("[data-copy]")) {
     const label = button.textContent;

@@ -207,17 +207,29 @@ def _front(result: SearchResult) -> dict[str, Any] | None:
     if not result.axes or numbers.best_query(result) is None:
         return None
     reference = dict(result.trade_off.reference)
-    members = [
-        {
-            "query": query,
-            "costs": [axis.told(cost) for axis, cost in zip(result.axes, query.costs, strict=True)],
-            "knee": query.number == result.knee.number,
-        }
-        for query in result.front
-    ]
+    members: list[dict[str, Any]] = []
+    for query in result.front:
+        picks = _choices(result, query.architecture)
+        members.append(
+            {
+                "query": query,
+                "costs": [axis.told(cost) for axis, cost in zip(result.axes, query.costs, strict=True)],
+                "knee": query.number == result.knee.number,
+                "drawing": cell.draw(picks) if picks else None,
+                "legend": _legend(picks),
+            }
+        )
+    # What the slider shows: the best at most at each cost, which with two costs not every member is.
+    steps: list[dict[str, Any]] = []
+    sign = 1.0 if result.direction == "maximize" else -1.0
+    for member in sorted(members, key=lambda member: (member["query"].costs[0], -sign * member["query"].value)):
+        if not steps or sign * member["query"].value > sign * steps[-1]["query"].value:
+            steps.append(member)
+    start = next((place for place, member in enumerate(steps) if member["knee"]), len(steps) - 1)
     point = [f"{result.value_name} {words.number(reference['value'])}"]
     point += [f"{axis.name} {axis.told(reference[axis.name])}" for axis in result.axes]
-    return {"members": members, "reference": " and ".join(point), "volume": float(result.hypervolume()[-1])}
+    volume = float(result.hypervolume()[-1])
+    return {"members": members, "steps": steps, "start": start, "reference": " and ".join(point), "volume": volume}
 
 
 def _parameter_scores(result: SearchResult) -> list[float | None] | None:
