@@ -96,11 +96,12 @@ def test_one_network_is_no_history(found, tmp_path) -> None:
 
 
 def test_the_network_at_a_cost_is_trained_in_full(found, images, tmp_path) -> None:
-    cheapest = robonas.load_result(found).front[-1]
+    result = robonas.load_result(found)
+    cheapest, space = result.front[-1], result.space
     folder = str(tmp_path / "train")
     at = ["--at", f"params={cheapest.costs[0]}"]
     call("train", "--search", found, "--data", images, *CPU, *at, "-o", folder)
-    assert robonas.load_trained(folder).text == cheapest.architecture
+    assert robonas.load_trained(folder).text == space.format(space.canonical(space.parse(cheapest.architecture)))
     told = call("train", "--search", found, "--data", images, *CPU, *at, "--architecture", "x", "-o", folder, code=2)
     assert "leave it out, or `--architecture`" in told.stderr
     assert "is a full training" in call("export", folder, "-o", str(tmp_path / "x.pt2"), *at, code=2).stderr

@@ -131,6 +131,8 @@ def test_a_fault_of_ours_is_not_blamed_on_the_user() -> None:
 
     from robonas.architecture import Architecture
 
+    import_object("metric", "json:loads")  # named by the user, and still Python's
+    import_object("metric", "robonas.architecture:Architecture")
     for call in (lambda: json.loads("{"), lambda: Architecture({}).missing):
         try:
             call()

@@ -67,14 +67,13 @@ def test_what_breaks_a_limit_is_left_out_and_counted(tmp_path) -> None:
 def test_a_child_must_keep_the_limits_and_make_a_network() -> None:
     small, large = sorted(SPACE.sample(12), key=SPACE.count_parameters)[::11]
     rules = Candidates(SPACE, 0, limits=Limits(max_params=SPACE.count_parameters(small)))
-    assert rules.may_join(small)
-    assert not rules.may_join(large)
+    assert rules.may_join([large, small]) == [False, True]
 
     class Broken(type(SPACE)):
         def build(self, architecture):
             raise ValueError("no such layer")
 
-    assert not Candidates(Broken(input_shape=(1, 8, 8), channels=2, depth=1), 0).may_join(small)
+    assert Candidates(Broken(input_shape=(1, 8, 8), channels=2, depth=1), 0).may_join([small]) == [False]
 
 
 def test_candidates_are_scored_only_where_the_strategy_reads_scores() -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _OWN_MODULES: set[str] = set()
-"""Packages and files that the user has named, by what they are called in Python."""
+"""Packages and files that the user has named, by what they are called in Python; none of robonas or Python itself."""
 
 
 def lookup(kind: str, name: str, entries: Mapping[str, T]) -> T:
@@ -80,7 +80,9 @@ def import_object(kind: str, reference: str) -> object:
             kind=kind,
             name=reference,
         )
-    _OWN_MODULES.add(Path(module_name).stem if is_file else module_name.partition(".")[0])
+    package = Path(module_name).stem if is_file else module_name.partition(".")[0]
+    if package != "robonas" and package not in sys.stdlib_module_names:
+        _OWN_MODULES.add(package)
     if is_file:
         module = _import_file(kind, reference, Path(module_name).expanduser().resolve())
     else:
@@ -98,7 +100,8 @@ def import_object(kind: str, reference: str) -> object:
 def fault_of_own_code(error: BaseException) -> str | None:
     """Say in a few words where the user's own code raised an error, and which; None where it was not raised there.
 
-    The user's own is what is neither of this package nor installed, and every module that `import_object` has imported.
+    The user's own is what is neither of this package nor installed, and every module that `import_object` has imported
+    but those of this package and of Python.
     """
     place: tuple[str, int] | None = None
     if isinstance(error, SyntaxError) and error.filename and not _is_foreign(error.filename):

@@ -29,8 +29,8 @@ class Nsga2(SamplerStrategy):
 
         return NSGAIISampler(population_size=max(2, startup), seed=seed)
 
-    def attributes(self, number: int, startup: int) -> dict[str, Any]:
-        """Return the generation of a trial, which the sampler notes in it."""
+    def attributes(self, n_before: int, startup: int) -> dict[str, Any]:
+        """Return the generation of a trial, which the sampler notes in it: the next once this one is complete."""
         from optuna.samplers import NSGAIISampler
 
-        return {NSGAIISampler._get_generation_key(): number // max(2, startup)}  # noqa: SLF001  # no public name
+        return {NSGAIISampler._get_generation_key(): n_before // max(2, startup)}  # noqa: SLF001  # no public name

@@ -72,8 +72,8 @@ class SamplerStrategy(Strategy):
     def sampler(self, seed: int, startup: int) -> optuna.samplers.BaseSampler:
         """Make a new sampler."""
 
-    def attributes(self, number: int, startup: int) -> dict[str, Any]:  # noqa: ARG002
-        """Return what the sampler would have noted in a trial by its number, from 0; nothing for most."""
+    def attributes(self, n_before: int, startup: int) -> dict[str, Any]:  # noqa: ARG002
+        """Return what the sampler would have noted in a trial after `n_before` completed ones; nothing for most."""
         return {}
 
     def propose(self, problem: Problem, history: Sequence[Trial]) -> Proposal:
@@ -120,7 +120,8 @@ class SamplerStrategy(Strategy):
             n_costs = 0 if costs is None else costs.shape[1]
             directions = [StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * n_costs]
             study = optuna.create_study(directions=directions, sampler=self.sampler(seed, startup))
-            for number, trial in enumerate(history):
+            n_complete = 0
+            for trial in history:
                 if not (trial.pending or trial.row in values):
                     continue
                 pruned = trial.pruned is not None and self.learns_from_pruned and costs is None
@@ -134,9 +135,10 @@ class SamplerStrategy(Strategy):
                         intermediate_values={trial.pruned or 0: values[trial.row]} if pruned else None,
                         params={name: int(codes[trial.row, int(name)]) for name in space},
                         distributions=space,
-                        system_attrs=self.attributes(number, startup),
+                        system_attrs=self.attributes(n_complete, startup),
                     )
                 )
+                n_complete += not (trial.pending or pruned)
             asked = study.ask(space).params
         return np.array([asked.get(str(choice), options[0]) for choice, options in enumerate(ranges)], dtype=np.int64)
 

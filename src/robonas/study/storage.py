@@ -95,15 +95,17 @@ def find_study(
     Args:
         storage: Optuna's.
         name: Name of the study.
-        directions: ``"maximize"`` or ``"minimize"`` for the value and each cost. One that has no trials yet is made
-            again where its directions are others.
+        directions: ``"maximize"`` or ``"minimize"`` for the value and each cost. One of robonas's that has no trials
+            yet is made again where its directions are others.
         metric_names: How a new study's dashboard calls the value and the costs; None for its own names.
     """
     import optuna
 
     with contextlib.suppress(KeyError):
         found = optuna.load_study(study_name=name, storage=storage)
-        if found.get_trials(deepcopy=False) or [way.name.lower() for way in found.directions] == list(directions):
+        foreign = bool(found.user_attrs) and "robonas" not in found.user_attrs
+        same = [way.name.lower() for way in found.directions] == list(directions)
+        if foreign or same or found.get_trials(deepcopy=False):
             return found
         optuna.delete_study(study_name=name, storage=storage)
     study = optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True)
