@@ -60,7 +60,10 @@ def told(result) -> list:
     return [(q.architecture, q.phase, q.state, q.value, q.weights, q.curve) for q in result.queries]
 
 
-@pytest.mark.parametrize("more", [{}, GROWING], ids=["fixed pool", "growing pool"])
+@pytest.mark.parametrize(
+    "more",
+    [pytest.param({}, id="fixed pool"), pytest.param(GROWING, id="growing pool", marks=pytest.mark.slow)],
+)
 def test_a_search_killed_twice_ends_as_the_uninterrupted_one(tmp_path, more) -> None:
     plan = {"metrics": CHEAP, "pool": 30, "budget": 6, **more}
     whole = search(small_space(), CountParameters(), folder=None, **plan)
@@ -80,6 +83,7 @@ def test_a_search_killed_twice_ends_as_the_uninterrupted_one(tmp_path, more) -> 
     assert len(lines()) <= 6 + 2  # six trainings, and the two in flight once more
 
 
+@pytest.mark.slow
 def test_processes_that_share_a_growing_study_agree(tmp_path) -> None:
     log, folder = tmp_path / "log.txt", tmp_path / "run"
     lines = lambda: log.read_text().splitlines() if log.exists() else []
@@ -211,12 +215,11 @@ class Command:
 @pytest.mark.parametrize(
     ("signals", "code"),
     [
-        ((signal.SIGINT,), 130),
-        ((signal.SIGINT, signal.SIGINT), 130),
-        ((signal.SIGTERM,), 143),
-        ((signal.SIGHUP,), 129),
+        pytest.param((signal.SIGINT,), 130, id="Ctrl-C", marks=pytest.mark.slow),
+        pytest.param((signal.SIGINT, signal.SIGINT), 130, id="Ctrl-C twice"),
+        pytest.param((signal.SIGTERM,), 143, id="SIGTERM"),
+        pytest.param((signal.SIGHUP,), 129, id="SIGHUP", marks=pytest.mark.slow),
     ],
-    ids=["Ctrl-C", "Ctrl-C twice", "SIGTERM", "SIGHUP"],
 )
 def test_a_signal_ends_a_search_in_one_line_and_leaves_nothing(tmp_path, signals, code) -> None:
     command = Command("search", tmp_path)

@@ -48,7 +48,10 @@ def test_moves_differ_in_one_choice_while_neighbours_are_left(strategy: Strategy
         history.append(Trial(proposal.row, float(values[proposal.row])))
 
 
-@pytest.mark.parametrize(("strategy", "least"), [(Evolution(), 1.5), (LocalSearch(), 3.0), (Reinforce(0.2), 1.0)])
+@pytest.mark.parametrize(
+    ("strategy", "least"),
+    [(Evolution(), 1.5), (LocalSearch(), 3.0), pytest.param(Reinforce(0.2), 1.0, marks=pytest.mark.slow)],
+)
 def test_structure_helps_where_the_objective_follows_it(strategy: Strategy, least: float) -> None:
     gains = []
     for seed in range(8):

@@ -153,6 +153,7 @@ def test_pruned_searches_are_shared_too(server, tmp_path) -> None:
     round_of(server, tmp_path, workers=2, killed=True, pruner="median")
 
 
+@pytest.mark.slow
 def test_sixteen_that_begin_at_once(server, tmp_path) -> None:
     url, log = server.fresh(), tmp_path / "log"
     gate = tmp_path / "gate"
