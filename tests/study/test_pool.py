@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from robonas.errors import ArchitectureError, ConfigError
+from robonas.errors import ArchitectureError, ConfigError, StudyError
 from robonas.scores.scoring import Scorer, texts
 from robonas.study.limits import Limits
 from robonas.study.loop import search
@@ -91,3 +91,13 @@ def test_limits_by_latency_remember_only_their_own_pool(tmp_path) -> None:
     with pytest.raises(ConfigError, match="Enlarge the pool"):
         search(SPACE, CountParameters(), folder=tmp_path, pool=2, **plan)
     assert len(search(SPACE, CountParameters(), folder=tmp_path, pool=20, **plan).queries) == 4
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff", b"[]\nx", b"{}\nx", b'{"origin": 1', b"7"], ids=repr)
+def test_a_damaged_memory_of_limits_is_one_sentence(tmp_path, damage) -> None:
+    file = tmp_path / "allowed.txt"
+    file.write_bytes(damage)
+    rules = Candidates(SPACE, 0, limits=Limits(max_latency_ms=1e6))
+    settings = dict.fromkeys(("space", "limits", "pool", "seed"))
+    with pytest.raises(StudyError, match="Delete it: they are measured again"):
+        rules.within_limits([], settings, file)

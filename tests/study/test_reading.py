@@ -16,7 +16,7 @@ from robonas.errors import ObjectiveError, StudyError
 from robonas.strategies import STRATEGIES, make_strategy
 from robonas.study import summary
 from robonas.study.loop import load_result, search
-from robonas.study.reading import SCHEMA, record_by_optuna, record_in_file
+from robonas.study.reading import SCHEMA, read_record, record_by_optuna, record_in_file
 from robonas.study.storage import open_storage, storage_url
 from tests.fakes import CHEAP, CountParameters, small_space
 
@@ -175,3 +175,13 @@ def test_a_study_that_is_not_there_is_told_with_those_that_are(tmp_path) -> None
     search(small_space(), CountParameters(), metrics=CHEAP, pool=6, budget=2, strategy="random", folder=tmp_path)
     with pytest.raises(StudyError, match=r"There is no study 'absent'.*'search'"):
         load_result(tmp_path, "absent")
+
+
+def test_a_study_of_another_name_or_maker_is_one_sentence(tmp_path) -> None:
+    url = storage_url(tmp_path)
+    optuna.create_study(storage=open_storage(url), study_name="theirs").set_user_attr("owner", "another")
+    file = tmp_path / "study.db"
+    with pytest.raises(StudyError, match=r"There is no study 'search' in 'here'; it has 'theirs'\."):
+        read_record(url, file, "search", "here")
+    with pytest.raises(StudyError, match=r"Study 'theirs' in 'here' was not made by robonas\."):
+        read_record(url, file, "theirs", "here")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from robonas.common.files import write_text
 from robonas.common.reading import parse_json
 from robonas.common.settings import count_of
-from robonas.errors import ConfigError
+from robonas.errors import ConfigError, StudyError
 from robonas.scores.scoring import Scorer, texts
 from robonas.scores.table import ScoreTable
 from robonas.study.measurements import failures
@@ -95,10 +95,9 @@ class Candidates:
         origin = [settings[key] for key in ("space", "limits", "pool", "seed")]
         origin.append(None if self.scorer is None else self.scorer.batch.fingerprint())
         if memory is not None and measured and memory.exists():
-            first, *lines = memory.read_text(encoding="utf-8").splitlines()
-            head = parse_json(first)
-            if isinstance(head, dict) and head["origin"] == origin:
-                return texts(self.space, lines), head["left_out"]
+            found = _remembered(memory, origin)
+            if found is not None:
+                return texts(self.space, found[0]), found[1]
         parsed = dict.fromkeys(self.space.parse(text) for text, _ in pairs)
         judgement = self.limits.judge(self.space, parsed, scorer=self.scorer, n_jobs=self.n_jobs)
         kept = set(judgement.allowed)
@@ -118,3 +117,22 @@ class Candidates:
             kept = [child for child, reason in reasons.items() if reason is None]
             reasons |= failures(self.space, kept, self.n_jobs)
         return [reasons[child] is None for child in children]
+
+
+def _remembered(memory: Path, origin: list[Any]) -> tuple[list[str], dict[str, int]] | None:
+    """Return the candidates that a file says were allowed, and how many broke each bound; None for other settings.
+
+    Raises:
+        StudyError: The file is damaged.
+    """
+    try:
+        first, *lines = memory.read_text(encoding="utf-8").splitlines()
+        head = parse_json(first)
+        if head["origin"] != origin:
+            return None
+        return lines, {str(bound): int(count) for bound, count in head["left_out"].items()}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise StudyError(
+            f"'{memory}', which says which candidates keep the limit of latency, is damaged. Delete it: they are "
+            "measured again, and a few may be judged otherwise."
+        ) from error
