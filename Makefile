@@ -53,7 +53,7 @@ test-isa: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 ONEDNN_MAX_CPU_ISA=SSE41 $(BIN)/python -m pytest -q -n 2 --dist worksteal $(METRIC_TESTS)
 
 test-slow: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m slow --timeout 3600
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

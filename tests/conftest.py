@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
+import time
 
+import pytest
 from hypothesis import settings
 
 # Time limits an example are for idle machines, and these tests run beside each other. In CI every run has the same
@@ -11,3 +15,20 @@ from hypothesis import settings
 settings.register_profile("house", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "house")
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left():
+    """Every test: no worker is left but those that are kept for the next work, for some seconds."""
+    yield
+    end = time.monotonic() + 10
+    while (left := _workers_left()) > 0 and time.monotonic() < end:
+        time.sleep(0.02)
+    assert left <= 0, f"{left} worker processes were neither ended nor given back"
+
+
+def _workers_left() -> int:
+    workers = sys.modules.get("robonas.processes.workers")
+    if workers is None:
+        return 0
+    return sum(thread.name == workers.READER for thread in threading.enumerate()) - len(workers._kept)

@@ -171,15 +171,14 @@ class _Crew(Generic[Item, Value]):
                 if died is not None and task.left:
                     suspects[task.left.popleft()] = task.parts
                     waiting.extendleft(reversed(task.left))
-                if task.done:
-                    yield task.done
-                    task.done, task.since = {}, time.monotonic()
-                if worker in self._at:
-                    continue
-                if waiting:
-                    self._give(worker if died is None else Worker(self._work, self._inbox), waiting, self._chunk)
-                elif died is None:
-                    give_back(worker)
+                done, task.done, task.since = task.done, {}, time.monotonic()
+                if worker not in self._at:  # before values are given out: who takes them may want no more
+                    if waiting:
+                        self._give(worker if died is None else Worker(self._work, self._inbox), waiting, self._chunk)
+                    elif died is None:
+                        give_back(worker)
+                if done:
+                    yield done
             for item, parts in suspects.items():
                 yield {item: self._alone(item, parts)}
         finally:

@@ -40,6 +40,8 @@ _BEGIN = (
     "import json, sys; start = json.loads(sys.argv[1]); sys.path[:] = start['path']; "
     "from robonas.processes.serving import begin; begin(start)"
 )
+READER = "robonas worker"
+"""Name of the threads that read what workers say, one for each that lives."""
 _LOOK_S = 0.2
 """How often to look whether Python has something else to do, such as handling Ctrl-C on Windows."""
 
@@ -75,7 +77,7 @@ class Worker:
             self._requests, replies, self._end = _start()
         except OSError as error:
             raise NoProcessError(f"no process can be started ({error.strerror or error})") from error
-        self._reader = threading.Thread(target=self._read, args=(replies,), daemon=True)
+        self._reader = threading.Thread(target=self._read, args=(replies,), name=READER, daemon=True)
         self._reader.start()
         self._load(work)
 

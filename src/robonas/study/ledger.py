@@ -27,10 +27,10 @@ from robonas.processes import stops
 from robonas.study.against import costs_file
 from robonas.study.claims import Claim, Claims
 from robonas.study.keeping import check_kept, keepers, leader_of, settle, stage
-from robonas.study.reading import SETTINGS, Record
+from robonas.study.reading import Record
 from robonas.study.sharing import sharing_of
 from robonas.study.storage import find_study, storage_errors
-from robonas.study.trials import COSTS, as_queries, as_query, ours
+from robonas.study.trials import COSTS, SETTINGS, as_queries, as_query, is_foreign, ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -95,8 +95,7 @@ class Ledger:
             directions += ["minimize"] * len(self._costs)
             self._study = find_study(storage, name, directions, names)
             self._claims = Claims(self._study, self._sharing)
-            free = SETTINGS in self._study.user_attrs or not self._study.user_attrs
-            if free and not self._study.get_trials(deepcopy=False):
+            if not is_foreign(self._study.user_attrs) and not self._study.get_trials(deepcopy=False):
                 # Nothing has been evaluated yet, so nothing binds a later attempt to the settings of an earlier one.
                 self._study.set_user_attr(SETTINGS, self.settings)
                 for key in set(self._study.user_attrs) - {SETTINGS}:

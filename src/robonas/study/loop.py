@@ -368,7 +368,8 @@ def _size(space: SearchSpace, text: str, seed: int, n_jobs: int) -> dict[str, in
     def dead(_: str, __: list[dict[str, int | None]], how: str) -> dict[str, int | None]:
         raise ObjectiveError(died(how))
 
-    return next(spread(work, [text], n_jobs=n_jobs, chunk=1, dead=dead))[text]
+    (found,) = spread(work, [text], n_jobs=n_jobs, chunk=1, dead=dead)
+    return found[text]
 
 
 def _checked(answer: Evaluation) -> Evaluation:

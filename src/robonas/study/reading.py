@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from robonas.errors import StudyError
 from robonas.study.storage import PATIENCE_S, check_file, file_address, open_storage, storage_errors
-from robonas.study.trials import as_queries
+from robonas.study.trials import SETTINGS, as_queries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from robonas.study.query import Query
 
-SETTINGS = "robonas"
-"""User attribute of a study that is ours."""
 SCHEMA = ("v3.2.0.a",)
 """Versions of Optuna's tables, as Alembic names them, that are read without Optuna."""
 

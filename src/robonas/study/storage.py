@@ -17,6 +17,7 @@ from urllib.parse import quote
 from robonas.errors import StudyError
 from robonas.study.journal import journal_backend
 from robonas.study.sharing import GRACE_S, HEARTBEAT_S, SERVERS, lock_of, server_turn
+from robonas.study.trials import is_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,9 +104,8 @@ def find_study(
 
     with contextlib.suppress(KeyError):
         found = optuna.load_study(study_name=name, storage=storage)
-        foreign = bool(found.user_attrs) and "robonas" not in found.user_attrs
         same = [way.name.lower() for way in found.directions] == list(directions)
-        if foreign or same or found.get_trials(deepcopy=False):
+        if is_foreign(found.user_attrs) or same or found.get_trials(deepcopy=False):
             return found
         optuna.delete_study(study_name=name, storage=storage)
     study = optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True)

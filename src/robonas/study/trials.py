@@ -64,6 +64,8 @@ class Candidate:
         return notes
 
 
+SETTINGS = "robonas"
+"""User attribute of a study that is ours."""
 COSTS = "costs"
 """User attribute of a trial: the costs of its candidate."""
 _STATES: Mapping[str, State] = {
@@ -90,6 +92,11 @@ class StoredTrial(Protocol):
 
 
 Stored = TypeVar("Stored", bound=StoredTrial)
+
+
+def is_foreign(notes: Mapping[str, Any]) -> bool:
+    """Return whether a study with these user attributes is another program's."""
+    return bool(notes) and SETTINGS not in notes
 
 
 def ours(trials: Iterable[Stored]) -> list[Stored]:
