@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
+from robonas.cli.completion import names_of
 from robonas.cli.groups import takes_groups
+from robonas.cli.help import RESULTS, STRATEGY
 from robonas.cli.options import Jobs, Json, output_folder
 from robonas.cli.reading import split
 from robonas.cli.tables import Format, TaskName, records
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 @dataclass
 class TaskOptions:
     """The options of a task that is written down on the command line, and not in a suite."""
+
+    HEADING: ClassVar[str] = "Benchmark table"
 
     table: Annotated[Path | None, typer.Option(help="Benchmark table, in any format of 'robonas tables formats'.")] = (
         None
@@ -76,21 +80,33 @@ def experiment(
     ] = None,
     task: TaskOptions,
     strategy: Annotated[
-        list[str], typer.Option(help="Strategy, or several with commas; see 'robonas list strategies'.")
+        list[str],
+        typer.Option(
+            help="Strategy, or several with commas; see 'robonas list strategies'.",
+            autocompletion=names_of("strategies"),
+            rich_help_panel=STRATEGY,
+        ),
     ] = ["robot"],  # noqa: B006
     budget: Annotated[
-        int | None, typer.Option("--budget", "-T", help="Number of queries in a search.  [default: 20]")
+        int | None,
+        typer.Option("--budget", "-T", help="Number of queries in a search.  [default: 20]", rich_help_panel=STRATEGY),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Number of searches by each strategy.  [default: 10]")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Number of searches by each strategy.  [default: 10]", rich_help_panel=STRATEGY)
+    ] = None,
     half_pools: Annotated[
         bool | None,
-        typer.Option("--half-pools/--whole-pools", help="Search a random half of the table, another for each seed."),
+        typer.Option(
+            "--half-pools/--whole-pools",
+            help="Search a random half of the table, another for each seed.",
+            rich_help_panel=STRATEGY,
+        ),
     ] = None,
     jobs: Jobs = -1,
     folder: Annotated[Path, output_folder("Folder for finished runs, results.parquet and figure.html.")] = Path(
         "robonas-experiment"
     ),
-    figure: Annotated[bool, typer.Option(help="Write figure.html into the folder.")] = True,
+    figure: Annotated[bool, typer.Option(help="Write figure.html into the folder.", rich_help_panel=RESULTS)] = True,
     as_json: Json = False,
 ) -> None:
     """Compare strategies on recorded benchmarks: every strategy, task and seed, and each metric alone.

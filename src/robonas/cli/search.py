@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from robonas.cli.completion import names_of
 from robonas.cli.front import Against, print_front, read_against
 from robonas.cli.groups import takes_groups
+from robonas.cli.help import DATA, RESULTS, STRATEGY
 from robonas.cli.options import (
     PAPER,
     Data,
@@ -59,11 +61,14 @@ def search(
     scoring: ScoringOptions,
     recipe: RecipeOptions,
     validation_fraction: Annotated[
-        float, typer.Option(help="Fraction of the data that is held out to judge networks.")
+        float, typer.Option(help="Fraction of the data that is held out to judge networks.", rich_help_panel=DATA)
     ] = 0.25,
     training_fraction: Annotated[
         float | None,
-        typer.Option(help="Fraction of the data that networks are trained with; None for all that is not held out."),
+        typer.Option(
+            help="Fraction of the data that networks are trained with; None for all that is not held out.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     training: TrainingOptions,
     folder: Annotated[Path, output_folder("Folder for the study, the scores, the network and the report.")] = Path(
@@ -73,9 +78,13 @@ def search(
     name: Name = "search",
     compare: Annotated[
         list[str],
-        typer.Option(help="Another strategy to run with as many evaluations, such as random. May be repeated."),
+        typer.Option(
+            help="Another strategy to run with as many evaluations, such as random. May be repeated.",
+            autocompletion=names_of("strategies"),
+            rich_help_panel=STRATEGY,
+        ),
     ] = [],  # noqa: B006
-    report: Annotated[bool, typer.Option(help="Write report.html into the folder.")] = True,
+    report: Annotated[bool, typer.Option(help="Write report.html into the folder.", rich_help_panel=RESULTS)] = True,
     as_json: Json = False,
 ) -> None:
     """Search for a good network: score many without training, then train those that the strategy chooses.
@@ -189,7 +198,10 @@ def score(
     metrics: Metrics = PAPER,
     pool: Pool = 1000,
     architectures: Annotated[
-        Path | None, typer.Option(help="Text file with one architecture on each line, instead of a sample.")
+        Path | None,
+        typer.Option(
+            help="Text file with one architecture on each line, instead of a sample.", rich_help_panel=STRATEGY
+        ),
     ] = None,
     scoring: ScoringOptions,
     output: Annotated[Path, output_file("Parquet file to write; scores that it already has are kept.")] = Path(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from robonas.cli.groups import takes_groups
-from robonas.cli.help import QuickGroup
+from robonas.cli.help import DATA, METRICS, QuickCommand, QuickGroup
 from robonas.cli.options import (
     Json,
     LimitOptions,
@@ -29,7 +29,7 @@ def space() -> None:
     """Show what a search space has to offer."""
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 @takes_groups
 def profile(
     name: Annotated[str, typer.Argument(metavar="SPACE", help="Search space: a name, or package.module:NAME.")],
@@ -41,11 +41,14 @@ def profile(
             help="Data set that the networks are made for and that the metrics see.  [default: the space's own sizes, "
             "and random noise]",
             callback=not_empty,
+            rich_help_panel=DATA,
         ),
     ] = None,
     reading: ReadingOptions,
-    sample: Annotated[int, typer.Option(help="Number of architectures to measure.")] = 100,
-    latency: Annotated[bool, typer.Option(help="Also time a forward pass of each on this machine.")] = False,
+    sample: Annotated[int, typer.Option(help="Number of architectures to measure.", rich_help_panel=METRICS)] = 100,
+    latency: Annotated[
+        bool, typer.Option(help="Also time a forward pass of each on this machine.", rich_help_panel=METRICS)
+    ] = False,
     metrics: Metrics = [],  # noqa: B006
     bounds: LimitOptions,
     scoring: ScoringOptions,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robonas.cli.help import QuickGroup
+from robonas.cli.help import QuickCommand, QuickGroup
 from robonas.cli.options import Json, not_empty, output_file
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def tables() -> None:
     """Benchmark tables that others publish."""
 
 
-@app.command("import")
+@app.command("import", cls=QuickCommand)
 def import_(
     file: File,
     output: Annotated[Path, output_file("Parquet file to write.")],
@@ -50,7 +50,7 @@ def import_(
     say(f"Table: {output}")
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def info(file: File, format: Format = None, task: TaskName = None, as_json: Json = False) -> None:  # noqa: A002
     """Show a table's columns, what they are for, and how much of each is undefined."""
     from robonas.tables import read_table
@@ -58,7 +58,7 @@ def info(file: File, format: Format = None, task: TaskName = None, as_json: Json
     _show(read_table(file, format=format, task=task), as_json=as_json)
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def formats(as_json: Json = False) -> None:
     """List the formats that can be read, and what each reader was checked against."""
     from robonas.cli.console import print_json, print_table

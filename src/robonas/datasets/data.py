@@ -103,7 +103,7 @@ class LabelledData:
 
     @property
     def inputs(self) -> Tensor:
-        """All inputs as `standardise` gives them, float32, (n, *input_shape): a new tensor.
+        """All inputs as `standardise` gives them, float32, ``(n, *input_shape)``: a new tensor.
 
         For large data, walk `batches`.
         """
@@ -115,7 +115,7 @@ class LabelledData:
         Without a mean and a deviation, before a split, values stay as they are.
 
         Args:
-            raw: (k, *input_shape), on any device.
+            raw: ``(k, *input_shape)``, on any device.
         """
         values = raw.to(torch.float32) / 255 if raw.dtype == torch.uint8 else raw
         if self.mean is None or self.std is None:
