@@ -53,6 +53,7 @@ nb_execution_mode = "force"
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_output_stderr = "remove"  # the log of libraries
 
 html_theme = "furo"
 html_title = "robonas"

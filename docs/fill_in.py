@@ -150,7 +150,22 @@ def file(path: str) -> Iterator[str]:
 
 def pages(_: str) -> Iterator[str]:
     """Yield the table of the pages that the folder's README has."""
-    yield from (line for line in (Path(__file__).parent / "README.md").read_text("utf-8").splitlines() if line[:1] == "|")
+    yield from (
+        line for line in (Path(__file__).parent / "README.md").read_text("utf-8").splitlines() if line[:1] == "|"
+    )
+
+
+def by_night(text: str) -> str:
+    """Return a page whose pictures by day (``…-light.webp``) each have the one by night beside them.
+
+    The theme shows the one that fits.
+    """
+    return re.sub(
+        r"^!\[(.*)\]\((.*)-light\.webp\)$",
+        r"![\1](\2-light.webp){.only-light}\n![\1](\2-dark.webp){.only-dark}",
+        text,
+        flags=re.MULTILINE,
+    )
 
 
 # ── Sphinx ──
@@ -166,7 +181,7 @@ def fill(_app: Sphinx, _page: str, source: list[str]) -> None:
     text = MARK.sub(lambda match: "\n".join(FILLINGS[match[1]](match[2])) + "\n", terms(source[0]))
     for place, page in ELSEWHERE.items():
         text = re.sub(rf"\]\((?:\.\./)*{re.escape(place)}\)", f"]({page})", text)
-    source[0] = text
+    source[0] = by_night(text)
 
 
 def resolve(app: Sphinx, env: Any, node: Any, content: Any) -> Any:
