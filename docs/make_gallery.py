@@ -152,7 +152,8 @@ def page_of(runs: tuple[Run, ...]) -> str:
         "[which strategy](how-to/choose.md#which-strategy) for what was measured over many.\n",
     ]
     for each in runs:
-        parts += [f"## {each.title}\n", f"{each.about}\n", f"```sh\n{each.command}\n```\n"]
+        shown = each.command if len(each.command) < 85 else each.command.replace(" --", " \\\n    --")
+        parts += [f"## {each.title}\n", f"{each.about}\n", f"```sh\n{shown}\n```\n"]
         for picture in each.pictures:
             parts += [
                 f"### {picture.title}\n",
@@ -163,7 +164,10 @@ def page_of(runs: tuple[Run, ...]) -> str:
 
 
 def main() -> None:
-    """Run the examples, take the pictures, and write the page."""
+    """Run the examples, take the pictures, and write the page; with ``--page``, write the page alone."""
+    if "--page" in sys.argv:
+        (ROOT / "docs" / "gallery.md").write_text(page_of(RUNS_OF_THE_GALLERY), encoding="utf-8")
+        return
     PICTURES.mkdir(parents=True, exist_ok=True)
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
     if program is None:
