@@ -120,6 +120,15 @@ Jobs = Annotated[
     ),
 ]
 
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[ray|ray:ADDRESS|dask:ADDRESS]",
+        help="Cluster to work on instead of processes of this machine: Ray's or Dask's.",
+        callback=not_empty,
+    ),
+]
+
 # ── groups ──
 
 
@@ -226,6 +235,7 @@ class ParallelOptions:
             "that are visible, or the CPU]"
         ),
     ] = field(default_factory=list)
+    executor: Executor = None
     timeout: Annotated[
         float | None,
         typer.Option(help="Seconds after which no training begins; the same command, run again, goes on."),
@@ -239,6 +249,7 @@ class ParallelOptions:
         return {
             "n_parallel": self.parallel,
             "devices": split("--devices", self.devices) or None,
+            "executor": self.executor,
             "timeout": self.timeout,
             "trial_timeout": self.trial_timeout,
         }
