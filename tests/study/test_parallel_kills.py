@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -25,8 +26,7 @@ class Apart(Logged):
 def alive(pid: int) -> bool:
     with suppress(OSError):
         os.kill(pid, 0)
-        with open(f"/proc/{pid}/stat", encoding="ascii") as stream:
-            return stream.read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
     return False
 
 
