@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from robonas.cli.completion import names_of
-from robonas.cli.help import DATA, LIMITS, METRICS, RESULTS, RUN, SPACE, STRATEGY, TRAINING
-from robonas.cli.reading import read_bounds, read_data, read_precision, read_space, read_strategy
+from robonas.cli.help import DATA, METRICS, RESULTS, RUN, SPACE, STRATEGY, TRAINING
+from robonas.cli.reading import read_data, read_precision, read_space, read_strategy, split
 from robonas.common.defaults import PAPER_METRICS
 from robonas.common.files import check_file, check_folder
 from robonas.errors import ConfigError
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from robonas.datasets import LabelledData
     from robonas.spaces import SearchSpace
     from robonas.strategies import Strategy
-    from robonas.study.limits import Limits
     from robonas.study.result import SearchResult
 
 PAPER = list(PAPER_METRICS)
@@ -143,6 +142,16 @@ Jobs = Annotated[
     ),
 ]
 
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[ray|ray:ADDRESS|dask:ADDRESS]",
+        help="Cluster to work on instead of processes of this machine: Ray's or Dask's.",
+        callback=not_empty,
+        rich_help_panel=RUN,
+    ),
+]
+
 # ── groups ──
 
 
@@ -249,50 +258,42 @@ class PlanOptions:
 
 
 @dataclass
-class LimitOptions:
-    """The options that bound what a candidate may cost or score."""
+class ParallelOptions:
+    """The options that say how many trainings run at once, where, and for how long."""
 
-    HEADING: ClassVar[str] = LIMITS
+    HEADING: ClassVar[str] = RUN
 
-    max_params: Annotated[int | None, typer.Option(help="Largest number of parameters of a candidate.")] = None
-    max_macs: Annotated[
-        float | None, typer.Option(help="Largest number of multiply-accumulate operations for one sample.")
+    parallel: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of networks to train at once.  [default: one on each of the devices, or one]",
+        ),
     ] = None
-    max_latency_ms: Annotated[
-        float | None, typer.Option(help="Longest time of a forward pass on this device, in milliseconds.")
-    ] = None
-    max_memory: Annotated[float | None, typer.Option(help="Largest number of bytes that a training step may keep.")] = (
-        None
-    )
-    at_least: Annotated[
+    devices: Annotated[
         list[str],
         typer.Option(
-            metavar="METRIC=VALUE",
-            help="Least value of a cheap metric, in its own unit, such as synflow=80 or params=0.1 (millions). May be "
-            "repeated.",
+            help="Devices to divide the trainings among, such as cuda:0,cuda:1. May be repeated.  [default: all GPUs "
+            "that are visible, or the CPU]"
         ),
     ] = field(default_factory=list)
-    at_most: Annotated[
-        list[str],
-        typer.Option(
-            metavar="METRIC=VALUE",
-            help="Largest value of a cheap metric, in its own unit, such as depth=12. May be repeated.",
-        ),
-    ] = field(default_factory=list)
+    executor: Executor = None
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds after which no training begins; the same command, run again, goes on."),
+    ] = None
+    trial_timeout: Annotated[
+        float | None, typer.Option(help="Seconds that one training may take; one that takes longer has failed.")
+    ] = None
 
-    def read(self) -> Limits | None:
-        """Return the limits that were given; None where there is none."""
-        from robonas.study.limits import Limits
-
-        limits = Limits(
-            max_params=self.max_params,
-            max_macs=self.max_macs,
-            max_latency_ms=self.max_latency_ms,
-            max_memory=self.max_memory,
-            at_least=read_bounds("--at-least", self.at_least),
-            at_most=read_bounds("--at-most", self.at_most),
-        )
-        return limits if limits.bounds else None
+    def settings(self) -> dict[str, Any]:
+        """Return the settings by the names that `search` has for them."""
+        return {
+            "n_parallel": self.parallel,
+            "devices": split("--devices", self.devices) or None,
+            "executor": self.executor,
+            "timeout": self.timeout,
+            "trial_timeout": self.trial_timeout,
+        }
 
 
 @dataclass

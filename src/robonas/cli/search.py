@@ -12,13 +12,14 @@ from robonas.cli.completion import names_of
 from robonas.cli.front import Against, print_front, read_against
 from robonas.cli.groups import takes_groups
 from robonas.cli.help import DATA, RESULTS, STRATEGY
+from robonas.cli.limit_options import LimitOptions
 from robonas.cli.options import (
     PAPER,
     Data,
     Json,
-    LimitOptions,
     Metrics,
     Name,
+    ParallelOptions,
     PlanOptions,
     Pool,
     ReadingOptions,
@@ -71,6 +72,7 @@ def search(
         ),
     ] = None,
     training: TrainingOptions,
+    parallel: ParallelOptions,
     folder: Annotated[Path, output_folder("Folder for the study, the scores, the network and the report.")] = Path(
         "robonas-run"
     ),
@@ -118,6 +120,7 @@ def search(
         "n_jobs": scoring.jobs,
         "folder": folder,
         "storage": storage,
+        **parallel.settings(),
     }
     others = split("--compare", compare)
     chosen = strategy.made()

@@ -9,9 +9,9 @@ import typer
 
 from robonas.cli.groups import takes_groups
 from robonas.cli.help import DATA, METRICS, QuickCommand, QuickGroup
+from robonas.cli.limit_options import LimitOptions
 from robonas.cli.options import (
     Json,
-    LimitOptions,
     Metrics,
     ReadingOptions,
     ScoringOptions,
