@@ -211,7 +211,7 @@ class Ledger:
             chooser: Chooses the new ones.
             budget: Largest number of queries.
             waiting: Told how many evaluations are waited for, whenever that changes.
-            place: Where the evaluation will run, noted with it; JSON values.
+            place: Place of the evaluation, noted with it; JSON values.
             wait: False to return None where there is nothing to do now.
             until: Time, by `time.monotonic`, when waiting ends.
         """

@@ -122,7 +122,7 @@ def search(
         devices: Devices to divide the evaluations among, such as ``["cuda:0", "cuda:1"]``; several may share one. By
             default all visible GPUs, or the CPU, whose threads are divided among the evaluations: one that has fewer
             threads may round otherwise, so set `threads` of the objective where values must not depend on it.
-        executor: Where scoring and trainings run instead of processes of this machine: ``"ray"``, ``"ray:ADDRESS"``,
+        executor: Cluster that scores and trains, instead of processes of this machine: ``"ray"``, ``"ray:ADDRESS"``,
             ``"dask:ADDRESS"``, a `distributed.Client`, a `RayEngine`, or anything with the `submit` of
             `concurrent.futures`. As many evaluations run at once as it has room for, unless `n_parallel` says. The
             objective is sent to it once; what it reads by path must be there too. Latency and memory are still
