@@ -102,6 +102,21 @@ def test_stopped_and_gone_on_is_uninterrupted_bit_by_bit(tmp_path, precision, st
         assert torch.equal(one["momentum_buffer"], other["momentum_buffer"])
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{"optimizer": "adamw", "warmup_epochs": 1}, {"optimizer": "adamw", "mixed_precision": "fp16"}],
+    ids=["adamw", "adamw-fp16"],
+)
+def test_every_kind_of_recipe_goes_on_exactly(tmp_path, settings) -> None:
+    given = {"batch_size": 16, **settings}
+    whole = full(tmp_path / "whole", **given)
+    with pytest.raises(KeyboardInterrupt):
+        full(tmp_path / "cut", **given, callbacks=[stop_after(2)])
+    cut = full(tmp_path / "cut", **given)
+    assert timeless(cut.log) == timeless(whole.log)
+    assert same(whole, cut)
+
+
 def test_darts_with_dropped_paths_goes_on_exactly(tmp_path) -> None:
     digits = load_dataset("digits")
     data = from_arrays(digits.samples.values[:80], digits.labels[:80], n_classes=10)

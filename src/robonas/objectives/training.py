@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 class TrainingObjective(Objective):
     """Trains the network of an architecture from scratch; its value is that of the last epoch on a held-out part.
 
-    How it trains are the settings of `robonas.objectives.Recipe`, given by name: `epochs`, `batch_size`,
-    `learning_rate`, `flip`, `crop`, and more. With their defaults: stochastic gradient descent with Nesterov momentum
-    and learning rate η_t = η/2 · (1 + cos(π t/T)) at step t = 0 … T - 1, so that it falls from η almost to 0; weight
-    decay on tensors of two or more dimensions, thus not on biases and normalisation; the loss of the data's task (see
+    How it trains are the settings of `robonas.objectives.Recipe`, given by name: `epochs`, `batch_size`, `optimizer`,
+    `learning_rate`, `flip`, and more. With their defaults: stochastic gradient descent with Nesterov momentum and
+    learning rate η_t = η/2 · (1 + cos(π t/T)) at step t = 0 … T - 1, so that it falls from η almost to 0; weight decay
+    on tensors of two or more dimensions, thus not on biases and normalisation; the loss of the data's task (see
     `robonas.datasets.targets`), for classes the cross-entropy.
 
     The data are split once, class by class where there are classes, and standardised by the training part. Each epoch

@@ -17,7 +17,8 @@ from robonas.datasets.targets import NUMBERS, loss_of
 from robonas.errors import ConfigError, NasError, ObjectiveError
 from robonas.training.augment import augment, draw, jitter, middle
 from robonas.training.logits import check_heads, check_logits
-from robonas.training.recipe import Recipe, learning_rate, make_optimizer, set_drop_path, steps_of_epoch
+from robonas.training.optimizers import make_optimizer
+from robonas.training.recipe import Recipe, learning_rate, set_drop_path, steps_of_epoch
 from robonas.training.workers import ALONE, Workers
 
 if TYPE_CHECKING:
