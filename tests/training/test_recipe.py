@@ -157,6 +157,11 @@ def test_every_setting_is_documented_and_typed_alike() -> None:
         ({"cutout": -1}, "`cutout` must be at least 0"),
         ({"resized_crop": 2}, r"`resized_crop` must be in \[0, 1\]"),
         ({"colour_jitter": math.inf}, "`colour_jitter`"),
+        ({"randaugment": -1}, "`randaugment` must be at least 0; got -1"),
+        ({"randaugment_magnitude": 31}, "`randaugment_magnitude` must be from 0 to 30; got 31"),
+        ({"mixup": -0.1}, "`mixup` must be at least 0"),
+        ({"cutmix": math.inf}, "`cutmix` must be at least 0"),
+        ({"ema": 1}, r"`ema` must be in \[0, 1\); got 1"),
     ],
 )
 def test_settings_out_of_range(settings, sentence) -> None:

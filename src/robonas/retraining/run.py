@@ -261,7 +261,7 @@ class _Run:
         if known is not None:
             return known
         if self.validation is not None:
-            descent.network.load_state_dict(read_parameters(self.folder / BEST, self.text))
+            descent.load_parameters(read_parameters(self.folder / BEST, self.text))
         tested = None
         if test is not None:
             with training_settings(self.threads):

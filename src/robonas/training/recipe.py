@@ -59,6 +59,11 @@ class RecipeSettings(TypedDict, total=False):
     cutout: int
     resized_crop: float
     colour_jitter: float
+    randaugment: int
+    randaugment_magnitude: int
+    mixup: float
+    cutmix: float
+    ema: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +101,15 @@ class Recipe:
         resized_crop: Least share of an image's area that a random crop keeps, which is then resized to the network's
             input; images are judged by their middle. 0 for not.
         colour_jitter: Largest change of brightness, contrast and saturation, as a share of 1; 0 for none.
+        randaugment: Number of changes that RandAugment applies to each image of bytes before all others, such as 2; 0
+            for none. Needs torchvision.
+        randaugment_magnitude: Strength of these changes, from 0 to 30.
+        mixup: α of MixUp, which blends each image and its label with another's, such as 0.2; 0 for none. For classes.
+            Needs torchvision.
+        cutmix: α of CutMix, which pastes a box of another image into each, and mixes the labels by area, such as 1; 0
+            for none. Where MixUp is on too, each batch has one of them, with equal chances.
+        ema: Decay of the exponential moving average of the parameters, such as 0.999, which is then the network that is
+            judged and kept; 0 for the parameters of the last step.
 
     Raises:
         ConfigError: A setting out of range.
@@ -124,6 +138,11 @@ class Recipe:
     cutout: int = 0
     resized_crop: float = 0.0
     colour_jitter: float = 0.0
+    randaugment: int = 0
+    randaugment_magnitude: int = 9
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         require("optimizer", self.optimizer, self.optimizer in get_args(Optimizer), f"one of {get_args(Optimizer)}")
@@ -136,7 +155,8 @@ class Recipe:
                 require(setting.name, value, isinstance(value, bool), "true or false")
             elif isinstance(setting.default, float) or (setting.default is None and value is not None):
                 real(setting.name, value)
-        for name, least in (("epochs", 1), ("batch_size", 2), ("accumulate", 1), ("crop", 0), ("cutout", 0)):
+        leasts = {"epochs": 1, "batch_size": 2, "accumulate": 1, "crop": 0, "cutout": 0, "randaugment": 0}
+        for name, least in leasts.items():
             number = whole(name, getattr(self, name))
             require(name, number, number >= least, f"at least {least}")
         rate, end, clip = self.rate, self.final_learning_rate, self.clip
@@ -155,6 +175,11 @@ class Recipe:
         require("drop_path", self.drop_path, 0 <= self.drop_path < 1, "in [0, 1)")
         require("resized_crop", self.resized_crop, 0 <= self.resized_crop <= 1, "in [0, 1]")
         require("colour_jitter", self.colour_jitter, 0 <= self.colour_jitter <= 1, "in [0, 1]")
+        magnitude = whole("randaugment_magnitude", self.randaugment_magnitude)
+        require("randaugment_magnitude", magnitude, 0 <= magnitude <= 30, "from 0 to 30")
+        require("mixup", self.mixup, 0 <= self.mixup < math.inf, "at least 0")
+        require("cutmix", self.cutmix, 0 <= self.cutmix < math.inf, "at least 0")
+        require("ema", self.ema, 0 <= self.ema < 1, "in [0, 1)")
         if not self.momentum or self.optimizer != "sgd":
             object.__setattr__(self, "nesterov", False)  # there is nothing to look ahead by
 
@@ -171,7 +196,13 @@ class Recipe:
     @property
     def augments(self) -> bool:
         """Whether images are changed at random."""
-        return bool(self.flip or self.crop or self.cutout or self.resized_crop or self.colour_jitter)
+        moved = self.flip or self.crop or self.cutout or self.resized_crop
+        return bool(moved or self.colour_jitter or self.randaugment or self.mixes)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images and their labels are mixed with others."""
+        return bool(self.mixup or self.cutmix)
 
 
 def recipe_of(settings: Mapping[str, Any], taker: Callable[..., object]) -> Recipe:
