@@ -55,8 +55,10 @@ class TrainingObjective(Objective):
         training_fraction: Share of every class that is trained with; None for all that is not held out.
         split_seed: Seed of the split into training and validation part: the same for every seed of a search.
         measure: Measure on the held-out part: ``"loss"`` for every task; for classification also ``"accuracy"``
-            (the default) and ``"balanced_accuracy"``, for regression ``"r2"`` (default), for segmentation
-            ``"mean_iou"`` (default) and ``"pixel_accuracy"``, for images ``"ssim"`` (default).
+            (the default), ``"balanced_accuracy"``, ``"f1"``, ``"auroc"``, ``"average_precision"`` and ``"matthews"``,
+            for several labels ``"f1"``, ``"auroc"`` and ``"average_precision"``, for regression ``"r2"`` (default) and
+            ``"mae"``, for segmentation ``"mean_iou"`` (default), ``"dice"`` and ``"pixel_accuracy"``, for images
+            ``"ssim"`` (default). `robonas.training.measures.MEASURES` has their definitions, directions and ranges.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
         mixed_precision: Half precision where it is safe; ``"auto"`` on CUDA, not elsewhere; ``"bf16"`` or ``"fp16"``
             for that one.
@@ -101,7 +103,7 @@ class TrainingObjective(Objective):
         self.validation_fraction = validation_fraction
         self.training_fraction = training_fraction
         self.split_seed = split_seed
-        self.measure, self._judge = measure_of(data.task, measure)
+        self.measure, self._judge = measure_of(data.task, measure, data.labels)
         self.device = choose_device(device)
         self.precision = choose_precision(mixed_precision, self.device)
         self.threads = threads

@@ -113,7 +113,7 @@ def train(
     check_processes(threads, n_workers)
     check_images(chosen, data)
     check_hook(chosen, logits)
-    measure, judge = measure_of(data.task, measure)
+    measure, judge = measure_of(data.task, measure, data.labels)
     where, text = _find(winner, space)
     check_space(where, data, chosen)
     fitting = None if test is None else _as_test(test, data)
