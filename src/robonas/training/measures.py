@@ -47,6 +47,17 @@ class Measure:
     whole_labels: bool = False
     """Whether labels from 0 to 1 must be 0 or 1."""
 
+    def error(self, rows: Tensor) -> float | None:
+        """Return the standard error of the value over samples, s/√n; None where the value is no mean over them.
+
+        Args:
+            rows: Numbers of all samples, as `reduce` gives them, (n, …).
+        """
+        if self.finish not in {_mean, _first_mean} or len(rows) < 2:
+            return None
+        each = rows[:, 0] if self.finish is _first_mean else rows.flatten(1).mean(1) if rows.ndim > 1 else rows
+        return float(each.std()) / math.sqrt(len(each))
+
 
 def measure_of(task: Task, name: str | None, targets: Tensor | None = None) -> tuple[str, Measure]:
     """Return the measure of that name for a task; the task's first where there is no name.
