@@ -316,8 +316,9 @@ class TrainingOptions:
     measure: Annotated[
         str | None,
         typer.Option(
-            help="Measure on held-out data by which networks are judged: loss; for classes accuracy (default) or "
-            "balanced_accuracy; for numbers r2; for segments mean_iou or pixel_accuracy; for images ssim.",
+            help="Measure on held-out data by which networks are judged: loss; for classes accuracy (default), "
+            "balanced_accuracy, f1, auroc, average_precision or matthews; for several labels f1, auroc or "
+            "average_precision; for numbers r2 or mae; for segments mean_iou, dice or pixel_accuracy; for images ssim.",
             rich_help_panel=TRAINING,
         ),
     ] = None

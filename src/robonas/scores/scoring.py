@@ -247,7 +247,7 @@ def score(
         cache: Path of a Parquet file to resume from and to write.
         logits: From what a network returns to its logits, where it returns something else.
         progress: Called with the classes done and the classes in all, at the start and whenever some are done.
-        executor: Where to score instead of processes of this machine; see `search`.
+        executor: Cluster to score on, instead of processes of this machine; see `search`.
 
     Returns:
         The scores in the order of the pool. A metric that fails on a network, and a network that cannot be built, give

@@ -72,7 +72,7 @@ class Claims:
 
         Args:
             trials: All trials of the study.
-            place: Where it will run, noted with it; JSON values.
+            place: Place of the evaluation, noted with it; JSON values.
 
         Returns:
             The right to it, None where there is nothing; and whether some have been found to have failed.

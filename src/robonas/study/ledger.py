@@ -86,7 +86,7 @@ class Ledger:
         self.name = name
         self._pruning = pruning
         self.settings = plain(settings)
-        self._folder = folder
+        self._storage, self._file, self._folder = storage, file, folder
         self._place = place or str(folder or file or "memory")
         self._sharing = sharing_of(storage, file, name)
         self._sign = 1.0 if direction == "maximize" else -1.0
@@ -162,6 +162,25 @@ class Ledger:
             with self._turn():
                 self._study.set_user_attr(STOPPED, reason)
 
+    def note(self, key: str, value: Mapping[str, Any]) -> None:
+        """Record what is known of the whole search, such as its test, under a name; JSON values."""
+        with self._turn():
+            if self._study.user_attrs.get(key) != value:
+                self._study.set_user_attr(key, dict(value))
+
+    def beside(self, name: str, settings: Mapping[str, Any]) -> Ledger:
+        """Return the record of another study in the same storage, which keeps no parameters and prunes nothing.
+
+        Args:
+            name: Name of the other study.
+            settings: Its settings.
+
+        Raises:
+            StudyError: There is a study of that name with other settings, or one that robonas did not make.
+        """
+        direction: Direction = "maximize" if self._sign > 0 else "minimize"
+        return Ledger(self._storage, name, direction, settings, file=self._file, place=self._place)
+
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         """Let one worker at a time use the storage, and turn its errors into `StudyError`."""
@@ -211,7 +230,7 @@ class Ledger:
             chooser: Chooses the new ones.
             budget: Largest number of queries.
             waiting: Told how many evaluations are waited for, whenever that changes.
-            place: Where the evaluation will run, noted with it; JSON values.
+            place: Place of the evaluation, noted with it; JSON values.
             wait: False to return None where there is nothing to do now.
             until: Time, by `time.monotonic`, when waiting ends.
         """

@@ -20,6 +20,7 @@ from robonas.scores.table import ScoreTable
 from robonas.study.against import by_class, costs_file, count_undefined, read_costs
 from robonas.study.chooser import Chooser
 from robonas.study.events import CandidatesLeftOut, Event, ScoringProgress, caller_of
+from robonas.study.finish import Finish
 from robonas.study.ledger import Ledger
 from robonas.study.outcome import outcome_of
 from robonas.study.plan import Plan
@@ -74,6 +75,8 @@ def search(
     executor: object = None,
     timeout: float | None = None,
     trial_timeout: float | None = None,
+    confirm: int = 0,
+    repeats: int = 3,
 ) -> SearchResult:
     """Find a good network.
 
@@ -122,13 +125,17 @@ def search(
         devices: Devices to divide the evaluations among, such as ``["cuda:0", "cuda:1"]``; several may share one. By
             default all visible GPUs, or the CPU, whose threads are divided among the evaluations: one that has fewer
             threads may round otherwise, so set `threads` of the objective where values must not depend on it.
-        executor: Where scoring and trainings run instead of processes of this machine: ``"ray"``, ``"ray:ADDRESS"``,
+        executor: Cluster that scores and trains, instead of processes of this machine: ``"ray"``, ``"ray:ADDRESS"``,
             ``"dask:ADDRESS"``, a `distributed.Client`, a `RayEngine`, or anything with the `submit` of
             `concurrent.futures`. As many evaluations run at once as it has room for, unless `n_parallel` says. The
             objective is sent to it once; what it reads by path must be there too. Latency and memory are still
             measured here.
         timeout: Seconds after which no evaluation begins; those that have begun are finished. A later call goes on.
         trial_timeout: Seconds that one evaluation may take; one that takes longer is ended, and failed.
+        confirm: Number of the best candidates to train again with other seeds, once the budget is spent; the winner is
+            then the one with the best mean. These trainings do not count towards the budget, and none is pruned. 0 for
+            none.
+        repeats: Number of other seeds for each of them.
 
     Returns:
         The winner and everything that led to it.
@@ -149,6 +156,7 @@ def search(
     name, n_jobs = name_of(name), jobs_of(n_jobs)
     plan = Plan.made(space, objective, metrics, limits, strategy, budget, seed, grow, pruner, against)
     engine = None if executor is None else engine_of(executor)
+    finish = Finish.made(plan, confirm, repeats)
     workforce = Workforce.made(plan, engine, n_parallel, devices, limit)
     with working_on(engine):
         place = check_folder(folder) if folder is not None else None
@@ -195,7 +203,8 @@ def search(
             runner = Runner(
                 space, ledger, chooser, evaluators, budget=plan.budget, seed=plan.seed, until=until, tell=tell
             )
-            ledger.note_stop(None if runner.run() else "time over")
+            done = runner.run() and finish.run(plan, ledger, evaluators, place, until=until, tell=tell)
+            ledger.note_stop(None if done else "time over")
         result = outcome_of(ledger.record(), chooser, place, keep=True)
         if plan.grow:  # each worker's folder may be its own, and the last query another's
             chooser.keep()

@@ -12,10 +12,11 @@ import enum
 import json
 import math
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from robonas.errors import StudyError
+from robonas.study.confirmation import CONFIRMED, TESTED
 from robonas.study.storage import PATIENCE_S, check_file, file_address, open_storage, storage_errors
 from robonas.study.trials import SETTINGS, STOPPED, as_queries
 
@@ -45,12 +46,15 @@ class Record:
     """Every query, in the order of asking."""
     stopped: str | None = None
     """Why the latest search ended before its budget was spent, where it could say so."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of the whole search, by name, such as its test; JSON values."""
 
     @classmethod
     def of(cls, name: str, notes: Mapping[str, Any], queries: tuple[Query, ...]) -> Record:
         """Return the record of a study with these user attributes."""
         budget, left_out = int(notes.get("budget") or 0), dict(notes.get("left_out") or {})
-        return cls(name, notes[SETTINGS], budget, left_out, queries, notes.get(STOPPED))
+        known = {key: notes[key] for key in (CONFIRMED, TESTED) if notes.get(key)}
+        return cls(name, notes[SETTINGS], budget, left_out, queries, notes.get(STOPPED), known)
 
 
 def read_record(url: str, file: Path | None, name: str, place: str) -> Record:

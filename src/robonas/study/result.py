@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from robonas.architecture import Architecture
     from robonas.scores.table import ScoreTable
     from robonas.spaces import SearchSpace
+    from robonas.study.confirmation import Confirmation, FinalTest
     from robonas.study.query import Query
 
 StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "time over", "interrupted"]
@@ -78,13 +79,22 @@ class SearchResult:
     folder: Path | None = None
     """Folder of the study, the scores, the trained parameters and the report; None for a search in memory."""
 
+    confirmation: Confirmation | None = None
+    """The best candidates, trained again with other seeds; None where the search did not do that."""
+    test: FinalTest | None = None
+    """The winner on the samples that were held out of everything; None where there are none."""
+
     @cached_property
     def best(self) -> Query:
-        """The best completed query, never a pruned one; the earliest one on ties.
+        """The winner: the best completed query, never a pruned one; the earliest one on ties.
+
+        Where the best were trained again with other seeds, it is the one with the best mean.
 
         Raises:
             StudyError: No query has completed; the message has the first failure's reason.
         """
+        if self.confirmation is not None:
+            return next(query for query in self.queries if query.number == self.confirmation.chosen)
         done = [query for query in self.queries if query.value is not None]
         if not done:
             failures = [query.failure for query in self.queries if query.failure]
@@ -154,7 +164,10 @@ class SearchResult:
 
     @property
     def value(self) -> float:
-        """The best value, in the objective's own direction."""
+        """The winner's value in the search, in the objective's own direction.
+
+        It is that of the best of many trainings, and so too good by some; `confirmation` and `test` have fairer ones.
+        """
         value = self.best.value
         assert value is not None
         return value
@@ -311,6 +324,8 @@ class SearchResult:
                 **self.size(),
                 "parameters_file": str(self.parameters_file) if self.parameters_file else None,
             },
+            "confirmation": None if self.confirmation is None else self.confirmation.to_json(),
+            "test": None if self.test is None else self.test.to_json(),
             "budget": self.budget,
             "seed": self.seed,
             "stop_reason": self.stop_reason,
