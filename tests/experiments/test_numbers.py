@@ -149,7 +149,7 @@ def test_paper_tables(results) -> None:
 def made(values: dict[str, dict[str, list[float]]]) -> Results:
     """Results of one query a run: task, strategy, then the ranks of its seeds."""
     rows = [
-        {"task": task, "strategy": name, "kind": "strategy", "seed": seed, "query": 1, "rank": rank}
+        {"task": task, "strategy": name, "kind": "strategy", "seed": seed, "query": 1, "row": seed, "rank": rank}
         for task, strategies in values.items()
         for name, ranks in strategies.items()
         for seed, rank in enumerate(ranks)

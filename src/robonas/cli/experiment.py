@@ -12,6 +12,7 @@ from robonas.cli.groups import takes_groups
 from robonas.cli.options import Jobs, Json, output_folder
 from robonas.cli.reading import split
 from robonas.cli.tables import Format, TaskName, records
+from robonas.common.defaults import STRATEGY
 from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def experiment(
     task: TaskOptions,
     strategy: Annotated[
         list[str], typer.Option(help="Strategy, or several with commas; see 'robonas list strategies'.")
-    ] = ["robot"],  # noqa: B006
+    ] = [STRATEGY],  # noqa: B006
     budget: Annotated[
         int | None, typer.Option("--budget", "-T", help="Number of queries in a search.  [default: 20]")
     ] = None,
@@ -128,8 +129,17 @@ def experiment(
 
 def _tell(tasks: Sequence[Task], results: Results, folder: Path, *, as_json: bool) -> None:
     """Print tables of the results, or one JSON document with all of them."""
-    from robonas.cli.console import print_json, print_table, say
-    from robonas.experiments import across_tasks, compare, critical_difference, metric_quality, paper_table, summarise
+    from robonas.cli.console import print_json, say, warn
+    from robonas.cli.layout import print_table
+    from robonas.experiments import (
+        across_tasks,
+        cautions,
+        compare,
+        critical_difference,
+        metric_quality,
+        paper_table,
+        summarise,
+    )
 
     summary, first = summarise(results), results.strategies[0]
     quality = [metric_quality(task, task.budget or results.settings["budget"]) for task in tasks]
@@ -165,12 +175,15 @@ def _tell(tasks: Sequence[Task], results: Results, folder: Path, *, as_json: boo
         print_table(f"Mean ± deviation over seeds: {named}", records(table.reset_index(names="strategy")))
     progress = overall.rename(columns=lambda queries: f"after {queries}").reset_index(names="strategy")
     print_table("Rank by the objective, by number of queries (geometric mean over tasks)", records(progress))
-    print_table(
-        f"{first} against the others, seed by seed (rank; above 0 it is better)", [*map(_brief, records(pairs))]
-    )
+    for task in results.tasks:
+        rows = [_brief(pair) for pair in records(pairs) if pair["task"] == task]
+        print_table(f"{first} against the others on {task}, seed by seed (rank; above 0 it is better)", rows)
+    for sentence in cautions(results, first):
+        warn(sentence)
     for frame in quality:
         rows = [{key: value for key, value in row.items() if key != "task"} for row in records(frame)]
-        print_table(f"Each metric on {frame['task'].iloc[0]}" if len(frame) else "No metrics", rows)
+        told = f"Each metric on {frame['task'].iloc[0]}" if len(frame) else "No metrics"
+        print_table(told, rows, spare=("kendall", "defined"))
     if over is not None:
         ranks = [{"strategy": name, "average rank": rank} for name, rank in over.average_ranks.items()]
         told = "–" if over.friedman_p is None else f"{over.friedman_p:.2g}"
@@ -182,10 +195,9 @@ def _brief(pair: dict[str, Any]) -> dict[str, Any]:
     """Return a comparison in few columns."""
     interval = None if pair["low"] is None else f"{pair['low']:.4g} to {pair['high']:.4g}"
     return {
-        "task": pair["task"],
         "other": pair["other"],
         "advantage": pair["advantage"],
         "95 % interval": interval,
         "won/drawn/lost": f"{pair['wins']}/{pair['ties']}/{pair['losses']}",
-        "p (Holm)": pair["p_holm"],
+        "p (Holm)": "same run" if pair["deterministic"] else pair["p_holm"],
     }

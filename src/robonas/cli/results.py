@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @takes_groups
 def show(folder: AnyFolder, study: StudyOptions, as_json: Json = False) -> None:
     """Show what a search has found so far, finished or not, or the result of a full training."""
-    from robonas.cli.console import print_json, print_result, print_table, print_trained
+    from robonas.cli.console import print_json, print_result, print_trained
+    from robonas.cli.layout import print_table
     from robonas.retraining import is_training, load_trained
 
     if is_training(folder):
@@ -39,7 +40,12 @@ def show(folder: AnyFolder, study: StudyOptions, as_json: Json = False) -> None:
     if result.axes:
         print_front(result)
     history = result.history().drop(columns=["failure"] if result.n_pruned else ["failure", "partial"])
-    print_table("Queries", history.to_dict("records"))
+    print_table(
+        "Queries",
+        history.to_dict("records"),
+        long="architecture",
+        spare=("hypervolume", "steps", "best", "seconds", "partial"),
+    )
 
 
 @takes_groups

@@ -10,7 +10,7 @@ from robonas.experiments.contenders import Contender
 from robonas.experiments.ranking import metric_quality
 from robonas.experiments.results import Results
 from robonas.experiments.runs import run_experiment
-from robonas.experiments.statistics import compare, critical_difference
+from robonas.experiments.statistics import cautions, compare, critical_difference
 from robonas.experiments.suite import load_suite
 from robonas.experiments.summary import across_tasks, paper_table, summarise
 from robonas.experiments.tasks import Task
@@ -20,6 +20,7 @@ __all__ = [
     "Results",
     "Task",
     "across_tasks",
+    "cautions",
     "compare",
     "critical_difference",
     "load_suite",

@@ -96,6 +96,13 @@ class Objective(abc.ABC):
             ObjectiveError: The evaluation failed, with the reason: it diverged, crashed, or has no finite value.
         """
 
+    def about_data(self) -> dict[str, Any]:
+        """Return what a report tells of the data: JSON values such as ``name`` and numbers of samples; {} where none.
+
+        Nothing of it changes a value.
+        """
+        return {}
+
     def batch(self, size: int, seed: int) -> Batch | None:  # noqa: ARG002
         """Return a batch of its training data for the metrics; None where it has no data."""
         return None

@@ -118,8 +118,13 @@ def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -
             f"ended early, with {result.steps_saved:,} of {whole:,} epochs saved. A pruned network is never the winner."
         )
     running = sum(query.state == "running" for query in result.queries)
-    if running:
+    if running and result.stop_reason != "running":
         sentences.append(f"{plural(running, word)} had not answered when the search stopped.")
+    if result.stop_reason == "running":
+        sentences.append(
+            f"The search is still running in another process: {plural(running, word)} had not answered when this page "
+            "was written. Write it again later, by `robonas report`."
+        )
     if result.stop_reason == "interrupted":
         sentences.append(
             f"The search was interrupted after {ours.n_queries:,} of {plural(result.budget, word)}; "

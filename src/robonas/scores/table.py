@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from robonas.common.files import write_parquet
+from robonas.common.files import replacing, write_parquet
 from robonas.common.reading import parse_json, read_parquet, to_frame
 from robonas.errors import ScoreTableError
 
@@ -212,6 +212,14 @@ class ScoreTable:
         note = json.dumps({"metrics": self.metrics, "provenance": self.provenance})
         content = content.replace_schema_metadata({**(content.schema.metadata or {}), _METADATA_KEY: note.encode()})
         write_parquet(path, content)
+
+    def write_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a CSV file, whole or not at all: the architectures and their scores, empty where undefined.
+
+        Canonical forms, reasons, times and provenance are in what `write` writes, and not here.
+        """
+        with replacing(path) as temporary:
+            self.frame[["architecture", *self.metrics]].to_csv(temporary, index=False)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:

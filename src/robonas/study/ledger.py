@@ -27,6 +27,7 @@ from robonas.processes import stops
 from robonas.study.against import costs_file
 from robonas.study.claims import Claim, Claims
 from robonas.study.keeping import check_kept, keepers, leader_of, settle, stage
+from robonas.study.provenance import PROVENANCE
 from robonas.study.reading import Record
 from robonas.study.sharing import sharing_of
 from robonas.study.storage import find_study, storage_errors
@@ -153,6 +154,15 @@ class Ledger:
             for key, value in noted.items():
                 if self._study.user_attrs.get(key) != value:
                     self._study.set_user_attr(key, value)
+
+    def note_origin(self, add: Callable[[Mapping[str, Any] | None], Mapping[str, Any]]) -> None:
+        """Record where the search comes from, beside what earlier sessions noted.
+
+        Args:
+            add: Function from what is noted already, None for nothing, to what shall be.
+        """
+        with self._turn():
+            self._study.set_user_attr(PROVENANCE, plain(add(self._study.user_attrs.get(PROVENANCE))))
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from robonas.common.defaults import PAPER_METRICS
+from robonas.common.defaults import PAPER_METRICS, STRATEGY
 from robonas.common.files import check_folder
 from robonas.common.settings import jobs_of, name_of
 from robonas.costs.size import network_size
@@ -46,6 +46,7 @@ from robonas.study.measurements import died
 from robonas.study.outcome import outcome_of
 from robonas.study.plan import Plan
 from robonas.study.pool import draw_pool
+from robonas.study.provenance import noted
 from robonas.study.reading import read_record
 from robonas.study.recorded import made_again
 from robonas.study.storage import DATABASE, check_reachable, open_storage, shown, storage_file, storage_url
@@ -77,7 +78,7 @@ def search(
     pool: int | Iterable[Architecture | str] = 1000,
     limits: Limits | None = None,
     against: AgainstLike | Sequence[AgainstLike] | None = None,
-    strategy: str | Strategy = "auto",
+    strategy: str | Strategy = STRATEGY,
     budget: int = 20,
     seed: int = 0,
     grow: int = 0,
@@ -168,6 +169,7 @@ def search(
     table = candidates.scores_of([text for text, _ in pairs], lambda done, total: tell(ScoringProgress(done, total)))
     _check_scores(table)
     ledger.begin(table.fingerprint(), plan.budget, left_out, None if costs is None else costs.fingerprint())
+    ledger.note_origin(lambda known: noted(known, objective))
     if costs is not None and place:
         costs.write(place / costs_file(name))
     file = place / scores_file(name) if place else None
