@@ -38,7 +38,7 @@ class TaskOptions:
     cost: Annotated[str | None, typer.Option(help="Column with the recorded seconds of a query.")] = None
     minimize: Annotated[bool, typer.Option(help="A smaller objective is better.")] = False
     allow_test: Annotated[bool, typer.Option(help="Allow a test measure, or a final one, as the objective.")] = False
-    format: Format = None
+    table_format: Format = None
     task: TaskName = None
 
     @property
@@ -58,7 +58,7 @@ class TaskOptions:
         if self.table is None or self.objective is None:
             raise ConfigError("An experiment needs a suite, or --table and --objective.")
         return Task.from_table(
-            read_table(self.table, format=self.format, task=self.task),
+            read_table(self.table, format=self.table_format, task=self.task),
             objective=self.objective,
             final=self.final,
             metrics=split("--metrics", self.metrics) or None,
@@ -88,19 +88,31 @@ def experiment(
         typer.Option("--half-pools/--whole-pools", help="Search a random half of the table, another for each seed."),
     ] = None,
     jobs: Jobs = -1,
-    folder: Annotated[Path, output_folder("Folder for finished runs, results.parquet and figure.html.")] = Path(
+    folder: Annotated[Path, output_folder("Folder for finished runs, results.parquet, report.html and tables.")] = Path(
         "robonas-experiment"
     ),
-    figure: Annotated[bool, typer.Option(help="Write figure.html into the folder.")] = True,
+    report: Annotated[bool, typer.Option(help="Write report.html into the folder.")] = True,
+    format: Annotated[  # noqa: A002
+        str | None,
+        typer.Option(
+            metavar="[latex|csv|markdown]",
+            help="Print the tables in this form, for a paper or a program, and write each to a file in FOLDER/tables.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare strategies on recorded benchmarks: every strategy, task and seed, and each metric alone.
 
     If it is stopped, the same command continues where it was.
     """
-    from robonas.cli.console import Counter, warn
+    from robonas.cli.console import Counter, say, warn
     from robonas.experiments import Contender, load_suite, run_experiment
+    from robonas.experiments.formats import format_of
 
+    if format is not None:
+        if as_json:
+            raise ConfigError("`--format` and `--json` are two forms of the same tables; give one of them.")
+        format_of(format)  # an unknown one is told now, not after the runs
     given = {"budget": budget, "seeds": seeds, "half_pools": half_pools}
     settings: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if suite is not None:
@@ -119,12 +131,33 @@ def experiment(
     with Counter("runs", quiet=as_json) as progress:
         results = run_experiment(tasks, contenders, folder=folder, n_jobs=jobs, progress=progress, **settings)
     results.write(folder / "results.parquet")
-    if figure:
-        from robonas.common.files import write_text
-        from robonas.experiments.figures import progress_figure
+    if report:
+        from robonas.report.experiment import write_experiment
 
-        write_text(folder / "figure.html", progress_figure(results).to_html(include_plotlyjs=True))
+        write_experiment(results, folder / "report.html", tasks=tasks)
+    if format is not None:
+        _write_tables(tasks, results, folder / "tables", format)
+        return
     _tell(tasks, results, folder, as_json=as_json)
+    if report and not as_json:
+        say(f"Report: {folder / 'report.html'}")
+
+
+def _write_tables(tasks: Sequence[Task], results: Results, folder: Path, name: str) -> None:
+    """Print every table in a format, and write each to a file of its own."""
+    from robonas.cli.console import say
+    from robonas.common.files import check_folder, write_text
+    from robonas.experiments import all_tables
+    from robonas.experiments.formats import format_of
+
+    ending, written = format_of(name)
+    check_folder(folder)
+    tables = [table for table in all_tables(results, tasks) if name == "csv" or not table.wide]
+    texts = {table.name: written(table.frame, table.title, table.name) for table in tables}
+    for key, text in texts.items():
+        write_text(folder / f"{key}{ending}", text)
+    say(f"Tables: {folder}")
+    typer.echo("\n".join(texts.values()), nl=False)
 
 
 def _tell(tasks: Sequence[Task], results: Results, folder: Path, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ looked up for the candidates that it has chosen after it is over.
 from __future__ import annotations
 
 from robonas.experiments.contenders import Contender
+from robonas.experiments.formats import NamedTable, all_tables, to_csv, to_latex, to_markdown
 from robonas.experiments.ranking import metric_quality
 from robonas.experiments.results import Results
 from robonas.experiments.runs import run_experiment
@@ -17,9 +18,11 @@ from robonas.experiments.tasks import Task
 
 __all__ = [
     "Contender",
+    "NamedTable",
     "Results",
     "Task",
     "across_tasks",
+    "all_tables",
     "cautions",
     "compare",
     "critical_difference",
@@ -28,4 +31,7 @@ __all__ = [
     "paper_table",
     "run_experiment",
     "summarise",
+    "to_csv",
+    "to_latex",
+    "to_markdown",
 ]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LOWER_IS_BETTER = ("rank", "regret", "final_rank", "hypervolume_regret")
 """Measures that strategies are compared by."""
 _RESAMPLES = 2000
+_MOST_NAMES = 3
 _EXACT = 12
 """Up to so many seeds every assignment of signs is counted."""
 
@@ -103,25 +104,27 @@ def cautions(results: Results, reference: str, *, alpha: float = 0.05) -> list[s
         reference: The strategy that the others are compared with.
         alpha: Level of significance.
     """
-    sentences = []
+    sentences, tested = [], 0
     for task in results.tasks:
         unvaried = deterministic(results, task)
-        names = results.frame.loc[results.frame["task"] == task, "strategy"].unique()
-        same = [name for name in names if name in unvaried and name != reference]
-        if reference in unvaried and same:
+        names = [str(name) for name in results.frame.loc[results.frame["task"] == task, "strategy"].unique()]
+        same = [name for name in names if name in unvaried and name != reference and reference in unvaried]
+        tested = max(tested, len(names) - 1 - len(same))
+        if same:
+            listed = ", ".join(same) if len(same) <= _MOST_NAMES else f"{len(same)} others"
             sentences.append(
-                f"On {task}, {reference} and {', '.join(same)} make the same run with every seed: one run each, so "
-                "their difference is not tested. Random halves of the table (half_pools) give a spread."
+                f"On {task}, {reference} and {listed} make the same run with every seed: one run each, so their "
+                "difference is not tested. Random halves of the table (half pools) give a spread."
             )
     seeds = int(results.frame["seed"].nunique())
-    others = max(results.frame.groupby("task")["strategy"].nunique()) - 1
-    least = 2.0 / 2**seeds
-    if least * max(1, others) > alpha:
-        needed = int(np.ceil(np.log2(2 * max(1, others) / alpha)))
+    least = min(1.0, 2.0 / 2**seeds)
+    corrected = min(1.0, least * tested)
+    if tested and corrected > alpha:
+        needed = int(np.ceil(np.log2(2 * tested / alpha)))
+        after = f", after the correction for {tested} others {corrected:.2g}" if tested > 1 else ""
         sentences.append(
             f"{seeds} {'seed is' if seeds == 1 else 'seeds are'} too few for any difference to be significant: the "
-            f"smallest possible p is {min(1.0, least):.2g}, after the correction for {others} others "
-            f"{min(1.0, least * others):.2g}. With {needed} seeds it can fall below {alpha:g}."
+            f"smallest possible p is {least:.2g}{after}. With {needed} seeds it can fall below {alpha:g}."
         )
     return sentences
 

@@ -155,14 +155,18 @@ class Ledger:
                 if self._study.user_attrs.get(key) != value:
                     self._study.set_user_attr(key, value)
 
-    def note_origin(self, add: Callable[[Mapping[str, Any] | None], Mapping[str, Any]]) -> None:
-        """Record where the search comes from, beside what earlier sessions noted.
+    def note_origin(self, add: Callable[[Mapping[str, Any] | None], Mapping[str, Any]], budget: int) -> None:
+        """Record where the search comes from, beside what earlier sessions noted; nothing where it is finished.
 
         Args:
             add: Function from what is noted already, None for nothing, to what shall be.
+            budget: Budget of this search.
         """
         with self._turn():
-            self._study.set_user_attr(PROVENANCE, plain(add(self._study.user_attrs.get(PROVENANCE))))
+            known = self._study.user_attrs.get(PROVENANCE)
+            done = sum(trial.state.is_finished() for trial in self._study.get_trials(deepcopy=False))
+            if known is None or done < budget:
+                self._study.set_user_attr(PROVENANCE, plain(add(known)))
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:

@@ -169,7 +169,7 @@ def search(
     table = candidates.scores_of([text for text, _ in pairs], lambda done, total: tell(ScoringProgress(done, total)))
     _check_scores(table)
     ledger.begin(table.fingerprint(), plan.budget, left_out, None if costs is None else costs.fingerprint())
-    ledger.note_origin(lambda known: noted(known, objective))
+    ledger.note_origin(lambda known: noted(known, objective), plan.budget)
     if costs is not None and place:
         costs.write(place / costs_file(name))
     file = place / scores_file(name) if place else None
