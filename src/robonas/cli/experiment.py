@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robonas.cli.groups import takes_groups
-from robonas.cli.options import Jobs, Json, output_folder
+from robonas.cli.options import Executor, Jobs, Json, output_folder
 from robonas.cli.reading import split
 from robonas.cli.tables import Format, TaskName, records
 from robonas.common.defaults import STRATEGY
@@ -88,6 +88,7 @@ def experiment(
         typer.Option("--half-pools/--whole-pools", help="Search a random half of the table, another for each seed."),
     ] = None,
     jobs: Jobs = -1,
+    executor: Executor = None,
     folder: Annotated[Path, output_folder("Folder for finished runs, results.parquet, report.html and tables.")] = Path(
         "robonas-experiment"
     ),
@@ -129,7 +130,9 @@ def experiment(
         if each.left_out:
             warn(f"{each.left_out:,} rows of {each.name} have no {each.objective_name}; they are no candidates.")
     with Counter("runs", quiet=as_json) as progress:
-        results = run_experiment(tasks, contenders, folder=folder, n_jobs=jobs, progress=progress, **settings)
+        results = run_experiment(
+            tasks, contenders, folder=folder, n_jobs=jobs, executor=executor, progress=progress, **settings
+        )
     results.write(folder / "results.parquet")
     if report:
         from robonas.report.experiment import write_experiment

@@ -70,6 +70,8 @@ def render(
     Raises:
         ConfigError: A baseline measures something else, or `known_values` has another length than the table of scores.
     """
+    from robonas.report import timeline
+
     _check_comparable(result, baselines)
     size, size_failure = _size(result)
     names = numbers.labels([result, *baselines])
@@ -100,6 +102,7 @@ def render(
         "own": {own.metric: own for own in learned.own_correlations(result)},
         "points": numbers.agreement(result),
         "size_points": learned.size_points(result),
+        "workers": timeline.timeline(result.queries),
         "lines": numbers.curves(result),
         "rows": rows,
         "any_sizes": [any(getattr(row["size"], key) for row in rows) for key in ("parameters", "macs")],
@@ -124,7 +127,7 @@ def render(
 
 def _figures(result: SearchResult, baselines: Sequence[SearchResult], names: Sequence[str]) -> dict[str, go.Figure]:
     """Return the charts that this search has something for, by name."""
-    from robonas.report import charts
+    from robonas.report import charts, timeline
 
     figures: dict[str, go.Figure] = {}
     best = numbers.best_query(result)
@@ -151,6 +154,9 @@ def _figures(result: SearchResult, baselines: Sequence[SearchResult], names: Seq
         phase_of = {query.number: query.phase for query in result.queries}
         phases = [phase_of[int(number)] for number in points.numbers]
         figures["agreement"] = charts.agreement_chart(points, phases, result.value_name, best.number if best else None)
+    record = timeline.timeline(result.queries)
+    if record is not None:
+        figures["timeline"] = timeline.timeline_chart(record)
     if lines := numbers.curves(result):
         figures["curves"] = charts.curves_chart(lines, result.value_name)
     return figures

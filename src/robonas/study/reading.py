@@ -20,7 +20,7 @@ from robonas.study.claims import somebody_works
 from robonas.study.provenance import PROVENANCE
 from robonas.study.sharing import FileSharing, sharing_of
 from robonas.study.storage import PATIENCE_S, check_file, file_address, open_storage, storage_errors, storage_file
-from robonas.study.trials import SETTINGS, as_queries
+from robonas.study.trials import SETTINGS, STOPPED, as_queries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,12 +50,15 @@ class Record:
     """Data, command line, machine, versions and dates, as far as they were noted; JSON values."""
     at_work: bool = False
     """Whether another process was at a query when this was read."""
+    stopped: str | None = None
+    """Why the latest search ended before its budget was spent, where it could say so."""
 
     @classmethod
     def of(cls, name: str, notes: Mapping[str, Any], queries: tuple[Query, ...], *, at_work: bool = False) -> Record:
         """Return the record of a study with these user attributes."""
         budget, left_out = int(notes.get("budget") or 0), dict(notes.get("left_out") or {})
-        return cls(name, notes[SETTINGS], budget, left_out, queries, dict(notes.get(PROVENANCE) or {}), at_work)
+        origin = dict(notes.get(PROVENANCE) or {})
+        return cls(name, notes[SETTINGS], budget, left_out, queries, origin, at_work, notes.get(STOPPED))
 
 
 def read_record(url: str, file: Path | None, name: str, place: str) -> Record:
@@ -123,6 +126,7 @@ class _Trial:
     state: _State
     values: list[float] | None
     user_attrs: dict[str, Any]
+    intermediate_values: dict[int, float]
 
 
 def record_in_file(file: Path, name: str) -> Record | None:
@@ -157,8 +161,15 @@ def _trials(connection: sqlite3.Connection, study: tuple[int]) -> list[_Trial]:
         if objective != len(told):
             raise ValueError(objective)
         told.append(float(value) if kind == "FINITE" else {"INF_POS": math.inf, "INF_NEG": -math.inf}[kind])
+    steps: dict[int, dict[int, float]] = {}
+    for trial, step, value in connection.execute(
+        "SELECT trial_id, step, intermediate_value FROM trial_intermediate_values JOIN trials USING (trial_id) "
+        "WHERE study_id = ? AND state = 'RUNNING' AND intermediate_value_type = 'FINITE'",
+        study,
+    ):
+        steps.setdefault(trial, {})[step] = float(value)
     return [
-        _Trial(number, _State[state], values.get(trial), notes.get(trial, {}))
+        _Trial(number, _State[state], values.get(trial), notes.get(trial, {}), steps.get(trial, {}))
         for trial, number, state in connection.execute(
             "SELECT trial_id, number, state FROM trials WHERE study_id = ? ORDER BY number", study
         )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from robonas.spaces import SearchSpace
     from robonas.study.query import Query
 
-StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "interrupted", "running"]
+StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "time over", "interrupted", "running"]
 """Why a search ended; ``running`` where another process was still at it when it was read."""
 
 
