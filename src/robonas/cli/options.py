@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robonas.cli.reading import read_bounds, read_data, read_precision, read_space, read_strategy, split
-from robonas.common.defaults import PAPER_METRICS
+from robonas.common.defaults import PAPER_METRICS, STRATEGY
 from robonas.common.files import check_file, check_folder
 from robonas.errors import ConfigError
 
@@ -189,7 +189,7 @@ class StrategyOptions:
 
     strategy: Annotated[
         str, typer.Option(help="Strategy that chooses which network to train next; see 'robonas list strategies'.")
-    ] = "auto"
+    ] = STRATEGY
     strategy_set: Annotated[
         list[str], typer.Option(metavar="KEY=VALUE", help="Setting of the strategy. May be repeated.")
     ] = field(default_factory=list)
