@@ -76,7 +76,7 @@ class Half:
     """One seed's half of a table, as a strategy sees it."""
 
     scores: pd.DataFrame
-    values: np.ndarray
+    truth: np.ndarray
     seconds: np.ndarray
     codes: np.ndarray
 
@@ -93,7 +93,7 @@ class Half:
 
     def rank(self, value: float) -> int:
         """Rank of a value, from 1."""
-        return 1 + int(np.sum(self.values > value))
+        return 1 + int(np.sum(self.truth > value))
 
 
 @dataclass
@@ -106,7 +106,7 @@ class Run:
 
     def best_of(self, half: Half, n: int) -> float:
         """The best value of the first n trainings."""
-        return float(half.values[self.rows[:n]].max())
+        return float(half.truth[self.rows[:n]].max())
 
     def hours_of(self, n: int) -> float:
         """When the first n trainings have ended."""
@@ -114,12 +114,12 @@ class Run:
 
     def best_by(self, half: Half, end: float) -> float:
         """The best value that is known at a time; that of the worst candidate where no training has ended."""
-        known = [half.values[row] for row, ended in zip(self.rows, self.ends, strict=True) if ended <= end]
-        return max(known, default=float(half.values.min()))
+        known = [half.truth[row] for row, ended in zip(self.rows, self.ends, strict=True) if ended <= end]
+        return max(known, default=float(half.truth.min()))
 
     def when(self, half: Half, value: float) -> float | None:
         """When a value as good as this is known; None where the search does not find one."""
-        found = [ended for row, ended in zip(self.rows, self.ends, strict=True) if half.values[row] >= value]
+        found = [ended for row, ended in zip(self.rows, self.ends, strict=True) if half.truth[row] >= value]
         return min(found, default=None)
 
 
@@ -144,7 +144,7 @@ def simulate(
     while len(history) < problem.limit:
         if len(running) == workers:
             clock, place = heapq.heappop(running)
-            value = float(half.values[history[place].row])
+            value = float(half.truth[history[place].row])
             history[place] = Trial(history[place].row, value)
             best = max(best, value)
         if len(history) >= least and clock >= until and best >= goal:
