@@ -145,7 +145,7 @@ def simulate(
         if len(running) == workers:
             clock, place = heapq.heappop(running)
             value = float(half.truth[history[place].row])
-            history[place] = Trial(history[place].row, value)
+            history[place] = Trial(history[place].row, value, told_at=len(history))
             best = max(best, value)
         if len(history) >= least and clock >= until and best >= goal:
             break

@@ -202,7 +202,7 @@ def test_queries_may_be_pending_while_a_pool_grows_and_costs_count(name: str, da
     joined = np.array([0, *sorted(later)])
     answer = data.draw(answers(problem))
     order = data.draw(st.randoms(use_true_random=False))
-    workers = data.draw(st.integers(2, 8))
+    workers, noted = data.draw(st.integers(2, 8)), data.draw(st.booleans())
     strategy, history = make_strategy(name), []
     while True:
         now = _begun(problem, joined, len(history))
@@ -215,11 +215,26 @@ def test_queries_may_be_pending_while_a_pool_grows_and_costs_count(name: str, da
             history.append(Trial(proposal.row))
         elif pending:
             place = order.choice(pending)
-            history[place] = told(history[place].row, answer[history[place].row])
+            answered = told(history[place].row, answer[history[place].row])
+            history[place] = replace(answered, told_at=len(history)) if noted else answered
         else:
             break
         strategy.summarise(now, history)
     assert len(history) == _begun(problem, joined, len(history)).limit
+
+
+@ALL
+@FEW
+@given(data=st.data())
+def test_with_one_query_at_a_time_it_is_the_same_whether_it_is_noted_when_answers_came(
+    name: str, data: st.DataObject
+) -> None:
+    problem = data.draw(problems(min_metrics=least(name)))
+    history = search(make_strategy(name), problem, data.draw(answers(problem)))
+    strategy = make_strategy(name)
+    for n in range(len(history)):
+        noted = [replace(trial, told_at=place + 1) for place, trial in enumerate(history[:n])]
+        assert strategy.ask(problem, noted).row == history[n].row
 
 
 @ALL
@@ -342,6 +357,9 @@ def test_an_impossible_history_is_refused(name: str) -> None:
         ([Trial(0, 0.1), Trial(0, 0.1)], "repeats candidate 0"),
         ([Trial(0, float("nan"))], "finite"),
         ([Trial(0, failed=True, pruned=2)], "pruned after step 2, so it must have a value"),
+        ([Trial(1, 0.5), Trial(0, 0.5, told_at=1)], "answer of trial 1 must have come after 2 or more queries; got 1"),
+        ([Trial(0, 0.5, told_at=True)], "must have come after 1 or more queries; got True"),
+        ([Trial(0, told_at=1)], "no answer, so none can have come after 1 queries"),
     ):
         with pytest.raises(AskTellError, match=message):
             make_strategy(name).ask(problem, history)
