@@ -261,7 +261,7 @@ class _Pool:
         pending = [place for place, trial in enumerate(history) if trial.pending]
         prices = self.costs[[trial.row for trial in told] + [asked[place] for place in pending]]
         doubts = np.array([FAILURE_NOISE * trial.failed for trial in history])
-        found = {}
+        found: dict[int, NDArray[np.float64]] = {}
         for number, mean in means.items():
             belief = self.beliefs[number]
             if pending or not found:  # what is pending is taken as known: nobody is sent for the same improvement
