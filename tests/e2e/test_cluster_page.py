@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.study.test_servers import server  # noqa: F401  # a fixture
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "from-laptop-to-cluster.md"
