@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from robonas.cli.help import RESULTS, STRATEGY
+from robonas.cli.help import PLAN, RESULTS
 from robonas.cli.reading import split
 from robonas.errors import ConfigError
 
@@ -21,7 +21,7 @@ Against = Annotated[
     typer.Option(
         help="Cost to trade the value off against: params, macs, latency, memory or a metric; lower is better. May be "
         "given twice.",
-        rich_help_panel=STRATEGY,
+        rich_help_panel=PLAN,
     ),
 ]
 At = Annotated[
@@ -70,7 +70,7 @@ def read_at(result: SearchResult, entries: list[str]) -> Query | None:
 
 def print_front(result: SearchResult) -> None:
     """Print the queries on the front as a table, the best value first."""
-    from robonas.cli.console import print_table
+    from robonas.cli.layout import print_table
 
     rows = [
         {
@@ -82,7 +82,7 @@ def print_front(result: SearchResult) -> None:
         }
         for query in result.front
     ]
-    print_table(f"Front against {' and '.join(axis.name for axis in result.axes)}", rows)
+    print_table(f"Front against {' and '.join(axis.name for axis in result.axes)}", rows, long="architecture")
 
 
 def write_front(result: SearchResult, output: Path) -> list[Path]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 LONGEST = 200
 """Characters of a command's first sentence, in the list of commands."""
 DATA, SPACE, METRICS = "Data", "Search space", "Metrics"
-STRATEGY, LIMITS = "Strategy and budget", "Limits that candidates must keep"
+PLAN, LIMITS = "Strategy and budget", "Limits that candidates must keep"
 TRAINING, RUN, RESULTS = "Training", "Seed, processes and devices", "Results"
 """Headings under which help shows the options of a command."""
 OTHERS = "Other options"

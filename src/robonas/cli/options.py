@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from robonas.cli.completion import names_of
-from robonas.cli.help import DATA, METRICS, RESULTS, RUN, SPACE, STRATEGY, TRAINING
+from robonas.cli.help import DATA, METRICS, PLAN, RESULTS, RUN, SPACE, TRAINING
 from robonas.cli.reading import read_data, read_precision, read_space, read_strategy, split
-from robonas.common.defaults import PAPER_METRICS
+from robonas.common.defaults import PAPER_METRICS, STRATEGY
 from robonas.common.files import check_file, check_folder
 from robonas.errors import ConfigError
 
@@ -108,7 +108,7 @@ OwnStrategy = Annotated[
         metavar="package.module:NAME",
         help="The search's strategy, if you wrote it yourself.",
         callback=not_empty,
-        rich_help_panel=STRATEGY,
+        rich_help_panel=PLAN,
     ),
 ]
 SpaceSetting = Annotated[
@@ -130,7 +130,7 @@ Metrics = Annotated[
         rich_help_panel=METRICS,
     ),
 ]
-Pool = Annotated[int, typer.Option(help="Number of architectures to sample from the space.", rich_help_panel=STRATEGY)]
+Pool = Annotated[int, typer.Option(help="Number of architectures to sample from the space.", rich_help_panel=PLAN)]
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers, from 0.", rich_help_panel=RUN)]
 Jobs = Annotated[
     int,
@@ -218,7 +218,7 @@ class SpaceOptions:
 class StrategyOptions:
     """The options of a strategy."""
 
-    HEADING: ClassVar[str] = STRATEGY
+    HEADING: ClassVar[str] = PLAN
 
     strategy: Annotated[
         str,
@@ -226,7 +226,7 @@ class StrategyOptions:
             help="Strategy that chooses which network to train next; see 'robonas list strategies'.",
             autocompletion=names_of("strategies"),
         ),
-    ] = "auto"
+    ] = STRATEGY
     strategy_set: Annotated[
         list[str], typer.Option(metavar="KEY=VALUE", help="Setting of the strategy. May be repeated.")
     ] = field(default_factory=list)
@@ -240,7 +240,7 @@ class StrategyOptions:
 class PlanOptions:
     """The options that say how much is tried."""
 
-    HEADING: ClassVar[str] = STRATEGY
+    HEADING: ClassVar[str] = PLAN
 
     budget: Annotated[int, typer.Option("--budget", "-T", help="Number of networks to train.")] = 20
     pool: Pool = 1000

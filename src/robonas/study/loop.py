@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from robonas.common.defaults import PAPER_METRICS
+from robonas.common.defaults import PAPER_METRICS, STRATEGY
 from robonas.common.files import check_folder
 from robonas.common.settings import jobs_of, name_of, seconds_of
 from robonas.errors import ConfigError, StudyError
@@ -25,6 +25,7 @@ from robonas.study.ledger import Ledger
 from robonas.study.outcome import outcome_of
 from robonas.study.plan import Plan
 from robonas.study.pool import draw_pool
+from robonas.study.provenance import noted
 from robonas.study.reading import Record, read_record
 from robonas.study.recorded import made_again
 from robonas.study.running import Runner
@@ -57,7 +58,7 @@ def search(
     pool: int | Iterable[Architecture | str] = 1000,
     limits: Limits | None = None,
     against: AgainstLike | Sequence[AgainstLike] | None = None,
-    strategy: str | Strategy = "auto",
+    strategy: str | Strategy = STRATEGY,
     budget: int = 20,
     seed: int = 0,
     grow: int = 0,
@@ -180,6 +181,7 @@ def search(
         )
         _check_scores(table)
         ledger.begin(table.fingerprint(), plan.budget, left_out, None if costs is None else costs.fingerprint())
+        ledger.note_origin(lambda known: noted(known, objective), plan.budget)
         if costs is not None and place:
             costs.write(place / costs_file(name))
         file = place / scores_file(name) if place else None
