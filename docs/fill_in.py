@@ -1,7 +1,7 @@
 """Fills pages of the site from the code, at the places that a comment marks, so that none of it is kept by hand.
 
-A page says ``<!-- fill: public study report -->`` for the public names of these rooms, ``<!-- fill: options robonas
-search -->`` for the options of a command, ``<!-- fill: extras -->`` for the
+A page says ``<!-- fill: public study report -->`` for the public names of these rooms, ``<!-- fill: commands -->``
+for the commands and their options, ``<!-- fill: extras -->`` for the
 package's extras, ``<!-- fill: file CHANGELOG.md -->`` for a page of the repository, ``<!-- fill: pages -->`` for the table of all pages, and
 ``<!-- fill: terms -->`` above a table that becomes a glossary. Read elsewhere, such as in the repository's browser, a page lacks these parts and nothing else.
 """
@@ -89,20 +89,33 @@ def _directive(name: str, value: Any) -> Iterator[str]:
 # ── the command line ──
 
 
-def options(command: str) -> Iterator[str]:
-    """Yield a command's usage and what it does, and a table of the options under each heading of its help."""
+def commands(_: str) -> Iterator[str]:
+    """Yield a section for each command: its usage, what it does, and a table of the options under each heading."""
     from typer.main import get_command
 
     from robonas.cli.app import app
+
+    program: Any = get_command(app)
+    context = program.make_context("robonas", [], resilient_parsing=True)
+    yield from _section(program, context, "robonas")
+    yield from _below(program, context)
+
+
+def _below(group: Any, context: Any, path: str = "") -> Iterator[str]:
+    for name, command in group.commands.items():
+        inner = command.make_context(name, [], parent=context, resilient_parsing=True)
+        if hasattr(command, "commands"):
+            yield from _below(command, inner, f"{path}{name} ")
+        else:
+            yield from _section(command, inner, f"{path}{name}")
+
+
+def _section(command: Any, context: Any, title: str) -> Iterator[str]:
     from robonas.cli.help import sections
 
-    found: Any = get_command(app)
-    context = found.make_context("robonas", [], resilient_parsing=True)
-    for word in command.split()[1:]:
-        found = found.commands[word]
-        context = found.make_context(word, [], parent=context, resilient_parsing=True)
-    yield from ("```text", found.get_usage(context), "```", "", *inspect.cleandoc(found.help or "").splitlines(), "")
-    for heading, records in sections(found, context).items():
+    yield from (f"## {title}", "", "```text", command.get_usage(context), "```", "")
+    yield from (*inspect.cleandoc(command.help or "").splitlines(), "")
+    for heading, records in sections(command, context).items():
         rows = [(left, right) for left, right in records if left != "--help"]
         if rows:
             yield from (f"| {heading} | |", "|---|---|")
@@ -170,7 +183,7 @@ def by_night(text: str) -> str:
 
 # ── Sphinx ──
 
-FILLINGS = {"public": public, "options": options, "extras": extras, "file": file, "pages": pages}
+FILLINGS = {"public": public, "commands": commands, "extras": extras, "file": file, "pages": pages}
 """What a mark may ask for."""
 ELSEWHERE = {"benchmarks/tables/README.md": "/about/published-tables.md"}
 """Pages of the repository outside of this folder, and where the site has them."""

@@ -78,6 +78,7 @@ RUNS_OF_THE_GALLERY = (
                 "The combined score against the value",
                 "Only candidates that were trained, so it does not tell the correlation over the whole pool.",
             ),
+            chart("size", "Accuracy against size", "Often a smaller network is as good."),
             chart("curves", "Learning curves", "Every training; the winner is bold."),
         ),
     ),
@@ -105,11 +106,10 @@ RUNS_OF_THE_GALLERY = (
         "[compare strategies](how-to/compare-strategies.md).",
         "robonas experiment --table benchmarks/tables/tnb101-micro-class_scene.parquet --objective val_metric --strategy "
         "auto,robot,random --budget 20 --seeds 10 --half-pools",
-        "figure.html",
+        "report.html",
         (
-            Picture(
-                "ranks",
-                ".plotly-graph-div",
+            chart(
+                "progress-0",
                 "The best so far",
                 "Mean rank over ten seeds, each on a random half of the table; 1 is the best network of that half. The band is the standard error; grey: each metric alone.",
             ),
@@ -147,7 +147,7 @@ def page_of(runs: tuple[Run, ...]) -> str:
     parts = [
         "<!-- Written by docs/make_gallery.py, which also takes the pictures; run `make gallery` to take them anew. -->\n",
         "# Gallery\n",
-        "Every picture is a part of a page that the command above it wrote: the report of a search, or the figure of an "
+        "Every picture is a part of a page that the command above it wrote: the report of a search, or of an "
         "experiment. In these pages, charts answer to the pointer; here they are still. One search proves little: see "
         "[which strategy](how-to/choose.md#which-strategy) for what was measured over many.\n",
     ]
