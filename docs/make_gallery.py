@@ -1,6 +1,6 @@
 """Runs the examples, photographs what they write, and writes the gallery's page; `make gallery` runs it.
 
-It needs Chromium on the PATH. The runs are kept in ``build/gallery``: a second call takes only the pictures anew.
+It needs Chromium on the PATH. The runs are kept in ``build/gallery``, where a second call finds them done.
 """
 
 from __future__ import annotations
@@ -71,14 +71,15 @@ RUNS_OF_THE_GALLERY = (
             chart(
                 "weights",
                 "What was learned about the metrics",
-                "A negative weight: lower values of that metric went with better networks, given the others.",
+                "A negative weight: lower values of that metric went with better networks, given the others. Diamonds: each "
+                "metric by itself.",
             ),
             chart(
                 "agreement",
                 "The combined score against the value",
                 "Only candidates that were trained, so it does not tell the correlation over the whole pool.",
             ),
-            chart("size", "Accuracy against size", "Often a smaller network is as good."),
+            chart("size", "Accuracy against size", "The line joins the networks that no smaller one beats."),
             chart("curves", "Learning curves", "Every training; the winner is bold."),
         ),
     ),
@@ -111,7 +112,7 @@ RUNS_OF_THE_GALLERY = (
             chart(
                 "progress-0",
                 "The best so far",
-                "Mean rank over ten seeds, each on a random half of the table; 1 is the best network of that half. The band is the standard error; grey: each metric alone.",
+                "Mean rank over ten seeds, each on a random half of the table; 1 is the best network of that half. The band is the standard error; dashed: each metric alone.",
             ),
         ),
     ),
@@ -164,15 +165,13 @@ def page_of(runs: tuple[Run, ...]) -> str:
 
 
 def main() -> None:
-    """Run the examples, take the pictures, and write the page; with ``--page``, write the page alone."""
-    if "--page" in sys.argv:
-        (ROOT / "docs" / "gallery.md").write_text(page_of(RUNS_OF_THE_GALLERY), encoding="utf-8")
-        return
+    """Run the examples, take the pictures, and write the page; with ``--pictures``, take them of runs that are there."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
     if program is None:
         sys.exit("The pictures need Chromium on the PATH.")
-    made = [(each, run(each)) for each in RUNS_OF_THE_GALLERY]
+    again = "--pictures" not in sys.argv
+    made = [(each, run(each) if again else RUNS / each.name / each.page) for each in RUNS_OF_THE_GALLERY]
     for old in PICTURES.glob("*.webp"):
         old.unlink()
     with sync_playwright() as driver:
