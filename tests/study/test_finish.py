@@ -217,9 +217,7 @@ def test_nothing_but_the_test_depends_on_the_test_part() -> None:
         assert torch.equal(objective.test_part.rows, rows)
         parts = [objective.training_part.rows, objective.validation_part.rows, rows]
         assert torch.equal(torch.cat(parts).sort().values, torch.arange(120))
-        results.append(
-            (objective, search(objective, strategy="robot", metrics=["snip", "nwot"], budget=4, confirm=2))
-        )
+        results.append((objective, search(objective, strategy="robot", metrics=["snip", "nwot"], budget=4, confirm=2)))
     (mine, one), (theirs, other) = results
     assert (mine.training_part.mean, mine.training_part.std) == (theirs.training_part.mean, theirs.training_part.std)
     assert torch.equal(mine.batch(40, 0).inputs, theirs.batch(40, 0).inputs)

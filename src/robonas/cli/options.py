@@ -207,6 +207,14 @@ class PlanOptions:
             "the budget."
         ),
     ] = None
+    confirm: Annotated[
+        int,
+        typer.Option(
+            help="Number of the best networks to train again with other seeds, after the budget is spent; the winner "
+            "is then the one with the best mean. 0 for none."
+        ),
+    ] = 0
+    repeats: Annotated[int, typer.Option(help="Number of other seeds for each network that is confirmed.")] = 3
 
 
 @dataclass

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from robonas.report.noise import luck, noise, sentences as noise_in_words
 from robonas.report.numbers import Standing, best_query, labels, plural, pool_size, standing
 from robonas.study.result import left_out_in_words
 
@@ -56,7 +57,11 @@ def _found(result: SearchResult, ours: Standing, size: Mapping[str, float | None
         if ours.n_queries == 0:
             return f"Nothing found yet: {ours.label} has started no {word}."
         return f"Nothing found: none of the {plural(ours.n_queries, word)} of {ours.label} completed."
-    facts = [f"{result.value_name} {number(ours.value)}"]
+    known = noise(result)
+    value = number(ours.value)
+    if known is not None and known.mean is not None:
+        value = number(known.mean) if known.spread is None else f"{number(known.mean)} ± {number(known.spread, 2)}"
+    facts = [f"{result.value_name} {value}"]
     if size is not None:
         facts += [
             f"{value:,.0f} {unit}"
@@ -92,7 +97,7 @@ def verdict(ours: Standing, other: Standing, direction: str, word: str = "traini
 
 
 def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -> list[str]:
-    word, sentences = evaluation_word(result), []
+    word, sentences = evaluation_word(result), noise_in_words(result)
     if any(other.value is not None and ours.value is not None and other.value != ours.value for other in others):
         sentences.append(
             "This is one run of each: a gap can be luck. Repeat with other seeds before you conclude anything."
@@ -142,7 +147,7 @@ def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -
         )
     if best is not None and ours.n_complete == 1 and ours.n_queries == 1:
         sentences.append(f"With one {word}, the best is simply the only one.")
-    return sentences
+    return sentences + luck(result)
 
 
 def number(value: float | None, digits: int = 4) -> str:
