@@ -33,7 +33,8 @@ def test_a_value_with_its_noise() -> None:
     again, test = sentences(result)
     assert again == (
         "Trained again with 3 other seeds, the winner reaches 0.8500 on average, with a standard deviation of 0.0500; "
-        f"in the search it reached {result.value:.4f}. It has the best mean of the 2 candidates that were trained again."
+        f"in the search it reached {result.value:.4f}. It has the best mean of the 2 candidates that were trained "
+        "again."
     )
     assert test == (
         "On 200 samples that were held out of everything, the trained network reaches 0.8400 ± 0.0260 (standard error)."

@@ -100,7 +100,7 @@ def search(
         validation_fraction=validation_fraction,
         test_fraction=test_fraction,
         training_fraction=training_fraction,
-        **training.settings(),
+        **training.settings(threads=1),
         **recipe.settings(),
     )
     where = space.made(images, smaller=bool(objective.recipe.resized_crop))

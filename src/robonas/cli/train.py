@@ -109,7 +109,7 @@ def train(
             test_fraction=test_fraction,
             seed=seed,
             callbacks=[progress],
-            **training.settings(),
+            **training.settings(threads=None),
             **recipe.settings(),
         )
     if not first:

@@ -93,7 +93,8 @@ def train(
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``; with several processes, each takes the GPU
             of its number.
         mixed_precision: ``"auto"`` on CUDA, not elsewhere; True, False, ``"bf16"`` or ``"fp16"``.
-        threads: CPU threads; None leaves PyTorch's setting.
+        threads: CPU threads, on which rounding depends; None leaves PyTorch's setting, mostly one a core, since a full
+            training runs alone. With a number, such as 1, the end is the same on machines with other numbers of cores.
         n_workers: Processes that read data ahead, where they are read lazily.
         logits: Picks the logits from what the network returns.
         callbacks: Functions that are called after every epoch, in process 0, in this order.
