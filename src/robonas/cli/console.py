@@ -38,11 +38,10 @@ from robonas.study.events import (
 from robonas.study.result import left_out_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from robonas.retraining import TrainedNetwork
-    from robonas.scores.table import ScoreTable
     from robonas.study.query import Query
     from robonas.study.result import SearchResult
 
@@ -257,18 +256,6 @@ def print_json(value: Any) -> None:
     out.out(json_text(value))
 
 
-def print_table(title: str, rows: Sequence[Mapping[Any, Any]], *, columns: Iterable[str] | None = None) -> None:
-    """Print rows of equal keys as a table on stdout."""
-    names = list(columns or (rows[0] if rows else ()))
-    table = Table(title=Text(title), title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
-    for name in names:
-        numeric = all(isinstance(row[name], (int, float)) for row in rows)
-        table.add_column(Text(str(name)), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(row[name])) for name in names))
-    out.print(table)
-
-
 def _panel(title: str, rows: Mapping[str, object], *, style: str = "none") -> None:
     body = Table.grid(padding=(0, 2))
     body.add_column(style="dim")
@@ -283,28 +270,9 @@ def _size_in_words(size: Mapping[str, float | None]) -> str:
     return f"{size['parameters']:,.0f} parameters, {macs}"
 
 
-def _cell(value: object) -> str:
-    if value is None or value != value:  # noqa: PLR0124  # NaN
-        return "–"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-    return str(value)
-
-
-def print_scores(table: ScoreTable) -> None:
-    """Print the summary of a table of scores, with what a user should know before trusting it."""
-    summary = table.summary().reset_index()
-    print_table(
-        f"Scores of {len(table):,} architectures ({len(table.distinct()):,} different networks)",
-        summary.to_dict("records"),
-    )
-    for sentence in table.warnings():
-        warn(sentence)
-
-
 def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -> None:
     """Print the winner, what it is made of, what the search learned, and how it compares with the baselines."""
-    from robonas.report.noise import in_rows, value_with_noise
+    from robonas.report.certainty import in_rows, value_with_noise
     from robonas.report.numbers import plural
 
     n = len(result.queries)
@@ -334,7 +302,10 @@ def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -
             f"{result.n_pruned} of {n} evaluations ended early; "
             f"{result.steps_saved:,} of {result.steps + result.steps_saved:,} epochs saved"
         )
-    if result.stop_reason != "budget spent":
+    if result.stop_reason == "running":
+        running = sum(query.state == "running" for query in result.queries)
+        rows["running"] = f"another process is still at it; {plural(running, 'evaluation')} not answered yet"
+    elif result.stop_reason != "budget spent":
         rows["stopped"] = result.stop_reason
     if result.parameters_file is not None:
         rows["trained network"] = str(result.parameters_file)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robonas.cli.reading import read_bounds, read_data, read_precision, read_space, read_strategy, split
-from robonas.common.defaults import PAPER_METRICS
+from robonas.common.defaults import PAPER_METRICS, STRATEGY
 from robonas.common.files import check_file, check_folder
 from robonas.errors import ConfigError
 
@@ -120,6 +120,15 @@ Jobs = Annotated[
     ),
 ]
 
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[ray|ray:ADDRESS|dask:ADDRESS]",
+        help="Cluster to work on instead of processes of this machine: Ray's or Dask's.",
+        callback=not_empty,
+    ),
+]
+
 # ── groups ──
 
 
@@ -180,7 +189,7 @@ class StrategyOptions:
 
     strategy: Annotated[
         str, typer.Option(help="Strategy that chooses which network to train next; see 'robonas list strategies'.")
-    ] = "auto"
+    ] = STRATEGY
     strategy_set: Annotated[
         list[str], typer.Option(metavar="KEY=VALUE", help="Setting of the strategy. May be repeated.")
     ] = field(default_factory=list)
@@ -234,6 +243,7 @@ class ParallelOptions:
             "that are visible, or the CPU]"
         ),
     ] = field(default_factory=list)
+    executor: Executor = None
     timeout: Annotated[
         float | None,
         typer.Option(help="Seconds after which no training begins; the same command, run again, goes on."),
@@ -247,6 +257,7 @@ class ParallelOptions:
         return {
             "n_parallel": self.parallel,
             "devices": split("--devices", self.devices) or None,
+            "executor": self.executor,
             "timeout": self.timeout,
             "trial_timeout": self.trial_timeout,
         }

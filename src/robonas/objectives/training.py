@@ -142,6 +142,18 @@ class TrainingObjective(Objective):
             "logits": name_of_hook(self.logits),
         }
 
+    def about_data(self) -> dict[str, Any]:
+        """Return the data's name (with its path, where it has one), task, shape, and the samples of each part."""
+        return {
+            "name": self.data.name,
+            "task": self.data.task,
+            "input_shape": list(self.data.input_shape),
+            "outputs": self.data.n_classes,
+            "samples": len(self.data),
+            "training": len(self.training_part),
+            "validation": len(self.validation_part),
+        }
+
     def devices(self) -> list[str]:
         """Return the device, or all GPUs that are visible where it is CUDA without a number."""
         if str(self.device) == "cuda":

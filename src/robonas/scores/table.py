@@ -13,20 +13,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 
-from robonas.common.files import write_parquet
+from robonas.common.files import replacing, write_parquet
 from robonas.common.reading import parse_json, read_parquet, to_frame
-from robonas.errors import ScoreTableError
+from robonas.errors import ConfigError, ScoreTableError
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from robonas.metrics import Score
 
@@ -188,6 +188,44 @@ class ScoreTable:
                 )
         return sentences
 
+    def correlations(
+        self,
+        values: ArrayLike | None = None,
+        *,
+        name: str = "objective",
+        method: Literal["spearman", "kendall", "pearson"] = "spearman",
+    ) -> pd.DataFrame:
+        """Return the correlation of each metric with each other, and with an objective where its values are known.
+
+        Isomorphic architectures count once, and each pair is taken over the architectures that have both. NaN where
+        fewer than 4 have, or one side is constant. Raw scores are compared: a metric for which lower is better
+        correlates negatively with a good objective.
+
+        Args:
+            values: Value of each architecture, (n,), NaN where unknown; it makes the last row and column.
+            name: Name of that row and column.
+            method: ``"spearman"`` and ``"kendall"`` compare orders, ``"pearson"`` the numbers.
+
+        Returns:
+            Symmetric, in [-1, 1], metrics × metrics.
+
+        Raises:
+            ConfigError: `values` has another length than the table, or there is no such method.
+        """
+        if method not in {"spearman", "kendall", "pearson"}:
+            raise ConfigError(f"`method` must be spearman, kendall or pearson; got {method!r}.")
+        frame = pd.DataFrame(self.scores, columns=list(self.metrics))
+        if values is not None:
+            known = np.asarray(values, dtype=np.float64)
+            if known.shape != (len(self),):
+                raise ConfigError(f"`values` must have one number a row, ({len(self)},); got shape {known.shape}.")
+            if name in self.metrics:
+                raise ConfigError(f"`name` must not be a metric's; got {name!r}.")
+            frame[name] = known
+        rows = frame.replace([np.inf, -np.inf], np.nan).groupby(self.frame["canonical"], sort=False).first()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return rows.corr(method=method, min_periods=4).clip(-1, 1)
+
     def part(self, start: int, stop: int) -> ScoreTable:
         """Return the rows from one place up to another."""
         return ScoreTable(self.frame.iloc[start:stop].reset_index(drop=True), self.metrics, self.provenance)
@@ -212,6 +250,14 @@ class ScoreTable:
         note = json.dumps({"metrics": self.metrics, "provenance": self.provenance})
         content = content.replace_schema_metadata({**(content.schema.metadata or {}), _METADATA_KEY: note.encode()})
         write_parquet(path, content)
+
+    def write_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a CSV file, whole or not at all: the architectures and their scores, empty where undefined.
+
+        Canonical forms, reasons, times and provenance are in what `write` writes, and not here.
+        """
+        with replacing(path) as temporary:
+            self.frame[["architecture", *self.metrics]].to_csv(temporary, index=False)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from robonas.report import words
-from robonas.report.noise import in_rows, luck, noise, sentences, value_with_noise
+from robonas.report.certainty import certainty, in_rows, luck, sentences, value_with_noise
 from robonas.study.confirmation import Confirmation, FinalTest, Repeated
 from tests.report import sample
 
@@ -27,7 +27,7 @@ def confirmed(values=(0.9, 0.8, 0.85), test=True):
 def test_a_value_with_its_noise() -> None:
     result = confirmed()
     assert value_with_noise(result) == "0.8500 ± 0.0500"
-    known = noise(result)
+    known = certainty(result)
     assert (known.mean, known.spread, known.n_seeds) == (pytest.approx(0.85), pytest.approx(0.05), 3)
     assert (known.tested, known.test_error, known.n_tested, known.n_complete) == (0.84, 0.026, 200, 20)
     again, test = sentences(result)
@@ -70,6 +70,6 @@ def test_the_best_of_many_is_partly_luck() -> None:
 
 def test_nothing_is_known_of_nothing() -> None:
     result = replace(sample.result(20, failures=()), queries=())
-    assert noise(result) is None
+    assert certainty(result) is None
     assert value_with_noise(result) == "–"
     assert (sentences(result), luck(result), in_rows(result)) == ([], [], {})

@@ -1,4 +1,4 @@
-"""The winner's value with its noise: trained again with other seeds, and on samples held out of everything."""
+"""How good the winner really is: trained again with other seeds, and on samples held out of everything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Noise:
+class Certainty:
     """What is known of how good the winner really is."""
 
     searched: float
@@ -31,14 +31,14 @@ class Noise:
     """Number of these samples."""
 
 
-def noise(result: SearchResult) -> Noise | None:
+def certainty(result: SearchResult) -> Certainty | None:
     """Return what is known of how good the winner really is; None where no query has completed."""
     n_complete = sum(query.value is not None for query in result.queries)
     if not n_complete:
         return None
     again = None if result.confirmation is None else result.confirmation.winner
     test = result.test
-    return Noise(
+    return Certainty(
         searched=result.value,
         n_complete=n_complete,
         mean=None if again is None else again.mean,
@@ -57,7 +57,7 @@ def with_error(value: float, error: float | None, digits: int = 4) -> str:
 
 def value_with_noise(result: SearchResult) -> str:
     """Return the winner's value for a headline: the mean over other seeds ± their deviation, or the search's value."""
-    known = noise(result)
+    known = certainty(result)
     if known is None:
         return "–"
     if known.mean is None:
@@ -67,7 +67,7 @@ def value_with_noise(result: SearchResult) -> str:
 
 def sentences(result: SearchResult) -> list[str]:
     """Return what the numbers of the winner mean, a sentence each."""
-    known = noise(result)
+    known = certainty(result)
     if known is None:
         return []
     told = []
@@ -91,7 +91,7 @@ def sentences(result: SearchResult) -> list[str]:
 
 def luck(result: SearchResult) -> list[str]:
     """Return a sentence on the luck in the best of many trainings, where none was done again; else none."""
-    known = noise(result)
+    known = certainty(result)
     if known is None or known.mean is not None or known.n_complete < 2 or result.objective != "training":
         return []
     n = f"{known.n_complete:,}"
@@ -101,7 +101,7 @@ def luck(result: SearchResult) -> list[str]:
 
 def in_rows(result: SearchResult) -> dict[str, str]:
     """Return the same for a table of two columns."""
-    known = noise(result)
+    known = certainty(result)
     if known is None:
         return {}
     rows = {}
