@@ -274,13 +274,17 @@ def _cell(value: object) -> str:
     return str(value)
 
 
+def _networks_in_words(table: ScoreTable) -> str:
+    """Return how many networks a table is of, and how many were scored for them."""
+    different, scored = len(table.distinct()), table.n_networks()
+    words = f"{different:,} different networks"
+    return words if scored == different else f"{words}; {scored:,} were built to score them"
+
+
 def print_scores(table: ScoreTable) -> None:
     """Print the summary of a table of scores, with what a user should know before trusting it."""
     summary = table.summary().reset_index()
-    print_table(
-        f"Scores of {len(table):,} architectures ({len(table.distinct()):,} different networks)",
-        summary.to_dict("records"),
-    )
+    print_table(f"Scores of {len(table):,} architectures ({_networks_in_words(table)})", summary.to_dict("records"))
     for sentence in table.warnings():
         warn(sentence)
 

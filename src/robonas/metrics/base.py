@@ -67,6 +67,9 @@ class Metric:
     """How large a batch it needs."""
     sample_by_sample: bool = False
     """Whether it makes a pass for each sample, or each class."""
+    by_class: bool = False
+    """Whether the scores of all architectures of a scoring class have one distribution, so that one is scored for all.
+    True only where the names, number and order of modules and the order of channels mean nothing."""
     measures_the_machine: bool = False
     """Whether the value is a measurement of this machine, which differs from run to run."""
     agreement: str = ""
