@@ -297,14 +297,24 @@ def score(
     return scorer.score(pool, metrics, progress=progress)
 
 
-def texts(space: SearchSpace, pool: Iterable[Architecture | str]) -> list[tuple[str, str]]:
+def texts(
+    space: SearchSpace,
+    pool: Iterable[Architecture | str],
+    form: Callable[[Architecture], Architecture] | None = None,
+) -> list[tuple[str, str]]:
     """Return the text of each architecture of a pool, and of its canonical form.
+
+    Args:
+        space: Space of the architectures.
+        pool: Architectures, or their texts.
+        form: Function from an architecture to the one that stands for it, where it is another than the canonical form.
 
     Raises:
         ArchitectureError: One that is not of this space.
     """
     pairs = []
+    form = space.canonical if form is None else form
     for entry in pool:
         architecture = space.parse(entry) if isinstance(entry, str) else space.check(entry)
-        pairs.append((space.format(architecture), space.format(space.canonical(architecture))))
+        pairs.append((space.format(architecture), space.format(form(architecture))))
     return pairs

@@ -206,6 +206,10 @@ class ScoreTable:
                 )
         return sentences
 
+    def shared(self) -> ScoreTable:
+        """Return the table with each scoring class as one candidate, of which its first row is the distinct one."""
+        return ScoreTable(self.frame.assign(canonical=self.frame["scored_as"]), self.metrics, self.provenance)
+
     def part(self, start: int, stop: int) -> ScoreTable:
         """Return the rows from one place up to another."""
         return ScoreTable(self.frame.iloc[start:stop].reset_index(drop=True), self.metrics, self.provenance)
