@@ -37,11 +37,10 @@ from robonas.study.events import (
 from robonas.study.result import left_out_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from robonas.retraining import TrainedNetwork
-    from robonas.scores.table import ScoreTable
     from robonas.study.query import Query
     from robonas.study.result import SearchResult
 
@@ -98,7 +97,7 @@ class _Progress:
 
 
 class SearchProgress(_Progress):
-    """Three bars with the time left: scoring, the search, and the training in flight.
+    """Bars with the time left: scoring, the search, and one for each training in flight.
 
     A plain line a query where there is no terminal.
 
@@ -112,14 +111,15 @@ class SearchProgress(_Progress):
         self._title = title
         self._scoring: TaskID | None = None
         self._search: TaskID | None = None
-        self._training: TaskID | None = None
+        self._trainings: dict[int, TaskID] = {}
+        self._done = 0
         self._best: float | None = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._training is not None:
-            self._bars.remove_task(self._training)
+        for bar in self._trainings.values():
+            self._bars.remove_task(bar)
         super().__exit__(kind, error, trace)
 
     def __call__(self, event: Event) -> None:
@@ -137,11 +137,11 @@ class SearchProgress(_Progress):
                     say(f"waiting for {pending} evaluation{'s' if pending > 1 else ''} of other workers")
             case QueryStarted(query, budget):
                 self._started(query, budget)
-            case QueryStep(_, point):
-                if self._training is not None:
-                    self._bars.update(
-                        self._training, total=point.steps, completed=point.step, note=f"value {point.value:.4f}"
-                    )
+            case QueryStep(query, point):
+                if query.number in self._trainings:
+                    where = f"  {query.work.device}" if query.work and query.work.device else ""
+                    told = f"value {point.value:.4f}{where}"
+                    self._bars.update(self._trainings[query.number], total=point.steps, completed=point.step, note=told)
             case QueryFinished(query, best):
                 self._finished(query, best)
 
@@ -157,10 +157,10 @@ class SearchProgress(_Progress):
 
     def _started(self, query: Query, budget: int) -> None:
         if self._search is None:
-            self._search = self._bars.add_task(self._title, total=budget, completed=query.number - 1, note="")
-        if self._training is None:
-            self._training = self._bars.add_task("training", total=None, note="")
-        self._bars.reset(self._training, description=f"training {query.number}", total=None, note=query.phase)
+            self._done = query.number - 1
+            self._search = self._bars.add_task(self._title, total=budget, completed=self._done, note="")
+        bar = self._bars.add_task(f"training {query.number}", total=None, note=query.phase)
+        self._trainings[query.number] = bar
 
     def _finished(self, query: Query, best: float | None) -> None:
         told = f"{query.value:.4f}" if query.value is not None else f"failed: {query.failure}"
@@ -169,8 +169,11 @@ class SearchProgress(_Progress):
             told = f"pruned{reached} after {query.steps} of {query.steps + query.steps_saved} epochs"
         star = " ★" if query.value is not None and query.value == best and best != self._best else ""
         self._best = best
+        if query.number in self._trainings:
+            self._bars.remove_task(self._trainings.pop(query.number))
         if self._search is not None:
-            self._bars.update(self._search, completed=query.number, note="" if best is None else f"best {best:.4f}")
+            self._done += 1
+            self._bars.update(self._search, completed=self._done, note="" if best is None else f"best {best:.4f}")
         if not self._quiet:
             head = f"{self._title:<8} {query.number:>3}  {query.phase:<8} {told}{star}"
             line = f"{head}  {query.seconds:5.1f} s  {query.architecture}"
@@ -240,18 +243,6 @@ def print_json(value: Any) -> None:
     out.out(json_text(value))
 
 
-def print_table(title: str, rows: Sequence[Mapping[Any, Any]], *, columns: Iterable[str] | None = None) -> None:
-    """Print rows of equal keys as a table on stdout."""
-    names = list(columns or (rows[0] if rows else ()))
-    table = Table(title=Text(title), title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
-    for name in names:
-        numeric = all(isinstance(row[name], (int, float)) for row in rows)
-        table.add_column(Text(str(name)), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(row[name])) for name in names))
-    out.print(table)
-
-
 def _panel(title: str, rows: Mapping[str, object], *, style: str = "none") -> None:
     body = Table.grid(padding=(0, 2))
     body.add_column(style="dim")
@@ -264,29 +255,6 @@ def _panel(title: str, rows: Mapping[str, object], *, style: str = "none") -> No
 def _size_in_words(size: Mapping[str, float | None]) -> str:
     macs = "multiply-adds unknown" if size["macs"] is None else f"{size['macs'] / 1e6:,.2f} million multiply-adds"
     return f"{size['parameters']:,.0f} parameters, {macs}"
-
-
-def _cell(value: object) -> str:
-    if value is None or value != value:  # noqa: PLR0124  # NaN
-        return "–"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-    return str(value)
-
-
-def _networks_in_words(table: ScoreTable) -> str:
-    """Return how many networks a table is of, and how many were scored for them."""
-    different, scored = len(table.distinct()), table.n_networks()
-    words = f"{different:,} different networks"
-    return words if scored == different else f"{words}; {scored:,} were built to score them"
-
-
-def print_scores(table: ScoreTable) -> None:
-    """Print the summary of a table of scores, with what a user should know before trusting it."""
-    summary = table.summary().reset_index()
-    print_table(f"Scores of {len(table):,} architectures ({_networks_in_words(table)})", summary.to_dict("records"))
-    for sentence in table.warnings():
-        warn(sentence)
 
 
 def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -> None:
@@ -319,7 +287,10 @@ def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -
             f"{result.n_pruned} of {n} evaluations ended early; "
             f"{result.steps_saved:,} of {result.steps + result.steps_saved:,} epochs saved"
         )
-    if result.stop_reason != "budget spent":
+    if result.stop_reason == "running":
+        running = sum(query.state == "running" for query in result.queries)
+        rows["running"] = f"another process is still at it; {plural(running, 'evaluation')} not answered yet"
+    elif result.stop_reason != "budget spent":
         rows["stopped"] = result.stop_reason
     if result.parameters_file is not None:
         rows["trained network"] = str(result.parameters_file)

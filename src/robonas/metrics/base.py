@@ -104,6 +104,7 @@ class Metric:
             "needs": "; ".join([*needs, *(["labels"] if self.needs_labels else [])]),
             "tasks": ", ".join(self.tasks),
             "cost": self.cost,
+            "scored": "once a scoring class" if self.by_class else "once a canonical form",
             "source": self.source,
             "agreement": f"{self.agreement} {YARDSTICK}" if self.agreement else "not measured",
             "reported agreement": self.reported or "none known",
