@@ -205,6 +205,13 @@ class PlanOptions:
 
     budget: Annotated[int, typer.Option("--budget", "-T", help="Number of networks to train.")] = 20
     pool: Pool = 1000
+    share: Annotated[
+        str,
+        typer.Option(
+            help="Candidates that are one query: canonical, those that build the same network, or class, all whose "
+            "networks are the same function and differ by the draw of their parameters only."
+        ),
+    ] = "canonical"
     grow: Annotated[
         int,
         typer.Option(help="Number of children of the best that join the pool before each query; 0 for a fixed pool."),

@@ -112,6 +112,7 @@ def search(
         "pool": plan.pool,
         "budget": plan.budget,
         "grow": plan.grow,
+        "share": plan.share,
         "pruner": plan.prune,
         "seed": scoring.seed,
         "batch_size": scoring.batch_size,
