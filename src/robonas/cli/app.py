@@ -12,7 +12,7 @@ import typer
 
 import robonas
 from robonas.cli import experiment, listing, results, search, spaces, tables, train
-from robonas.cli.help import QuickCommand, QuickGroup
+from robonas.cli.help import Commands, QuickGroup
 from robonas.common.registry import fault_of_own_code
 from robonas.errors import NasError
 from robonas.processes import stops
@@ -85,7 +85,7 @@ class _Group(QuickGroup):
             return super().invoke(ctx)
 
 
-app = typer.Typer(
+app = Commands(
     name="robonas",
     cls=_Group,
     help="Find a good neural network by training only a few: training-free metrics score many candidates, and a "
@@ -95,9 +95,9 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help comes at once
 )
 for command in (search.search, train.train, search.score, results.show, results.report, results.export):
-    app.command(cls=QuickCommand)(command)
-app.command("list", cls=QuickCommand, **listing.USAGE)(listing.list_entries)
-app.command(cls=QuickCommand)(experiment.experiment)
+    app.command()(command)
+app.command("list", **listing.USAGE)(listing.list_entries)
+app.command()(experiment.experiment)
 app.add_typer(spaces.app, name="space")
 app.add_typer(tables.app, name="tables")
 

@@ -32,6 +32,7 @@ from robonas.study.events import (
     QueryStarted,
     QueryStep,
     ScoringProgress,
+    TrainedAgain,
     WaitingForOthers,
 )
 from robonas.study.result import left_out_in_words
@@ -112,6 +113,7 @@ class SearchProgress(_Progress):
         self._scoring: TaskID | None = None
         self._search: TaskID | None = None
         self._trainings: dict[int, TaskID] = {}
+        self._again: TaskID | None = None
         self._done = 0
         self._best: float | None = None
 
@@ -144,6 +146,17 @@ class SearchProgress(_Progress):
                     self._bars.update(self._trainings[query.number], total=point.steps, completed=point.step, note=told)
             case QueryFinished(query, best):
                 self._finished(query, best)
+            case TrainedAgain():
+                self._trained_again(event)
+
+    def _trained_again(self, event: TrainedAgain) -> None:
+        if self._again is None:
+            self._again = self._bars.add_task("other seeds", total=event.total, note="the best, trained again")
+        self._bars.update(self._again, completed=event.done)
+        if not self._quiet:
+            told = "failed" if event.value is None else f"{event.value:.4f}"
+            line = f"again    {event.done:>3}  seed {event.repeat:<3} {told}  {event.architecture}"
+            self._bars.console.print(Text(line), soft_wrap=True)
 
     def scoring(self, done: int, total: int) -> None:
         """Show how many networks have been scored."""
@@ -259,12 +272,14 @@ def _size_in_words(size: Mapping[str, float | None]) -> str:
 
 def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -> None:
     """Print the winner, what it is made of, what the search learned, and how it compares with the baselines."""
+    from robonas.report.certainty import in_rows, value_with_noise
     from robonas.report.numbers import plural
 
     n = len(result.queries)
     rows = {
         "architecture": result.text,
-        result.value_name: f"{result.value:.4f}  (query {result.best.number} of {n}, {result.best.phase})",
+        result.value_name: f"{value_with_noise(result)}  (query {result.best.number} of {n}, {result.best.phase})",
+        **in_rows(result),
         "size": _size_in_words(result.size()),
         "cost": f"{n} evaluations in {result.seconds:.1f} s; "
         f"{len(result.scores):,} candidates scored in {result.scores.seconds():.1f} CPU s",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
-    import typer
+    from collections.abc import Callable
 
+F = TypeVar("F", bound="Callable[..., Any]")
 LONGEST = 200
 """Characters of a command's first sentence, in the list of commands."""
 DATA, SPACE, METRICS = "Data", "Search space", "Metrics"
@@ -86,3 +88,13 @@ class QuickGroup(_Plain, TyperGroup):
         ]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+class Commands(typer.Typer):
+    """Commands whose help is that of `QuickCommand`, unless they ask for another."""
+
+    def command(
+        self, name: str | None = None, *, cls: type[TyperCommand] | None = None, **settings: Any
+    ) -> Callable[[F], F]:
+        """Return the decorator that makes a function a command."""
+        return super().command(name, cls=cls or QuickCommand, **settings)

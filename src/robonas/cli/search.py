@@ -64,6 +64,13 @@ def search(
     validation_fraction: Annotated[
         float, typer.Option(help="Fraction of the data that is held out to judge networks.", rich_help_panel=DATA)
     ] = 0.25,
+    test_fraction: Annotated[
+        float,
+        typer.Option(
+            help="Fraction of the data that is held out of everything, and used once: to judge the winner at the end.",
+            rich_help_panel=DATA,
+        ),
+    ] = 0.0,
     training_fraction: Annotated[
         float | None,
         typer.Option(
@@ -101,8 +108,9 @@ def search(
     objective = TrainingObjective(
         images,
         validation_fraction=validation_fraction,
+        test_fraction=test_fraction,
         training_fraction=training_fraction,
-        **training.settings(),
+        **training.settings(threads=1),
         **recipe.settings(),
     )
     where = space.made(images, smaller=bool(objective.recipe.resized_crop))
@@ -114,12 +122,15 @@ def search(
         "pool": plan.pool,
         "budget": plan.budget,
         "grow": plan.grow,
+        "share": plan.share,
         "pruner": plan.prune,
         "seed": scoring.seed,
         "batch_size": scoring.batch_size,
         "n_jobs": scoring.jobs,
         "folder": folder,
         "storage": storage,
+        "confirm": plan.confirm,
+        "repeats": plan.repeats,
         **parallel.settings(),
     }
     others = split("--compare", compare)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from robonas.cli.groups import takes_groups
-from robonas.cli.help import DATA, METRICS, QuickCommand, QuickGroup
+from robonas.cli.help import DATA, METRICS, Commands, QuickGroup
 from robonas.cli.limit_options import LimitOptions
 from robonas.cli.options import (
     Json,
@@ -21,7 +21,7 @@ from robonas.cli.options import (
 from robonas.cli.reading import read_settings, read_space, split
 from robonas.common.settings import count_of
 
-app = typer.Typer(cls=QuickGroup, help="What a search space has to offer.", no_args_is_help=True)
+app = Commands(cls=QuickGroup, help="What a search space has to offer.", no_args_is_help=True)
 
 
 @app.callback()
@@ -29,7 +29,7 @@ def space() -> None:
     """Show what a search space has to offer."""
 
 
-@app.command(cls=QuickCommand)
+@app.command()
 @takes_groups
 def profile(
     name: Annotated[str, typer.Argument(metavar="SPACE", help="Search space: a name, or package.module:NAME.")],

@@ -1,4 +1,4 @@
-"""`robonas tables`: benchmark tables that others publish."""
+"""`robonas tables`: benchmark tables that others publish, and your own."""
 
 from __future__ import annotations
 
@@ -8,13 +8,33 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robonas.cli.help import QuickCommand, QuickGroup
-from robonas.cli.options import Json, not_empty, output_file
+from robonas.cli.groups import takes_groups
+from robonas.cli.help import DATA, RESULTS, TRAINING, Commands, QuickGroup
+from robonas.cli.options import (
+    PAPER,
+    Data,
+    Json,
+    Metrics,
+    ParallelOptions,
+    Pool,
+    ReadingOptions,
+    ScoringOptions,
+    SpaceSetting,
+    TrainingOptions,
+    not_empty,
+    output_file,
+    quiet_optuna,
+)
+from robonas.cli.reading import read_space, split
+from robonas.cli.recipe_options import RecipeOptions
+from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-app = typer.Typer(cls=QuickGroup, help="Benchmark tables that others publish.", no_args_is_help=True)
+    from robonas.experiments import Noise
+
+app = Commands(cls=QuickGroup, help="Benchmark tables that others publish, and your own.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="File, or folder of NATS-Bench.")]
 Format = Annotated[
@@ -28,10 +48,10 @@ TaskName = Annotated[str | None, typer.Option(help="Task whose columns are kept,
 
 @app.callback()
 def tables() -> None:
-    """Benchmark tables that others publish."""
+    """Benchmark tables that others publish, and your own."""
 
 
-@app.command("import", cls=QuickCommand)
+@app.command("import")
 def import_(
     file: File,
     output: Annotated[Path, output_file("Parquet file to write.")],
@@ -50,7 +70,7 @@ def import_(
     say(f"Table: {output}")
 
 
-@app.command(cls=QuickCommand)
+@app.command()
 def info(file: File, format: Format = None, task: TaskName = None, as_json: Json = False) -> None:  # noqa: A002
     """Show a table's columns, what they are for, and how much of each is undefined."""
     from robonas.tables import read_table
@@ -58,7 +78,89 @@ def info(file: File, format: Format = None, task: TaskName = None, as_json: Json
     _show(read_table(file, format=format, task=task), as_json=as_json)
 
 
-@app.command(cls=QuickCommand)
+@app.command()
+@takes_groups
+def build(
+    space: Annotated[str, typer.Argument(help="Search space: a name, or package.module:NAME.")],
+    *,
+    output: Annotated[Path, output_file("Parquet file to write.")],
+    data: Data = "digits",
+    reading: ReadingOptions,
+    space_set: SpaceSetting = [],  # noqa: B006
+    metrics: Metrics = PAPER,
+    pool: Pool = 1000,
+    seeds: Annotated[
+        int,
+        typer.Option(help="Number of trainings of each architecture, with seeds 0, 1, ….", rich_help_panel=TRAINING),
+    ] = 3,
+    scoring: ScoringOptions,
+    recipe: RecipeOptions,
+    validation_fraction: Annotated[
+        float, typer.Option(help="Fraction of the data that is held out.", rich_help_panel=DATA)
+    ] = 0.25,
+    training_fraction: Annotated[
+        float | None,
+        typer.Option(
+            help="Fraction of the data that networks are trained with; None for all the rest.", rich_help_panel=DATA
+        ),
+    ] = None,
+    training: TrainingOptions,
+    parallel: ParallelOptions,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the studies and the scores.  [default: the table's name without .parquet]",
+            rich_help_panel=RESULTS,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train every architecture of a sample, and write a table of your own.
+
+    If it is stopped, the same command continues where it was.
+    """
+    from robonas.cli.console import SearchProgress, say
+    from robonas.experiments import build_table
+    from robonas.objectives import TrainingObjective
+    from robonas.training.descent import check_space
+
+    if parallel.timeout is not None:
+        raise ConfigError("A table needs all of its trainings; leave out `--timeout`, and stop it by Ctrl-C.")
+    quiet_optuna()
+    images = reading.read(data)
+    objective = TrainingObjective(
+        images,
+        validation_fraction=validation_fraction,
+        training_fraction=training_fraction,
+        **training.settings(),
+        **recipe.settings(),
+    )
+    where = read_space(space, space_set, images, smaller=bool(objective.recipe.resized_crop))
+    check_space(where, images, objective.recipe)
+    settings = parallel.settings()
+    del settings["timeout"]
+    size = where.size()
+    with SearchProgress("trainings", quiet=as_json) as progress:
+        table = build_table(
+            where,
+            objective,
+            split("--metrics", metrics),
+            pool=pool if size is None else min(pool, size),
+            folder=folder or output.with_suffix(""),
+            seeds=seeds,
+            seed=scoring.seed,
+            batch_size=scoring.batch_size,
+            n_jobs=scoring.jobs,
+            progress=progress.scoring,
+            callbacks=[progress],
+            **settings,
+        )
+    table.write(output)
+    _show(table, as_json=as_json)
+    say(f"Table: {output}")
+
+
+@app.command()
 def formats(as_json: Json = False) -> None:
     """List the formats that can be read, and what each reader was checked against."""
     from robonas.cli.console import print_json
@@ -78,8 +180,9 @@ def formats(as_json: Json = False) -> None:
 
 
 def _show(table: Any, *, as_json: bool) -> None:
-    from robonas.cli.console import print_json, warn
+    from robonas.cli.console import out, print_json, warn
     from robonas.cli.layout import print_table
+    from robonas.experiments.own_table import noise_of
 
     rows = records(table.summary().reset_index())
     if as_json:
@@ -94,6 +197,20 @@ def _show(table: Any, *, as_json: bool) -> None:
     )
     for sentence in table.warnings():
         warn(sentence)
+    noise = noise_of(table)
+    if noise is not None:
+        from rich.text import Text
+
+        out.print(Text(noise_in_words(noise)), soft_wrap=True)
+
+
+def noise_in_words(noise: Noise) -> str:
+    """Return what the noise of a table means for who predicts its values."""
+    return (
+        f"Noise: the value of one training deviates by {noise.within:.4g} between seeds, that of candidates by "
+        f"{noise.between:.4g}. No prediction can correlate more than {noise.ceiling():.2f} with the value of one seed, "
+        f"or {noise.ceiling(noise.n_seeds):.2f} with the mean of {noise.n_seeds}."
+    )
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robonas.errors import ArchitectureError, ConfigError
-from robonas.report import cell, html, learned, next_steps, numbers, trust, words
+from robonas.report import cell, certainty, html, learned, next_steps, numbers, trust, words
 from robonas.report.palette import N_OPTIONS
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def render(
         "word": words.evaluation_word(result),
         "digits": _digits([query.value for each in (result, *baselines) for query in each.queries]),
         "data": learned.data_of(result),
-        "noise": learned.noise(result),
+        "noise": learned.noise(result) if result.confirmation is None else None,
+        "certain": certainty.certainty(result),
         "headline": words.headline(result, baselines, size),
         "steps": next_steps.steps(result),
         "files": next_steps.files(result),
