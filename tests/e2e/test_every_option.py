@@ -247,7 +247,7 @@ def test_a_wrong_value_is_one_sentence_before_any_work(place, monkeypatch, path,
         raise AssertionError("work has begun")
 
     monkeypatch.setattr("robonas.scores.scoring.Scorer._run", no_work)
-    monkeypatch.setattr("robonas.study.loop._evaluate", no_work)
+    monkeypatch.setattr("robonas.study.running.Runner.run", no_work)
     monkeypatch.setattr("robonas.retraining.run._Run.epochs", no_work)
     monkeypatch.setattr("robonas.experiments.runs.spread", no_work)
     before = sorted(path.name for path in place.iterdir() if not path.name.startswith("new"))

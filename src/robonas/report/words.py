@@ -105,7 +105,8 @@ def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -
     if exact is not None and result.confirmation is None:
         sentences.append(
             f"The range is a 95 % interval for one network on {exact.samples:,} held-out samples. The winner is the "
-            f"best of {plural(ours.n_complete, word)}, so expect a value in its lower half; `--confirm 3` trains the best again with other seeds."
+            f"best of {plural(ours.n_complete, word)}, so expect a value in its lower half; "
+            "`--confirm 3` trains the best again with other seeds."
         )
     if any(other.value is not None and ours.value is not None and other.value != ours.value for other in others):
         sentences.append(
