@@ -312,10 +312,3 @@ class StudyOptions:
         from robonas.study.loop import load_result
 
         return load_result(folder, self.name, storage=self.storage, space=self.space, strategy=self.strategy)
-
-
-def quiet_optuna() -> None:
-    """Silence Optuna's messages, but for warnings."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -28,7 +28,6 @@ from robonas.cli.options import (
     TrainingOptions,
     output_file,
     output_folder,
-    quiet_optuna,
 )
 from robonas.cli.reading import read_lines, read_strategy, split
 from robonas.cli.recipe_options import RecipeOptions
@@ -85,7 +84,6 @@ def search(
     from robonas.objectives import TrainingObjective
     from robonas.training.descent import check_space
 
-    quiet_optuna()
     images = reading.read(data)
     objective = TrainingObjective(
         images,
@@ -149,11 +147,9 @@ def _run(
     quiet: bool,
 ) -> SearchResult:
     """Search with one strategy, and show the progress."""
-    from robonas.cli.console import SearchProgress
     from robonas.study import loop as study
 
-    with SearchProgress(strategy.name, quiet=quiet) as progress:
-        return study.search(space, objective, strategy=strategy, name=name, callbacks=[progress], **settings)
+    return study.search(space, objective, strategy=strategy, name=name, progress=not quiet, **settings)
 
 
 def _tell(result: SearchResult, baselines: list[SearchResult], *, as_json: bool) -> None:
@@ -201,28 +197,27 @@ def score(
 
     If it is stopped, the same command continues where it was.
     """
-    from robonas.cli.console import SearchProgress, print_json, print_scores, say
+    from robonas.cli.console import print_json, print_scores, say
     from robonas.scores.scoring import score as score_pool
 
     images = reading.read(data)
     where = space.made(images)
-    size, pool = where.size(), count_of("pool", pool, "architecture")
+    size, pool = where.size, count_of("pool", pool, "architecture")
     chosen = (
         where.sample(pool if size is None else min(pool, size), scoring.seed)
         if architectures is None
         else read_lines(architectures)
     )
-    with SearchProgress("scoring", quiet=as_json) as progress:
-        table = score_pool(
-            where,
-            chosen,
-            split("--metrics", metrics),
-            images.batch(scoring.batch_size, scoring.seed),
-            seed=scoring.seed,
-            n_jobs=scoring.jobs,
-            cache=output,
-            progress=progress.scoring,
-        )
+    table = score_pool(
+        where,
+        chosen,
+        split("--metrics", metrics),
+        images.batch(scoring.batch_size, scoring.seed),
+        seed=scoring.seed,
+        n_jobs=scoring.jobs,
+        cache=output,
+        progress=not as_json,
+    )
     if as_json:
         print_json(json.loads(table.summary().reset_index().to_json(orient="records")))
         return

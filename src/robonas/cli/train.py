@@ -77,7 +77,7 @@ def train(
     If it is stopped, the same command continues where it was. On several devices: torchrun --nproc-per-node N -m
     robonas train …
     """
-    from robonas.cli.console import TrainingProgress, print_json, print_trained
+    from robonas.cli.console import print_json, print_trained
     from robonas.retraining import train as train_in_full
 
     images = reading.read(data)
@@ -88,19 +88,18 @@ def train(
     query = None if isinstance(winner, str) else read_at(winner, at)
     where = _space(winner, space, space_set, images, smaller=bool(recipe.settings()["resized_crop"]))
     first = os.environ.get("RANK", "0") == "0"
-    with TrainingProgress(quiet=as_json or not first) as progress:
-        result = train_in_full(
-            winner if query is None else query.architecture,
-            images,
-            space=where,
-            test=tested,
-            folder=folder,
-            validation_fraction=validation_fraction,
-            seed=seed,
-            callbacks=[progress],
-            **training.settings(),
-            **recipe.settings(),
-        )
+    result = train_in_full(
+        winner if query is None else query.architecture,
+        images,
+        space=where,
+        test=tested,
+        folder=folder,
+        validation_fraction=validation_fraction,
+        seed=seed,
+        progress=not as_json and first,
+        **training.settings(),
+        **recipe.settings(),
+    )
     if not first:
         return
     if as_json:

@@ -118,7 +118,7 @@ def render(
         "metric_rows": numbers.metric_rows(result),
         "score_warnings": result.scores.warnings() if result.scores.metrics else [],
         "trust": trust.trust(result, known_values),
-        "scoring_seconds": result.scores.seconds() if result.scores.metrics else 0.0,
+        "scoring_seconds": result.scores.seconds if result.scores.metrics else 0.0,
         "wall_seconds": wall_seconds,
         "settings": _settings(result),
         "versions": result.scores.provenance.get("versions", {}),
@@ -178,7 +178,7 @@ def _size(result: SearchResult) -> tuple[dict[str, int | None] | None, str | Non
     if numbers.best_query(result) is None:
         return None, None
     try:
-        return result.size(), None
+        return result.size, None
     except Exception as error:  # noqa: BLE001  any space may fail in its own way
         return None, f"{type(error).__name__}: {error}"
 

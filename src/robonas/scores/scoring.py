@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robonas.common.files import check_file
-from robonas.common.settings import jobs_of, seed_of
+from robonas.common.settings import callbacks_of, jobs_of, seed_of
 from robonas.datasets.batch import Batch
 from robonas.errors import ConfigError, NasError, NetworkError
 from robonas.metrics import Metric, MetricLike, Score, resolve_metrics, score_network
@@ -74,14 +74,14 @@ class Scorer:
         pool: Iterable[Architecture | str],
         metrics: Sequence[MetricLike],
         *,
-        progress: Callable[[int, int], None] | None = None,
+        callbacks: Sequence[Callable[[int, int], None]] = (),
     ) -> ScoreTable:
         """Score every architecture of a pool by every metric; see `robonas.score`.
 
         Args:
             pool: Architectures, or their texts. Repeats are allowed, and cost nothing.
             metrics: Names, ``package.module:NAME``, `Metric` objects, or functions of `Passes`.
-            progress: Function that is called with the number of classes done and of all classes, at the start and
+            callbacks: Functions that are called with the number of classes done and of all classes, at the start and
                 whenever some are done.
 
         Raises:
@@ -92,7 +92,7 @@ class Scorer:
             NetworkError: Networks return something that is not logits; told before the first score.
             ScoreTableError: The cache is damaged, or belongs to another space, batch or seed.
         """
-        resolved = resolve_metrics(metrics)
+        resolved, chosen = resolve_metrics(metrics), callbacks_of(callbacks)
         pairs = texts(self.space, pool)
         if not pairs:
             raise ConfigError("The pool must have at least one architecture; got none.")
@@ -111,8 +111,7 @@ class Scorer:
                 if missing:
                     todo[canonical] = resolved if len(missing) == len(resolved) else missing
             done = len(classes) - len(todo)
-            if progress:
-                progress(done, len(classes))
+            _tell_all(chosen, done, len(classes))
             if todo:
                 self._probe(list(todo)[:PROBES])
             for results in self._run(todo):
@@ -120,8 +119,7 @@ class Scorer:
                     journal.add(canonical, found)
                 journal.flush()
                 done += len(results)
-                if progress:
-                    progress(done, len(classes))
+                _tell_all(chosen, done, len(classes))
             table = ScoreTable.from_columns(pairs, journal.scores, [metric.name for metric in resolved], origin)
             journal.finish(table)
         return table
@@ -206,6 +204,11 @@ class Scorer:
             return {metric.name: Score(math.nan, str(error)) for metric in metrics}
 
 
+def _tell_all(callbacks: Sequence[Callable[[int, int], None]], done: int, total: int) -> None:
+    for callback in callbacks:
+        callback(done, total)
+
+
 def _tell_part(tell: Tell[str, Scores], text: str, name: str, found: Score) -> None:
     tell(text, {name: found}, part=True)
 
@@ -220,7 +223,8 @@ def score(
     n_jobs: int = 1,
     cache: str | os.PathLike[str] | None = None,
     logits: Callable[[Any], Tensor] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    callbacks: Sequence[Callable[[int, int], None]] = (),
+    progress: bool | None = None,
 ) -> ScoreTable:
     """Score every architecture of a pool by every metric.
 
@@ -244,7 +248,10 @@ def score(
             into a metric with a debugger or a profiler.
         cache: Path of a Parquet file to resume from and to write.
         logits: From what a network returns to its logits, where it returns something else.
-        progress: Called with the classes done and the classes in all, at the start and whenever some are done.
+        callbacks: Functions that are called with the number of classes done and of all classes, at the start and
+            whenever some are done.
+        progress: Show a progress bar: True for always, as a line where there is no terminal; False for never; None on
+            a terminal and in a notebook.
 
     Returns:
         The scores in the order of the pool. A metric that fails on a network, and a network that cannot be built, give
@@ -259,7 +266,10 @@ def score(
         ScoreTableError: The cache is damaged, or belongs to another space, batch or seed.
     """
     scorer = Scorer(space, batch, seed=seed, logits=logits, n_jobs=n_jobs, cache=cache)
-    return scorer.score(pool, metrics, progress=progress)
+    from robonas.common.bars import ScoringBars
+
+    with ScoringBars(progress) as bars:
+        return scorer.score(pool, metrics, callbacks=(bars.scoring, *callbacks_of(callbacks)))
 
 
 def texts(space: SearchSpace, pool: Iterable[Architecture | str]) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ import warnings
 from array import array
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from robonas.common.files import write_parquet
+from robonas.common.notebook import facts_html, histogram
 from robonas.common.reading import parse_json, read_parquet, to_frame
 from robonas.errors import ScoreTableError
 
@@ -109,6 +111,31 @@ class ScoreTable:
     def __len__(self) -> int:
         return len(self.frame)
 
+    def __repr__(self) -> str:
+        rows = self._rows.to_string(float_format="{:.6g}".format) if self.metrics else ""
+        return f"{self._title}\n{rows}".strip()
+
+    def _repr_html_(self) -> str:
+        if not self.metrics:
+            return facts_html(self._title, {})
+        rows = self._rows.assign(spread=[histogram(self.frame[name]) for name in self.metrics])
+        rows.index = pd.Index([escape(name) for name in self.metrics], name="metric")  # a file may name them anything
+        with pd.option_context("display.max_colwidth", None):
+            return facts_html(self._title, {}, rows.to_html(escape=False, border=0, float_format="{:.6g}".format))
+
+    @property
+    def _title(self) -> str:
+        space = self.provenance.get("space", {}).get("name", "an unknown space")
+        return (
+            f"ScoreTable of {space}: {len(self):,} architectures, "
+            f"{len(self.distinct):,} different networks, {len(self.metrics)} metrics"
+        )
+
+    @property
+    def _rows(self) -> pd.DataFrame:
+        """The summary without what is long."""
+        return self.summary().drop(columns="reason").round({"seconds": 1})
+
     @property
     def architectures(self) -> tuple[str, ...]:
         """The texts of the architectures."""
@@ -132,13 +159,17 @@ class ScoreTable:
         digest.update(self.scores.tobytes())
         return digest.hexdigest()
 
+    @cached_property
     def distinct(self) -> NDArray[np.int64]:
         """Rows of the first architecture of each isomorphism class, in order."""
-        return np.flatnonzero(~self.frame["canonical"].duplicated().to_numpy()).astype(np.int64)
+        rows = np.flatnonzero(~self.frame["canonical"].duplicated().to_numpy()).astype(np.int64)
+        rows.setflags(write=False)
+        return rows
 
+    @property
     def seconds(self) -> float:
         """CPU seconds that all scores took; isomorphic architectures, which share theirs, counted once."""
-        return float(self.frame.iloc[self.distinct()][[_SECONDS + name for name in self.metrics]].to_numpy().sum())
+        return float(self.frame.iloc[self.distinct][[_SECONDS + name for name in self.metrics]].to_numpy().sum())
 
     def summary(self) -> pd.DataFrame:
         """Return one row a metric.
@@ -147,7 +178,7 @@ class ScoreTable:
         commonest ``reason``.
         """
         rows = []
-        first = self.frame.iloc[self.distinct()]
+        first = self.frame.iloc[self.distinct]
         for name in self.metrics:
             values, reasons = self.frame[name], self.frame[_REASON + name].dropna()
             rows.append(

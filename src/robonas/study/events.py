@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from robonas.errors import ConfigError
+from robonas.common.settings import callbacks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from robonas.objectives.base import CurvePoint
     from robonas.study.query import Query
@@ -122,9 +121,7 @@ def caller_of(callbacks: Iterable[Callable[[E], None]]) -> Callable[[E], None]:
     Raises:
         ConfigError: They are not a list of functions.
     """
-    chosen = tuple(callbacks) if isinstance(callbacks, Iterable) else (None,)
-    if callable(callbacks) or not all(map(callable, chosen)):
-        raise ConfigError(f"`callbacks` must be a list of functions; got {callbacks!r}. Write callbacks=[function].")
+    chosen = callbacks_of(callbacks)
 
     def call(event: E) -> None:
         for callback in chosen:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from robonas.common.bars import with_bars
 from robonas.common.defaults import PAPER_METRICS
 from robonas.common.files import check_folder
 from robonas.common.settings import jobs_of, name_of
@@ -46,6 +47,7 @@ from robonas.study.measurements import died
 from robonas.study.outcome import outcome_of
 from robonas.study.plan import Plan
 from robonas.study.pool import draw_pool
+from robonas.study.progress import bars_of_search
 from robonas.study.reading import read_record
 from robonas.study.recorded import made_again
 from robonas.study.storage import DATABASE, check_reachable, open_storage, shown, storage_file, storage_url
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from robonas.study.result import SearchResult
 
 
+@with_bars(bars_of_search)
 def search(
     space: SearchSpace,
     objective: Objective,
@@ -90,6 +93,7 @@ def search(
     name: str = "search",
     logits: Callable[[Any], Tensor] | None = None,
     callbacks: Sequence[Callable[[Event], None]] = (),
+    progress: bool | None = None,  # noqa: ARG001  # read by its decorator
 ) -> SearchResult:
     """Find a good network.
 
@@ -132,6 +136,8 @@ def search(
         name: Name of the study in its storage and of its files in the folder; no path.
         logits: Function from what a network returns to its logits, for the metrics.
         callbacks: Functions that are called with every event of the search, in this order.
+        progress: Show progress bars: True for always, as plain lines where there is no terminal; False for never; None
+            on a terminal and in a notebook.
 
     Returns:
         The winner and everything that led to it.

@@ -30,7 +30,7 @@ def draw_pool(
     space: SearchSpace, pool: int | Iterable[Architecture | str], seed: int
 ) -> tuple[list[tuple[str, str]], bool]:
     """Texts of the candidates and of their canonical forms, and whether these are all that the space has."""
-    size = space.size()
+    size = space.size
     if isinstance(pool, Iterable) and not isinstance(pool, str):
         architectures: Iterable[Architecture | str] = pool
     else:
@@ -74,7 +74,7 @@ class Candidates:
         if self.scorer is None or not self.metrics:
             origin = {"space": {"name": self.space.reference, "settings": self.space.settings}, "seed": self.seed}
             return ScoreTable.from_scores(texts(self.space, some), {}, (), origin)
-        return self.scorer.score(some, self.metrics, progress=progress)
+        return self.scorer.score(some, self.metrics, callbacks=() if progress is None else (progress,))
 
     def within_limits(
         self, pairs: list[tuple[str, str]], settings: dict[str, Any], memory: Path | None

@@ -1,0 +1,117 @@
+"""Progress bars of a search: scoring, the search, and each training in flight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from robonas.common.bars import ScoringBars, err
+from robonas.study.events import (
+    CandidatesLeftOut,
+    Event,
+    PoolGrown,
+    QueryFinished,
+    QueryStarted,
+    QueryStep,
+    ScoringProgress,
+    WaitingForOthers,
+)
+from robonas.study.shown import left_out_in_words
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.progress import TaskID
+
+    from robonas.study.query import Query
+
+
+class SearchBars(ScoringBars):
+    """Bars with the time left: scoring, the search, and each training in flight; a callback of `search`.
+
+    A plain line a query where there is no terminal.
+
+    Args:
+        title: Text before the bar of the search, such as the strategy's name.
+        progress: True, False or None; see `place_of`.
+    """
+
+    def __init__(self, title: str, progress: bool | None = None) -> None:
+        super().__init__(progress)
+        self._title = title
+        self._search: TaskID | None = None
+        self._trainings: dict[int, TaskID] = {}
+        self._free: list[TaskID] = []
+        self._finished = 0
+        self._best: float | None = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for bar in (*self._trainings.values(), *self._free):
+            self.remove(bar)
+        super().__exit__(kind, error, trace)
+
+    def __call__(self, event: Event) -> None:
+        """Show an event of `search`."""
+        match event:
+            case ScoringProgress(done, total):
+                self.scoring(done, total)
+            case CandidatesLeftOut(counts, left):
+                self.say(f"limits  {left_out_in_words(counts, left)}")
+            case PoolGrown(_, candidates):
+                self.scoring(candidates, candidates)
+            case WaitingForOthers(pending):
+                self.say(f"waiting for {pending} evaluation{'s' if pending > 1 else ''} of other workers")
+            case QueryStarted(query, budget):
+                self._start(query, budget)
+            case QueryStep(query, point):
+                if query.number in self._trainings:
+                    self.update(
+                        self._trainings[query.number],
+                        total=point.steps,
+                        completed=point.step,
+                        note=f"value {point.value:.4f}",
+                    )
+            case QueryFinished(query, best):
+                self._finish(query, best)
+
+    def _start(self, query: Query, budget: int) -> None:
+        if self._search is None:
+            self._finished = query.number - 1
+            self._search = self.add(self._title, total=budget, done=self._finished)
+        bar = self._free.pop() if self._free else self.add("training")
+        self._trainings[query.number] = bar
+        self.begin_again(bar, f"training {query.number}", note=query.phase)
+
+    def _finish(self, query: Query, best: float | None) -> None:
+        if query.number in self._trainings:
+            self._free.append(self._trainings.pop(query.number))
+        star = " ★" if query.value is not None and query.value == best and best != self._best else ""
+        self._best = best
+        self._finished = max(self._finished + 1, query.number - len(self._trainings))
+        if self._search is not None:
+            note = "" if best is None else f"best {best:.4f}"
+            self.update(self._search, completed=self._finished, note=note)
+        if self.place in {"terminal", "lines"}:
+            head = f"{self._title:<8} {query.number:>3}  {query.phase:<8} {_outcome(query)}{star}"
+            line = f"{head}  {query.seconds:5.1f} s  {query.architecture}"
+            cut: dict[str, Any] = (
+                {"no_wrap": True, "overflow": "ellipsis"} if self.place == "terminal" else {"soft_wrap": True}
+            )
+            err.print(Text(line), **cut)  # a line a query, whole in a log
+
+
+def _outcome(query: Query) -> str:
+    """Return what came of a query, in a few words."""
+    if query.state == "pruned":
+        reached = "" if query.partial is None else f" at {query.partial:.4f}"
+        return f"pruned{reached} after {query.steps} of {query.steps + query.steps_saved} epochs"
+    return f"{query.value:.4f}" if query.value is not None else f"failed: {query.failure}"
+
+
+def bars_of_search(given: dict[str, Any]) -> SearchBars:
+    """Return the bars of a search with these arguments."""
+    strategy = given.get("strategy", "auto")
+    return SearchBars(str(getattr(strategy, "name", strategy)), given.get("progress"))
