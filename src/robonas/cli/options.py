@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robonas.cli.reading import read_bounds, read_data, read_precision, read_space, read_strategy
+from robonas.cli.reading import read_bounds, read_data, read_precision, read_space, read_strategy, split
 from robonas.common.defaults import PAPER_METRICS
 from robonas.common.files import check_file, check_folder
 from robonas.errors import ConfigError
@@ -207,6 +207,41 @@ class PlanOptions:
             "the budget."
         ),
     ] = None
+
+
+@dataclass
+class ParallelOptions:
+    """The options that say how many trainings run at once, where, and for how long."""
+
+    parallel: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of networks to train at once.  [default: one on each of the devices, or one]",
+        ),
+    ] = None
+    devices: Annotated[
+        list[str],
+        typer.Option(
+            help="Devices to divide the trainings among, such as cuda:0,cuda:1. May be repeated.  [default: all GPUs "
+            "that are visible, or the CPU]"
+        ),
+    ] = field(default_factory=list)
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds after which no training begins; the same command, run again, goes on."),
+    ] = None
+    trial_timeout: Annotated[
+        float | None, typer.Option(help="Seconds that one training may take; one that takes longer has failed.")
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings by the names that `search` has for them."""
+        return {
+            "n_parallel": self.parallel,
+            "devices": split("--devices", self.devices) or None,
+            "timeout": self.timeout,
+            "trial_timeout": self.trial_timeout,
+        }
 
 
 @dataclass

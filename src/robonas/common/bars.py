@@ -122,11 +122,6 @@ class Bars:
         self._bars.update(bar, **changes)
         self._draw()
 
-    def begin_again(self, bar: TaskID, title: str, *, note: str = "") -> None:
-        """Use a bar for something else."""
-        self._bars.reset(bar, description=title, total=None, note=note)
-        self._draw()
-
     def remove(self, bar: TaskID) -> None:
         """Take a bar away."""
         self._bars.remove_task(bar)

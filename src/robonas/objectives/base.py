@@ -96,6 +96,14 @@ class Objective(abc.ABC):
             ObjectiveError: The evaluation failed, with the reason: it diverged, crashed, or has no finite value.
         """
 
+    def devices(self) -> list[str]:
+        """Return the devices that evaluations at once are divided among; none where the objective has no say in it."""
+        return []
+
+    def on(self, device: str) -> Objective:  # noqa: ARG002
+        """Return this objective on another device of the same kind, such as ``"cuda:1"``."""
+        return self
+
     def batch(self, size: int, seed: int) -> Batch | None:  # noqa: ARG002
         """Return a batch of its training data for the metrics; None where it has no data."""
         return None

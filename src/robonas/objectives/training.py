@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import time
@@ -128,6 +129,18 @@ class TrainingObjective(Objective):
             "threads": self.threads,
             "logits": name_of_hook(self.logits),
         }
+
+    def devices(self) -> list[str]:
+        """Return the device, or all GPUs that are visible where it is CUDA without a number."""
+        if str(self.device) == "cuda":
+            return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+        return [str(self.device)]
+
+    def on(self, device: str) -> TrainingObjective:
+        """Return this objective, with the same data, on another device."""
+        other = copy.copy(self)
+        other.device = torch.device(device)
+        return other
 
     def batch(self, size: int, seed: int) -> Batch:
         """Draw samples for the metrics from the training part."""

@@ -152,12 +152,18 @@ def receive(inbox: SimpleQueue[Message]) -> Message:
         NoProcessError: A worker could not begin.
     """
     while True:
-        stops.check()
-        try:
-            worker, kind, value = inbox.get(timeout=_LOOK_S)
-        except Empty:
-            continue
-        break
+        message = receive_within(inbox, _LOOK_S)
+        if message is not None:
+            return message
+
+
+def receive_within(inbox: SimpleQueue[Message], seconds: float) -> Message | None:
+    """Return the next message as `receive` does; None where there is none for so many seconds."""
+    stops.check()
+    try:
+        worker, kind, value = inbox.get(timeout=seconds)
+    except Empty:
+        return None
     if kind == "died":
         worker.kill()
         if value is None:

@@ -5,8 +5,7 @@ An Optuna study lies underneath, so that any stop loses at most the evaluation i
 
 from __future__ import annotations
 
-import contextlib
-import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,41 +14,22 @@ import numpy as np
 from robonas.common.bars import with_bars
 from robonas.common.defaults import PAPER_METRICS
 from robonas.common.files import check_folder
-from robonas.common.settings import jobs_of, name_of
-from robonas.costs.size import network_size
-from robonas.errors import (
-    ArchitectureError,
-    ConfigError,
-    MetricError,
-    NasError,
-    NetworkError,
-    ObjectiveError,
-    StudyError,
-)
-from robonas.objectives.elsewhere import Elsewhere
-from robonas.processes import stops
-from robonas.processes.parallel import Tell, spread
+from robonas.common.settings import count_of, jobs_of, name_of, seconds_of
+from robonas.errors import ConfigError, StudyError
+from robonas.objectives.evaluators import Place, places_of
+from robonas.objectives.local import LocalEvaluators
 from robonas.scores.table import ScoreTable
 from robonas.study.against import by_class, costs_file, count_undefined, read_costs
 from robonas.study.chooser import Chooser
-from robonas.study.events import (
-    CandidatesLeftOut,
-    Event,
-    QueryFinished,
-    QueryStarted,
-    QueryStep,
-    ScoringProgress,
-    WaitingForOthers,
-    caller_of,
-)
-from robonas.study.ledger import Claim, Ledger
-from robonas.study.measurements import died
+from robonas.study.events import CandidatesLeftOut, Event, ScoringProgress, caller_of
+from robonas.study.ledger import Ledger
 from robonas.study.outcome import outcome_of
 from robonas.study.plan import Plan
 from robonas.study.pool import draw_pool
 from robonas.study.progress import bars_of_search
 from robonas.study.reading import read_record
 from robonas.study.recorded import made_again
+from robonas.study.running import Runner
 from robonas.study.storage import DATABASE, check_reachable, open_storage, shown, storage_file, storage_url
 
 if TYPE_CHECKING:
@@ -62,12 +42,11 @@ if TYPE_CHECKING:
     from robonas.architecture import Architecture
     from robonas.datasets.batch import Batch
     from robonas.metrics import Metric
-    from robonas.objectives.base import CurvePoint, Evaluation, Objective
+    from robonas.objectives.base import Objective
     from robonas.spaces import SearchSpace
     from robonas.strategies import Strategy
     from robonas.study.against import AgainstLike
     from robonas.study.limits import Limits
-    from robonas.study.query import Query
     from robonas.study.result import SearchResult
 
 
@@ -94,6 +73,10 @@ def search(
     logits: Callable[[Any], Tensor] | None = None,
     callbacks: Sequence[Callable[[Event], None]] = (),
     progress: bool | None = None,  # noqa: ARG001  # read by its decorator
+    n_parallel: int | None = None,
+    devices: Sequence[str] | None = None,
+    timeout: float | None = None,
+    trial_timeout: float | None = None,
 ) -> SearchResult:
     """Find a good network.
 
@@ -138,6 +121,14 @@ def search(
         callbacks: Functions that are called with every event of the search, in this order.
         progress: Show progress bars: True for always, as plain lines where there is no terminal; False for never; None
             on a terminal and in a notebook.
+        n_parallel: Number of candidates to evaluate at once, each in a process of its own, which is kept and used
+            again; None for one on each of `devices`, or one. The strategy is told which have no answer yet. A search
+            that goes on may have another number.
+        devices: Devices to divide the evaluations among, such as ``["cuda:0", "cuda:1"]``; several may share one. By
+            default all visible GPUs, or the CPU, whose threads are divided among the evaluations: one that has fewer
+            threads may round otherwise, so set `threads` of the objective where values must not depend on it.
+        timeout: Seconds after which no evaluation begins; those that have begun are finished. A later call goes on.
+        trial_timeout: Seconds that one evaluation may take; one that takes longer is ended, and failed.
 
     Returns:
         The winner and everything that led to it.
@@ -151,10 +142,13 @@ def search(
         UnknownNameError: No such metric, strategy or cost.
         NetworkError: The networks' output is not what the objective needs.
     """
+    until = time.monotonic() + seconds_of("timeout", timeout)
+    limit = None if trial_timeout is None else seconds_of("trial_timeout", trial_timeout)
     tell = caller_of(callbacks)
     check_reachable(storage)
     name, n_jobs = name_of(name), jobs_of(n_jobs)
     plan = Plan.made(space, objective, metrics, limits, strategy, budget, seed, grow, pruner, against)
+    places = _places(objective, n_parallel, devices, plan.budget)
     place = check_folder(folder) if folder is not None else None
     drawn, whole = draw_pool(space, pool, plan.seed)
     settings = plan.settings(drawn)
@@ -193,18 +187,24 @@ def search(
         save=lambda grown: grown.write(file) if file else None,
         tell=tell,
     )
-    with ledger.open(), Elsewhere(space, objective) as elsewhere:
-        while claim := ledger.next(chooser, plan.budget, lambda pending: tell(WaitingForOthers(pending))):
-            stops.check()
-            with ledger.working(claim):
-                query = ledger.query(claim)
-                tell(QueryStarted(query, chooser.limit))
-                _evaluate(ledger, claim, query, space, elsewhere, plan.seed, tell)
-                tell(QueryFinished(ledger.query(claim), ledger.best()))
+    with ledger.open(), LocalEvaluators(space, objective, places, limit_s=limit) as evaluators:
+        runner = Runner(space, ledger, chooser, evaluators, budget=plan.budget, seed=plan.seed, until=until, tell=tell)
+        ledger.note_stop(None if runner.run() else "time over")
     result = outcome_of(ledger.record(), chooser, place, keep=True)
     if plan.grow:  # each worker's folder may be its own, and the last query another's
         chooser.keep()
     return result
+
+
+def _places(objective: Objective, n_parallel: int | None, devices: Sequence[str] | None, budget: int) -> list[Place]:
+    n = None if n_parallel is None else count_of("n_parallel", n_parallel, "evaluation")
+    places = places_of(objective, n, devices)
+    if len(places) > budget:
+        raise ConfigError(
+            f"No more evaluations can run at once than the budget has; got {len(places)} at once and a budget of "
+            f"{budget}. Lower `n_parallel`, give fewer devices, or enlarge the budget."
+        )
+    return places
 
 
 def _check_pool(plan: Plan, pairs: Sequence[tuple[str, str]], *, whole: bool) -> None:
@@ -312,73 +312,3 @@ def _place(folder: Path | None, storage: str | None) -> str:
 def scores_file(name: str) -> str:
     """Name of the file with the scores of a study's pool, in the search's folder."""
     return f"{name}.scores.parquet"
-
-
-def _evaluate(
-    ledger: Ledger,
-    claim: Claim,
-    query: Query,
-    space: SearchSpace,
-    elsewhere: Elsewhere,
-    seed: int,
-    tell: Callable[[Event], None],
-) -> None:
-    """Evaluate and record.
-
-    What can only be the user's mistake ends the search; whatever else goes wrong is a failed trial.
-    """
-    from optuna import TrialPruned
-
-    curve: list[CurvePoint] = []
-
-    def report(point: CurvePoint) -> None:
-        curve.append(point)
-        hopeless = ledger.report(claim, point)
-        stops.check()
-        tell(QueryStep(query, point))
-        if hopeless:
-            raise TrialPruned
-
-    try:
-        answer = _checked(elsewhere.evaluate(space.parse(query.architecture), seed=seed, report=report))
-    except TrialPruned:
-        ledger.prune(claim, curve)
-    except (ObjectiveError, ArchitectureError, MetricError) as error:
-        ledger.fail(claim, str(error))
-    except NetworkError as error:
-        if ledger.best() is None:
-            raise  # no network has worked yet, so it is all of them, and the user's to mend
-        ledger.fail(claim, str(error))
-    except NasError:
-        raise
-    except SystemExit as error:
-        ledger.fail(claim, f"The training called sys.exit({error.code!r}).")
-    except Exception as error:  # noqa: BLE001  # a training can fail in any way, and costs its trial only
-        ledger.fail(claim, f"{type(error).__name__}: {error}")
-    else:
-        if answer.parameters is not None:  # it has a network: counted now, `show` and `report` need no PyTorch
-            with contextlib.suppress(Exception):
-                ledger.note_size(claim, _size(space, query.architecture, seed, n_jobs=int(not elsewhere.here)))
-        ledger.complete(claim, answer)
-
-
-def _size(space: SearchSpace, text: str, seed: int, n_jobs: int) -> dict[str, int | None]:
-    """Return the size of a network; counted in a worker, unless `n_jobs` is 0, which counts here."""
-
-    def work(some: Sequence[str], tell: Tell[str, dict[str, int | None]]) -> None:
-        for one in some:
-            architecture = space.parse(one)
-            built = lambda: space.build_seeded(architecture, seed)  # noqa: B023, E731  # called before the next one
-            tell(one, network_size(built, space.input_shape_of(architecture)))
-
-    def dead(_: str, __: list[dict[str, int | None]], how: str) -> dict[str, int | None]:
-        raise ObjectiveError(died(how))
-
-    (found,) = spread(work, [text], n_jobs=n_jobs, chunk=1, dead=dead)
-    return found[text]
-
-
-def _checked(answer: Evaluation) -> Evaluation:
-    if not isinstance(answer.value, (int, float)) or not math.isfinite(answer.value):
-        raise ObjectiveError(f"The evaluation returned {answer.value!r}; a value must be a finite number.")
-    return answer

@@ -42,14 +42,13 @@ class SearchBars(ScoringBars):
         self._title = title
         self._search: TaskID | None = None
         self._trainings: dict[int, TaskID] = {}
-        self._free: list[TaskID] = []
-        self._finished = 0
+        self._done = 0
         self._best: float | None = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for bar in (*self._trainings.values(), *self._free):
+        for bar in self._trainings.values():
             self.remove(bar)
         super().__exit__(kind, error, trace)
 
@@ -68,32 +67,26 @@ class SearchBars(ScoringBars):
                 self._start(query, budget)
             case QueryStep(query, point):
                 if query.number in self._trainings:
-                    self.update(
-                        self._trainings[query.number],
-                        total=point.steps,
-                        completed=point.step,
-                        note=f"value {point.value:.4f}",
-                    )
+                    where = f"  {query.work.device}" if query.work and query.work.device else ""
+                    told = f"value {point.value:.4f}{where}"
+                    self.update(self._trainings[query.number], total=point.steps, completed=point.step, note=told)
             case QueryFinished(query, best):
                 self._finish(query, best)
 
     def _start(self, query: Query, budget: int) -> None:
         if self._search is None:
-            self._finished = query.number - 1
-            self._search = self.add(self._title, total=budget, done=self._finished)
-        bar = self._free.pop() if self._free else self.add("training")
-        self._trainings[query.number] = bar
-        self.begin_again(bar, f"training {query.number}", note=query.phase)
+            self._done = query.number - 1
+            self._search = self.add(self._title, total=budget, done=self._done)
+        self._trainings[query.number] = self.add(f"training {query.number}", note=query.phase)
 
     def _finish(self, query: Query, best: float | None) -> None:
         if query.number in self._trainings:
-            self._free.append(self._trainings.pop(query.number))
+            self.remove(self._trainings.pop(query.number))
         star = " ★" if query.value is not None and query.value == best and best != self._best else ""
         self._best = best
-        self._finished = max(self._finished + 1, query.number - len(self._trainings))
         if self._search is not None:
-            note = "" if best is None else f"best {best:.4f}"
-            self.update(self._search, completed=self._finished, note=note)
+            self._done += 1
+            self.update(self._search, completed=self._done, note="" if best is None else f"best {best:.4f}")
         if self.place in {"terminal", "lines"}:
             head = f"{self._title:<8} {query.number:>3}  {query.phase:<8} {_outcome(query)}{star}"
             line = f"{head}  {query.seconds:5.1f} s  {query.architecture}"

@@ -15,6 +15,22 @@ State: TypeAlias = Literal["complete", "pruned", "failed", "running"]
 
 
 @dataclass(frozen=True)
+class Work:
+    """When and where an evaluation ran."""
+
+    host: str
+    """Name of the host."""
+    slot: int
+    """Number of the slot of its search, from 0, one for each of the evaluations that it makes at once."""
+    device: str | None
+    """Device that the objective was given, such as ``"cuda:1"``; None where it chose."""
+    began: float
+    """When it began, by the host's clock, in seconds since 1970."""
+    ended: float | None
+    """When it ended; None before."""
+
+
+@dataclass(frozen=True)
 class Query:
     """One evaluation of the objective."""
 
@@ -39,7 +55,7 @@ class Query:
     weights: tuple[float, ...] | None = None
     """Weights of the combined metric that chose it, one a metric."""
     curve: tuple[CurvePoint, ...] = field(default=(), repr=False)
-    """The learning curve."""
+    """The learning curve, as far as it is known."""
     partial: float | None = None
     """The value that it had come to; None unless pruned."""
     size: Mapping[str, int | None] | None = None
@@ -56,6 +72,10 @@ class Query:
     """Its costs, in the order of the search's; none where the objective is not traded off."""
     children_costs: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
     """Costs of its children."""
+    pending: tuple[int, ...] = ()
+    """Numbers of the queries that had no answer when it was chosen."""
+    work: Work | None = field(default=None, compare=False)
+    """When and where it ran; None where nothing says so."""
 
     @property
     def steps(self) -> int:

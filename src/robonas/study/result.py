@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from robonas.spaces import SearchSpace
     from robonas.study.query import Query
 
-StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "interrupted"]
+StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "time over", "interrupted"]
 """Why a search ended."""
 
 
