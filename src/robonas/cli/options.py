@@ -76,7 +76,7 @@ Storage = Annotated[
 Data = Annotated[
     str,
     typer.Option(
-        help="Data set: digits, sklearn:NAME, folder:PATH, npz:FILE, torchvision:NAME, or package.module:NAME; "
+        help="Data set: digits, sklearn:NAME, folder:PATH, npz:FILE, torchvision:NAME, hf:NAME, or package.module:NAME; "
         "see 'robonas list datasets'.",
         callback=not_empty,
     ),
@@ -136,9 +136,17 @@ class ReadingOptions:
         str | None, typer.Option(metavar="[RGB|L]", help="Convert images of a folder to colour (RGB) or to grey (L).")
     ] = None
 
+    data_set: Annotated[
+        list[str],
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Setting of the kind of data, such as target=fine_label for hf:NAME. May be repeated.",
+        ),
+    ] = field(default_factory=list)
+
     def read(self, text: str, *, part: str | None = None) -> LabelledData:
-        """Read the data of that text; the part is for torchvision's."""
-        return read_data(text, self.data_root, self.image_size, self.image_mode, part=part)
+        """Read the data of that text; the part is for those of torchvision and of Hugging Face."""
+        return read_data(text, self.data_root, self.image_size, self.image_mode, self.data_set, part=part)
 
     def check_unused(self) -> None:
         """Refuse every option that was given where no data are read.
@@ -150,6 +158,7 @@ class ReadingOptions:
             ("--data-root", self.data_root),
             ("--image-size", self.image_size),
             ("--image-mode", self.image_mode),
+            ("--data-set", self.data_set or None),
         ):
             if given is not None:
                 raise ConfigError(f"`{option}` says how data are read, and needs `--data`; got {given} without.")

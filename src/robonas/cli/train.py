@@ -51,7 +51,8 @@ def train(
     test_data: Annotated[
         str | None,
         typer.Option(
-            help="Test set, used once, at the end; of a data set of torchvision, its test part.", callback=not_empty
+            help="Test set, used once, at the end; of a data set of torchvision or Hugging Face, its test part.",
+            callback=not_empty,
         ),
     ] = None,
     space: Annotated[

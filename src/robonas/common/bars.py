@@ -143,7 +143,7 @@ class Bars:
         self._drawn = time.monotonic()
         shown = _Picture(self._bars, self._notes)
         if self._handle is None:
-            self._handle = display(shown, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle = display(shown, display_id=True)
         else:
             self._handle.update(shown)
 
