@@ -76,8 +76,8 @@ Storage = Annotated[
 Data = Annotated[
     str,
     typer.Option(
-        help="Data set: digits, sklearn:NAME, folder:PATH, npz:FILE, torchvision:NAME, hf:NAME, or package.module:NAME; "
-        "see 'robonas list datasets'.",
+        help="Data set: digits, sklearn:NAME, folder:PATH, npz:FILE, torchvision:NAME, hf:NAME, or "
+        "package.module:NAME; see 'robonas list datasets'.",
         callback=not_empty,
     ),
 ]

@@ -1,4 +1,4 @@
-"""What a full training is shown as: its facts in words, and the picture of its epochs for a notebook.
+"""The facts of a full training in words, and the picture of its epochs for a notebook.
 
 `TrainedNetwork` uses these functions, so that they cannot import it: a result is ``Any`` here.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from robonas.common.settings import callbacks_of
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from robonas.objectives.base import CurvePoint
     from robonas.study.query import Query
+    from robonas.study.result import SearchResult
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,26 @@ class WaitingForOthers:
 
     pending: int
     """How many evaluations."""
+
+
+@dataclass(frozen=True)
+class SearchStarted:
+    """Everything is scored, and the first evaluation can begin."""
+
+    name: str
+    """Name of the study."""
+    settings: Mapping[str, Any]
+    """All on which its evaluations depend; JSON values."""
+    budget: int
+    """Evaluations in all."""
+
+
+@dataclass(frozen=True)
+class SearchFinished:
+    """The search has ended, and returns after this."""
+
+    result: SearchResult
+    """Its result."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +128,15 @@ class EpochFinished:
 
 
 Event: TypeAlias = (
-    CandidatesLeftOut | ScoringProgress | PoolGrown | WaitingForOthers | QueryStarted | QueryStep | QueryFinished
+    CandidatesLeftOut
+    | ScoringProgress
+    | PoolGrown
+    | SearchStarted
+    | WaitingForOthers
+    | QueryStarted
+    | QueryStep
+    | QueryFinished
+    | SearchFinished
 )
 """What a search tells while it runs."""
 

@@ -21,7 +21,7 @@ from robonas.objectives.local import LocalEvaluators
 from robonas.scores.table import ScoreTable
 from robonas.study.against import by_class, costs_file, count_undefined, read_costs
 from robonas.study.chooser import Chooser
-from robonas.study.events import CandidatesLeftOut, Event, ScoringProgress, caller_of
+from robonas.study.events import CandidatesLeftOut, Event, ScoringProgress, SearchFinished, SearchStarted, caller_of
 from robonas.study.ledger import Ledger
 from robonas.study.outcome import outcome_of
 from robonas.study.plan import Plan
@@ -187,12 +187,14 @@ def search(
         save=lambda grown: grown.write(file) if file else None,
         tell=tell,
     )
+    tell(SearchStarted(name, settings, plan.budget))
     with ledger.open(), LocalEvaluators(space, objective, places, limit_s=limit) as evaluators:
         runner = Runner(space, ledger, chooser, evaluators, budget=plan.budget, seed=plan.seed, until=until, tell=tell)
         ledger.note_stop(None if runner.run() else "time over")
     result = outcome_of(ledger.record(), chooser, place, keep=True)
     if plan.grow:  # each worker's folder may be its own, and the last query another's
         chooser.keep()
+    tell(SearchFinished(result))
     return result
 
 

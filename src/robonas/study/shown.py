@@ -1,4 +1,4 @@
-"""What a search is shown as: its facts in words, and the picture of its queries for a notebook.
+"""The facts of a search in words, and the picture of its queries for a notebook.
 
 `SearchResult` uses these functions, so that they cannot import it: a result is ``Any`` here.
 """
