@@ -66,6 +66,7 @@ class LocalEvaluators(Evaluators):
         objective: Evaluates them.
         places: Where; as many evaluations run at once.
         limit_s: Seconds after which an evaluation is ended; None for no limit.
+        apart: True never to evaluate in this process.
 
     Attributes:
         here: True where evaluations run in this process.
@@ -81,10 +82,12 @@ class LocalEvaluators(Evaluators):
         places: Sequence[Place] = (),
         *,
         limit_s: float | None = None,
+        apart: bool = False,
     ) -> None:
         self._space, self._objective, self._limit = space, objective, limit_s
         self._slots = [_Slot(place) for place in places or [Place(0)]]
-        self._must = len(self._slots) > 1 or limit_s is not None or self._slots[0].place.device is not None
+        several = len(self._slots) > 1 or self._slots[0].place.device is not None
+        self._must = apart or several or limit_s is not None
         self.here = not objective.isolated and not self._must
         self._packed: Packed | None = None
         self._inbox: SimpleQueue[Message] = SimpleQueue()

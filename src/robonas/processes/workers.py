@@ -170,12 +170,19 @@ def receive_within(inbox: SimpleQueue[Message], seconds: float) -> Message | Non
             raise NoProcessError("a process that was started ended before it began")
         return worker, kind, in_words(value)
     if kind in {"raised", "unread"}:
-        error, told = pickle.loads(value)  # noqa: S301
+        error = far_error(value)
         if kind == "unread":
             raise NoProcessError(f"what it needs cannot be read there ({type(error).__name__}: {error})")
-        error.__cause__ = FarTraceError(told)
         return worker, kind, error
     return worker, kind, None if value is None else pickle.loads(value)  # noqa: S301
+
+
+def far_error(data: bytes) -> BaseException:
+    """Return an error that was raised elsewhere, with the place; see `robonas.processes.serving.portable`."""
+    error, told = pickle.loads(data)  # noqa: S301
+    error.__cause__ = FarTraceError(told)
+    assert isinstance(error, BaseException)
+    return error
 
 
 def in_words(code: int) -> str:

@@ -14,10 +14,9 @@ import numpy as np
 from robonas.common.bars import with_bars
 from robonas.common.defaults import PAPER_METRICS
 from robonas.common.files import check_folder
-from robonas.common.settings import count_of, jobs_of, name_of, seconds_of
+from robonas.common.settings import jobs_of, name_of, seconds_of
 from robonas.errors import ConfigError, StudyError
-from robonas.objectives.evaluators import Place, places_of
-from robonas.objectives.local import LocalEvaluators
+from robonas.processes.executors import engine_of, working_on
 from robonas.scores.table import ScoreTable
 from robonas.study.against import by_class, costs_file, count_undefined, read_costs
 from robonas.study.chooser import Chooser
@@ -31,6 +30,7 @@ from robonas.study.reading import read_record
 from robonas.study.recorded import made_again
 from robonas.study.running import Runner
 from robonas.study.storage import DATABASE, check_reachable, open_storage, shown, storage_file, storage_url
+from robonas.study.workforce import Workforce
 
 if TYPE_CHECKING:
     import os
@@ -75,6 +75,7 @@ def search(
     progress: bool | None = None,  # noqa: ARG001  # read by its decorator
     n_parallel: int | None = None,
     devices: Sequence[str] | None = None,
+    executor: object = None,
     timeout: float | None = None,
     trial_timeout: float | None = None,
 ) -> SearchResult:
@@ -127,6 +128,11 @@ def search(
         devices: Devices to divide the evaluations among, such as ``["cuda:0", "cuda:1"]``; several may share one. By
             default all visible GPUs, or the CPU, whose threads are divided among the evaluations: one that has fewer
             threads may round otherwise, so set `threads` of the objective where values must not depend on it.
+        executor: Where scoring and trainings run instead of processes of this machine: ``"ray"``, ``"ray:ADDRESS"``,
+            ``"dask:ADDRESS"``, a `distributed.Client`, a `RayEngine`, or anything with the `submit` of
+            `concurrent.futures`. As many evaluations run at once as it has room for, unless `n_parallel` says. The
+            objective is sent to it once; what it reads by path must be there too. Latency and memory are still
+            measured here.
         timeout: Seconds after which no evaluation begins; those that have begun are finished. A later call goes on.
         trial_timeout: Seconds that one evaluation may take; one that takes longer is ended, and failed.
 
@@ -148,65 +154,60 @@ def search(
     check_reachable(storage)
     name, n_jobs = name_of(name), jobs_of(n_jobs)
     plan = Plan.made(space, objective, metrics, limits, strategy, budget, seed, grow, pruner, against)
-    places = _places(objective, n_parallel, devices, plan.budget)
-    place = check_folder(folder) if folder is not None else None
-    drawn, whole = draw_pool(space, pool, plan.seed)
-    settings = plan.settings(drawn)
-    candidates = plan.candidates(batch, batch_size, logits, n_jobs, place)
-    pairs, left_out = candidates.within_limits(drawn, settings, place / f"{name}.pool.txt" if place else None)
-    costs = None
-    if candidates.meter is not None:
-        file = place / costs_file(name) if place else None
-        costs = candidates.meter.fixed(pairs, settings, file)
-        left_out |= count_undefined(costs)
-        pairs = [pair for pair in pairs if pair[1] in by_class(costs)]
-    if left_out:
-        tell(CandidatesLeftOut(left_out, len(pairs)))
-    _check_pool(plan, pairs, whole=whole)
-    ledger = _open_ledger(plan, name, settings, place, storage)
-    ledger.check_parameters()
-    table = candidates.scores_of([text for text, _ in pairs], lambda done, total: tell(ScoringProgress(done, total)))
-    _check_scores(table)
-    ledger.begin(table.fingerprint(), plan.budget, left_out, None if costs is None else costs.fingerprint())
-    if costs is not None and place:
-        costs.write(place / costs_file(name))
-    file = place / scores_file(name) if place else None
-    if file and not (plan.grow and file.exists()):  # a pool that has grown is written again when it is chosen from
-        table.write(file)
-    chooser = Chooser(
-        space,
-        plan.strategy,
-        table,
-        budget=plan.budget,
-        seed=plan.seed,
-        higher_is_better=plan.higher_is_better,
-        direction=objective.direction,
-        grow=plan.grow,
-        candidates=candidates,
-        costs=None if costs is None else by_class(costs),
-        save=lambda grown: grown.write(file) if file else None,
-        tell=tell,
-    )
-    tell(SearchStarted(name, settings, plan.budget))
-    with ledger.open(), LocalEvaluators(space, objective, places, limit_s=limit) as evaluators:
-        runner = Runner(space, ledger, chooser, evaluators, budget=plan.budget, seed=plan.seed, until=until, tell=tell)
-        ledger.note_stop(None if runner.run() else "time over")
-    result = outcome_of(ledger.record(), chooser, place, keep=True)
-    if plan.grow:  # each worker's folder may be its own, and the last query another's
-        chooser.keep()
-    tell(SearchFinished(result))
-    return result
-
-
-def _places(objective: Objective, n_parallel: int | None, devices: Sequence[str] | None, budget: int) -> list[Place]:
-    n = None if n_parallel is None else count_of("n_parallel", n_parallel, "evaluation")
-    places = places_of(objective, n, devices)
-    if len(places) > budget:
-        raise ConfigError(
-            f"No more evaluations can run at once than the budget has; got {len(places)} at once and a budget of "
-            f"{budget}. Lower `n_parallel`, give fewer devices, or enlarge the budget."
+    engine = None if executor is None else engine_of(executor)
+    workforce = Workforce.made(plan, engine, n_parallel, devices, limit)
+    with working_on(engine):
+        place = check_folder(folder) if folder is not None else None
+        drawn, whole = draw_pool(space, pool, plan.seed)
+        settings = plan.settings(drawn)
+        candidates = plan.candidates(batch, batch_size, logits, n_jobs, place)
+        pairs, left_out = candidates.within_limits(drawn, settings, place / f"{name}.pool.txt" if place else None)
+        costs = None
+        if candidates.meter is not None:
+            file = place / costs_file(name) if place else None
+            costs = candidates.meter.fixed(pairs, settings, file)
+            left_out |= count_undefined(costs)
+            pairs = [pair for pair in pairs if pair[1] in by_class(costs)]
+        if left_out:
+            tell(CandidatesLeftOut(left_out, len(pairs)))
+        _check_pool(plan, pairs, whole=whole)
+        ledger = _open_ledger(plan, name, settings, place, storage)
+        ledger.check_parameters()
+        table = candidates.scores_of(
+            [text for text, _ in pairs], lambda done, total: tell(ScoringProgress(done, total))
         )
-    return places
+        _check_scores(table)
+        ledger.begin(table.fingerprint(), plan.budget, left_out, None if costs is None else costs.fingerprint())
+        if costs is not None and place:
+            costs.write(place / costs_file(name))
+        file = place / scores_file(name) if place else None
+        if file and not (plan.grow and file.exists()):  # a pool that has grown is written again when it is chosen from
+            table.write(file)
+        chooser = Chooser(
+            space,
+            plan.strategy,
+            table,
+            budget=plan.budget,
+            seed=plan.seed,
+            higher_is_better=plan.higher_is_better,
+            direction=objective.direction,
+            grow=plan.grow,
+            candidates=candidates,
+            costs=None if costs is None else by_class(costs),
+            save=lambda grown: grown.write(file) if file else None,
+            tell=tell,
+        )
+        tell(SearchStarted(name, settings, plan.budget))
+        with ledger.open(), workforce.evaluators(plan) as evaluators:
+            runner = Runner(
+                space, ledger, chooser, evaluators, budget=plan.budget, seed=plan.seed, until=until, tell=tell
+            )
+            ledger.note_stop(None if runner.run() else "time over")
+        result = outcome_of(ledger.record(), chooser, place, keep=True)
+        if plan.grow:  # each worker's folder may be its own, and the last query another's
+            chooser.keep()
+        tell(SearchFinished(result))
+        return result
 
 
 def _check_pool(plan: Plan, pairs: Sequence[tuple[str, str]], *, whole: bool) -> None:
