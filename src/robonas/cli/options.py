@@ -120,6 +120,13 @@ Jobs = Annotated[
     ),
 ]
 
+Logs = Annotated[
+    list[str],
+    typer.Option(
+        "--log", help="Log to tensorboard (into the folder), mlflow or wandb, which are extras. May be repeated."
+    ),
+]
+
 # ── groups ──
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from robonas.cli.groups import takes_groups
 from robonas.cli.options import (
     Data,
     Json,
+    Logs,
     Name,
     OwnStrategy,
     ReadingOptions,
@@ -24,7 +26,7 @@ from robonas.cli.options import (
     not_empty,
     output_folder,
 )
-from robonas.cli.reading import read_settings, read_space
+from robonas.cli.reading import read_settings, read_space, split
 from robonas.cli.recipe_options import RecipeOptions
 from robonas.cli.settings_file import Config
 from robonas.errors import ConfigError
@@ -71,6 +73,7 @@ def train(
     seed: Seed = 0,
     training: TrainingOptions,
     folder: Annotated[Path, output_folder("Folder for checkpoints, log and trained network.")] = Path("robonas-train"),
+    log: Logs = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """Train the winner of a search in full, with a checkpoint after every epoch.
@@ -78,6 +81,7 @@ def train(
     If it is stopped, the same command continues where it was. On several devices: torchrun --nproc-per-node N -m
     robonas train …
     """
+    from robonas.callbacks import make_log
     from robonas.cli.console import print_json, print_trained
     from robonas.retraining import train as train_in_full
 
@@ -89,18 +93,21 @@ def train(
     query = None if isinstance(winner, str) else read_at(winner, at)
     where = _space(winner, space, space_set, images, smaller=bool(recipe.settings()["resized_crop"]))
     first = os.environ.get("RANK", "0") == "0"
-    result = train_in_full(
-        winner if query is None else query.architecture,
-        images,
-        space=where,
-        test=tested,
-        folder=folder,
-        validation_fraction=validation_fraction,
-        seed=seed,
-        progress=not as_json and first,
-        **training.settings(),
-        **recipe.settings(),
-    )
+    with contextlib.ExitStack() as stack:
+        logs = [stack.enter_context(make_log(each, folder)) for each in split("--log", log) if first]
+        result = train_in_full(
+            winner if query is None else query.architecture,
+            images,
+            space=where,
+            test=tested,
+            folder=folder,
+            validation_fraction=validation_fraction,
+            seed=seed,
+            callbacks=logs,
+            progress=not as_json and first,
+            **training.settings(),
+            **recipe.settings(),
+        )
     if not first:
         return
     if as_json:
