@@ -164,3 +164,9 @@ def test_a_missing_folder_is_told_as_a_missing_folder(tmp_path, monkeypatch) -> 
     assert "digits" in str(caught.value)
     with pytest.raises(UnknownNameError, match=r"and no data set of that name\. Did you mean 'digits'"):
         load_dataset("digit")
+
+
+def test_the_classes_of_a_data_set_are_no_names_of_numbers() -> None:
+    dataset = Items([(torch.zeros(1, 2, 2), float(row)) for row in range(4)])
+    dataset.classes = ("cat", "dog")
+    assert load_dataset(dataset, task="regression").class_names == ("0",)

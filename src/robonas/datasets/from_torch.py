@@ -82,7 +82,7 @@ def from_dataset(
         if labels is None:
             labels = _all_equal([read_item(dataset, row, task)[1] for row in range(n)])
         samples = Lazy(dataset, labels, tuple(first.shape), task)
-    if class_names is None:
+    if class_names is None and task not in {"regression", "image"}:
         listed = getattr(dataset, "classes", None)
         if isinstance(listed, Collection) and n_classes in {None, len(listed)}:
             class_names = tuple(map(str, listed))
