@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from robonas.common.bars import Bars, err, say as say  # noqa: PLC0414  # for the other commands
+from robonas.common.bars import Bars, err as err, say as say  # noqa: PLC0414  # for the other commands
 from robonas.common.streams import json_text
 from robonas.study.shown import facts_of
 

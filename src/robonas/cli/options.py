@@ -126,6 +126,14 @@ Logs = Annotated[
         "--log", help="Log to tensorboard (into the folder), mlflow or wandb, which are extras. May be repeated."
     ),
 ]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[ray|ray:ADDRESS|dask:ADDRESS]",
+        help="Cluster to work on instead of processes of this machine: Ray's or Dask's.",
+        callback=not_empty,
+    ),
+]
 
 # ── groups ──
 
@@ -242,6 +250,7 @@ class ParallelOptions:
             "that are visible, or the CPU]"
         ),
     ] = field(default_factory=list)
+    executor: Executor = None
     timeout: Annotated[
         float | None,
         typer.Option(help="Seconds after which no training begins; the same command, run again, goes on."),
@@ -255,6 +264,7 @@ class ParallelOptions:
         return {
             "n_parallel": self.parallel,
             "devices": split("--devices", self.devices) or None,
+            "executor": self.executor,
             "timeout": self.timeout,
             "trial_timeout": self.trial_timeout,
         }

@@ -14,6 +14,7 @@ from robonas.common.settings import callbacks_of, jobs_of, seed_of
 from robonas.datasets.batch import Batch
 from robonas.errors import ConfigError, NasError, NetworkError
 from robonas.metrics import Metric, MetricLike, Score, resolve_metrics, score_network
+from robonas.processes.executors import engine_of, working_on
 from robonas.processes.parallel import Tell, spread
 from robonas.scores.cache import Journal, Scores
 from robonas.scores.memory import keep_memory, keeping_memory
@@ -225,6 +226,7 @@ def score(
     logits: Callable[[Any], Tensor] | None = None,
     callbacks: Sequence[Callable[[int, int], None]] = (),
     progress: bool | None = None,
+    executor: object = None,
 ) -> ScoreTable:
     """Score every architecture of a pool by every metric.
 
@@ -252,6 +254,7 @@ def score(
             whenever some are done.
         progress: Show a progress bar: True for always, as a line where there is no terminal; False for never; None on
             a terminal and in a notebook.
+        executor: Where to score instead of processes of this machine; see `search`.
 
     Returns:
         The scores in the order of the pool. A metric that fails on a network, and a network that cannot be built, give
@@ -268,7 +271,7 @@ def score(
     scorer = Scorer(space, batch, seed=seed, logits=logits, n_jobs=n_jobs, cache=cache)
     from robonas.common.bars import ScoringBars
 
-    with ScoringBars(progress) as bars:
+    with working_on(None if executor is None else engine_of(executor)), ScoringBars(progress) as bars:
         return scorer.score(pool, metrics, callbacks=(bars.scoring, *callbacks_of(callbacks)))
 
 

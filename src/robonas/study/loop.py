@@ -26,7 +26,7 @@ from robonas.study.outcome import outcome_of
 from robonas.study.plan import Plan
 from robonas.study.pool import draw_pool
 from robonas.study.progress import bars_of_search
-from robonas.study.reading import read_record
+from robonas.study.reading import Record, read_record
 from robonas.study.recorded import made_again
 from robonas.study.running import Runner
 from robonas.study.storage import DATABASE, check_reachable, open_storage, shown, storage_file, storage_url
@@ -270,25 +270,11 @@ def load_result(
         StudyError: There is no such study.
         ScoreTableError: Its scores are missing or damaged.
     """
-    place, name = Path(folder), name_of(name)
-    url = storage or storage_url(place)
-    if storage is None and not (place / DATABASE).is_file():
-        if (place / scores_file(name)).is_file():
-            raise StudyError(
-                f"The study of the search in '{place}' is not in that folder: it was run with a storage of its own. "
-                "Give the same one, by `--storage` or `storage=`."
-            )
-        raise StudyError(
-            f"There is no search in '{place}': '{place / DATABASE}' does not exist. Name the folder of a search."
-        )
-    try:
-        record = read_record(url, None if storage else place / DATABASE, name, _place(place, storage))
-    except RecursionError as error:  # Optuna's reading of its JSON
-        raise StudyError(f"The study in '{place}' is damaged: its notes are nested too deeply.") from error
+    place, record = Path(folder), record_of(folder, name, storage=storage)
     settings = record.settings
     space, strategy = made_again(settings, place, space, strategy)
     try:
-        table = ScoreTable.read(place / scores_file(name))
+        table = ScoreTable.read(place / scores_file(record.name))
     except FileNotFoundError as error:
         raise StudyError(f"The search in '{place}' has no scores yet; run it to go on.") from error
     asked = record.queries
@@ -302,9 +288,38 @@ def load_result(
         higher_is_better=settings["higher_is_better"],
         direction=settings["objective"]["direction"],
         children=table.part(n_sampled, len(table)),
-        costs=by_class(read_costs(place / costs_file(name))) if "against" in settings else None,
+        costs=by_class(read_costs(place / costs_file(record.name))) if "against" in settings else None,
     )
     return outcome_of(record, chooser, place)
+
+
+def record_of(folder: str | os.PathLike[str], name: str = "search", *, storage: str | None = None) -> Record:
+    """Return what the study of a search holds, finished or not, without its pool.
+
+    Args:
+        folder: The search's.
+        name: Name of the study.
+        storage: Storage of its study, if not in the folder.
+
+    Raises:
+        ConfigError: The name is none.
+        StudyError: There is no such study.
+    """
+    place, name = Path(folder), name_of(name)
+    url = storage or storage_url(place)
+    if storage is None and not (place / DATABASE).is_file():
+        if (place / scores_file(name)).is_file():
+            raise StudyError(
+                f"The study of the search in '{place}' is not in that folder: it was run with a storage of its own. "
+                "Give the same one, by `--storage` or `storage=`."
+            )
+        raise StudyError(
+            f"There is no search in '{place}': '{place / DATABASE}' does not exist. Name the folder of a search."
+        )
+    try:
+        return read_record(url, None if storage else place / DATABASE, name, _place(place, storage))
+    except RecursionError as error:  # Optuna's reading of its JSON
+        raise StudyError(f"The study in '{place}' is damaged: its notes are nested too deeply.") from error
 
 
 def _place(folder: Path | None, storage: str | None) -> str:
