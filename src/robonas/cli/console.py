@@ -17,10 +17,9 @@ from robonas.common.streams import json_text
 from robonas.study.shown import facts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from robonas.retraining import TrainedNetwork
-    from robonas.scores.table import ScoreTable
     from robonas.study.result import SearchResult
 
 out = Console(highlight=False)
@@ -58,18 +57,6 @@ def print_json(value: Any) -> None:
     out.out(json_text(value))
 
 
-def print_table(title: str, rows: Sequence[Mapping[Any, Any]], *, columns: Iterable[str] | None = None) -> None:
-    """Print rows of equal keys as a table on stdout."""
-    names = list(columns or (rows[0] if rows else ()))
-    table = Table(title=Text(title), title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
-    for name in names:
-        numeric = all(isinstance(row[name], (int, float)) for row in rows)
-        table.add_column(Text(str(name)), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(row[name])) for name in names))
-    out.print(table)
-
-
 def _panel(title: str, rows: Mapping[str, object], *, style: str = "none") -> None:
     body = Table.grid(padding=(0, 2))
     body.add_column(style="dim")
@@ -77,25 +64,6 @@ def _panel(title: str, rows: Mapping[str, object], *, style: str = "none") -> No
     for name, value in rows.items():
         body.add_row(Text(name), Text(str(value)))
     out.print(Panel(body, title=Text(title), title_align="left", border_style=style))
-
-
-def _cell(value: object) -> str:
-    if value is None or value != value:  # noqa: PLR0124  # NaN
-        return "–"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-    return str(value)
-
-
-def print_scores(table: ScoreTable) -> None:
-    """Print the summary of a table of scores, with what a user should know before trusting it."""
-    summary = table.summary().reset_index()
-    print_table(
-        f"Scores of {len(table):,} architectures ({len(table.distinct):,} different networks)",
-        summary.to_dict("records"),
-    )
-    for sentence in table.warnings():
-        warn(sentence)
 
 
 def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -> None:

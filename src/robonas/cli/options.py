@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robonas.cli.reading import read_bounds, read_data, read_precision, read_space, read_strategy, split
-from robonas.common.defaults import PAPER_METRICS
+from robonas.common.defaults import PAPER_METRICS, STRATEGY
 from robonas.common.files import check_file, check_folder
 from robonas.errors import ConfigError
 
@@ -204,7 +204,7 @@ class StrategyOptions:
 
     strategy: Annotated[
         str, typer.Option(help="Strategy that chooses which network to train next; see 'robonas list strategies'.")
-    ] = "auto"
+    ] = STRATEGY
     strategy_set: Annotated[
         list[str], typer.Option(metavar="KEY=VALUE", help="Setting of the strategy. May be repeated.")
     ] = field(default_factory=list)
@@ -331,8 +331,9 @@ class TrainingOptions:
     measure: Annotated[
         str | None,
         typer.Option(
-            help="Measure on held-out data by which networks are judged: loss; for classes accuracy (default) or "
-            "balanced_accuracy; for numbers r2; for segments mean_iou or pixel_accuracy; for images ssim."
+            help="Measure on held-out data by which networks are judged: loss; for classes accuracy (default), "
+            "balanced_accuracy, f1, auroc, average_precision or matthews; for several labels f1, auroc or "
+            "average_precision; for numbers r2 or mae; for segments mean_iou, dice or pixel_accuracy; for images ssim."
         ),
     ] = None
     device: Annotated[str, typer.Option(help="Device to train on: auto, cpu, cuda or mps.")] = "auto"

@@ -208,18 +208,26 @@ def score(
         Path | None, typer.Option(help="Text file with one architecture on each line, instead of a sample.")
     ] = None,
     scoring: ScoringOptions,
-    output: Annotated[Path, output_file("Parquet file to write; scores that it already has are kept.")] = Path(
-        "scores.parquet"
-    ),
+    output: Annotated[
+        Path,
+        output_file(
+            "File to write, .parquet or .csv. Scores that a Parquet file already has are kept; beside a CSV file "
+            "there is one with all of them."
+        ),
+    ] = Path("scores.parquet"),
     as_json: Json = False,
 ) -> None:
     """Score architectures without training them.
 
     If it is stopped, the same command continues where it was.
     """
-    from robonas.cli.console import print_json, print_scores, say
+    from robonas.cli.console import print_json, say
+    from robonas.cli.layout import print_scores
     from robonas.scores.scoring import score as score_pool
 
+    if output.suffix not in {".parquet", ".csv"}:
+        raise ConfigError(f"`--output` must end in .parquet or .csv; got '{output}'.")
+    kept = output.with_suffix(".parquet")
     images = reading.read(data)
     where = space.made(images)
     size, pool = where.size, count_of("pool", pool, "architecture")
@@ -235,11 +243,13 @@ def score(
         images.batch(scoring.batch_size, scoring.seed),
         seed=scoring.seed,
         n_jobs=scoring.jobs,
-        cache=output,
+        cache=kept,
         progress=not as_json,
     )
+    if output != kept:
+        table.write_csv(output)
     if as_json:
         print_json(json.loads(table.summary().reset_index().to_json(orient="records")))
         return
     print_scores(table)
-    say(f"Scores: {output}")
+    say(f"Scores: {output}" + ("" if output == kept else f" (with reasons and times: {kept})"))

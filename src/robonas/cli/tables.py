@@ -61,7 +61,8 @@ def info(file: File, format: Format = None, task: TaskName = None, as_json: Json
 @app.command()
 def formats(as_json: Json = False) -> None:
     """List the formats that can be read, and what each reader was checked against."""
-    from robonas.cli.console import print_json, print_table
+    from robonas.cli.console import print_json
+    from robonas.cli.listing import folded
     from robonas.tables import TABLE_FORMATS
 
     rows = [
@@ -71,11 +72,14 @@ def formats(as_json: Json = False) -> None:
     if as_json:
         print_json(rows)
         return
-    print_table("formats", rows)
+    width = 2 + max(len(row["name"]) for row in rows)
+    for row in rows:
+        typer.echo(folded(row["name"], f"{row['reads']}; checked against {row['checked against']}", width))
 
 
 def _show(table: Any, *, as_json: bool) -> None:
-    from robonas.cli.console import print_json, print_table, warn
+    from robonas.cli.console import print_json, warn
+    from robonas.cli.layout import print_table
 
     rows = records(table.summary().reset_index())
     if as_json:
@@ -83,7 +87,11 @@ def _show(table: Any, *, as_json: bool) -> None:
         return
     hidden = {"why", *(name for name in ("task", "epochs") if all(row[name] is None for row in rows))}
     shown = [{name: value for name, value in row.items() if name not in hidden} for row in rows]
-    print_table(f"{len(table):,} architectures, from {table.provenance.get('source', 'a table')}", shown)
+    print_table(
+        f"{len(table):,} architectures, from {table.provenance.get('source', 'a table')}",
+        shown,
+        spare=("minimum", "maximum", "defined", "epochs", "task"),
+    )
     for sentence in table.warnings():
         warn(sentence)
 

@@ -126,7 +126,7 @@ def _winner(folder: Path, name: str, storage: str | None, space: str | None, str
     # A name of ours is no reference; a settings file may have it for the search.
     own = {key: text for key, text in (("space", space), ("strategy", strategy)) if text is not None and ":" in text}
     found = StudyOptions(name=name, storage=storage, **own).load(folder)
-    if found.stop_reason == "interrupted":
+    if found.stop_reason in {"interrupted", "running"}:
         warn(f"The search in '{folder}' is not finished: what is trained is its best so far.")
     return found
 

@@ -62,7 +62,7 @@ def picture(record: Record, now: float) -> Table:
     """Return a table of the search as it stands: a line for each evaluation under way, and the best so far.
 
     Args:
-        record: What the study holds.
+        record: Record of the study.
         now: Seconds since 1970.
 
     Raises:

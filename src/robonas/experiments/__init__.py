@@ -7,19 +7,23 @@ looked up for the candidates that it has chosen after it is over.
 from __future__ import annotations
 
 from robonas.experiments.contenders import Contender
+from robonas.experiments.formats import NamedTable, all_tables, to_csv, to_latex, to_markdown
 from robonas.experiments.ranking import metric_quality
 from robonas.experiments.results import Results
 from robonas.experiments.runs import run_experiment
-from robonas.experiments.statistics import compare, critical_difference
+from robonas.experiments.statistics import cautions, compare, critical_difference
 from robonas.experiments.suite import load_suite
 from robonas.experiments.summary import across_tasks, paper_table, summarise
 from robonas.experiments.tasks import Task
 
 __all__ = [
     "Contender",
+    "NamedTable",
     "Results",
     "Task",
     "across_tasks",
+    "all_tables",
+    "cautions",
     "compare",
     "critical_difference",
     "load_suite",
@@ -27,4 +31,7 @@ __all__ = [
     "paper_table",
     "run_experiment",
     "summarise",
+    "to_csv",
+    "to_latex",
+    "to_markdown",
 ]

@@ -64,7 +64,7 @@ class LocalEvaluators(Evaluators):
     Args:
         space: Builds the networks.
         objective: Evaluates them.
-        places: Where; as many evaluations run at once.
+        places: Places of the evaluations; as many run at once.
         limit_s: Seconds after which an evaluation is ended; None for no limit.
         apart: True never to evaluate in this process.
 

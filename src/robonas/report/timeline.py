@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from robonas.report.charts import empty_figure, plain_text
 from robonas.report.palette import light
+from robonas.report.style import empty_figure, plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,5 +117,5 @@ def timeline_chart(record: Timeline) -> go.Figure:
 def _told(stretch: Stretch) -> str:
     query = stretch.query
     value = query.partial if query.value is None else query.value
-    lines = [f"query {query.number}, {stretch.end - stretch.start:.1f} s", escape(plain_text(query.architecture))]
+    lines = [f"query {query.number}, {stretch.end - stretch.start:.1f} s", plain_text(query.architecture)]
     return "<br>".join(lines if value is None else [lines[0], f"value {value:.5g}", lines[1]])

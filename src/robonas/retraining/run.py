@@ -119,7 +119,7 @@ def train(
     check_processes(threads, n_workers)
     check_images(chosen, data)
     check_hook(chosen, logits)
-    measure, judge = measure_of(data.task, measure)
+    measure, judge = measure_of(data.task, measure, data.labels)
     where, text = _find(winner, space)
     check_space(where, data, chosen)
     fitting = None if test is None else _as_test(test, data)
@@ -267,7 +267,7 @@ class _Run:
         if known is not None:
             return known
         if self.validation is not None:
-            descent.network.load_state_dict(read_parameters(self.folder / BEST, self.text))
+            descent.load_parameters(read_parameters(self.folder / BEST, self.text))
         tested = None
         if test is not None:
             with training_settings(self.threads):

@@ -15,7 +15,8 @@ from robonas.common.files import unwritable
 from robonas.common.reading import parse_json
 from robonas.errors import ScoreTableError
 from robonas.metrics import Score
-from robonas.scores.table import ScoreColumns, ScoreTable, check_provenance
+from robonas.scores.columns import ScoreColumns
+from robonas.scores.table import ScoreTable, check_provenance
 
 if TYPE_CHECKING:
     import io

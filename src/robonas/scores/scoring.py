@@ -254,7 +254,7 @@ def score(
             whenever some are done.
         progress: Show a progress bar: True for always, as a line where there is no terminal; False for never; None on
             a terminal and in a notebook.
-        executor: Where to score instead of processes of this machine; see `search`.
+        executor: Cluster to score on, instead of processes of this machine; see `search`.
 
     Returns:
         The scores in the order of the pool. A metric that fails on a network, and a network that cannot be built, give

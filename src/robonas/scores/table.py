@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import platform
-import sys
 import warnings
-from array import array
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 
-from robonas.common.files import write_parquet
+from robonas.common.files import replacing, write_parquet
 from robonas.common.notebook import facts_html, histogram
 from robonas.common.reading import parse_json, read_parquet, to_frame
-from robonas.errors import ScoreTableError
+from robonas.errors import ConfigError, ScoreTableError
+from robonas.scores.columns import ScoreColumns
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from robonas.metrics import Score
 
@@ -219,6 +217,44 @@ class ScoreTable:
                 )
         return sentences
 
+    def correlations(
+        self,
+        values: ArrayLike | None = None,
+        *,
+        name: str = "objective",
+        method: Literal["spearman", "kendall", "pearson"] = "spearman",
+    ) -> pd.DataFrame:
+        """Return the correlation of each metric with each other, and with an objective where its values are known.
+
+        Isomorphic architectures count once, and each pair is taken over the architectures that have both. NaN where
+        fewer than 4 have, or one side is constant. Raw scores are compared: a metric for which lower is better
+        correlates negatively with a good objective.
+
+        Args:
+            values: Value of each architecture, (n,), NaN where unknown; it makes the last row and column.
+            name: Name of that row and column.
+            method: ``"spearman"`` and ``"kendall"`` compare orders, ``"pearson"`` the numbers.
+
+        Returns:
+            Symmetric, in [-1, 1], metrics × metrics.
+
+        Raises:
+            ConfigError: `values` has another length than the table, or there is no such method.
+        """
+        if method not in {"spearman", "kendall", "pearson"}:
+            raise ConfigError(f"`method` must be spearman, kendall or pearson; got {method!r}.")
+        frame = pd.DataFrame(self.scores, columns=list(self.metrics))
+        if values is not None:
+            known = np.asarray(values, dtype=np.float64)
+            if known.shape != (len(self),):
+                raise ConfigError(f"`values` must have one number a row, ({len(self)},); got shape {known.shape}.")
+            if name in self.metrics:
+                raise ConfigError(f"`name` must not be a metric's; got {name!r}.")
+            frame[name] = known
+        rows = frame.replace([np.inf, -np.inf], np.nan).groupby(self.frame["canonical"], sort=False).first()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return rows.corr(method=method, min_periods=4).clip(-1, 1)
+
     def part(self, start: int, stop: int) -> ScoreTable:
         """Return the rows from one place up to another."""
         return ScoreTable(self.frame.iloc[start:stop].reset_index(drop=True), self.metrics, self.provenance)
@@ -243,6 +279,14 @@ class ScoreTable:
         note = json.dumps({"metrics": self.metrics, "provenance": self.provenance})
         content = content.replace_schema_metadata({**(content.schema.metadata or {}), _METADATA_KEY: note.encode()})
         write_parquet(path, content)
+
+    def write_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a CSV file, whole or not at all: the architectures and their scores, empty where undefined.
+
+        Canonical forms, reasons, times and provenance are in what `write` writes, and not here.
+        """
+        with replacing(path) as temporary:
+            self.frame[["architecture", *self.metrics]].to_csv(temporary, index=False)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
@@ -323,49 +367,3 @@ class ScoreTable:
             values, seconds, reasons = columns.take([text for _, text in pairs], name, absent)
             content |= {name: values, _REASON + name: reasons, _SECONDS + name: seconds}
         return cls(pd.DataFrame(content), tuple(metrics), origin)
-
-
-class ScoreColumns:
-    """Scores by canonical text, a column a metric: what a run of any length can hold in memory.
-
-    Sixteen bytes a score, and its reason where it has none.
-    """
-
-    def __init__(self) -> None:
-        self._places: dict[str, int] = {}
-        self._values: dict[str, array[float]] = {}
-        self._seconds: dict[str, array[float]] = {}  # negative: never scored
-        self._reasons: dict[tuple[int, str], str] = {}
-
-    def add(self, canonical: str, found: Mapping[str, Score]) -> None:
-        """Take the scores of one class, beside those that it has."""
-        place = self._places.setdefault(canonical, len(self._places))
-        for name, score in found.items():
-            values, seconds = self._values.setdefault(name, array("d")), self._seconds.setdefault(name, array("d"))
-            while len(values) <= place:
-                values.append(math.nan)
-                seconds.append(-1.0)
-            values[place], seconds[place] = score.value, score.seconds
-            if score.reason is not None:
-                self._reasons[place, name] = sys.intern(score.reason)
-
-    def has(self, canonical: str, metric: str) -> bool:
-        """Return whether the class has been scored by the metric, with a value or with a reason."""
-        place = self._places.get(canonical)
-        seconds = self._seconds.get(metric, ())
-        return place is not None and place < len(seconds) and seconds[place] >= 0
-
-    def take(
-        self, canonical: Sequence[str], metric: str, absent: str
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.object_]]:
-        """Values, seconds and reasons of one metric for these classes."""
-        n = len(canonical)
-        values, seconds, reasons = np.full(n, np.nan), np.zeros(n), np.full(n, None, dtype=object)
-        for row, text in enumerate(canonical):
-            if self.has(text, metric):
-                place = self._places[text]
-                values[row], seconds[row] = self._values[metric][place], self._seconds[metric][place]
-                reasons[row] = self._reasons.get((place, metric))
-            else:
-                reasons[row] = absent
-        return values, seconds, reasons

@@ -29,8 +29,9 @@ from robonas.common.settings import plain
 from robonas.errors import ArchitectureError, ConfigError, MetricError, ScoreTableError
 from robonas.metrics import METRICS, Metric, Score, resolve_metrics
 from robonas.objectives.base import Objective
+from robonas.scores.columns import ScoreColumns
 from robonas.scores.scoring import texts
-from robonas.scores.table import ScoreColumns, ScoreTable
+from robonas.scores.table import ScoreTable
 from robonas.strategies.scaling import min_max
 from robonas.study.limits import Limits
 from robonas.study.measurements import measure_each

@@ -104,6 +104,22 @@ class QueryFinished:
 
 
 @dataclass(frozen=True)
+class TrainedAgain:
+    """One of the best candidates was trained with another seed, to learn how good it really is."""
+
+    architecture: str
+    """The text of its architecture."""
+    repeat: int
+    """Number of the seed, from 1."""
+    value: float | None
+    """Its value with that seed, in the objective's own direction; None where the training failed."""
+    done: int
+    """Number of these trainings that have ended."""
+    total: int
+    """Number of them in all."""
+
+
+@dataclass(frozen=True)
 class EpochFinished:
     """An epoch of a full training has ended: a row of its log."""
 
@@ -136,6 +152,7 @@ Event: TypeAlias = (
     | QueryStarted
     | QueryStep
     | QueryFinished
+    | TrainedAgain
     | SearchFinished
 )
 """What a search tells while it runs."""

@@ -29,6 +29,7 @@ from robonas.processes import stops
 from robonas.study.against import costs_file
 from robonas.study.claims import Claim, Claims
 from robonas.study.keeping import check_kept, keepers, leader_of, settle, stage
+from robonas.study.provenance import PROVENANCE
 from robonas.study.quiet import quiet_optuna
 from robonas.study.reading import Record
 from robonas.study.sharing import sharing_of
@@ -87,7 +88,7 @@ class Ledger:
         self.name = name
         self._pruning = pruning
         self.settings = plain(settings)
-        self._folder = folder
+        self._storage, self._file, self._folder = storage, file, folder
         self._place = place or str(folder or file or "memory")
         self._sharing = sharing_of(storage, file, name)
         self._sign = 1.0 if direction == "maximize" else -1.0
@@ -157,11 +158,43 @@ class Ledger:
                 if self._study.user_attrs.get(key) != value:
                     self._study.set_user_attr(key, value)
 
+    def note_origin(self, add: Callable[[Mapping[str, Any] | None], Mapping[str, Any]], budget: int) -> None:
+        """Record where the search comes from, beside what earlier sessions noted; nothing where it is finished.
+
+        Args:
+            add: Function from what is noted already, None for nothing, to what shall be.
+            budget: Budget of this search.
+        """
+        with self._turn():
+            known = self._study.user_attrs.get(PROVENANCE)
+            done = sum(trial.state.is_finished() for trial in self._study.get_trials(deepcopy=False))
+            if known is None or done < budget:
+                self._study.set_user_attr(PROVENANCE, plain(add(known)))
+
     def note_stop(self, reason: str | None) -> None:
         """Record why a search ends before its budget is spent; None where it does not."""
         if reason is not None:
             with self._turn():
                 self._study.set_user_attr(STOPPED, reason)
+
+    def note(self, key: str, value: Mapping[str, Any]) -> None:
+        """Record what is known of the whole search, such as its test, under a name; JSON values."""
+        with self._turn():
+            if self._study.user_attrs.get(key) != value:
+                self._study.set_user_attr(key, dict(value))
+
+    def beside(self, name: str, settings: Mapping[str, Any]) -> Ledger:
+        """Return the record of another study in the same storage, which keeps no parameters and prunes nothing.
+
+        Args:
+            name: Name of the other study.
+            settings: Its settings.
+
+        Raises:
+            StudyError: There is a study of that name with other settings, or one that robonas did not make.
+        """
+        direction: Direction = "maximize" if self._sign > 0 else "minimize"
+        return Ledger(self._storage, name, direction, settings, file=self._file, place=self._place)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
@@ -212,7 +245,7 @@ class Ledger:
             chooser: Chooses the new ones.
             budget: Largest number of queries.
             waiting: Told how many evaluations are waited for, whenever that changes.
-            place: Where the evaluation will run, noted with it; JSON values.
+            place: Place of the evaluation, noted with it; JSON values.
             wait: False to return None where there is nothing to do now.
             until: Time, by `time.monotonic`, when waiting ends.
         """

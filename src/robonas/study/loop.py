@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robonas.common.bars import with_bars
-from robonas.common.defaults import PAPER_METRICS
+from robonas.common.defaults import PAPER_METRICS, STRATEGY
 from robonas.common.files import check_folder
 from robonas.common.settings import jobs_of, name_of, seconds_of
 from robonas.errors import ConfigError, StudyError
@@ -21,11 +21,13 @@ from robonas.scores.table import ScoreTable
 from robonas.study.against import by_class, costs_file, count_undefined, read_costs
 from robonas.study.chooser import Chooser
 from robonas.study.events import CandidatesLeftOut, Event, ScoringProgress, SearchFinished, SearchStarted, caller_of
+from robonas.study.finish import Finish
 from robonas.study.ledger import Ledger
 from robonas.study.outcome import outcome_of
 from robonas.study.plan import Plan
 from robonas.study.pool import draw_pool
 from robonas.study.progress import bars_of_search
+from robonas.study.provenance import noted
 from robonas.study.reading import Record, read_record
 from robonas.study.recorded import made_again
 from robonas.study.running import Runner
@@ -59,7 +61,7 @@ def search(
     pool: int | Iterable[Architecture | str] = 1000,
     limits: Limits | None = None,
     against: AgainstLike | Sequence[AgainstLike] | None = None,
-    strategy: str | Strategy = "auto",
+    strategy: str | Strategy = STRATEGY,
     budget: int = 20,
     seed: int = 0,
     grow: int = 0,
@@ -78,6 +80,8 @@ def search(
     executor: object = None,
     timeout: float | None = None,
     trial_timeout: float | None = None,
+    confirm: int = 0,
+    repeats: int = 3,
 ) -> SearchResult:
     """Find a good network.
 
@@ -128,13 +132,17 @@ def search(
         devices: Devices to divide the evaluations among, such as ``["cuda:0", "cuda:1"]``; several may share one. By
             default all visible GPUs, or the CPU, whose threads are divided among the evaluations: one that has fewer
             threads may round otherwise, so set `threads` of the objective where values must not depend on it.
-        executor: Where scoring and trainings run instead of processes of this machine: ``"ray"``, ``"ray:ADDRESS"``,
+        executor: Cluster that scores and trains, instead of processes of this machine: ``"ray"``, ``"ray:ADDRESS"``,
             ``"dask:ADDRESS"``, a `distributed.Client`, a `RayEngine`, or anything with the `submit` of
             `concurrent.futures`. As many evaluations run at once as it has room for, unless `n_parallel` says. The
             objective is sent to it once; what it reads by path must be there too. Latency and memory are still
             measured here.
         timeout: Seconds after which no evaluation begins; those that have begun are finished. A later call goes on.
         trial_timeout: Seconds that one evaluation may take; one that takes longer is ended, and failed.
+        confirm: Number of the best candidates to train again with other seeds, once the budget is spent; the winner is
+            then the one with the best mean. These trainings do not count towards the budget, and none is pruned. 0 for
+            none.
+        repeats: Number of other seeds for each of them.
 
     Returns:
         The winner and everything that led to it.
@@ -155,6 +163,7 @@ def search(
     name, n_jobs = name_of(name), jobs_of(n_jobs)
     plan = Plan.made(space, objective, metrics, limits, strategy, budget, seed, grow, pruner, against)
     engine = None if executor is None else engine_of(executor)
+    finish = Finish.made(plan, confirm, repeats)
     workforce = Workforce.made(plan, engine, n_parallel, devices, limit)
     with working_on(engine):
         place = check_folder(folder) if folder is not None else None
@@ -178,6 +187,7 @@ def search(
         )
         _check_scores(table)
         ledger.begin(table.fingerprint(), plan.budget, left_out, None if costs is None else costs.fingerprint())
+        ledger.note_origin(lambda known: noted(known, objective), plan.budget)
         if costs is not None and place:
             costs.write(place / costs_file(name))
         file = place / scores_file(name) if place else None
@@ -202,7 +212,8 @@ def search(
             runner = Runner(
                 space, ledger, chooser, evaluators, budget=plan.budget, seed=plan.seed, until=until, tell=tell
             )
-            ledger.note_stop(None if runner.run() else "time over")
+            done = runner.run() and finish.run(plan, ledger, evaluators, place, until=until, tell=tell)
+            ledger.note_stop(None if done else "time over")
         result = outcome_of(ledger.record(), chooser, place, keep=True)
         if plan.grow:  # each worker's folder may be its own, and the last query another's
             chooser.keep()

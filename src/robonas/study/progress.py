@@ -15,6 +15,7 @@ from robonas.study.events import (
     QueryStarted,
     QueryStep,
     ScoringProgress,
+    TrainedAgain,
     WaitingForOthers,
 )
 from robonas.study.shown import left_out_in_words
@@ -42,6 +43,7 @@ class SearchBars(ScoringBars):
         self._title = title
         self._search: TaskID | None = None
         self._trainings: dict[int, TaskID] = {}
+        self._repeats: TaskID | None = None
         self._done = 0
         self._best: float | None = None
 
@@ -72,6 +74,8 @@ class SearchBars(ScoringBars):
                     self.update(self._trainings[query.number], total=point.steps, completed=point.step, note=told)
             case QueryFinished(query, best):
                 self._finish(query, best)
+            case TrainedAgain(architecture, repeat, value, done, total):
+                self._again(architecture, repeat, value, done, total)
 
     def _start(self, query: Query, budget: int) -> None:
         if self._search is None:
@@ -94,6 +98,15 @@ class SearchBars(ScoringBars):
                 {"no_wrap": True, "overflow": "ellipsis"} if self.place == "terminal" else {"soft_wrap": True}
             )
             err.print(Text(line), **cut)  # a line a query, whole in a log
+
+    def _again(self, architecture: str, repeat: int, value: float | None, done: int, total: int) -> None:
+        """Show a training of one of the best with another seed."""
+        if self._repeats is None:
+            self._repeats = self.add("trained again", total=total)
+        told = "failed" if value is None else f"{value:.4f}"
+        self.update(self._repeats, completed=done, note=told)
+        if self.place == "lines":
+            err.print(Text(f"again {done:>3} of {total}  seed {repeat}  {told}  {architecture}"), soft_wrap=True)
 
 
 def _outcome(query: Query) -> str:

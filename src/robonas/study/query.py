@@ -93,6 +93,11 @@ def parameters_file(study: str) -> str:
     return f"{study}.safetensors"
 
 
+def confirmed_file(study: str) -> str:
+    """Name of the file with the trained parameters of a winner that was chosen by its mean over other seeds."""
+    return f"{study}.confirmed.safetensors"
+
+
 def staged_file(study: str, trial: int | str) -> str:
     """Name of the file with the parameters of a trial, by its number, until it is recorded that it is the winner."""
     return f".{study}.{trial}.safetensors"

@@ -70,7 +70,11 @@ def facts_of(result: Any, size: Mapping[str, float | None] | None) -> dict[str, 
     if result.axes and result.front:
         names = ", ".join(axis.name for axis in result.axes)
         rows["front"] = f"{len(result.front)} networks that no other one beats in {result.value_name} and {names}"
-    if result.stop_reason != "budget spent":
+    if result.stop_reason == "running":
+        running = sum(query.state == "running" for query in result.queries)
+        evaluations = "evaluation" if running == 1 else "evaluations"
+        rows["running"] = f"another process is still at it; {running} {evaluations} not answered yet"
+    elif result.stop_reason != "budget spent":
         rows["stopped"] = result.stop_reason
     if result.parameters_file is not None:
         rows["trained network"] = str(result.parameters_file)
