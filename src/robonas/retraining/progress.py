@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 from robonas.common.bars import Bars
 
@@ -34,3 +35,8 @@ class TrainingBar(Bars):
         if self._bar is None:
             self._bar = self.add("epochs", total=row.epochs)
         self.update(self._bar, completed=row.epoch, note=told)
+
+
+def bar_of_training(given: dict[str, Any]) -> TrainingBar:
+    """Return the bar of a training with these arguments; of several processes, the first one shows it."""
+    return TrainingBar(given.get("progress") if os.environ.get("RANK", "0") == "0" else False)

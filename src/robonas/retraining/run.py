@@ -24,7 +24,7 @@ from robonas.errors import CheckpointError, ConfigError, DataError, NasError
 from robonas.objectives.training import check_hook, check_processes, name_of_hook
 from robonas.processes import stops
 from robonas.retraining.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
-from robonas.retraining.progress import TrainingBar
+from robonas.retraining.progress import bar_of_training
 from robonas.retraining.result import BEST, LOG, NETWORK, RESULT, TrainedNetwork, load_trained, read_parameters
 from robonas.study.events import EpochFinished, caller_of
 from robonas.study.result import SearchResult
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from robonas.spaces import SearchSpace
 
 
-@with_bars(lambda given: TrainingBar(given.get("progress")))
+@with_bars(bar_of_training)
 def train(
     winner: SearchResult | Architecture | str,
     data: LabelledData,
