@@ -9,7 +9,7 @@ import pytest
 
 from robonas.callbacks import LOGS, Log, TensorBoard, make_log
 from robonas.callbacks.base import flat
-from robonas.errors import MissingExtraError, ObjectiveError, UnknownNameError
+from robonas.errors import ConfigError, MissingExtraError, ObjectiveError, UnknownNameError
 from robonas.study.events import EpochFinished
 from robonas.study.loop import search
 from tests.fakes import CHEAP, CountParameters, small_space
@@ -116,7 +116,7 @@ def test_trouble_later_on_ends_the_log_and_not_the_search() -> None:
 
 
 def test_trouble_at_the_beginning_is_told_before_anything_is_trained() -> None:
-    with pytest.raises(OSError, match="the server is gone"):
+    with pytest.raises(ConfigError, match=r"Cannot log to a list \(OSError: the server is gone\)\. Mend it"):
         run(Written(fail_at="begin"))
 
 

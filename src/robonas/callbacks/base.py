@@ -7,7 +7,7 @@ import dataclasses
 import warnings
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from robonas.errors import NasError
+from robonas.errors import ConfigError, NasError
 from robonas.study.events import (
     EpochFinished,
     Event,
@@ -36,8 +36,8 @@ class Log(abc.ABC):
     log as a context: ``with TensorBoard("logs") as log: robonas.search(..., callbacks=[log])``. One log can be used for
     one after the other.
 
-    Trouble at the beginning is raised. Later trouble, such as a server that is gone, ends the log with a warning, and
-    the search goes on.
+    Trouble at the beginning is raised, as a `ConfigError`. Later trouble, such as a server that is gone, ends the log
+    with a warning, and the search goes on.
 
     Args:
         name: Name of the run; None for that of the study, or ``"training"``.
@@ -101,8 +101,19 @@ class Log(abc.ABC):
                 pass
 
     def _begin(self, name: str, settings: Mapping[str, Any]) -> None:
+        """Begin a run.
+
+        Raises:
+            ConfigError: It cannot begin: no such server, no key for it, a folder that cannot be written.
+        """
         self._failed = False
-        self.begin(self.name or name, flat(settings))
+        try:
+            self.begin(self.name or name, flat(settings))
+        except NasError:
+            raise
+        except Exception as error:
+            told = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(".")
+            raise ConfigError(f"Cannot log to {self.tracker} ({told}). Mend it, or leave out this log.") from error
         self._open = True
 
     def _guarded(self, write: Any, *arguments: Any, **more: Any) -> None:
