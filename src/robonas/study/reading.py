@@ -46,19 +46,19 @@ class Record:
     """Number of candidates that broke each limit when the pool was drawn."""
     queries: tuple[Query, ...]
     """Every query, in the order of asking."""
+    stopped: str | None = None
+    """Why the latest search ended before its budget was spent, where it could say so."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Data, command line, machine, versions and dates, as far as they were noted; JSON values."""
     at_work: bool = False
-    """Whether another process was at a query when this was read."""
-    stopped: str | None = None
-    """Why the latest search ended before its budget was spent, where it could say so."""
+    """Whether another process was at the search when this was read."""
 
     @classmethod
     def of(cls, name: str, notes: Mapping[str, Any], queries: tuple[Query, ...], *, at_work: bool = False) -> Record:
         """Return the record of a study with these user attributes."""
         budget, left_out = int(notes.get("budget") or 0), dict(notes.get("left_out") or {})
         origin = dict(notes.get(PROVENANCE) or {})
-        return cls(name, notes[SETTINGS], budget, left_out, queries, origin, at_work, notes.get(STOPPED))
+        return cls(name, notes[SETTINGS], budget, left_out, queries, notes.get(STOPPED), origin, at_work)
 
 
 def read_record(url: str, file: Path | None, name: str, place: str) -> Record:
