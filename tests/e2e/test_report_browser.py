@@ -84,7 +84,7 @@ def visit(browser):
 
 
 CHARTS = {"usual": 5, "markup": 4, "none": 1, "failed": 3, "experiment": 3}
-"""How many charts each page has: with nothing queried, the weights; with nothing completed, no agreement and no size."""
+"""How many charts each page has: with nothing queried, the weights; with nothing completed, no agreement, no size."""
 
 
 @pytest.mark.parametrize("name", CHARTS)
@@ -102,7 +102,7 @@ def test_marks_are_as_many_as_queries(visit, pages):
     page = visit(pages["usual"])
     assert page.locator("[data-chart=progress] .points path").count() == 40  # the failed one and the baseline's too
     assert page.locator("[data-chart=weights] .bars .point").count() == len(sample.METRICS)
-    assert page.locator("[data-chart=weights] .points path").count() == len(sample.METRICS)
+    assert page.locator("[data-chart=weights] .scatterlayer .points path").count() == len(sample.METRICS)
     assert page.locator("[data-chart=size] .points path").count() == 19
     assert page.locator("[data-chart=agreement] .points path").count() == 19
     assert page.locator("[data-chart=curves] .scatterlayer .js-line").count() == 20
@@ -208,6 +208,19 @@ def test_a_query_is_one_line_and_a_click_shows_its_architecture(visit, pages):
     assert page.locator("#queries-table tbody tr").first.evaluate("row => row.offsetHeight") > 48
 
 
+TOUCHING = """() => {
+  const hit = (a, b) =>
+    a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+  const words = ".xtick text, .ytick text, .annotation-text, .legendtext, .g-xtitle text";
+  return [...document.querySelectorAll("[data-chart]")].flatMap((chart) => {
+    const boxes = [...chart.querySelectorAll(words)].map((label) => [label.textContent, label.getBoundingClientRect()]);
+    const pairs = boxes.flatMap((one, i) => boxes.slice(i + 1).map((other) => [one, other]));
+    return pairs.filter(([[, a], [, b]]) => hit(a, b)).map(([[one], [other]]) => one + " | " + other);
+  });
+}"""
+"""The labels of charts that lie on each other."""
+
+
 def test_on_a_phone_the_value_is_seen_and_no_labels_touch(visit, pages):
     page = visit(pages["known"], 380)
     page.wait_for_timeout(300)
@@ -215,15 +228,7 @@ def test_on_a_phone_the_value_is_seen_and_no_labels_touch(visit, pages):
     assert value["x"] + value["width"] <= 380
     best = page.locator(".facts dd").first.bounding_box()
     assert best["y"] < 420
-    touching = page.evaluate(
-        """() => [...document.querySelectorAll("[data-chart]")].flatMap((chart) => {
-          const labels = [...chart.querySelectorAll(".xtick text, .ytick text, .annotation-text, .legendtext, .g-xtitle text")];
-          const boxes = labels.map((label) => [label.textContent, label.getBoundingClientRect()]);
-          const hit = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
-          return boxes.flatMap(([text, a], i) => boxes.slice(i + 1).filter(([, b]) => hit(a, b)).map(([other]) => text + " | " + other));
-        })"""
-    )
-    assert touching == []
+    assert page.evaluate(TOUCHING) == []
 
 
 def test_the_next_commands_are_copied_as_they_are(visit, pages):
