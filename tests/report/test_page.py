@@ -291,3 +291,14 @@ def test_what_one_wants_first_stands_first():
     assert places == sorted(places)
     few = read(sample.result(5, failures=()))
     assert "over 5 queries, too few for an interval" in few.text
+
+
+def test_a_remark_stands_only_where_a_query_differs():
+    result = sample.result(20, n_explored=8, failures=())
+    assert "Remark" not in re.search(r'id="queries-table".*?</thead>', render(result), re.DOTALL)[0]
+    odd = replace(result.queries[10], reason="Nobody expected this.")
+    queries = (*result.queries[:10], odd, *result.queries[11:])
+    page = read(replace(result, queries=queries))
+    assert page.text.count("Nobody expected this.") == 1
+    each = tuple(replace(query, reason=f"Reason {query.number}.") for query in result.queries)
+    assert "Reason 5." not in read(replace(result, queries=each)).text, "it is on the phase, where the mouse stops"
