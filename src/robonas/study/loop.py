@@ -135,8 +135,8 @@ def search(
             again; None for one on each of `devices`, or one. The strategy is told which have no answer yet. A search
             that goes on may have another number.
         devices: Devices to divide the evaluations among, such as ``["cuda:0", "cuda:1"]``; several may share one. By
-            default all visible GPUs, or the CPU, whose threads are divided among the evaluations, where the objective
-            does not set their number, as `TrainingObjective` does: values could depend on it.
+            default all visible GPUs, or the CPU. An objective that sets no number of threads itself gets its share of
+            PyTorch's.
         executor: Cluster that scores and trains, instead of processes of this machine: ``"ray"``, ``"ray:ADDRESS"``,
             ``"dask:ADDRESS"``, a `distributed.Client`, a `RayEngine`, or anything with the `submit` of
             `concurrent.futures`. As many evaluations run at once as it has room for, unless `n_parallel` says. The
