@@ -53,8 +53,6 @@ class Record:
     """Data, command line, machine, versions and dates, as far as they were noted; JSON values."""
     at_work: bool = False
     """Whether another process was at the search when this was read."""
-    stopped: str | None = None
-    """Why the latest search ended before its budget was spent, where it could say so."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What is known of the whole search, by name, such as its test; JSON values."""
 
