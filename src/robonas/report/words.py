@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from robonas.report.certainty import certainty, luck, sentences as certainty_in_words
 from robonas.report.learned import noise
 from robonas.report.numbers import Standing, best_query, labels, plural, pool_size, standing
-from robonas.study.result import left_out_in_words
+from robonas.study.certainty import certainty, luck, sentences as certainty_in_words
+from robonas.study.shown import left_out_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

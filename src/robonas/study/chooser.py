@@ -91,7 +91,7 @@ class Chooser:
         if not self._due(asked):
             return
         if self._bred is None:
-            canonical = self.table.frame["canonical"].iloc[self.table.distinct()]
+            canonical = self.table.frame["canonical"].iloc[self.table.distinct]
             assert self._candidates is not None
             born = breed(
                 self.space,
@@ -101,6 +101,7 @@ class Chooser:
                 seed=self.seed,
                 generation=len(asked),
                 allowed=self._candidates.may_join,
+                form=self._candidates.form,
             )
             self._bred = self._costed(self._scorable(born))
         self._arrange(len(asked))
@@ -220,7 +221,7 @@ class Chooser:
             return
         self._arranged = (arranged, priced)
         self.table, self.joined = grown(self._sampled, self._children, arranged)
-        self._rows = self.table.distinct()
+        self._rows = self.table.distinct
         texts = self.table.architectures
         self._places = {texts[row]: place for place, row in enumerate(self._rows.tolist())}
         for text in self.table.frame["canonical"].iloc[self._rows]:
