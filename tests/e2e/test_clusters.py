@@ -78,6 +78,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("engine", ["ray", "dask"])
 def test_a_cluster_gives_the_same_search(engine, tmp_path) -> None:
     pytest.importorskip({"ray": "ray", "dask": "distributed"}[engine], reason=f"needs the extra `{engine}`")
@@ -90,7 +91,7 @@ def test_a_cluster_gives_the_same_search(engine, tmp_path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=580,
     )
     assert child.returncode == 0, child.stderr[-3000:]
     found = json.loads(next(line for line in reversed(child.stdout.splitlines()) if line.startswith("{")))
@@ -100,7 +101,8 @@ def test_a_cluster_gives_the_same_search(engine, tmp_path) -> None:
     assert found["one"] == _told(slow_ones)
     assert found["pruned"] == _told(climb, pruner="median", budget=14)
     assert any(state == "pruned" for _, _, state, _, _ in found["pruned"])
-    assert found["steps"] == sum(steps for _, _, _, steps, _ in found["pruned"])
+    # The function returns no curve, so only pruned queries tell their steps; the others have reported all four.
+    assert found["steps"] == sum(steps if state == "pruned" else 4 for _, _, state, steps, _ in found["pruned"])
     # Two at once, of which Ray loses one with its node: what was lost is tried again.
     assert [state for _, _, state, _, _ in found["lost"]] == ["complete"] * 8
     assert len({architecture for architecture, *_ in found["lost"]}) == 8

@@ -123,7 +123,7 @@ def test_charts_are_there_where_there_is_something_to_draw(case):
 def test_page_names_everything():
     result = CASES["usual"]
     page = read(result, baselines=[sample.random_baseline(20)], wall_seconds=211.4)
-    size = result.size()
+    size = result.size
     for words in (
         f"A network with validation accuracy {result.value:.4f}",
         "It beats random by",
@@ -169,7 +169,7 @@ def test_warnings_of_the_scores_are_shown():
 
 def test_known_values_are_judged():
     result = CASES["usual"]
-    page = read(result, known_values=result.combined())
+    page = read(result, known_values=result.combined)
     assert "Precision@12 is 1" in page.text
     assert "The winner is truly number" in page.text
 

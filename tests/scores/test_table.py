@@ -32,11 +32,11 @@ def test_holds_scores_reasons_and_seconds() -> None:
     assert table.reason(0, "b") == table.reason(1, "b") == "no ReLU"
     assert table.reason(2, "b") is None
     assert table.architectures == ("A", "B", "C")
-    assert table.distinct().tolist() == [0, 2]
+    assert table.distinct.tolist() == [0, 2]
 
 
 def test_seconds_count_each_class_once() -> None:
-    assert make_table().seconds() == pytest.approx(1.5)
+    assert make_table().seconds == pytest.approx(1.5)
 
 
 def test_scores_are_read_only() -> None:

@@ -97,8 +97,8 @@ def run_experiment(
             made again when the table, its settings, or the code of strategies has changed.
         n_jobs: Worker processes; -1 is one a core, 0 does all in this process.
         progress: Called with how many runs are done, and how many there are.
-        executor: Cluster for the runs, instead of processes of this machine, such as ``"ray"``; see `search`. Its workers
-            write finished runs, so that `folder` must be one that they share.
+        executor: Cluster for the runs, instead of processes of this machine, such as ``"ray"``; see `search`. Its
+            workers write finished runs, so that `folder` must be one that they share.
 
     Returns:
         All runs, by task, contender and seed.

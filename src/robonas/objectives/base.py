@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from robonas.common.settings import called
+from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from robonas.architecture import Architecture
@@ -45,10 +48,23 @@ class Evaluation:
     """Finite; in the objective's own direction."""
     seconds: float
     """Wall-clock time, or the recorded cost of a table."""
-    curve: tuple[CurvePoint, ...] = ()
+    curve: tuple[CurvePoint, ...] = field(default=(), repr=False)
     """The learning curve, a point an epoch."""
-    parameters: dict[str, Tensor] | None = None
+    parameters: dict[str, Tensor] | None = field(default=None, repr=False)
     """The trained network's state on the CPU; None where nothing was trained."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The value of a trained network on samples that were held out of everything."""
+
+    value: float
+    """Finite; in the objective's own direction."""
+    n: int
+    """Number of samples."""
+    error: float | None = None
+    """Standard error of the value, as far as it comes from the number of samples: the standard deviation over samples,
+    by √n; None where the value is no mean over samples."""
 
 
 class Objective(abc.ABC):
@@ -63,6 +79,8 @@ class Objective(abc.ABC):
     """
     value_name: str = "value"
     """Name of the value, such as ``"validation accuracy"``."""
+    tests: bool = False
+    """Whether it holds samples out of everything, on which `test` judges the winner of a search."""
     isolated: bool = False
     """Whether a search evaluates in a process of its own, so that what ends the process costs one evaluation."""
 
@@ -95,6 +113,28 @@ class Objective(abc.ABC):
         Raises:
             ObjectiveError: The evaluation failed, with the reason: it diverged, crashed, or has no finite value.
         """
+
+    def test(
+        self,
+        space: SearchSpace,
+        architecture: Architecture,
+        parameters: Mapping[str, Tensor],  # noqa: ARG002
+        *,
+        seed: int,  # noqa: ARG002
+    ) -> Judged:
+        """Judge a trained network on the samples that are held out of everything.
+
+        Args:
+            space: Builds the network.
+            architecture: Architecture of the network.
+            parameters: Its trained state, as `Evaluation` has it.
+            seed: Seed that it was trained with.
+
+        Raises:
+            ConfigError: The objective holds out none; see `tests`.
+            ObjectiveError: The test failed, with the reason.
+        """
+        raise ConfigError(f"Objective {self.name!r} holds out no test samples; {space.format(architecture)} has none.")
 
     def about_data(self) -> dict[str, Any]:
         """Return what a report tells of the data: JSON values such as ``name`` and numbers of samples; {} where none.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.report import cell, html, learned, next_steps, numbers, trust, words
 from robonas.report.palette import N_OPTIONS
+from robonas.study.certainty import certainty
 
 if TYPE_CHECKING:
     import os
@@ -85,7 +86,8 @@ def render(
         "word": words.evaluation_word(result),
         "digits": _digits([query.value for each in (result, *baselines) for query in each.queries]),
         "data": learned.data_of(result),
-        "noise": learned.noise(result),
+        "noise": learned.noise(result) if result.confirmation is None else None,
+        "certain": certainty(result),
         "headline": words.headline(result, baselines, size),
         "steps": next_steps.steps(result),
         "files": next_steps.files(result),
@@ -115,7 +117,7 @@ def render(
         "n_valued": sum(query.value is not None for query in result.queries),
         "score_warnings": result.scores.warnings() if result.scores.metrics else [],
         "trust": trust.trust(result, known_values),
-        "scoring_seconds": result.scores.seconds() if result.scores.metrics else 0.0,
+        "scoring_seconds": result.scores.seconds if result.scores.metrics else 0.0,
         "wall_seconds": wall_seconds,
         "settings": _settings(result),
         "sessions": learned.sessions_of(result),
@@ -179,7 +181,7 @@ def _size(result: SearchResult) -> tuple[dict[str, int | None] | None, str | Non
     if numbers.best_query(result) is None:
         return None, None
     try:
-        return result.size(), None
+        return result.size, None
     except Exception as error:  # noqa: BLE001  any space may fail in its own way
         return None, f"{type(error).__name__}: {error}"
 

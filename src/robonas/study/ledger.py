@@ -30,6 +30,7 @@ from robonas.study.against import costs_file
 from robonas.study.claims import Claim, Claims
 from robonas.study.keeping import check_kept, keepers, leader_of, settle, stage
 from robonas.study.provenance import PROVENANCE
+from robonas.study.quiet import quiet_optuna
 from robonas.study.reading import Record
 from robonas.study.sharing import sharing_of
 from robonas.study.storage import find_study, storage_errors
@@ -87,13 +88,13 @@ class Ledger:
         self.name = name
         self._pruning = pruning
         self.settings = plain(settings)
-        self._folder = folder
+        self._storage, self._file, self._folder = storage, file, folder
         self._place = place or str(folder or file or "memory")
         self._sharing = sharing_of(storage, file, name)
         self._sign = 1.0 if direction == "maximize" else -1.0
         self._costs = [str(cost["name"]) for cost in self.settings.get("against", ())]
         with self._turn():
-            names = [self.settings["objective"]["value_name"], *self._costs] if self._costs else None
+            names = [self.settings["objective"]["value_name"], *self._costs]
             directions: list[Direction] = [direction]
             directions += ["minimize"] * len(self._costs)
             self._study = find_study(storage, name, directions, names)
@@ -176,10 +177,29 @@ class Ledger:
             with self._turn():
                 self._study.set_user_attr(STOPPED, reason)
 
+    def note(self, key: str, value: Mapping[str, Any]) -> None:
+        """Record what is known of the whole search, such as its test, under a name; JSON values."""
+        with self._turn():
+            if self._study.user_attrs.get(key) != value:
+                self._study.set_user_attr(key, dict(value))
+
+    def beside(self, name: str, settings: Mapping[str, Any]) -> Ledger:
+        """Return the record of another study in the same storage, which keeps no parameters and prunes nothing.
+
+        Args:
+            name: Name of the other study.
+            settings: Its settings.
+
+        Raises:
+            StudyError: There is a study of that name with other settings, or one that robonas did not make.
+        """
+        direction: Direction = "maximize" if self._sign > 0 else "minimize"
+        return Ledger(self._storage, name, direction, settings, file=self._file, place=self._place)
+
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         """Let one worker at a time use the storage, and turn its errors into `StudyError`."""
-        with storage_errors(self._place), self._sharing.turn():
+        with storage_errors(self._place), quiet_optuna(), self._sharing.turn():
             yield
 
     # ── reading ──

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from robonas.common.bars import with_bars
 from robonas.common.defaults import PAPER_METRICS, STRATEGY
 from robonas.common.files import check_folder
 from robonas.common.settings import jobs_of, name_of, seconds_of
@@ -19,11 +20,13 @@ from robonas.processes.executors import engine_of, working_on
 from robonas.scores.table import ScoreTable
 from robonas.study.against import by_class, costs_file, count_undefined, read_costs
 from robonas.study.chooser import Chooser
-from robonas.study.events import CandidatesLeftOut, Event, ScoringProgress, caller_of
+from robonas.study.events import CandidatesLeftOut, Event, ScoringProgress, SearchFinished, SearchStarted, caller_of
+from robonas.study.finish import Finish
 from robonas.study.ledger import Ledger
 from robonas.study.outcome import outcome_of
 from robonas.study.plan import Plan
 from robonas.study.pool import draw_pool
+from robonas.study.progress import bars_of_search
 from robonas.study.provenance import noted
 from robonas.study.reading import Record, read_record
 from robonas.study.recorded import made_again
@@ -46,9 +49,11 @@ if TYPE_CHECKING:
     from robonas.strategies import Strategy
     from robonas.study.against import AgainstLike
     from robonas.study.limits import Limits
+    from robonas.study.pool import Share
     from robonas.study.result import SearchResult
 
 
+@with_bars(bars_of_search)
 def search(
     space: SearchSpace,
     objective: Objective,
@@ -61,6 +66,7 @@ def search(
     budget: int = 20,
     seed: int = 0,
     grow: int = 0,
+    share: Share = "canonical",
     pruner: str | optuna.pruners.BasePruner | None = None,
     batch: Batch | None = None,
     batch_size: int = 64,
@@ -70,11 +76,14 @@ def search(
     name: str = "search",
     logits: Callable[[Any], Tensor] | None = None,
     callbacks: Sequence[Callable[[Event], None]] = (),
+    progress: bool | None = None,  # noqa: ARG001  # read by its decorator
     n_parallel: int | None = None,
     devices: Sequence[str] | None = None,
     executor: object = None,
     timeout: float | None = None,
     trial_timeout: float | None = None,
+    confirm: int = 0,
+    repeats: int = 3,
 ) -> SearchResult:
     """Find a good network.
 
@@ -103,6 +112,9 @@ def search(
             1.
         grow: Number of children of the best candidates that join the pool before each query after the first answer; 0
             keeps the pool as it is. Children are scored as the pool was, keep the limits, and are new to it.
+        share: Candidates that are one query: ``"canonical"``, those that build the same network, or ``"class"``, all of
+            a scoring class, whose networks are the same function and differ by the draw of their parameters only. Of
+            these the first in the pool is trained.
         pruner: Pruner that ends hopeless trainings early, after any epoch but the last: ``"hyperband"``, ``"median"``,
             ``"successive_halving"``, or a pruner of Optuna. A pruned network counts as one of the budget; the strategy
             is told its last value, and it is never the winner. None trains each to the end. With `against`, it is
@@ -117,12 +129,14 @@ def search(
         name: Name of the study in its storage and of its files in the folder; no path.
         logits: Function from what a network returns to its logits, for the metrics.
         callbacks: Functions that are called with every event of the search, in this order.
+        progress: Show progress bars: True for always, as plain lines where there is no terminal; False for never; None
+            on a terminal and in a notebook.
         n_parallel: Number of candidates to evaluate at once, each in a process of its own, which is kept and used
             again; None for one on each of `devices`, or one. The strategy is told which have no answer yet. A search
             that goes on may have another number.
         devices: Devices to divide the evaluations among, such as ``["cuda:0", "cuda:1"]``; several may share one. By
-            default all visible GPUs, or the CPU, whose threads are divided among the evaluations: one that has fewer
-            threads may round otherwise, so set `threads` of the objective where values must not depend on it.
+            default all visible GPUs, or the CPU. An objective that sets no number of threads itself gets its share of
+            PyTorch's.
         executor: Cluster that scores and trains, instead of processes of this machine: ``"ray"``, ``"ray:ADDRESS"``,
             ``"dask:ADDRESS"``, a `distributed.Client`, a `RayEngine`, or anything with the `submit` of
             `concurrent.futures`. As many evaluations run at once as it has room for, unless `n_parallel` says. The
@@ -130,6 +144,10 @@ def search(
             measured here.
         timeout: Seconds after which no evaluation begins; those that have begun are finished. A later call goes on.
         trial_timeout: Seconds that one evaluation may take; one that takes longer is ended, and failed.
+        confirm: Number of the best candidates to train again with other seeds, once the budget is spent; the winner is
+            then the one with the best mean. These trainings do not count towards the budget, and none is pruned. 0 for
+            none.
+        repeats: Number of other seeds for each of them.
 
     Returns:
         The winner and everything that led to it.
@@ -148,12 +166,13 @@ def search(
     tell = caller_of(callbacks)
     check_reachable(storage)
     name, n_jobs = name_of(name), jobs_of(n_jobs)
-    plan = Plan.made(space, objective, metrics, limits, strategy, budget, seed, grow, pruner, against)
+    plan = Plan.made(space, objective, metrics, limits, strategy, budget, seed, grow, pruner, against, share)
     engine = None if executor is None else engine_of(executor)
+    finish = Finish.made(plan, confirm, repeats)
     workforce = Workforce.made(plan, engine, n_parallel, devices, limit)
     with working_on(engine):
         place = check_folder(folder) if folder is not None else None
-        drawn, whole = draw_pool(space, pool, plan.seed)
+        drawn, whole = draw_pool(space, pool, plan.seed, plan.share)
         settings = plan.settings(drawn)
         candidates = plan.candidates(batch, batch_size, logits, n_jobs, place)
         pairs, left_out = candidates.within_limits(drawn, settings, place / f"{name}.pool.txt" if place else None)
@@ -193,14 +212,17 @@ def search(
             save=lambda grown: grown.write(file) if file else None,
             tell=tell,
         )
+        tell(SearchStarted(name, settings, plan.budget))
         with ledger.open(), workforce.evaluators(plan) as evaluators:
             runner = Runner(
                 space, ledger, chooser, evaluators, budget=plan.budget, seed=plan.seed, until=until, tell=tell
             )
-            ledger.note_stop(None if runner.run() else "time over")
+            done = runner.run() and finish.run(plan, ledger, evaluators, place, until=until, tell=tell)
+            ledger.note_stop(None if done else "time over")
         result = outcome_of(ledger.record(), chooser, place, keep=True)
         if plan.grow:  # each worker's folder may be its own, and the last query another's
             chooser.keep()
+        tell(SearchFinished(result))
         return result
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from robonas.errors import StudyError
 from robonas.study.claims import somebody_works
+from robonas.study.confirmation import CONFIRMED, TESTED
 from robonas.study.provenance import PROVENANCE
 from robonas.study.sharing import FileSharing, sharing_of
 from robonas.study.storage import PATIENCE_S, check_file, file_address, open_storage, storage_errors, storage_file
@@ -52,13 +53,24 @@ class Record:
     """Data, command line, machine, versions and dates, as far as they were noted; JSON values."""
     at_work: bool = False
     """Whether another process was at the search when this was read."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of the whole search, by name, such as its test; JSON values."""
 
     @classmethod
     def of(cls, name: str, notes: Mapping[str, Any], queries: tuple[Query, ...], *, at_work: bool = False) -> Record:
         """Return the record of a study with these user attributes."""
         budget, left_out = int(notes.get("budget") or 0), dict(notes.get("left_out") or {})
-        origin = dict(notes.get(PROVENANCE) or {})
-        return cls(name, notes[SETTINGS], budget, left_out, queries, notes.get(STOPPED), origin, at_work)
+        return cls(
+            name,
+            notes[SETTINGS],
+            budget,
+            left_out,
+            queries,
+            provenance=dict(notes.get(PROVENANCE) or {}),
+            at_work=at_work,
+            stopped=notes.get(STOPPED),
+            notes={key: notes[key] for key in (CONFIRMED, TESTED) if notes.get(key)},
+        )
 
 
 def read_record(url: str, file: Path | None, name: str, place: str) -> Record:

@@ -8,11 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from robonas.common.lazy import np
+from robonas.common.notebook import facts_html, facts_text
 from robonas.costs.size import network_size
 from robonas.errors import ConfigError, StudyError
 from robonas.strategies.base import Summary
 from robonas.study.front import CostAxis, Front
 from robonas.study.parameters import find_parameters, read_kept
+from robonas.study.shown import facts_of, picture_of, title_of
 
 if TYPE_CHECKING:
     import os
@@ -26,17 +28,11 @@ if TYPE_CHECKING:
     from robonas.architecture import Architecture
     from robonas.scores.table import ScoreTable
     from robonas.spaces import SearchSpace
+    from robonas.study.confirmation import Confirmation, FinalTest
     from robonas.study.query import Query
 
 StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "time over", "interrupted", "running"]
 """Why a search ended; ``running`` where another process was still at it when it was read."""
-
-
-def left_out_in_words(counts: Mapping[str, int], left: int) -> str:
-    """Return what limits did to a pool, in one sentence without its full stop."""
-    n = sum(counts.values())
-    why = "; ".join(f"{count:,} with {fault}" for fault, count in counts.items())
-    return f"{n:,} of {n + left:,} candidates were left out before they were scored: {why}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +77,33 @@ class SearchResult:
     folder: Path | None = None
     """Folder of the study, the scores, the trained parameters and the report; None for a search in memory."""
 
+    confirmation: Confirmation | None = None
+    """The best candidates, trained again with other seeds; None where the search did not do that."""
+    test: FinalTest | None = None
+    """The winner on the samples that were held out of everything; None where there are none."""
+
+    def __repr__(self) -> str:
+        return facts_text(title_of(self), facts_of(self, self._known_size))
+
+    def _repr_html_(self) -> str:
+        return facts_html(title_of(self), facts_of(self, self._known_size), picture_of(self))
+
+    @property
+    def _known_size(self) -> Mapping[str, int | None] | None:
+        """The winner's size, where it was counted when it was trained; to count it takes a network."""
+        return next((self.best.size for query in self.queries if query.value is not None), None)
+
     @cached_property
     def best(self) -> Query:
-        """The best completed query, never a pruned one; the earliest one on ties.
+        """The winner: the best completed query, never a pruned one; the earliest one on ties.
+
+        Where the best were trained again with other seeds, it is the one with the best mean.
 
         Raises:
             StudyError: No query has completed; the message has the first failure's reason.
         """
+        if self.confirmation is not None:
+            return next(query for query in self.queries if query.number == self.confirmation.chosen)
         done = [query for query in self.queries if query.value is not None]
         if not done:
             failures = [query.failure for query in self.queries if query.failure]
@@ -158,7 +174,10 @@ class SearchResult:
 
     @property
     def value(self) -> float:
-        """The best value, in the objective's own direction."""
+        """The winner's value in the search, in the objective's own direction.
+
+        It is that of the best of many trainings, and so too good by some; `confirmation` and `test` have fairer ones.
+        """
         value = self.best.value
         assert value is not None
         return value
@@ -251,8 +270,9 @@ class SearchResult:
         frame["best"] = (frame["value"].cummax() if self.direction == "maximize" else frame["value"].cummin()).ffill()
         return frame
 
+    @property
     def combined(self) -> NDArray[np.float64] | None:
-        """Return the learned combined metric of every row of `scores`, higher is better; None where none is learned."""
+        """The learned combined metric of every row of `scores`, higher is better; None where none is learned."""
         return self.summary.combined
 
     def build(self, query: Query | None = None, *, trained: bool = True) -> nn.Module:
@@ -290,8 +310,9 @@ class SearchResult:
         who = "the winner" if chosen.number == self.best.number else f"query {chosen.number}"
         return read_kept(self.folder, self.study, chosen, who)
 
+    @property
     def size(self) -> dict[str, int | None]:
-        """Return the winner's ``parameters`` and ``macs`` (of one sample), None for what cannot be counted."""
+        """The winner's ``parameters`` and ``macs`` (of one sample), None for what cannot be counted."""
         if self.best.size is not None:
             return dict(self.best.size)
         return network_size(
@@ -312,9 +333,11 @@ class SearchResult:
                 "value": self.value,
                 "query": self.best.number,
                 "joined_after": self.joined_after(self.best),
-                **self.size(),
+                **self.size,
                 "parameters_file": str(self.parameters_file) if self.parameters_file else None,
             },
+            "confirmation": None if self.confirmation is None else self.confirmation.to_json(),
+            "test": None if self.test is None else self.test.to_json(),
             "budget": self.budget,
             "seed": self.seed,
             "stop_reason": self.stop_reason,
@@ -323,7 +346,7 @@ class SearchResult:
             "pool": len(self.scores),
             "grown": self.n_grown,
             "left_out": dict(self.left_out),
-            "seconds": {"evaluations": self.seconds, "scoring": self.scores.seconds()},
+            "seconds": {"evaluations": self.seconds, "scoring": self.scores.seconds},
             "steps": {"done": self.steps, "saved": self.steps_saved},
             "queries": [
                 {
