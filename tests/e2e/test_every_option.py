@@ -92,6 +92,7 @@ WRONG: dict[str, list[str]] = {
     "--search": ["nowhere", "file", "file/x"],
     "--seed": ["", "abc", "1.5", "-1", "nan", HUGE, str(2**63)],
     "--seeds": [*COUNTS, HUGE],
+    "--share": ["", "both", "Class"],
     "--space": UNKNOWN,
     "--space-set": [*SETTINGS, "channels=x", "channels=0", "channels=true", "channels=", "input_shape=3"],
     "--storage": ["", "folder", "/dev/full", "nonsense://x", "file/x.log"],
