@@ -17,7 +17,7 @@ Measures, geometric means over tasks of means over seeds:
     - Speed-up: hours for n trainings one at a time, divided by hours for n trainings with several at once.
     - Speed-up to the same rank: hours until one at a time has found the best of its 20 trainings, divided by the hours
       until several at once have found as good a one. In brackets, the share of searches that did; others count with all
-      their hours. Searches whose strategy does not look at the budget may make 80 trainings or more for it, the rest 20.
+      their hours. Searches whose strategy does not look at the budget may make 80 or more trainings, others 20.
 """
 
 from __future__ import annotations
