@@ -124,7 +124,14 @@ def test_digits_are_learned_by_a_good_cell():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"flip": True, "crop": 1}, {"momentum": 0}, {"nesterov": False}, {"label_smoothing": 0.1}]
+    "settings",
+    [
+        {"flip": True, "crop": 1},
+        {"momentum": 0},
+        {"nesterov": False},
+        {"label_smoothing": 0.1},
+        {"optimizer": "adamw", "learning_rate": 0.02, "warmup_epochs": 2},
+    ],
 )
 def test_variants_learn(settings):
     data = blobs(120, 3, (1, 4, 4), spread=0.2)
@@ -185,6 +192,26 @@ def test_same_value_in_another_process():
     )
     printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert json.loads(printed) == training().evaluate(ToySpace(), FIRST, seed=0).parameters["5.weight"].tolist()
+
+
+def test_a_training_has_one_thread_unless_it_is_told_otherwise():
+    seen = []
+
+    class Spy(nn.Linear):
+        def forward(self, x):
+            seen.append(torch.get_num_threads())
+            return super().forward(x)
+
+    space, before = ToySpace(lambda: Spy(4, 3)), torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for settings, expected in (({}, 1), ({"threads": 2}, 2), ({"threads": None}, 3)):
+            seen.clear()
+            TrainingObjective(blobs(), epochs=1, device="cpu", **settings).evaluate(space, FIRST, seed=0)
+            assert set(seen) == {expected}
+            assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_global_state_is_left_alone():

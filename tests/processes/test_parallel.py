@@ -1,4 +1,7 @@
-"""The map over many items: what it leaves behind when nobody wants the rest. That no process is left is seen after every test."""
+"""The map over many items: what it leaves behind when nobody wants the rest.
+
+That no process is left is seen after every test.
+"""
 
 from __future__ import annotations
 

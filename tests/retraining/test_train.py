@@ -60,6 +60,14 @@ def same(one, other) -> bool:
     return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
+def photographs(n: int = 60):
+    """Images of bytes, of three classes."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(n) % 3
+    pixels = generator.integers(0, 100, (n, 3, 8, 8)) + 70 * labels[:, None, None, None]
+    return from_arrays(pixels.astype(np.uint8), labels)
+
+
 def timeless(log) -> list[dict]:
     return [{**vars(row), "seconds": None} for row in log]
 
@@ -100,6 +108,47 @@ def test_stopped_and_gone_on_is_uninterrupted_bit_by_bit(tmp_path, precision, st
     assert (ends[0]["scaler"] is not None) == (precision == "fp16")
     for one, other in zip(ends[0]["optimizer"]["state"].values(), ends[1]["optimizer"]["state"].values(), strict=True):
         assert torch.equal(one["momentum_buffer"], other["momentum_buffer"])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "adamw", "warmup_epochs": 1},
+        {"optimizer": "adamw", "mixed_precision": "fp16"},
+        {"ema": 0.9},
+        {"randaugment": 2, "mixup": 0.3, "cutmix": 1.0, "colour_jitter": 0.2, "ema": 0.99, "accumulate": 2},
+    ],
+    ids=["adamw", "adamw-fp16", "ema", "images"],
+)
+def test_every_kind_of_recipe_goes_on_exactly(tmp_path, settings) -> None:
+    given = {"batch_size": 16, **settings}
+    if "mixup" in settings:
+        pytest.importorskip("torchvision")
+        given |= {"data": photographs(), "space": ToySpace(input_shape=(3, 8, 8))}
+    whole = full(tmp_path / "whole", **given)
+    with pytest.raises(KeyboardInterrupt):
+        full(tmp_path / "cut", **given, callbacks=[stop_after(2)])
+    cut = full(tmp_path / "cut", **given)
+    assert timeless(cut.log) == timeless(whole.log)
+    assert same(whole, cut)
+
+
+def test_the_average_is_what_is_judged_kept_and_tested(tmp_path) -> None:
+    data = blobs()
+    result = full(tmp_path, ema=0.9, test=data, validation_fraction=0.5)
+    state = read_checkpoint(tmp_path).state
+    kept = result.load_parameters()
+    assert not torch.equal(state["network"]["1.weight"], state["average"]["module.1.weight"])
+    last = full(tmp_path / "last", ema=0.9, validation_fraction=0).load_parameters()
+    ended = read_checkpoint(tmp_path / "last").state["average"]
+    assert all(torch.equal(entry, ended[f"module.{name}"]) for name, entry in last.items())
+    network = ToySpace().build(FIRST)
+    network.load_state_dict(kept)
+    training, held_out = data.split(0.5)
+    for part, value in ((held_out, result.validation["value"]), (data.standardised(training), result.test["value"])):
+        with torch.no_grad():
+            guessed = network.eval()(part.inputs).argmax(1)
+        assert value == pytest.approx(float((guessed == part.labels).double().mean()))
 
 
 def test_darts_with_dropped_paths_goes_on_exactly(tmp_path) -> None:
@@ -191,6 +240,39 @@ def test_the_best_epoch_is_kept_and_the_test_set_seen_with_it(tmp_path) -> None:
     assert result.test["top5"] == 1.0
     assert result.test["n"] == 90
     assert read_tensors(tmp_path / "network.safetensors")[1]["epoch"] == str(result.epoch)
+
+
+def test_a_test_part_is_held_out_of_everything(tmp_path) -> None:
+    data = blobs(90)
+    left, held_out = data.hold_out(0.2)
+    result = full(tmp_path / "a", data=data, test_fraction=0.2)
+    apart = full(tmp_path / "b", data=left, test=held_out)
+    assert same(result, apart)
+    assert result.test == apart.test
+    assert result.test["n"] == 18
+    assert load_trained(tmp_path / "a", space=ToySpace()).test == result.test
+    with pytest.raises(CheckpointError, match=r"test_fraction was 0\.2, is now 0\.4"):
+        full(tmp_path / "a", data=data, test_fraction=0.4)
+    with pytest.raises(ConfigError, match=r"`test_fraction` holds out a test set of its own; got 0\.2 and `test` too"):
+        full(tmp_path / "c", data=data, test_fraction=0.2, test=held_out)
+
+
+def test_the_test_part_of_a_search_is_that_of_its_training(tmp_path) -> None:
+    data, space = blobs(90), robonas.MLP(input_shape=(4,), n_classes=3)
+    objective = TrainingObjective(data, epochs=1, test_fraction=0.2, split_seed=3, isolated=False, **CPU)
+    found = robonas.search(space, objective, strategy="random", pool=4, budget=1, folder=tmp_path / "search", n_jobs=0)
+    settings = {"epochs": 1, **CPU}
+    result = train(found, data, folder=tmp_path / "a", **settings)
+    assert result.settings["test_fraction"] == 0.2
+    assert (
+        result.test["data"]
+        == data.hold_out(0.2, 3)[1].standardised(data.hold_out(0.2, 3)[0].split(0.1)[0]).fingerprint()
+    )
+    assert (result.test["n"], found.test.n) == (18, 18)
+    assert train(found, data, folder=tmp_path / "b", test_fraction=0, **settings).test is None
+    other = blobs(80)
+    assert train(found, other, folder=tmp_path / "c", **settings).test is None  # other data: nothing was held out
+    assert train(found, data, folder=tmp_path / "d", test=other, **settings).test["n"] == 80
 
 
 def test_without_a_validation_part_all_is_trained_with_and_the_last_is_kept(tmp_path) -> None:

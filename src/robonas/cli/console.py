@@ -32,16 +32,16 @@ from robonas.study.events import (
     QueryStarted,
     QueryStep,
     ScoringProgress,
+    TrainedAgain,
     WaitingForOthers,
 )
 from robonas.study.result import left_out_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from robonas.retraining import TrainedNetwork
-    from robonas.scores.table import ScoreTable
     from robonas.study.query import Query
     from robonas.study.result import SearchResult
 
@@ -98,7 +98,7 @@ class _Progress:
 
 
 class SearchProgress(_Progress):
-    """Three bars with the time left: scoring, the search, and the training in flight.
+    """Bars with the time left: scoring, the search, and one for each training in flight.
 
     A plain line a query where there is no terminal.
 
@@ -112,14 +112,16 @@ class SearchProgress(_Progress):
         self._title = title
         self._scoring: TaskID | None = None
         self._search: TaskID | None = None
-        self._training: TaskID | None = None
+        self._trainings: dict[int, TaskID] = {}
+        self._again: TaskID | None = None
+        self._done = 0
         self._best: float | None = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._training is not None:
-            self._bars.remove_task(self._training)
+        for bar in self._trainings.values():
+            self._bars.remove_task(bar)
         super().__exit__(kind, error, trace)
 
     def __call__(self, event: Event) -> None:
@@ -137,13 +139,24 @@ class SearchProgress(_Progress):
                     say(f"waiting for {pending} evaluation{'s' if pending > 1 else ''} of other workers")
             case QueryStarted(query, budget):
                 self._started(query, budget)
-            case QueryStep(_, point):
-                if self._training is not None:
-                    self._bars.update(
-                        self._training, total=point.steps, completed=point.step, note=f"value {point.value:.4f}"
-                    )
+            case QueryStep(query, point):
+                if query.number in self._trainings:
+                    where = f"  {query.work.device}" if query.work and query.work.device else ""
+                    told = f"value {point.value:.4f}{where}"
+                    self._bars.update(self._trainings[query.number], total=point.steps, completed=point.step, note=told)
             case QueryFinished(query, best):
                 self._finished(query, best)
+            case TrainedAgain():
+                self._trained_again(event)
+
+    def _trained_again(self, event: TrainedAgain) -> None:
+        if self._again is None:
+            self._again = self._bars.add_task("other seeds", total=event.total, note="the best, trained again")
+        self._bars.update(self._again, completed=event.done)
+        if not self._quiet:
+            told = "failed" if event.value is None else f"{event.value:.4f}"
+            line = f"again    {event.done:>3}  seed {event.repeat:<3} {told}  {event.architecture}"
+            self._bars.console.print(Text(line), soft_wrap=True)
 
     def scoring(self, done: int, total: int) -> None:
         """Show how many networks have been scored."""
@@ -157,10 +170,10 @@ class SearchProgress(_Progress):
 
     def _started(self, query: Query, budget: int) -> None:
         if self._search is None:
-            self._search = self._bars.add_task(self._title, total=budget, completed=query.number - 1, note="")
-        if self._training is None:
-            self._training = self._bars.add_task("training", total=None, note="")
-        self._bars.reset(self._training, description=f"training {query.number}", total=None, note=query.phase)
+            self._done = query.number - 1
+            self._search = self._bars.add_task(self._title, total=budget, completed=self._done, note="")
+        bar = self._bars.add_task(f"training {query.number}", total=None, note=query.phase)
+        self._trainings[query.number] = bar
 
     def _finished(self, query: Query, best: float | None) -> None:
         told = f"{query.value:.4f}" if query.value is not None else f"failed: {query.failure}"
@@ -169,8 +182,11 @@ class SearchProgress(_Progress):
             told = f"pruned{reached} after {query.steps} of {query.steps + query.steps_saved} epochs"
         star = " ★" if query.value is not None and query.value == best and best != self._best else ""
         self._best = best
+        if query.number in self._trainings:
+            self._bars.remove_task(self._trainings.pop(query.number))
         if self._search is not None:
-            self._bars.update(self._search, completed=query.number, note="" if best is None else f"best {best:.4f}")
+            self._done += 1
+            self._bars.update(self._search, completed=self._done, note="" if best is None else f"best {best:.4f}")
         if not self._quiet:
             head = f"{self._title:<8} {query.number:>3}  {query.phase:<8} {told}{star}"
             line = f"{head}  {query.seconds:5.1f} s  {query.architecture}"
@@ -240,18 +256,6 @@ def print_json(value: Any) -> None:
     out.out(json_text(value))
 
 
-def print_table(title: str, rows: Sequence[Mapping[Any, Any]], *, columns: Iterable[str] | None = None) -> None:
-    """Print rows of equal keys as a table on stdout."""
-    names = list(columns or (rows[0] if rows else ()))
-    table = Table(title=Text(title), title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
-    for name in names:
-        numeric = all(isinstance(row[name], (int, float)) for row in rows)
-        table.add_column(Text(str(name)), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(row[name])) for name in names))
-    out.print(table)
-
-
 def _panel(title: str, rows: Mapping[str, object], *, style: str = "none") -> None:
     body = Table.grid(padding=(0, 2))
     body.add_column(style="dim")
@@ -266,33 +270,16 @@ def _size_in_words(size: Mapping[str, float | None]) -> str:
     return f"{size['parameters']:,.0f} parameters, {macs}"
 
 
-def _cell(value: object) -> str:
-    if value is None or value != value:  # noqa: PLR0124  # NaN
-        return "–"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-    return str(value)
-
-
-def print_scores(table: ScoreTable) -> None:
-    """Print the summary of a table of scores, with what a user should know before trusting it."""
-    summary = table.summary().reset_index()
-    print_table(
-        f"Scores of {len(table):,} architectures ({len(table.distinct()):,} different networks)",
-        summary.to_dict("records"),
-    )
-    for sentence in table.warnings():
-        warn(sentence)
-
-
 def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -> None:
     """Print the winner, what it is made of, what the search learned, and how it compares with the baselines."""
+    from robonas.report.certainty import in_rows, value_with_noise
     from robonas.report.numbers import plural
 
     n = len(result.queries)
     rows = {
         "architecture": result.text,
-        result.value_name: f"{result.value:.4f}  (query {result.best.number} of {n}, {result.best.phase})",
+        result.value_name: f"{value_with_noise(result)}  (query {result.best.number} of {n}, {result.best.phase})",
+        **in_rows(result),
         "size": _size_in_words(result.size()),
         "cost": f"{n} evaluations in {result.seconds:.1f} s; "
         f"{len(result.scores):,} candidates scored in {result.scores.seconds():.1f} CPU s",
@@ -315,7 +302,10 @@ def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -
             f"{result.n_pruned} of {n} evaluations ended early; "
             f"{result.steps_saved:,} of {result.steps + result.steps_saved:,} epochs saved"
         )
-    if result.stop_reason != "budget spent":
+    if result.stop_reason == "running":
+        running = sum(query.state == "running" for query in result.queries)
+        rows["running"] = f"another process is still at it; {plural(running, 'evaluation')} not answered yet"
+    elif result.stop_reason != "budget spent":
         rows["stopped"] = result.stop_reason
     if result.parameters_file is not None:
         rows["trained network"] = str(result.parameters_file)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robonas.cli.reading import read_bounds, read_data, read_precision, read_space, read_strategy
-from robonas.common.defaults import PAPER_METRICS
+from robonas.cli.reading import read_bounds, read_data, read_precision, read_space, read_strategy, split
+from robonas.common.defaults import PAPER_METRICS, STRATEGY
 from robonas.common.files import check_file, check_folder
 from robonas.errors import ConfigError
 
@@ -120,6 +120,15 @@ Jobs = Annotated[
     ),
 ]
 
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[ray|ray:ADDRESS|dask:ADDRESS]",
+        help="Cluster to work on instead of processes of this machine: Ray's or Dask's.",
+        callback=not_empty,
+    ),
+]
+
 # ── groups ──
 
 
@@ -180,7 +189,7 @@ class StrategyOptions:
 
     strategy: Annotated[
         str, typer.Option(help="Strategy that chooses which network to train next; see 'robonas list strategies'.")
-    ] = "auto"
+    ] = STRATEGY
     strategy_set: Annotated[
         list[str], typer.Option(metavar="KEY=VALUE", help="Setting of the strategy. May be repeated.")
     ] = field(default_factory=list)
@@ -196,6 +205,13 @@ class PlanOptions:
 
     budget: Annotated[int, typer.Option("--budget", "-T", help="Number of networks to train.")] = 20
     pool: Pool = 1000
+    share: Annotated[
+        str,
+        typer.Option(
+            help="Candidates that are one query: canonical, those that build the same network, or class, all whose "
+            "networks are the same function and differ by the draw of their parameters only."
+        ),
+    ] = "canonical"
     grow: Annotated[
         int,
         typer.Option(help="Number of children of the best that join the pool before each query; 0 for a fixed pool."),
@@ -207,6 +223,51 @@ class PlanOptions:
             "the budget."
         ),
     ] = None
+    confirm: Annotated[
+        int,
+        typer.Option(
+            help="Number of the best networks to train again with other seeds, after the budget is spent; the winner "
+            "is then the one with the best mean. 0 for none."
+        ),
+    ] = 0
+    repeats: Annotated[int, typer.Option(help="Number of other seeds for each network that is confirmed.")] = 3
+
+
+@dataclass
+class ParallelOptions:
+    """The options that say how many trainings run at once, where, and for how long."""
+
+    parallel: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of networks to train at once.  [default: one on each of the devices, or one]",
+        ),
+    ] = None
+    devices: Annotated[
+        list[str],
+        typer.Option(
+            help="Devices to divide the trainings among, such as cuda:0,cuda:1. May be repeated.  [default: all GPUs "
+            "that are visible, or the CPU]"
+        ),
+    ] = field(default_factory=list)
+    executor: Executor = None
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds after which no training begins; the same command, run again, goes on."),
+    ] = None
+    trial_timeout: Annotated[
+        float | None, typer.Option(help="Seconds that one training may take; one that takes longer has failed.")
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings by the names that `search` has for them."""
+        return {
+            "n_parallel": self.parallel,
+            "devices": split("--devices", self.devices) or None,
+            "executor": self.executor,
+            "timeout": self.timeout,
+            "trial_timeout": self.trial_timeout,
+        }
 
 
 @dataclass
@@ -270,8 +331,9 @@ class TrainingOptions:
     measure: Annotated[
         str | None,
         typer.Option(
-            help="Measure on held-out data by which networks are judged: loss; for classes accuracy (default) or "
-            "balanced_accuracy; for numbers r2; for segments mean_iou or pixel_accuracy; for images ssim."
+            help="Measure on held-out data by which networks are judged: loss; for classes accuracy (default), "
+            "balanced_accuracy, f1, auroc, average_precision or matthews; for several labels f1, auroc or "
+            "average_precision; for numbers r2 or mae; for segments mean_iou, dice or pixel_accuracy; for images ssim."
         ),
     ] = None
     device: Annotated[str, typer.Option(help="Device to train on: auto, cpu, cuda or mps.")] = "auto"
@@ -283,17 +345,25 @@ class TrainingOptions:
         ),
     ] = "auto"
     threads: Annotated[
-        int | None, typer.Option(help="Number of PyTorch's threads in a training; None leaves it as it is.")
+        int | None,
+        typer.Option(
+            help="Number of CPU threads of a training, on which its rounding depends; 0 for PyTorch's own setting, "
+            "mostly one for each core.  [default: 1 in a search; 0 in a full training]"
+        ),
     ] = None
     workers: Annotated[int, typer.Option(help="Number of processes that read data ahead, where data stay on disk.")] = 0
 
-    def settings(self) -> dict[str, Any]:
-        """Return the settings by the names that `TrainingObjective` and `train` have for them."""
+    def settings(self, threads: int | None) -> dict[str, Any]:
+        """Return the settings by the names that `TrainingObjective` and `train` have for them.
+
+        Args:
+            threads: Number of threads where the option is not given; None for PyTorch's setting.
+        """
         return {
             "measure": self.measure,
             "device": self.device,
             "mixed_precision": read_precision(self.mixed_precision),
-            "threads": self.threads,
+            "threads": threads if self.threads is None else self.threads or None,
             "n_workers": self.workers,
         }
 

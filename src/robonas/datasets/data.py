@@ -16,12 +16,14 @@ from torch import Tensor
 from robonas.common.randomness import numpy_generator
 from robonas.common.settings import real, seed_of, whole
 from robonas.datasets.batch import Batch
+from robonas.datasets.moments import moments
 from robonas.datasets.samples import InMemory, Samples, as_numbers, as_tensor
+from robonas.datasets.splitting import SingleError, divide
 from robonas.datasets.targets import Task, check_targets, output_shape
 from robonas.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -184,27 +186,44 @@ class LabelledData:
                 f"The training fraction must be above 0, and at most what is not held out, {1 - fraction:g}; "
                 f"got {training_fraction}."
             )
-        generator = numpy_generator("split", seed)
+        left, held_out = self._divided("split", seed, fraction, training_fraction)
+        training = self._part(left).standardised()
+        return training, self._part(held_out).standardised(training)
+
+    def hold_out(self, fraction: float, seed: int = 0) -> tuple[LabelledData, LabelledData]:
+        """Return the samples to work with, and a test part that nobody looks at before the end; neither standardised.
+
+        Divided as by `split`, class by class, with draws of its own.
+
+        Args:
+            fraction: Share of every class to hold out, in (0, 1).
+            seed: Seed of the split.
+
+        Raises:
+            ConfigError: The fraction is not in (0, 1).
+            DataError: A class has a single sample.
+        """
+        seed = seed_of(seed)
+        if not 0 < real("test_fraction", fraction) < 1:
+            raise ConfigError(f"The test fraction must be between 0 and 1; got {fraction}.")
+        left, held_out = self._divided("test", seed, fraction)
+        return self._part(left), self._part(held_out)
+
+    def _divided(
+        self, purpose: str, seed: int, fraction: float, rest: float | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the places that are left, and those that are held out."""
         whole = self.task != "classification"
         groups = np.zeros(len(self), dtype=np.int64) if whole else self.labels.numpy()
-        order = np.argsort(groups, kind="stable")
-        held_out, unused = np.zeros(len(self), dtype=bool), np.zeros(len(self), dtype=bool)
-        for members in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
-            places = generator.permutation(members)
-            if len(places) == 1:
-                name = "all" if whole else self.class_names[groups[places[0]]]
-                raise DataError(
-                    f"Every class of {self.name!r} must have at least 2 samples, to train and to validate with; "
-                    f"class {name!r} has 1. "
-                    "Add samples, or leave the class out."
-                )
-            n_held_out = min(max(1, round(fraction * len(places))), len(places) - 1)
-            held_out[places[:n_held_out]] = True
-            if training_fraction is not None:
-                unused[places[n_held_out + max(1, round(training_fraction * len(places))) :]] = True
-        training = self._part(np.flatnonzero(~(held_out | unused)))
-        training = training.standardised()
-        return training, self._part(np.flatnonzero(held_out)).standardised(training)
+        try:
+            return divide(groups, fraction, numpy_generator(purpose, seed), rest)
+        except SingleError as error:
+            name = "all" if whole else self.class_names[error.group]
+            raise DataError(
+                f"Every class of {self.name!r} must have at least 2 samples, to train and to "
+                f"{'test' if purpose == 'test' else 'validate'} with; class {name!r} has 1. "
+                "Add samples, or leave the class out."
+            ) from error
 
     def standardised(self, like: LabelledData | None = None) -> LabelledData:
         """Return all samples, standardised by their own statistics, or as another part of the same data is."""
@@ -212,7 +231,7 @@ class LabelledData:
         part = replace(self, mean=mean, std=std)
         if self.task != "regression":
             return part
-        centre, scale = _moments([self.labels.double().T]) if like is None else (like.label_mean, like.label_std)
+        centre, scale = moments([self.labels.double().T]) if like is None else (like.label_mean, like.label_std)
         labels = (self.labels - torch.tensor(centre)) / torch.tensor(scale)
         return replace(part, labels=labels, label_mean=centre, label_std=scale)
 
@@ -275,26 +294,10 @@ class LabelledData:
         if not isinstance(self.samples, InMemory) and len(rows) > _STATISTICS_SAMPLES:
             chosen = numpy_generator("statistics", len(rows)).choice(len(rows), _STATISTICS_SAMPLES, replace=False)
             rows = rows[torch.from_numpy(np.sort(chosen))]
-        return _moments(
+        return moments(
             (raw.to(torch.float64) / (255 if raw.dtype == torch.uint8 else 1)).transpose(0, 1).flatten(1)
             for raw in self.samples.batches(self._blocks(rows))
         )
-
-
-def _moments(blocks: Iterable[Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each row of (channels, values), over blocks of values; see `statistics`."""
-    moments = [(values.shape[1], values.mean(dim=1), values.var(dim=1, unbiased=False)) for values in blocks]
-    weights = torch.tensor([count for count, _, _ in moments], dtype=torch.float64)[:, None]
-    means = torch.stack([mean for _, mean, _ in moments])
-    mean = (weights * means).sum(0) / weights.sum()
-    # Within the blocks plus between them: no difference of large squares.
-    variance = (weights * (torch.stack([var for _, _, var in moments]) + (means - mean) ** 2)).sum(0) / weights.sum()
-    rounded_mean = tuple(float(f"{value:.7g}") for value in mean.tolist())
-    deviations = (float(f"{math.sqrt(value):.7g}") for value in variance.tolist())
-    return rounded_mean, tuple(
-        deviation if deviation > 1e-6 * abs(centre) else 1.0
-        for deviation, centre in zip(deviations, rounded_mean, strict=True)
-    )
 
 
 def from_arrays(

@@ -261,17 +261,18 @@ class _Pool:
         pending = [place for place, trial in enumerate(history) if trial.pending]
         prices = self.costs[[trial.row for trial in told] + [asked[place] for place in pending]]
         doubts = np.array([FAILURE_NOISE * trial.failed for trial in history])
-        found = {}
+        found: dict[int, NDArray[np.float64]] = {}
         for number, mean in means.items():
             belief = self.beliefs[number]
-            # What is pending is taken as known, so that nobody else is sent for the same improvement.
-            stairs = staircase(np.append(values, supposed[number][pending]), prices, reference, end)
+            if pending or not found:  # what is pending is taken as known: nobody is sent for the same improvement
+                stairs = staircase(np.append(values, supposed[number][pending]), prices, reference, end)
+                areas = stairs.areas(self.costs[rows])
             variance = prior_variance(belief, self._features(number, rows), has_codes=self.problem.codes is not None)
             known = self._covariance(number, np.array(asked, dtype=np.intp), asked)
             cross = self._covariance(number, rows, asked)
             deviation = posterior_deviation(variance, cross, known, belief.noise + doubts)
             # Rounded for the same reason as the means.
-            found[number] = np.round(stairs.expected_improvement(mean, deviation, self.costs[rows]), 9)
+            found[number] = np.round(stairs.expected_improvement(mean, deviation, areas), 9)
         return found
 
     def _features(self, number: int, rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:

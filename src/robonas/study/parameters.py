@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robonas.errors import StudyError
-from robonas.study.query import parameters_file, staged_file
+from robonas.study.query import confirmed_file, parameters_file, staged_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +31,7 @@ def find_parameters(folder: Path | None, study: str, query: Query) -> Path | Non
     places = [first]
     if query.kept:
         places.append(Path(query.kept[1]))
+    places.append(folder / confirmed_file(study))
     # A stop may have come between the record of the value and the file's last name.
     places += sorted(folder.glob(staged_file(glob.escape(study), "*")))
     found = [path for path in dict.fromkeys(places) if path.is_file()]

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from robonas.architecture import Architecture
     from robonas.scores.table import ScoreTable
     from robonas.spaces import SearchSpace
+    from robonas.study.confirmation import Confirmation, FinalTest
     from robonas.study.query import Query
 
-StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "interrupted"]
-"""Why a search ended."""
+StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "time over", "interrupted", "running"]
+"""Why a search ended; ``running`` where another process was still at it when it was read."""
 
 
 def left_out_in_words(counts: Mapping[str, int], left: int) -> str:
@@ -75,21 +76,34 @@ class SearchResult:
     """Costs of every row of `scores`, (n_rows, K), where the objective is traded off against some."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Number of rejected candidates by the first limit that each violates, such as ``"synflow below 80"``."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Where it came from: ``data``, the ``first`` and the ``latest`` session (``date``, ``command``, ``folder``,
+    ``machine``, ``versions``) and the number of ``sessions``; empty where nothing was noted. JSON values."""
     folder: Path | None = None
     """Folder of the study, the scores, the trained parameters and the report; None for a search in memory."""
 
+    confirmation: Confirmation | None = None
+    """The best candidates, trained again with other seeds; None where the search did not do that."""
+    test: FinalTest | None = None
+    """The winner on the samples that were held out of everything; None where there are none."""
+
     @cached_property
     def best(self) -> Query:
-        """The best completed query, never a pruned one; the earliest one on ties.
+        """The winner: the best completed query, never a pruned one; the earliest one on ties.
+
+        Where the best were trained again with other seeds, it is the one with the best mean.
 
         Raises:
             StudyError: No query has completed; the message has the first failure's reason.
         """
+        if self.confirmation is not None:
+            return next(query for query in self.queries if query.number == self.confirmation.chosen)
         done = [query for query in self.queries if query.value is not None]
         if not done:
             failures = [query.failure for query in self.queries if query.failure]
             why = f" The first failure: {failures[0]}" if failures else ""
             why += f" {self.n_pruned} were pruned; choose a milder pruner." if self.n_pruned else ""
+            why += " Another process is still at it: look again later." if self.stop_reason == "running" else ""
             raise StudyError(f"Study '{self.study}' has no completed evaluation among {len(self.queries)}.{why}")
         return max(done, key=lambda query: (self._sign * (query.value or 0.0), -query.number))
 
@@ -154,7 +168,10 @@ class SearchResult:
 
     @property
     def value(self) -> float:
-        """The best value, in the objective's own direction."""
+        """The winner's value in the search, in the objective's own direction.
+
+        It is that of the best of many trainings, and so too good by some; `confirmation` and `test` have fairer ones.
+        """
         value = self.best.value
         assert value is not None
         return value
@@ -311,6 +328,8 @@ class SearchResult:
                 **self.size(),
                 "parameters_file": str(self.parameters_file) if self.parameters_file else None,
             },
+            "confirmation": None if self.confirmation is None else self.confirmation.to_json(),
+            "test": None if self.test is None else self.test.to_json(),
             "budget": self.budget,
             "seed": self.seed,
             "stop_reason": self.stop_reason,
@@ -337,6 +356,7 @@ class SearchResult:
                 for query in self.queries
             ],
             "settings": dict(self.settings),
+            "provenance": dict(self.provenance),
             **({"front": self.trade_off.to_json()} if self.axes else {}),
         }
 
