@@ -68,7 +68,11 @@ def test_simulated_workers_ask_when_they_are_free(monkeypatch) -> None:
     assert run.ends == [10.0, 2.0, 5.0, 14.0, 11.0]
     assert seen == [[], [0], [0], [0], [3]]
     assert (run.hours_of(3), run.when(half, 4.5), run.when(half, 9.0)) == (10.0, 5.0, None)
-    assert [run.best_by(half, end) for end in (1.0, 2.0, 9.0)] == [0.0, 1.0, 5.0]
+    assert [half.best(run.ended_by(end)) for end in (1.0, 2.0, 9.0)] == [0.0, 1.0, 5.0]
+    assert [half.measure(run.rows[:n]) for n in (0, 1, 2, 3)] == [5.0, 3.0, 3.0, 1.0]
+    half.costs = np.array([[0.0], [0.5], [0.6], [1.0], [0.1]])
+    assert half.measure([0, 2]) == 0.0
+    assert half.measure([2]) == pytest.approx(100 * 3 * 0.6 / (3 * 1.1 + 2 * 0.5))
     early = parallel.simulate(InTurn(), half.problem(5, 0), half, 2, 1, 0.0, 5.0)
     assert early.rows == [0, 1, 2], "it may end once the goal is known"
 
