@@ -377,7 +377,7 @@ def test_a_winner_is_trained_larger(found, tmp_path) -> None:
     assert result.text == larger.format(larger.canonical(larger.parse(found.text)))
     loaded = robonas.load_trained(tmp_path)
     assert loaded.space.settings["channels"] == 4
-    assert loaded.size()["parameters"] > found.size()["parameters"]
+    assert loaded.size["parameters"] > found.size["parameters"]
     own = train(found, data, folder=tmp_path / "own", epochs=1, **CPU)
     assert own.space is found.space
     with pytest.raises(ConfigError, match="must be that of the search, 'nasbench201', in any size; got 'darts'"):

@@ -67,8 +67,7 @@ def output_folder(help: str) -> Any:  # noqa: A002
 # ── single options ──
 
 Json = Annotated[
-    bool,
-    typer.Option("--json", help="Print one JSON document on stdout, and no progress.", rich_help_panel=RESULTS),
+    bool, typer.Option("--json", help="Print one JSON document on stdout, and no progress.", rich_help_panel=RESULTS)
 ]
 Folder = Annotated[Path, typer.Argument(help="Folder of a search.")]
 AnyFolder = Annotated[Path, typer.Argument(help="Folder of a search, or of a full training.")]
@@ -84,8 +83,8 @@ Storage = Annotated[
 Data = Annotated[
     str,
     typer.Option(
-        help="Data set: digits, sklearn:NAME, folder:PATH, npz:FILE, torchvision:NAME, or package.module:NAME; "
-        "see 'robonas list datasets'.",
+        help="Data set: digits, sklearn:NAME, folder:PATH, npz:FILE, torchvision:NAME, hf:NAME, or "
+        "package.module:NAME; see 'robonas list datasets'.",
         callback=not_empty,
         autocompletion=names_of("datasets"),
         rich_help_panel=DATA,
@@ -141,7 +140,14 @@ Jobs = Annotated[
         rich_help_panel=RUN,
     ),
 ]
-
+Logs = Annotated[
+    list[str],
+    typer.Option(
+        "--log",
+        help="Log to tensorboard (into the folder), mlflow or wandb, which are extras. May be repeated.",
+        rich_help_panel=RESULTS,
+    ),
+]
 Executor = Annotated[
     str | None,
     typer.Option(
@@ -170,9 +176,17 @@ class ReadingOptions:
         str | None, typer.Option(metavar="[RGB|L]", help="Convert images of a folder to colour (RGB) or to grey (L).")
     ] = None
 
+    data_set: Annotated[
+        list[str],
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Setting of the kind of data, such as target=fine_label for hf:NAME. May be repeated.",
+        ),
+    ] = field(default_factory=list)
+
     def read(self, text: str, *, part: str | None = None) -> LabelledData:
-        """Read the data of that text; the part is for torchvision's."""
-        return read_data(text, self.data_root, self.image_size, self.image_mode, part=part)
+        """Read the data of that text; the part is for those of torchvision and of Hugging Face."""
+        return read_data(text, self.data_root, self.image_size, self.image_mode, self.data_set, part=part)
 
     def check_unused(self) -> None:
         """Refuse every option that was given where no data are read.
@@ -184,6 +198,7 @@ class ReadingOptions:
             ("--data-root", self.data_root),
             ("--image-size", self.image_size),
             ("--image-mode", self.image_mode),
+            ("--data-set", self.data_set or None),
         ):
             if given is not None:
                 raise ConfigError(f"`{option}` says how data are read, and needs `--data`; got {given} without.")
@@ -383,10 +398,3 @@ class StudyOptions:
         from robonas.study.loop import load_result
 
         return load_result(folder, self.name, storage=self.storage, space=self.space, strategy=self.strategy)
-
-
-def quiet_optuna() -> None:
-    """Silence Optuna's messages, but for warnings."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from robonas.cli.help import DATA, SPACE
 from robonas.cli.options import (
     Data,
     Json,
+    Logs,
     Name,
     OwnStrategy,
     ReadingOptions,
@@ -26,7 +28,7 @@ from robonas.cli.options import (
     not_empty,
     output_folder,
 )
-from robonas.cli.reading import read_settings, read_space
+from robonas.cli.reading import read_settings, read_space, split
 from robonas.cli.recipe_options import RecipeOptions
 from robonas.cli.settings_file import Config
 from robonas.errors import ConfigError
@@ -58,7 +60,7 @@ def train(
     test_data: Annotated[
         str | None,
         typer.Option(
-            help="Test set, used once, at the end; of a data set of torchvision, its test part.",
+            help="Test set, used once, at the end; of a data set of torchvision or Hugging Face, its test part.",
             callback=not_empty,
             rich_help_panel=DATA,
         ),
@@ -92,6 +94,7 @@ def train(
     seed: Seed = 0,
     training: TrainingOptions,
     folder: Annotated[Path, output_folder("Folder for checkpoints, log and trained network.")] = Path("robonas-train"),
+    log: Logs = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """Train the winner of a search in full, with a checkpoint after every epoch.
@@ -99,7 +102,8 @@ def train(
     If it is stopped, the same command continues where it was. On several devices: torchrun --nproc-per-node N -m
     robonas train …
     """
-    from robonas.cli.console import TrainingProgress, print_json, print_trained
+    from robonas.callbacks import make_log
+    from robonas.cli.console import print_json, print_trained
     from robonas.retraining import train as train_in_full
     from robonas.retraining.run import held_out_by
 
@@ -113,7 +117,8 @@ def train(
     if query is not None and test_fraction is None and tested is None:
         test_fraction, _ = held_out_by(winner, images)  # which an architecture's text does not say
     first = os.environ.get("RANK", "0") == "0"
-    with TrainingProgress(quiet=as_json or not first) as progress:
+    with contextlib.ExitStack() as stack:
+        logs = [stack.enter_context(make_log(each, folder)) for each in split("--log", log) if first]
         result = train_in_full(
             winner if query is None else query.architecture,
             images,
@@ -123,7 +128,8 @@ def train(
             validation_fraction=validation_fraction,
             test_fraction=test_fraction,
             seed=seed,
-            callbacks=[progress],
+            callbacks=logs,
+            progress=not as_json and first,
             **training.settings(threads=None),
             **recipe.settings(),
         )

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robonas.common.files import read_tensors, write_text
+from robonas.common.notebook import facts_html, facts_text
 from robonas.common.reading import parse_json
 from robonas.common.registry import recorded_name
 from robonas.costs.size import as_size, network_size
 from robonas.errors import CheckpointError
 from robonas.retraining.checkpoint import CHECKPOINT, read_checkpoint
+from robonas.retraining.shown import facts_of, picture_of, title_of
 from robonas.study.events import EpochFinished
 
 if TYPE_CHECKING:
@@ -53,6 +55,12 @@ class TrainedNetwork:
     counted: Mapping[str, int | None] | None = None
     """Its size, where it was counted before."""
 
+    def __repr__(self) -> str:
+        return facts_text(title_of(self), facts_of(self, self.counted))
+
+    def _repr_html_(self) -> str:
+        return facts_html(title_of(self), facts_of(self, self.counted), picture_of(self))
+
     @property
     def validation(self) -> dict[str, float] | None:
         """The kept epoch's ``value``, ``loss``, ``top1`` and ``top5`` on the validation part; None without one."""
@@ -84,8 +92,9 @@ class TrainedNetwork:
             network.eval()
         return network
 
+    @property
     def size(self) -> dict[str, int | None]:
-        """Return its ``parameters`` and ``macs`` (multiply-accumulates of one sample), None where not countable."""
+        """Its ``parameters`` and ``macs`` (multiply-accumulates of one sample), None where not countable."""
         if self.counted is not None:
             return dict(self.counted)
         return network_size(lambda: self.build(trained=False), self.space.input_shape_of(self.space.parse(self.text)))
@@ -101,7 +110,7 @@ class TrainedNetwork:
         return {
             "architecture": self.text,
             "choices": dict(self.space.parse(self.text)),
-            **self.size(),
+            **self.size,
             "epoch": self.epoch,
             "validation": self.validation,
             "test": None if self.test is None else dict(self.test),

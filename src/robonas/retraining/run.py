@@ -16,6 +16,7 @@ import torch
 from filelock import Timeout
 from torch import Tensor
 
+from robonas.common.bars import with_bars
 from robonas.common.files import check_folder, unwritable, write_tensors, write_text
 from robonas.common.randomness import seeded
 from robonas.common.settings import plain, real, seed_of
@@ -23,6 +24,7 @@ from robonas.errors import CheckpointError, ConfigError, DataError, NasError
 from robonas.objectives.training import check_hook, check_processes, name_of_hook
 from robonas.processes import stops
 from robonas.retraining.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
+from robonas.retraining.progress import bar_of_training
 from robonas.retraining.result import BEST, LOG, NETWORK, RESULT, TrainedNetwork, load_trained, read_parameters
 from robonas.study.events import EpochFinished, caller_of
 from robonas.study.result import SearchResult
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from robonas.spaces import SearchSpace
 
 
+@with_bars(bar_of_training)
 def train(
     winner: SearchResult | Architecture | str,
     data: LabelledData,
@@ -61,6 +64,7 @@ def train(
     n_workers: int = 0,
     logits: Callable[[Any], Tensor] | None = None,
     callbacks: Sequence[Callable[[EpochFinished], None]] = (),
+    progress: bool | None = None,  # noqa: ARG001  # read by its decorator
     **recipe: Unpack[RecipeSettings],
 ) -> TrainedNetwork:
     """Train one network in full, such as the winner of a search, in a larger size and for longer.
@@ -98,6 +102,8 @@ def train(
         n_workers: Processes that read data ahead, where they are read lazily.
         logits: Picks the logits from what the network returns.
         callbacks: Functions that are called after every epoch, in process 0, in this order.
+        progress: Show a progress bar: True for always, as plain lines where there is no terminal; False for never; None
+            on a terminal and in a notebook.
         recipe: Settings of `robonas.training.recipe.Recipe`, by name: `epochs`, `batch_size`, `learning_rate`, …
 
     Returns:
