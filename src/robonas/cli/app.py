@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from robonas.cli import experiment, listing, results, search, spaces, tables, train
+from robonas.cli import experiment, listing, predict, results, search, spaces, tables, train
 from robonas.cli.help import QuickCommand, QuickGroup
 from robonas.common.registry import fault_of_own_code
 from robonas.errors import NasError
@@ -93,7 +93,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help comes at once
 )
-for command in (search.search, train.train, search.score, results.show, results.report, results.export):
+for command in (
+    search.search,
+    train.train,
+    predict.predict,
+    search.score,
+    results.show,
+    results.report,
+    results.export,
+):
     app.command()(command)
 app.command("list", cls=QuickCommand, **listing.USAGE)(listing.list_entries)
 app.command()(experiment.experiment)

@@ -5,6 +5,7 @@ What is said while working goes to stderr, results to stdout.
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
@@ -38,8 +39,10 @@ from robonas.study.result import left_out_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
+    from robonas.prediction import Preprocessing
     from robonas.retraining import TrainedNetwork
     from robonas.scores.table import ScoreTable
     from robonas.study.query import Query
@@ -342,6 +345,13 @@ def print_trained(result: TrainedNetwork) -> None:
             rows[part] = ", ".join(f"{words[key]} {number:.4f}" for key, number in values.items() if key in words)
     rows["trained network"] = str(result.parameters_file)
     _panel("trained", rows, style="green")
+
+
+def tell_next(folder: Path, how: Preprocessing) -> None:
+    """Say how a trained network is used: the commands that predict with it and export it."""
+    name, given = shlex.quote(str(folder)), "image.png" if how.images else "inputs.npy"
+    say(f"Next:  robonas predict {name} {given}   # its answers, with their names")
+    say(f"       robonas export {name} -o network.pt2   # for PyTorch without robonas; or network.onnx")
 
 
 def verdict(result: SearchResult, baseline: SearchResult) -> str:

@@ -69,7 +69,13 @@ def train(
     ] = 0.1,
     seed: Seed = 0,
     training: TrainingOptions,
-    folder: Annotated[Path, output_folder("Folder for checkpoints, log and trained network.")] = Path("robonas-train"),
+    folder: Annotated[
+        Path | None,
+        output_folder(
+            "Folder for checkpoints, log and trained network.  [default: the search's with -train after it; "
+            "robonas-train for an architecture]"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train the winner of a search in full, with a checkpoint after every epoch.
@@ -77,7 +83,7 @@ def train(
     If it is stopped, the same command continues where it was. On several devices: torchrun --nproc-per-node N -m
     robonas train …
     """
-    from robonas.cli.console import TrainingProgress, print_json, print_trained
+    from robonas.cli.console import TrainingProgress, print_json, print_trained, tell_next
     from robonas.retraining import train as train_in_full
 
     images = reading.read(data)
@@ -107,6 +113,7 @@ def train(
         print_json(result.to_json())
     else:
         print_trained(result)
+        tell_next(result.folder, result.preprocessing)
 
 
 def _winner(folder: Path, name: str, storage: str | None, space: str | None, strategy: str | None) -> SearchResult:

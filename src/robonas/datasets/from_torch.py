@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, Subset
 
-from robonas.datasets.data import LabelledData, check_classes
+from robonas.datasets.data import LabelledData, bytes_read
 from robonas.datasets.samples import MEMORY_LIMIT, InMemory, Lazy, Samples, as_label, read_item
+from robonas.datasets.targets import check_classes
 from robonas.errors import DataError
 
 if TYPE_CHECKING:
@@ -67,13 +68,13 @@ def from_dataset(
     else:
         if labels is None:
             labels = torch.tensor([read_item(dataset, row)[1] for row in range(n)])
-        samples = Lazy(dataset, labels, tuple(first.shape))
+        samples = Lazy(dataset, labels, tuple(first.shape), first.dtype)
     if class_names is None:
         listed = getattr(dataset, "classes", None)
         if isinstance(listed, Collection) and n_classes in {None, len(listed)}:
             class_names = tuple(map(str, listed))
     names, labels = check_classes(name, labels, class_names, n_classes)
-    return LabelledData(name, samples, labels, names, torch.arange(n))
+    return LabelledData(name, samples, labels, names, torch.arange(n), images=bytes_read(first))
 
 
 def _length(dataset: Any) -> int | None:

@@ -11,9 +11,9 @@ import torch
 
 from robonas.common.randomness import seeded
 from robonas.common.settings import LARGEST_JOBS, seed_of, whole
+from robonas.datasets.batch import middle
 from robonas.errors import ConfigError
 from robonas.objectives.base import CurvePoint, Evaluation, Objective, Report
-from robonas.training.augment import middle
 from robonas.training.descent import Descent, check_images, check_space, guarded
 from robonas.training.device import Mixed, choose_device, choose_precision, training_settings
 from robonas.training.measures import measure_of
@@ -188,7 +188,8 @@ class TrainingObjective(Objective):
             curve.append(point)
             if report is not None:
                 report(point)  # outside of our seeds and settings, and free to raise what it likes
-        return Evaluation(curve[-1].value, time.perf_counter() - started, tuple(curve), descent.parameters())
+        seconds = time.perf_counter() - started
+        return Evaluation(curve[-1].value, seconds, tuple(curve), descent.parameters(), descent.preprocessing)
 
     def _validate(self, descent: Descent) -> float:
         """Return the measure on the held-out part."""

@@ -21,6 +21,7 @@ from robonas.common.randomness import seeded
 from robonas.common.settings import plain, real, seed_of
 from robonas.errors import CheckpointError, ConfigError, DataError, NasError
 from robonas.objectives.training import check_hook, check_processes, name_of_hook
+from robonas.prediction.files import NOTE
 from robonas.processes import stops
 from robonas.retraining.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
 from robonas.retraining.result import BEST, LOG, NETWORK, RESULT, TrainedNetwork, load_trained, read_parameters
@@ -49,7 +50,7 @@ def train(
     *,
     space: SearchSpace | None = None,
     test: LabelledData | None = None,
-    folder: str | os.PathLike[str] = "robonas-train",
+    folder: str | os.PathLike[str] | None = None,
     validation_fraction: float = 0.1,
     split_seed: int = 0,
     measure: str | None = None,
@@ -81,7 +82,8 @@ def train(
         space: Builds the network: the same as the search's, in any size. The search's own where there is one.
         test: A test set, with the same classes.
         folder: Folder for everything that is kept: ``checkpoint.pt``, ``log.csv``, ``best.safetensors``, and at the end
-            ``network.safetensors`` and ``training.json``.
+            ``network.safetensors`` and ``training.json``. None for a folder beside the search's, named after it:
+            `folder_after`; ``robonas-train`` for an architecture.
         validation_fraction: Share that is held out, of every class where there are classes; 0 to train with all.
         split_seed: Seed of the split into training and validation part.
         measure: Measure on the validation part, as for `TrainingObjective`: the accuracy for classes.
@@ -114,12 +116,13 @@ def train(
     check_images(chosen, data)
     check_hook(chosen, logits)
     measure, judge = measure_of(data.task, measure)
+    home = folder_after(winner) if folder is None else Path(folder)
     where, text = _find(winner, space)
     check_space(where, data, chosen)
     fitting = None if test is None else _as_test(test, data)
     training, validation = _parts(data, validation_fraction, split_seed)
     tested = None if fitting is None else fitting.standardised(training)
-    with working_together(choose_device(device)) as (workers, here), _alone_in(Path(folder), workers) as place:
+    with working_together(choose_device(device)) as (workers, here), _alone_in(home, workers) as place:
         precision = choose_precision(mixed_precision, here)
         settings = plain(
             {
@@ -206,7 +209,7 @@ class _Run:
             if self.workers.rank == 0:
                 if row.value is not None and self.best_epoch(log) == epoch:
                     # Before the checkpoint: a stop between the two repeats this epoch, and writes the same again.
-                    self._write(BEST, descent.parameters(), epoch)
+                    self._write(BEST, descent, epoch)
                 write_checkpoint(self.folder, Checkpoint(self.settings, log, descent.state()))
                 write_text(self.folder / LOG, as_csv(log))
                 self.tell(row)
@@ -219,7 +222,7 @@ class _Run:
         return loss, self._judge(descent, self.validation)
 
     def _judge(self, descent: Descent, data: LabelledData) -> dict[str, float | None]:
-        """Value, loss, and top-1 and top-5 accuracy where there are classes; the processes share the samples."""
+        """Value, loss, and top-1 and (of six classes or more) top-5 accuracy; the processes share the samples."""
         losses, classes = MEASURES[data.task]["loss"], data.task == "classification"
         rows: list[list[Tensor]] = []
         for outputs, targets in descent.logits(data, self.workers):
@@ -230,6 +233,7 @@ class _Run:
             self.workers.gather(torch.cat(parts).to(wanted), len(data)).cpu() for parts in zip(*rows, strict=True)
         )
         top1, top5 = right[0].mean(0).tolist() if right else (None, None)
+        top5 = top5 if data.n_classes > 5 else None  # else it is 1, whatever the network has learned
         return {"value": self.measure.finish(value), "loss": losses.finish(loss), "top1": top1, "top5": top5}
 
     def check_parts(self, *parts: LabelledData | None) -> None:
@@ -269,9 +273,10 @@ class _Run:
                 judged = guarded(judge, "the test", descent.device)
             found = {name: value for name, value in judged.items() if value is not None}
             tested = {**found, "n": len(test), "data": test.fingerprint()}
-        result = TrainedNetwork(space, self.text, self.settings, log, epoch, tested, self.folder)
+        how = descent.preprocessing
+        result = TrainedNetwork(space, self.text, self.settings, log, epoch, tested, self.folder, how)
         if self.workers.rank == 0:
-            self._write(NETWORK, descent.parameters(), epoch)
+            self._write(NETWORK, descent, epoch)
             result.write_json(self.folder / RESULT)
         self.workers.wait()
         return result
@@ -284,9 +289,21 @@ class _Run:
         tested = test is None or (known.test is not None and known.test["data"] == test.fingerprint())
         return known if tested and known.settings == self.settings else None
 
-    def _write(self, name: str, parameters: dict[str, Tensor], epoch: int) -> None:
+    def _write(self, name: str, descent: Descent, epoch: int) -> None:
         notes = {"architecture": self.text, "space": json.dumps(self.settings["space"]), "epoch": str(epoch)}
-        write_tensors(self.folder / name, parameters, notes)
+        write_tensors(self.folder / name, descent.parameters(), {**notes, NOTE: descent.preprocessing.to_text()})
+
+
+def folder_after(winner: SearchResult | Architecture | str) -> Path:
+    """Return the folder for the training of a search's winner: the search's with ``-train`` after it.
+
+    The name of a study other than ``search`` stands between them. ``robonas-train`` where the search has no folder.
+    """
+    if not isinstance(winner, SearchResult) or winner.folder is None:
+        return Path("robonas-train")
+    place = winner.folder.resolve() if winner.folder.name in {"", ".."} else winner.folder
+    study = "" if winner.study == "search" else f"-{winner.study}"
+    return place.parent / f"{place.name or 'robonas'}{study}-train"
 
 
 def as_csv(log: tuple[EpochFinished, ...]) -> str:

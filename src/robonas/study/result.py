@@ -12,11 +12,11 @@ from robonas.costs.size import network_size
 from robonas.errors import ConfigError, StudyError
 from robonas.strategies.base import Summary
 from robonas.study.front import CostAxis, Front
-from robonas.study.parameters import find_parameters, read_kept
+from robonas.study.parameters import check_ready, find_parameters, kept_preprocessing, made_ready, read_kept
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from robonas.architecture import Architecture
+    from robonas.prediction import Predictions, Preprocessing
     from robonas.scores.table import ScoreTable
     from robonas.spaces import SearchSpace
     from robonas.study.query import Query
@@ -251,22 +252,59 @@ class SearchResult:
         """Return the learned combined metric of every row of `scores`, higher is better; None where none is learned."""
         return self.summary.combined
 
-    def build(self, query: Query | None = None, *, trained: bool = True) -> nn.Module:
-        """Build the winning network, or that of another query.
+    def build(
+        self, query: Query | None = None, *, trained: bool = True, logits: Callable[[Any], Tensor] | None = None
+    ) -> nn.Module:
+        """Build the winning network, or that of another query: trained and ready for use, or as it was before.
+
+        A trained network is a `ReadyNetwork`, which takes inputs as they come and standardises them itself, where the
+        objective told how; its ``network`` is the one within. One that is not trained is always that one.
 
         Args:
             query: The query, such as one of `front`; None for the winner.
             trained: Load the trained parameters, where they were kept.
+            logits: Picks the answer from what the trained network returns, where the search was given one too.
 
         Raises:
             StudyError: They are asked for, and were not kept.
         """
         query = query or self.best
         network = self.space.build_seeded(self.space.parse(query.architecture), self.seed)
-        if trained:
-            network.load_state_dict(self.load_parameters(query))
-            network.eval()
-        return network
+        if not trained:
+            return network
+        network.load_state_dict(self.load_parameters(query))
+        return made_ready(network, self.preprocessing(query), logits)
+
+    def preprocessing(self, query: Query | None = None) -> Preprocessing | None:
+        """Return how inputs are prepared for the winner, or for another query; None where nothing was kept here.
+
+        Raises:
+            StudyError: What was kept is damaged.
+        """
+        return kept_preprocessing(self.folder, self.study, query or self.best)
+
+    def predict(
+        self,
+        inputs: Any,
+        *,
+        query: Query | None = None,
+        batch_size: int = 256,
+        logits: Callable[[Any], Tensor] | None = None,
+    ) -> Predictions:
+        """Return the trained winner's answers to images, files of images, arrays or a data set, with their names.
+
+        Args:
+            inputs: Inputs as they come, not standardised; see `ReadyNetwork.predict`.
+            query: Query whose network answers, such as one of `front`; None for the winner.
+            batch_size: Number of inputs that go through the network at once.
+            logits: Picks the answer from what the network returns, where the search was given one too.
+
+        Raises:
+            StudyError: No trained parameters were kept, or nothing says how inputs are prepared.
+            DataError: There is no input, or one cannot be read, or does not fit.
+        """
+        network = check_ready(self.build(query, logits=logits), self.study, self.objective)
+        return network.predict(inputs, batch_size=batch_size)
 
     def load_parameters(self, query: Query | None = None) -> dict[str, Tensor]:
         """Read the trained parameters and buffers of the winner, or of another query.
@@ -296,6 +334,8 @@ class SearchResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the tables and the curves as JSON values."""
+        best = self.best
+        how = self.preprocessing()
         return {
             "study": self.study,
             "strategy": self.strategy,
@@ -306,10 +346,11 @@ class SearchResult:
                 "architecture": self.text,
                 "choices": dict(self.architecture),
                 "value": self.value,
-                "query": self.best.number,
-                "joined_after": self.joined_after(self.best),
+                "query": best.number,
+                "joined_after": self.joined_after(best),
                 **self.size(),
                 "parameters_file": str(self.parameters_file) if self.parameters_file else None,
+                "preprocessing": None if how is None else how.to_json(),
             },
             "budget": self.budget,
             "seed": self.seed,
