@@ -78,6 +78,7 @@ class Predictions:
         Raises:
             ConfigError: The task has no classes, or one at each pixel; see `labels` for these.
         """
+        self._check_classes()
         if self.task == "multilabel":
             return [tuple(np.array(self.class_names)[row].tolist()) for row in self.labels]
         if self.task != "classification":

@@ -120,7 +120,9 @@ def _array(given: Any, how: Preprocessing) -> Tensor:
             "Inputs are standardised already, and the network does that itself. Give them as they are stored, such as "
             "`data.raw`, or the data set itself."
         )
-    listed = isinstance(given, Sequence) and len(given) > 0 and all(hasattr(one, "shape") for one in given)
+    if isinstance(given, Sequence) and len(given) == 0:
+        return torch.empty(0)
+    listed = isinstance(given, Sequence) and all(hasattr(one, "shape") for one in given)
     if listed:
         one_by_one = [as_tensor(one, f"input {row}") for row, one in enumerate(given)]
         shapes = {tuple(one.shape): row for row, one in reversed(list(enumerate(one_by_one)))}

@@ -254,7 +254,7 @@ def _numbers(values: Any) -> tuple[float, ...]:
 
 def _images(value: Any) -> ImageReading:
     mode, size, values = value["mode"], _shape(value["size"]), value["values"]
-    if mode not in {"L", "RGB"} or len(size) != 2:
+    if mode not in ("L", "RGB") or len(size) != 2:
         raise TypeError(f"images must be 'L' or 'RGB', of a height and a width; got {mode!r} and {size}")
     if values is None:
         return ImageReading(mode, (size[0], size[1]))
@@ -273,7 +273,7 @@ def _check(found: Preprocessing) -> None:
     shape = None if images is None else (1 if images.mode == "L" else 3, *images.size)
     faults = {
         f"its task must be one of {', '.join(TASKS)}": found.task not in TASKS,
-        "inputs must be 'uint8' or 'float32'": found.stored not in {"uint8", "float32"},
+        "inputs must be 'uint8' or 'float32'": found.stored not in ("uint8", "float32"),  # of any kind
         "`crop` must be true or false": type(found.crop) is not bool,
         "there must be a mean and a positive deviation for each channel": len(found.mean) != channels
         or len(found.std) != channels
