@@ -189,9 +189,8 @@ def _check(network: nn.Module, answer: Callable[[Tensor], Any], samples: Tensor,
     import torch
 
     with torch.no_grad():
-        expected = _tensors(network(samples))
         try:
-            found = _tensors(answer(samples))
+            expected, found = _tensors(network(samples)), _tensors(answer(samples))
         except Exception as error:
             raise StudyError(
                 f"{what} does not take {len(samples)} inputs at once ({error}). Export the parameters as .safetensors."

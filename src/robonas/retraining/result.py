@@ -98,7 +98,15 @@ class TrainedNetwork:
         from robonas.prediction import ReadyNetwork
 
         network = self._bare()
-        network.load_state_dict(self.load_parameters())
+        parameters = self.load_parameters()
+        try:
+            network.load_state_dict(parameters)
+        except RuntimeError as error:
+            told = " ".join(str(error).split())
+            raise CheckpointError(
+                f"'{self.parameters_file}' does not hold the parameters of the network that the space builds "
+                f"({told[:200]}): has its code changed? Use `build(trained=False)`, or train again."
+            ) from error
         return ReadyNetwork(network, self.preprocessing, logits=logits)
 
     def predict(

@@ -13,7 +13,7 @@ from robonas.prediction.preprocessing import Preprocessing
 from robonas.study.query import parameters_file, staged_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor, nn
 
@@ -108,15 +108,30 @@ def kept_preprocessing(folder: Path | None, study: str, query: Query) -> Preproc
 
 
 def made_ready(
-    network: nn.Module, how: Preprocessing | None, logits: Callable[[Any], Tensor] | None
+    network: nn.Module,
+    parameters: Mapping[str, Tensor],
+    how: Preprocessing | None,
+    logits: Callable[[Any], Tensor] | None,
 ) -> ReadyNetwork | nn.Module:
     """Return a trained network that prepares its inputs, in evaluation mode; the network itself where nobody says how.
 
     Args:
-        network: The network, with its trained parameters.
+        network: The network as the space builds it.
+        parameters: Its trained parameters and buffers.
         how: The preparation.
         logits: Picks the answer from what it returns.
+
+    Raises:
+        StudyError: The parameters are those of another network.
     """
+    try:
+        network.load_state_dict(parameters)
+    except RuntimeError as error:
+        told = " ".join(str(error).split())
+        raise StudyError(
+            f"The kept parameters are not those of the network that the space builds ({told[:200]}): has its code "
+            "changed? Use `build(trained=False)`, or train it again with `robonas train`."
+        ) from error
     if how is None:
         return network.eval()
     from robonas.prediction import ReadyNetwork

@@ -272,8 +272,7 @@ class SearchResult:
         network = self.space.build_seeded(self.space.parse(query.architecture), self.seed)
         if not trained:
             return network
-        network.load_state_dict(self.load_parameters(query))
-        return made_ready(network, self.preprocessing(query), logits)
+        return made_ready(network, self.load_parameters(query), self.preprocessing(query), logits)
 
     def preprocessing(self, query: Query | None = None) -> Preprocessing | None:
         """Return how inputs are prepared for the winner, or for another query; None where nothing was kept here.
