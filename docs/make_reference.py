@@ -7,6 +7,7 @@ from pathlib import Path
 
 from robonas.cli.listing import LISTINGS
 from robonas.metrics import METRICS
+from robonas.training.measures import MEASURES
 from robonas.training.recipe import Recipe, meanings
 
 FOLDER = Path(__file__).parent / "reference"
@@ -56,6 +57,26 @@ def recipe_page() -> str:
     return NOTE + head + "\n".join(rows) + "\n"
 
 
+def measures_page() -> str:
+    """A table of the measures of trained networks, for each task."""
+    parts = [
+        NOTE,
+        "# Measures of a trained network\n\nFor `measure=` of `robonas.TrainingObjective` and `robonas.train`, and `--measure`: what a trained ",
+        "network is judged by on samples that it has not seen. F1, AUROC and average precision are computed by ",
+        "[torchmetrics](https://lightning.ai/docs/torchmetrics), Matthews' correlation by scikit-learn. A measure that is undefined is an error, never a number.\n",
+    ]
+    for task, measures in MEASURES.items():
+        parts.append(f"\n## {task}\n\n| measure | better | from | to | meaning |\n|---|---|---|---|---|\n")
+        for place, (name, measure) in enumerate(measures.items()):
+            usual = " (default)" if not place else ""
+            better = "higher" if measure.direction == "maximize" else "lower"
+            bounds = " | ".join(
+                f"{bound:g}".replace("inf", "∞").replace("-", "−") for bound in (measure.lowest, measure.highest)
+            )
+            parts.append(f"| `{name}`{usual} | {better} | {bounds} | {measure.meaning} |\n")
+    return "".join(parts)
+
+
 def pages() -> dict[str, str]:
     """Every page by its file's name."""
     return {
@@ -63,6 +84,7 @@ def pages() -> dict[str, str]:
         "spaces.md": listing_page("spaces", "Search spaces"),
         "strategies.md": listing_page("strategies", "Strategies"),
         "recipe.md": recipe_page(),
+        "measures.md": measures_page(),
         "datasets.md": listing_page("datasets", "Data sets"),
     }
 

@@ -104,7 +104,7 @@ def test_names_and_defaults():
 @pytest.mark.parametrize(
     ("task", "settings", "message"),
     [
-        ("regression", {"measure": "accuracy"}, "must be one of r2, loss for regression; got 'accuracy'"),
+        ("regression", {"measure": "accuracy"}, "must be one of r2, mae, loss for regression; got 'accuracy'"),
         ("image", {"label_smoothing": 0.1}, "`label_smoothing` needs classes; got 0.1 for image"),
         ("segmentation", {"flip": True}, "whose targets are no maps"),
         ("image", {"crop": 1}, "whose targets are no maps"),

@@ -124,7 +124,14 @@ def test_digits_are_learned_by_a_good_cell():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"flip": True, "crop": 1}, {"momentum": 0}, {"nesterov": False}, {"label_smoothing": 0.1}]
+    "settings",
+    [
+        {"flip": True, "crop": 1},
+        {"momentum": 0},
+        {"nesterov": False},
+        {"label_smoothing": 0.1},
+        {"optimizer": "adamw", "learning_rate": 0.02, "warmup_epochs": 2},
+    ],
 )
 def test_variants_learn(settings):
     data = blobs(120, 3, (1, 4, 4), spread=0.2)

@@ -60,6 +60,14 @@ def same(one, other) -> bool:
     return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
+def photographs(n: int = 60):
+    """Images of bytes, of three classes."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(n) % 3
+    pixels = generator.integers(0, 100, (n, 3, 8, 8)) + 70 * labels[:, None, None, None]
+    return from_arrays(pixels.astype(np.uint8), labels)
+
+
 def timeless(log) -> list[dict]:
     return [{**vars(row), "seconds": None} for row in log]
 
@@ -100,6 +108,47 @@ def test_stopped_and_gone_on_is_uninterrupted_bit_by_bit(tmp_path, precision, st
     assert (ends[0]["scaler"] is not None) == (precision == "fp16")
     for one, other in zip(ends[0]["optimizer"]["state"].values(), ends[1]["optimizer"]["state"].values(), strict=True):
         assert torch.equal(one["momentum_buffer"], other["momentum_buffer"])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "adamw", "warmup_epochs": 1},
+        {"optimizer": "adamw", "mixed_precision": "fp16"},
+        {"ema": 0.9},
+        {"randaugment": 2, "mixup": 0.3, "cutmix": 1.0, "colour_jitter": 0.2, "ema": 0.99, "accumulate": 2},
+    ],
+    ids=["adamw", "adamw-fp16", "ema", "images"],
+)
+def test_every_kind_of_recipe_goes_on_exactly(tmp_path, settings) -> None:
+    given = {"batch_size": 16, **settings}
+    if "mixup" in settings:
+        pytest.importorskip("torchvision")
+        given |= {"data": photographs(), "space": ToySpace(input_shape=(3, 8, 8))}
+    whole = full(tmp_path / "whole", **given)
+    with pytest.raises(KeyboardInterrupt):
+        full(tmp_path / "cut", **given, callbacks=[stop_after(2)])
+    cut = full(tmp_path / "cut", **given)
+    assert timeless(cut.log) == timeless(whole.log)
+    assert same(whole, cut)
+
+
+def test_the_average_is_what_is_judged_kept_and_tested(tmp_path) -> None:
+    data = blobs()
+    result = full(tmp_path, ema=0.9, test=data, validation_fraction=0.5)
+    state = read_checkpoint(tmp_path).state
+    kept = result.load_parameters()
+    assert not torch.equal(state["network"]["1.weight"], state["average"]["module.1.weight"])
+    last = full(tmp_path / "last", ema=0.9, validation_fraction=0).load_parameters()
+    ended = read_checkpoint(tmp_path / "last").state["average"]
+    assert all(torch.equal(entry, ended[f"module.{name}"]) for name, entry in last.items())
+    network = ToySpace().build(FIRST)
+    network.load_state_dict(kept)
+    training, held_out = data.split(0.5)
+    for part, value in ((held_out, result.validation["value"]), (data.standardised(training), result.test["value"])):
+        with torch.no_grad():
+            guessed = network.eval()(part.inputs).argmax(1)
+        assert value == pytest.approx(float((guessed == part.labels).double().mean()))
 
 
 def test_darts_with_dropped_paths_goes_on_exactly(tmp_path) -> None:

@@ -26,10 +26,10 @@ def test_volume_and_improvement_by_hand() -> None:
     assert hypervolume(values, costs, 0.0, ONE, np.zeros(1)) == pytest.approx(21.0)
     stairs = staircase(values, costs, 0.0, ONE)
     # At cost 1 with value 2.5: 1 · 2.5 before cost 2, 3 · 0.5 up to cost 5, nothing after.
-    assert stairs.improvement(np.array([2.5]), np.array([[1.0]]))[0] == pytest.approx(4.0)
-    assert stairs.improvement(np.array([2.5]), np.array([[11.0]]))[0] == 0.0
+    assert stairs.improvement(np.array([2.5]), stairs.areas(np.array([[1.0]])))[0] == pytest.approx(4.0)
+    assert stairs.improvement(np.array([2.5]), stairs.areas(np.array([[11.0]])))[0] == 0.0
     empty = staircase(np.zeros(0), np.zeros((0, 1)), 0.0, ONE)
-    assert empty.improvement(np.array([2.0]), np.array([[4.0]]))[0] == pytest.approx(12.0)
+    assert empty.improvement(np.array([2.0]), empty.areas(np.array([[4.0]])))[0] == pytest.approx(12.0)
 
 
 def test_two_costs_by_hand() -> None:
@@ -57,7 +57,8 @@ def test_improvement_is_the_difference_of_volumes(known, value, cost) -> None:
     new = np.full((1, n_costs), float(cost))
     before = hypervolume(values, costs, 1.0, end, start)
     after = hypervolume(np.append(values, value), np.vstack([costs, new]), 1.0, end, start)
-    gain = staircase(values, costs, 1.0, end).improvement(np.array([float(value)]), new)[0]
+    stairs = staircase(values, costs, 1.0, end)
+    gain = stairs.improvement(np.array([float(value)]), stairs.areas(new))[0]
     assert gain == pytest.approx(after - before)
     assert gain >= 0
 
@@ -75,9 +76,9 @@ def test_the_closed_form_is_the_mean_of_random_improvements(known, mean, deviati
     n_costs = costs.shape[1]
     stairs = staircase(values, costs, 1.0, np.full(n_costs, 8.0))
     new = np.full((1, n_costs), float(cost))
-    exact = stairs.expected_improvement(np.array([mean]), np.array([deviation]), new)[0]
+    exact = stairs.expected_improvement(np.array([mean]), np.array([deviation]), stairs.areas(new))[0]
     draws = np.random.default_rng(seed).normal(mean, deviation, 20_000)
-    found = stairs.improvement(draws, np.repeat(new, len(draws), axis=0))
+    found = stairs.improvement(draws, np.repeat(stairs.areas(new), len(draws), axis=0))
     error = found.std() / np.sqrt(len(draws))
     # Improvements too rare to be drawn have no spread in the sample; together they are below this.
     rare = 2e-3 * stairs.areas(new).sum() * deviation

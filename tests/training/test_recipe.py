@@ -11,13 +11,14 @@ import torch
 from torch import nn
 
 from robonas.errors import ConfigError, ObjectiveError
+from robonas.spaces.autoformer import AutoFormer
 from robonas.spaces.darts import DARTS
+from robonas.training.optimizers import make_optimizer
 from robonas.training.recipe import (
     Recipe,
     RecipeSettings,
     drop_path_rate,
     learning_rate,
-    make_optimizer,
     meanings,
     set_drop_path,
     steps_of_epoch,
@@ -83,6 +84,45 @@ def test_weight_decay_on_matrices_or_on_all() -> None:
         make_optimizer(nn.Identity(), Recipe())
 
 
+def test_each_optimiser_has_its_usual_rate_and_decay() -> None:
+    sgd, adamw = Recipe(), Recipe(optimizer="adamw")
+    assert (sgd.learning_rate, sgd.weight_decay, sgd.nesterov) == (0.1, 5e-4, True)
+    assert (adamw.learning_rate, adamw.weight_decay, adamw.nesterov) == (0.001, 0.05, False)
+    assert Recipe(learning_rate=0.1, weight_decay=5e-4) == sgd
+    given = Recipe(optimizer="adamw", learning_rate=0.01, weight_decay=0)
+    assert (given.rate, given.decay) == (given.learning_rate, given.weight_decay) == (0.01, 0)
+    with pytest.raises(ConfigError, match=r"from 0 to the learning rate, 0\.001; got 0\.01"):
+        Recipe(optimizer="adamw", final_learning_rate=0.01)
+
+
+def test_adamw_by_hand() -> None:
+    """Three steps of two numbers; the decay is taken from the parameters, and does not enter the means."""
+    network = nn.Linear(1, 1).double()
+    recipe = Recipe(optimizer="adamw", learning_rate=0.1, weight_decay=0.2, momentum=0.8, beta2=0.9)
+    optimizer = make_optimizer(network, recipe)
+    expected = {name: (float(entry.detach()), 0.0, 0.0) for name, entry in network.named_parameters()}
+    for step in (1, 2, 3):
+        for place, (name, entry) in enumerate(network.named_parameters()):
+            gradient = (1.0, -3.0)[place] * step
+            entry.grad = torch.full_like(entry, gradient)
+            value, mean, square = expected[name]
+            value -= 0.1 * (0.2 if name == "weight" else 0.0) * value
+            mean, square = 0.8 * mean + 0.2 * gradient, 0.9 * square + 0.1 * gradient**2
+            value -= 0.1 * (mean / (1 - 0.8**step)) / (math.sqrt(square / (1 - 0.9**step)) + 1e-8)
+            expected[name] = value, mean, square
+        optimizer.step()
+    for name, entry in network.named_parameters():
+        assert float(entry.detach()) == pytest.approx(expected[name][0], rel=1e-12)
+
+
+def test_positions_are_spared_by_adamw() -> None:
+    space = AutoFormer(input_shape=(1, 8, 8), patch=4)
+    network = space.build(next(iter(space.sample(1, 0))))
+    for settings, shapes in (({"optimizer": "adamw"}, True), ({}, False), ({"decay_all": True}, False)):
+        decayed = make_optimizer(network, Recipe(**settings)).param_groups[0]["params"]
+        assert all(entry is not network.positions for entry in decayed) == shapes
+
+
 def test_no_piece_of_a_batch_is_a_single_sample() -> None:
     assert steps_of_epoch(Recipe(batch_size=96), 50_000) == 521
     assert steps_of_epoch(Recipe(batch_size=16), 33) == 3
@@ -100,6 +140,10 @@ def test_every_setting_is_documented_and_typed_alike() -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
+        ({"optimizer": "adam"}, r"`optimizer` must be one of \('sgd', 'adamw'\); got 'adam'"),
+        ({"beta2": 1}, r"`beta2` must be in \[0, 1\); got 1"),
+        ({"learning_rate": "0.1"}, "`learning_rate` must be a number; got '0.1'"),
+        ({"weight_decay": -1}, "`weight_decay` must be at least 0; got -1"),
         ({"epochs": 1.5}, "`epochs` must be a whole number; got 1.5"),
         ({"accumulate": 0}, "`accumulate` must be at least 1; got 0"),
         ({"final_learning_rate": 0.2}, "`final_learning_rate` must be from 0 to the learning rate, 0.1; got 0.2"),
@@ -113,6 +157,11 @@ def test_every_setting_is_documented_and_typed_alike() -> None:
         ({"cutout": -1}, "`cutout` must be at least 0"),
         ({"resized_crop": 2}, r"`resized_crop` must be in \[0, 1\]"),
         ({"colour_jitter": math.inf}, "`colour_jitter`"),
+        ({"randaugment": -1}, "`randaugment` must be at least 0; got -1"),
+        ({"randaugment_magnitude": 31}, "`randaugment_magnitude` must be from 0 to 30; got 31"),
+        ({"mixup": -0.1}, "`mixup` must be at least 0"),
+        ({"cutmix": math.inf}, "`cutmix` must be at least 0"),
+        ({"ema": 1}, r"`ema` must be in \[0, 1\); got 1"),
     ],
 )
 def test_settings_out_of_range(settings, sentence) -> None:

@@ -101,7 +101,7 @@ class _Progress:
 
 
 class SearchProgress(_Progress):
-    """Three bars with the time left: scoring, the search, and the training in flight.
+    """Bars with the time left: scoring, the search, and one for each training in flight.
 
     A plain line a query where there is no terminal.
 
@@ -115,14 +115,15 @@ class SearchProgress(_Progress):
         self._title = title
         self._scoring: TaskID | None = None
         self._search: TaskID | None = None
-        self._training: TaskID | None = None
+        self._trainings: dict[int, TaskID] = {}
+        self._done = 0
         self._best: float | None = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._training is not None:
-            self._bars.remove_task(self._training)
+        for bar in self._trainings.values():
+            self._bars.remove_task(bar)
         super().__exit__(kind, error, trace)
 
     def __call__(self, event: Event) -> None:
@@ -140,11 +141,11 @@ class SearchProgress(_Progress):
                     say(f"waiting for {pending} evaluation{'s' if pending > 1 else ''} of other workers")
             case QueryStarted(query, budget):
                 self._started(query, budget)
-            case QueryStep(_, point):
-                if self._training is not None:
-                    self._bars.update(
-                        self._training, total=point.steps, completed=point.step, note=f"value {point.value:.4f}"
-                    )
+            case QueryStep(query, point):
+                if query.number in self._trainings:
+                    where = f"  {query.work.device}" if query.work and query.work.device else ""
+                    told = f"value {point.value:.4f}{where}"
+                    self._bars.update(self._trainings[query.number], total=point.steps, completed=point.step, note=told)
             case QueryFinished(query, best):
                 self._finished(query, best)
 
@@ -160,10 +161,10 @@ class SearchProgress(_Progress):
 
     def _started(self, query: Query, budget: int) -> None:
         if self._search is None:
-            self._search = self._bars.add_task(self._title, total=budget, completed=query.number - 1, note="")
-        if self._training is None:
-            self._training = self._bars.add_task("training", total=None, note="")
-        self._bars.reset(self._training, description=f"training {query.number}", total=None, note=query.phase)
+            self._done = query.number - 1
+            self._search = self._bars.add_task(self._title, total=budget, completed=self._done, note="")
+        bar = self._bars.add_task(f"training {query.number}", total=None, note=query.phase)
+        self._trainings[query.number] = bar
 
     def _finished(self, query: Query, best: float | None) -> None:
         told = f"{query.value:.4f}" if query.value is not None else f"failed: {query.failure}"
@@ -172,8 +173,11 @@ class SearchProgress(_Progress):
             told = f"pruned{reached} after {query.steps} of {query.steps + query.steps_saved} epochs"
         star = " ★" if query.value is not None and query.value == best and best != self._best else ""
         self._best = best
+        if query.number in self._trainings:
+            self._bars.remove_task(self._trainings.pop(query.number))
         if self._search is not None:
-            self._bars.update(self._search, completed=query.number, note="" if best is None else f"best {best:.4f}")
+            self._done += 1
+            self._bars.update(self._search, completed=self._done, note="" if best is None else f"best {best:.4f}")
         if not self._quiet:
             head = f"{self._title:<8} {query.number:>3}  {query.phase:<8} {told}{star}"
             line = f"{head}  {query.seconds:5.1f} s  {query.architecture}"

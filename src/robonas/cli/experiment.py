@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robonas.cli.groups import takes_groups
-from robonas.cli.options import Jobs, Json, output_folder
+from robonas.cli.options import Executor, Jobs, Json, output_folder
 from robonas.cli.reading import split
 from robonas.cli.tables import Format, TaskName, records
 from robonas.errors import ConfigError
@@ -87,6 +87,7 @@ def experiment(
         typer.Option("--half-pools/--whole-pools", help="Search a random half of the table, another for each seed."),
     ] = None,
     jobs: Jobs = -1,
+    executor: Executor = None,
     folder: Annotated[Path, output_folder("Folder for finished runs, results.parquet and figure.html.")] = Path(
         "robonas-experiment"
     ),
@@ -116,7 +117,9 @@ def experiment(
         if each.left_out:
             warn(f"{each.left_out:,} rows of {each.name} have no {each.objective_name}; they are no candidates.")
     with Counter("runs", quiet=as_json) as progress:
-        results = run_experiment(tasks, contenders, folder=folder, n_jobs=jobs, progress=progress, **settings)
+        results = run_experiment(
+            tasks, contenders, folder=folder, n_jobs=jobs, executor=executor, progress=progress, **settings
+        )
     results.write(folder / "results.parquet")
     if figure:
         from robonas.common.files import write_text

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robonas.cli.reading import read_bounds, read_data, read_precision, read_space, read_strategy
+from robonas.cli.reading import read_bounds, read_data, read_precision, read_space, read_strategy, split
 from robonas.common.defaults import PAPER_METRICS
 from robonas.common.files import check_file, check_folder
 from robonas.errors import ConfigError
@@ -120,6 +120,15 @@ Jobs = Annotated[
     ),
 ]
 
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[ray|ray:ADDRESS|dask:ADDRESS]",
+        help="Cluster to work on instead of processes of this machine: Ray's or Dask's.",
+        callback=not_empty,
+    ),
+]
+
 # ── groups ──
 
 
@@ -210,6 +219,43 @@ class PlanOptions:
 
 
 @dataclass
+class ParallelOptions:
+    """The options that say how many trainings run at once, where, and for how long."""
+
+    parallel: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of networks to train at once.  [default: one on each of the devices, or one]",
+        ),
+    ] = None
+    devices: Annotated[
+        list[str],
+        typer.Option(
+            help="Devices to divide the trainings among, such as cuda:0,cuda:1. May be repeated.  [default: all GPUs "
+            "that are visible, or the CPU]"
+        ),
+    ] = field(default_factory=list)
+    executor: Executor = None
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds after which no training begins; the same command, run again, goes on."),
+    ] = None
+    trial_timeout: Annotated[
+        float | None, typer.Option(help="Seconds that one training may take; one that takes longer has failed.")
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings by the names that `search` has for them."""
+        return {
+            "n_parallel": self.parallel,
+            "devices": split("--devices", self.devices) or None,
+            "executor": self.executor,
+            "timeout": self.timeout,
+            "trial_timeout": self.trial_timeout,
+        }
+
+
+@dataclass
 class LimitOptions:
     """The options that bound what a candidate may cost or score."""
 
@@ -270,8 +316,9 @@ class TrainingOptions:
     measure: Annotated[
         str | None,
         typer.Option(
-            help="Measure on held-out data by which networks are judged: loss; for classes accuracy (default) or "
-            "balanced_accuracy; for numbers r2; for segments mean_iou or pixel_accuracy; for images ssim."
+            help="Measure on held-out data by which networks are judged: loss; for classes accuracy (default), "
+            "balanced_accuracy, f1, auroc, average_precision or matthews; for several labels f1, auroc or "
+            "average_precision; for numbers r2 or mae; for segments mean_iou, dice or pixel_accuracy; for images ssim."
         ),
     ] = None
     device: Annotated[str, typer.Option(help="Device to train on: auto, cpu, cuda or mps.")] = "auto"

@@ -19,8 +19,19 @@ if TYPE_CHECKING:
 
 
 @takes_groups
-def show(folder: AnyFolder, study: StudyOptions, as_json: Json = False) -> None:
+def show(
+    folder: AnyFolder,
+    study: StudyOptions,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show the trainings that run, again and again, until the search ends.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Show what a search has found so far, finished or not, or the result of a full training."""
+    if watch:
+        from robonas.cli.watch import watch as look
+
+        look(folder, study)
     from robonas.cli.console import print_json, print_result, print_table, print_trained
     from robonas.retraining import is_training, load_trained
 

@@ -17,6 +17,7 @@ from robonas.cli.options import (
     LimitOptions,
     Metrics,
     Name,
+    ParallelOptions,
     PlanOptions,
     Pool,
     ReadingOptions,
@@ -66,6 +67,7 @@ def search(
         typer.Option(help="Fraction of the data that networks are trained with; None for all that is not held out."),
     ] = None,
     training: TrainingOptions,
+    parallel: ParallelOptions,
     folder: Annotated[Path, output_folder("Folder for the study, the scores, the network and the report.")] = Path(
         "robonas-run"
     ),
@@ -109,6 +111,7 @@ def search(
         "n_jobs": scoring.jobs,
         "folder": folder,
         "storage": storage,
+        **parallel.settings(),
     }
     others = split("--compare", compare)
     chosen = strategy.made()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import operator
 import re
 import reprlib
@@ -75,6 +76,20 @@ def real(setting: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ConfigError(f"`{setting}` must be a number; got {value!r}.")
     return value  # type: ignore[return-value]  # as it is: 1 stays 1 in a study's settings
+
+
+def seconds_of(setting: str, value: object) -> float:
+    """Return a limit of time in seconds; infinity for None.
+
+    Raises:
+        ConfigError: It is no positive number.
+    """
+    if value is None:
+        return math.inf
+    seconds = real(setting, value)
+    if not seconds > 0:
+        raise ConfigError(f"`{setting}` must be a positive number of seconds, or None; got {value!r}.")
+    return seconds
 
 
 def seed_of(value: object, setting: str = "seed") -> int:

@@ -16,8 +16,10 @@ from robonas.common.randomness import numpy_generator
 from robonas.common.settings import real, seed_of, whole
 from robonas.datasets.batch import Batch
 from robonas.datasets.image_reading import ImageReading, reading_of
+from robonas.datasets.moments import moments
 from robonas.datasets.samples import InMemory, Samples, as_numbers, as_tensor
-from robonas.datasets.standardising import by_channel, is_standardised, moments, noted, standardised
+from robonas.datasets.splitting import SingleError, divide
+from robonas.datasets.standardising import by_channel, is_standardised, noted, standardised
 from robonas.datasets.targets import Task, check_classes, check_targets, output_shape
 from robonas.errors import ConfigError, DataError
 
@@ -202,27 +204,44 @@ class LabelledData:
                 f"The training fraction must be above 0, and at most what is not held out, {1 - fraction:g}; "
                 f"got {training_fraction}."
             )
-        generator = numpy_generator("split", seed)
+        left, held_out = self._divided("split", seed, fraction, training_fraction)
+        training = self._part(left).standardised()
+        return training, self._part(held_out).standardised(training)
+
+    def hold_out(self, fraction: float, seed: int = 0) -> tuple[LabelledData, LabelledData]:
+        """Return the samples to work with, and a test part that nobody looks at before the end; neither standardised.
+
+        Divided as by `split`, class by class, with draws of its own.
+
+        Args:
+            fraction: Share of every class to hold out, in (0, 1).
+            seed: Seed of the split.
+
+        Raises:
+            ConfigError: The fraction is not in (0, 1).
+            DataError: A class has a single sample.
+        """
+        seed = seed_of(seed)
+        if not 0 < real("test_fraction", fraction) < 1:
+            raise ConfigError(f"The test fraction must be between 0 and 1; got {fraction}.")
+        left, held_out = self._divided("test", seed, fraction)
+        return self._part(left), self._part(held_out)
+
+    def _divided(
+        self, purpose: str, seed: int, fraction: float, rest: float | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the places that are left, and those that are held out."""
         whole = self.task != "classification"
         groups = np.zeros(len(self), dtype=np.int64) if whole else self.labels.numpy()
-        order = np.argsort(groups, kind="stable")
-        held_out, unused = np.zeros(len(self), dtype=bool), np.zeros(len(self), dtype=bool)
-        for members in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
-            places = generator.permutation(members)
-            if len(places) == 1:
-                name = "all" if whole else self.class_names[groups[places[0]]]
-                raise DataError(
-                    f"Every class of {self.name!r} must have at least 2 samples, to train and to validate with; "
-                    f"class {name!r} has 1. "
-                    "Add samples, or leave the class out."
-                )
-            n_held_out = min(max(1, round(fraction * len(places))), len(places) - 1)
-            held_out[places[:n_held_out]] = True
-            if training_fraction is not None:
-                unused[places[n_held_out + max(1, round(training_fraction * len(places))) :]] = True
-        training = self._part(np.flatnonzero(~(held_out | unused)))
-        training = training.standardised()
-        return training, self._part(np.flatnonzero(held_out)).standardised(training)
+        try:
+            return divide(groups, fraction, numpy_generator(purpose, seed), rest)
+        except SingleError as error:
+            name = "all" if whole else self.class_names[error.group]
+            raise DataError(
+                f"Every class of {self.name!r} must have at least 2 samples, to train and to "
+                f"{'test' if purpose == 'test' else 'validate'} with; class {name!r} has 1. "
+                "Add samples, or leave the class out."
+            ) from error
 
     def standardised(self, like: LabelledData | None = None) -> LabelledData:
         """Return all samples, standardised by their own statistics, or as another part of the same data is.

@@ -1,8 +1,7 @@
-"""Standardising: the statistics of data, and each channel (x - mean) / std."""
+"""Standardising: each channel (x - mean) / std."""
 
 from __future__ import annotations
 
-import math
 import weakref
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 _STANDARDISED: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
 """Tensors that were standardised, by their identity, for as long as they live."""
@@ -50,23 +49,3 @@ def is_standardised(values: Tensor) -> bool:
     """Return whether a tensor, or the one that it is a slice of, is known to have been standardised."""
     base = values._base  # noqa: SLF001
     return any(one is not None and _STANDARDISED.get(id(one)) is one for one in (values, base))
-
-
-def moments(blocks: Iterable[Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of each row of (channels, values), over blocks of values.
-
-    Rounded to seven digits, so that sums in another order on another machine end in the same numbers; a deviation that
-    is 0, or is lost in the rounding of the mean, becomes 1.
-    """
-    parts = [(values.shape[1], values.mean(dim=1), values.var(dim=1, unbiased=False)) for values in blocks]
-    weights = torch.tensor([count for count, _, _ in parts], dtype=torch.float64)[:, None]
-    means = torch.stack([mean for _, mean, _ in parts])
-    mean = (weights * means).sum(0) / weights.sum()
-    # Within the blocks plus between them: no difference of large squares.
-    variance = (weights * (torch.stack([var for _, _, var in parts]) + (means - mean) ** 2)).sum(0) / weights.sum()
-    rounded_mean = tuple(float(f"{value:.7g}") for value in mean.tolist())
-    deviations = (float(f"{math.sqrt(value):.7g}") for value in variance.tolist())
-    return rounded_mean, tuple(
-        deviation if deviation > 1e-6 * abs(centre) else 1.0
-        for deviation, centre in zip(deviations, rounded_mean, strict=True)
-    )

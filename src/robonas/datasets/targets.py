@@ -163,7 +163,8 @@ def loss_of(
 
     Args:
         outputs: Outputs of the network, (n, …); see the module.
-        targets: Targets as `check_targets` returns them, on the outputs' device.
+        targets: Targets as `check_targets` returns them, on the outputs' device; for classes also a probability for
+            each, (n, classes).
         task: The kind.
         label_smoothing: Share of the target spread over all classes, where there are classes.
         each: The mean loss of every sample instead, (n,).

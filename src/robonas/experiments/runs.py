@@ -23,6 +23,7 @@ from robonas.errors import ConfigError, NasError, StudyError
 from robonas.experiments.contenders import Contender, Run
 from robonas.experiments.ranking import ndcg_at, precision_at, spearman
 from robonas.experiments.results import Results, rows_of
+from robonas.processes.executors import engine_of, working_on
 from robonas.processes.parallel import Tell, spread
 from robonas.strategies import Problem, Strategy, Trial, make_strategy
 
@@ -77,6 +78,7 @@ def run_experiment(
     folder: str | os.PathLike[str] | None = None,
     n_jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    executor: object = None,
 ) -> Results:
     """Run every contender on every task with every seed.
 
@@ -93,8 +95,10 @@ def run_experiment(
         baselines: True to add each metric alone and random search.
         folder: Folder for finished runs; the same experiment, stopped at any moment, goes on from there. A run is
             made again when the table, its settings, or the code of strategies has changed.
-        n_jobs: Worker processes; -1 is one a core, 0 does all in this process. joblib's backends for clusters work too.
+        n_jobs: Worker processes; -1 is one a core, 0 does all in this process.
         progress: Called with how many runs are done, and how many there are.
+        executor: Cluster for the runs, instead of processes of this machine, such as ``"ray"``; see `search`. Its
+            workers write finished runs, so that `folder` must be one that they share.
 
     Returns:
         All runs, by task, contender and seed.
@@ -128,10 +132,11 @@ def run_experiment(
     left = [unit for unit in units if unit not in runs]
     if progress is not None:
         progress(len(runs), len(units))
-    for found in spread(runner, left, n_jobs=n_jobs, chunk=1, dead=runner.died):
-        runs.update(found)
-        if progress is not None:
-            progress(len(runs), len(units))
+    with working_on(None if executor is None else engine_of(executor)):
+        for found in spread(runner, left, n_jobs=n_jobs, chunk=1, dead=runner.died):
+            runs.update(found)
+            if progress is not None:
+                progress(len(runs), len(units))
     frames = [
         rows_of(tasks[place], every[tasks[place].name][number], seed, runs[place, number, seed], half=half_pools)
         for place, number, seed in units

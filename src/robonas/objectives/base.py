@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from robonas.common.settings import called
+from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from robonas.architecture import Architecture
@@ -54,6 +57,19 @@ class Evaluation:
     """How the network's inputs are prepared, kept with `parameters`; None where it takes them as they come."""
 
 
+@dataclass(frozen=True)
+class Judged:
+    """The value of a trained network on samples that were held out of everything."""
+
+    value: float
+    """Finite; in the objective's own direction."""
+    n: int
+    """Number of samples."""
+    error: float | None = None
+    """Standard error of the value, as far as it comes from the number of samples: the standard deviation over samples,
+    by √n; None where the value is no mean over samples."""
+
+
 class Objective(abc.ABC):
     """Evaluates architectures, one at a time."""
 
@@ -66,6 +82,8 @@ class Objective(abc.ABC):
     """
     value_name: str = "value"
     """Name of the value, such as ``"validation accuracy"``."""
+    tests: bool = False
+    """Whether it holds samples out of everything, on which `test` judges the winner of a search."""
     isolated: bool = False
     """Whether a search evaluates in a process of its own, so that what ends the process costs one evaluation."""
 
@@ -98,6 +116,36 @@ class Objective(abc.ABC):
         Raises:
             ObjectiveError: The evaluation failed, with the reason: it diverged, crashed, or has no finite value.
         """
+
+    def test(
+        self,
+        space: SearchSpace,
+        architecture: Architecture,
+        parameters: Mapping[str, Tensor],  # noqa: ARG002
+        *,
+        seed: int,  # noqa: ARG002
+    ) -> Judged:
+        """Judge a trained network on the samples that are held out of everything.
+
+        Args:
+            space: Builds the network.
+            architecture: Architecture of the network.
+            parameters: Its trained state, as `Evaluation` has it.
+            seed: Seed that it was trained with.
+
+        Raises:
+            ConfigError: The objective holds out none; see `tests`.
+            ObjectiveError: The test failed, with the reason.
+        """
+        raise ConfigError(f"Objective {self.name!r} holds out no test samples; {space.format(architecture)} has none.")
+
+    def devices(self) -> list[str]:
+        """Return the devices that evaluations at once are divided among; none where the objective has no say in it."""
+        return []
+
+    def on(self, device: str) -> Objective:  # noqa: ARG002
+        """Return this objective on another device of the same kind, such as ``"cuda:1"``."""
+        return self
 
     def batch(self, size: int, seed: int) -> Batch | None:  # noqa: ARG002
         """Return a batch of its training data for the metrics; None where it has no data."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import time
@@ -10,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Unpack
 import torch
 
 from robonas.common.randomness import seeded
-from robonas.common.settings import LARGEST_JOBS, seed_of, whole
+from robonas.common.settings import LARGEST_JOBS, real, seed_of, whole
 from robonas.datasets.batch import middle
 from robonas.errors import ConfigError
-from robonas.objectives.base import CurvePoint, Evaluation, Objective, Report
+from robonas.objectives.base import CurvePoint, Evaluation, Judged, Objective, Report
 from robonas.training.descent import Descent, check_images, check_space, guarded
 from robonas.training.device import Mixed, choose_device, choose_precision, training_settings
 from robonas.training.measures import measure_of
 from robonas.training.recipe import Recipe, RecipeSettings, recipe_of, require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
 class TrainingObjective(Objective):
     """Trains the network of an architecture from scratch; its value is that of the last epoch on a held-out part.
 
-    How it trains are the settings of `robonas.objectives.Recipe`, given by name: `epochs`, `batch_size`,
-    `learning_rate`, `flip`, `crop`, and more. With their defaults: stochastic gradient descent with Nesterov momentum
-    and learning rate η_t = η/2 · (1 + cos(π t/T)) at step t = 0 … T - 1, so that it falls from η almost to 0; weight
-    decay on tensors of two or more dimensions, thus not on biases and normalisation; the loss of the data's task (see
+    How it trains are the settings of `robonas.objectives.Recipe`, given by name: `epochs`, `batch_size`, `optimizer`,
+    `learning_rate`, `flip`, and more. With their defaults: stochastic gradient descent with Nesterov momentum and
+    learning rate η_t = η/2 · (1 + cos(π t/T)) at step t = 0 … T - 1, so that it falls from η almost to 0; weight decay
+    on tensors of two or more dimensions, thus not on biases and normalisation; the loss of the data's task (see
     `robonas.datasets.targets`), for classes the cross-entropy.
 
     The data are split once, class by class where there are classes, and standardised by the training part. Each epoch
@@ -52,11 +53,16 @@ class TrainingObjective(Objective):
     Args:
         data: Inputs and labels, or other targets.
         validation_fraction: Share that is held out, of every class where there are classes.
+        test_fraction: Share that is held out of everything before that, of every class where there are classes: neither
+            metrics, standardisation, trainings nor the choice of a network see it. A search judges its winner on it at
+            the end. 0 for none; the other fractions are of what is left.
         training_fraction: Share of every class that is trained with; None for all that is not held out.
         split_seed: Seed of the split into training and validation part: the same for every seed of a search.
         measure: Measure on the held-out part: ``"loss"`` for every task; for classification also ``"accuracy"``
-            (the default) and ``"balanced_accuracy"``, for regression ``"r2"`` (default), for segmentation
-            ``"mean_iou"`` (default) and ``"pixel_accuracy"``, for images ``"ssim"`` (default).
+            (the default), ``"balanced_accuracy"``, ``"f1"``, ``"auroc"``, ``"average_precision"`` and ``"matthews"``,
+            for several labels ``"f1"``, ``"auroc"`` and ``"average_precision"``, for regression ``"r2"`` (default) and
+            ``"mae"``, for segmentation ``"mean_iou"`` (default), ``"dice"`` and ``"pixel_accuracy"``, for images
+            ``"ssim"`` (default). `robonas.training.measures.MEASURES` has their definitions, directions and ranges.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
         mixed_precision: Half precision where it is safe; ``"auto"`` on CUDA, not elsewhere; ``"bf16"`` or ``"fp16"``
             for that one.
@@ -80,6 +86,7 @@ class TrainingObjective(Objective):
         data: LabelledData,
         *,
         validation_fraction: float = 0.25,
+        test_fraction: float = 0.0,
         training_fraction: float | None = None,
         split_seed: int = 0,
         measure: str | None = None,
@@ -99,9 +106,10 @@ class TrainingObjective(Objective):
         check_hook(self.recipe, logits)
         self.data = data
         self.validation_fraction = validation_fraction
+        self.test_fraction = test_fraction
         self.training_fraction = training_fraction
         self.split_seed = split_seed
-        self.measure, self._judge = measure_of(data.task, measure)
+        self.measure, self._judge = measure_of(data.task, measure, data.labels)
         self.device = choose_device(device)
         self.precision = choose_precision(mixed_precision, self.device)
         self.threads = threads
@@ -109,9 +117,12 @@ class TrainingObjective(Objective):
         self.logits = logits
         self.direction = self._judge.direction
         self.value_name = f"validation {self._judge.words}"
-        self.training_part, self.validation_part = data.split(
+        self.tests = bool(real("test_fraction", test_fraction))
+        self._rest, test_part = data.hold_out(test_fraction, split_seed) if self.tests else (data, None)
+        self.training_part, self.validation_part = self._rest.split(
             validation_fraction, split_seed, training_fraction=training_fraction
         )
+        self.test_part = None if test_part is None else test_part.standardised(self.training_part)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -120,6 +131,7 @@ class TrainingObjective(Objective):
             "data": self.data.fingerprint(),
             **dataclasses.asdict(self.recipe),
             "validation_fraction": self.validation_fraction,
+            "test_fraction": self.test_fraction,
             "training_fraction": self.training_fraction,
             "split_seed": self.split_seed,
             "measure": self.measure,
@@ -129,9 +141,21 @@ class TrainingObjective(Objective):
             "logits": name_of_hook(self.logits),
         }
 
+    def devices(self) -> list[str]:
+        """Return the device, or all GPUs that are visible where it is CUDA without a number."""
+        if str(self.device) == "cuda":
+            return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+        return [str(self.device)]
+
+    def on(self, device: str) -> TrainingObjective:
+        """Return this objective, with the same data, on another device."""
+        other = copy.copy(self)
+        other.device = torch.device(device)
+        return other
+
     def batch(self, size: int, seed: int) -> Batch:
         """Draw samples for the metrics from the training part."""
-        return self.data.batch(
+        return self._rest.batch(
             size,
             seed,
             fraction=self.validation_fraction,
@@ -160,24 +184,10 @@ class TrainingObjective(Objective):
         text = space.format(space.canonical(architecture))
         started = time.perf_counter()
 
-        def begin() -> Descent:
-            return Descent(
-                self.recipe,
-                space.build_seeded(architecture, seed),
-                self.training_part,
-                input_shape=space.input_shape_of(architecture),
-                seed=(seed, text),
-                device=self.device,
-                precision=self.precision,
-                n_workers=self.n_workers,
-                logits=self.logits,
-            )
-
         def run(descent: Descent, epoch: int) -> tuple[float, float]:
             return descent.epoch(epoch), self._validate(descent)
 
-        with training_settings(self.threads):
-            descent = guarded(begin, "building", self.device)
+        descent = self._begun(space, architecture, seed)
         curve: list[CurvePoint] = []
         epochs = self.recipe.epochs
         for epoch in range(1, epochs + 1):
@@ -191,10 +201,45 @@ class TrainingObjective(Objective):
         seconds = time.perf_counter() - started
         return Evaluation(curve[-1].value, seconds, tuple(curve), descent.parameters(), descent.preprocessing)
 
+    def test(
+        self, space: SearchSpace, architecture: Architecture, parameters: Mapping[str, Tensor], *, seed: int
+    ) -> Judged:
+        """Judge a trained network on the test part; see `Objective.test`."""
+        part = self.test_part
+        if part is None:
+            return super().test(space, architecture, parameters, seed=seed)
+        descent = self._begun(space, architecture, seed)
+        descent.load_parameters(dict(parameters))
+        with training_settings(self.threads), seeded("test", seed):
+            rows = guarded(lambda: self._rows(descent, part), "the test", self.device)
+        return Judged(self._judge.finish(rows), len(part), self._judge.error(rows))
+
+    def _begun(self, space: SearchSpace, architecture: Architecture, seed: int) -> Descent:
+        """Return the training of an architecture before its first epoch."""
+
+        def begin() -> Descent:
+            return Descent(
+                self.recipe,
+                space.build_seeded(architecture, seed),
+                self.training_part,
+                input_shape=space.input_shape_of(architecture),
+                seed=(seed, space.format(space.canonical(architecture))),
+                device=self.device,
+                precision=self.precision,
+                n_workers=self.n_workers,
+                logits=self.logits,
+            )
+
+        with training_settings(self.threads):
+            return guarded(begin, "building", self.device)
+
     def _validate(self, descent: Descent) -> float:
         """Return the measure on the held-out part."""
-        rows = [self._judge.reduce(outputs, targets) for outputs, targets in descent.logits(self.validation_part)]
-        return self._judge.finish(torch.cat(rows))
+        return self._judge.finish(self._rows(descent, self.validation_part))
+
+    def _rows(self, descent: Descent, part: LabelledData) -> Tensor:
+        """Return what the measure keeps of each sample of a part."""
+        return torch.cat([self._judge.reduce(outputs, targets) for outputs, targets in descent.logits(part)])
 
 
 def check_processes(threads: int | None, n_workers: int) -> None:

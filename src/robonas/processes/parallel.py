@@ -6,14 +6,28 @@ import itertools
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from robonas.processes.workers import Message, NoProcessError, Packed, Worker, borrow, give_back, receive, warn_of
+from robonas.processes import stops
+from robonas.processes.executors import current, packed, unpacked
+from robonas.processes.serving import portable
+from robonas.processes.workers import (
+    Message,
+    NoProcessError,
+    Packed,
+    Worker,
+    borrow,
+    far_error,
+    give_back,
+    receive,
+    warn_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from robonas.processes.executors import Engine, Promise
     from robonas.processes.serving import Channel
 
 Item = TypeVar("Item")
@@ -59,8 +73,11 @@ def spread(
     """
     from joblib.parallel import get_active_backend
 
+    engine = current()
     if n_jobs == 0:
         yield from _here(work, items, chunk)
+    elif engine is not None:
+        yield from _on_engine(engine, work, items, chunk, dead)
     elif type(get_active_backend()[0]).__name__ != "LokyBackend":
         yield from _elsewhere(work, items, n_jobs, chunk)
     else:
@@ -113,6 +130,60 @@ def _elsewhere(
     with Parallel(n_jobs=n_jobs) as parallel:
         while wave := list(itertools.islice(tasks, WAVE * effective_n_jobs(n_jobs))):
             yield from parallel(wave)
+
+
+def _on_engine(
+    engine: Engine,
+    work: Callable[[Sequence[Item], Tell[Item, Value]], None],
+    items: Sequence[Item],
+    chunk: int,
+    dead: Callable[[Item, list[Value], str], Value],
+) -> Iterator[dict[Item, Value]]:
+    """Map on the engine of a search. A chunk that the engine loses is tried again, each item alone."""
+    data = engine.put(packed(work))
+    waiting = deque(_chunks(items, chunk))
+    inbox: SimpleQueue[Promise] = SimpleQueue()
+    running: dict[int, tuple[Promise, list[Item]]] = {}
+
+    def send() -> None:
+        some = waiting.popleft()
+        promise = engine.submit(collect_there, data, some)
+        running[id(promise)] = promise, some
+        promise.add_done_callback(inbox.put)
+
+    try:
+        while waiting or running:
+            while waiting and len(running) < WAVE * (engine.n or 1):
+                send()
+            stops.check()
+            try:
+                done = inbox.get(timeout=HOLD_S)
+            except Empty:
+                continue
+            _, some = running.pop(id(done))
+            try:
+                found, error = done.result()
+            except Exception as failure:  # noqa: BLE001  # of the engine, such as a node that is lost
+                if len(some) > 1:
+                    waiting.extend([item] for item in some)
+                else:
+                    yield {some[0]: dead(some[0], [], f"with {type(failure).__name__}")}
+                continue
+            if error is not None:
+                raise far_error(error)
+            yield found
+    finally:
+        for promise, _ in running.values():
+            engine.cancel(promise)
+
+
+def collect_there(data: Any, items: Sequence[Item]) -> tuple[dict[Item, Any], bytes | None]:
+    """Return the values of some items where this is called, or an error as bytes."""
+    _, work = unpacked(data)
+    try:
+        return _collect(work, items), None
+    except Exception as error:  # noqa: BLE001  # told to who called
+        return {}, portable(error)
 
 
 class _Sent(Generic[Item, Value]):

@@ -169,7 +169,7 @@ def serve(requests: int, replies: int) -> NoReturn:
             elif kind == "run" and work is not None:
                 channel.reply("done", _dumps(work(pickle.loads(rest[0]), channel)))  # noqa: S301
         except BaseException as error:  # noqa: BLE001  # the other side decides what it means
-            channel.reply("raised" if kind == "run" else "unread", _portable(error))
+            channel.reply("raised" if kind == "run" else "unread", portable(error))
 
 
 def _listen(requests: IO[bytes], asked: SimpleQueue[Any]) -> None:
@@ -251,7 +251,7 @@ def _dumps(value: Any) -> bytes:
     return data
 
 
-def _portable(error: BaseException) -> bytes:
+def portable(error: BaseException) -> bytes:
     """Return an error and its last frames in words; one that cannot be sent becomes another of its name."""
     told = "".join(traceback.format_exception(error, limit=-_TRACE, chain=False))
     traceback.clear_frames(error.__traceback__)

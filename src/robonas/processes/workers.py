@@ -152,24 +152,37 @@ def receive(inbox: SimpleQueue[Message]) -> Message:
         NoProcessError: A worker could not begin.
     """
     while True:
-        stops.check()
-        try:
-            worker, kind, value = inbox.get(timeout=_LOOK_S)
-        except Empty:
-            continue
-        break
+        message = receive_within(inbox, _LOOK_S)
+        if message is not None:
+            return message
+
+
+def receive_within(inbox: SimpleQueue[Message], seconds: float) -> Message | None:
+    """Return the next message as `receive` does; None where there is none for so many seconds."""
+    stops.check()
+    try:
+        worker, kind, value = inbox.get(timeout=seconds)
+    except Empty:
+        return None
     if kind == "died":
         worker.kill()
         if value is None:
             raise NoProcessError("a process that was started ended before it began")
         return worker, kind, in_words(value)
     if kind in {"raised", "unread"}:
-        error, told = pickle.loads(value)  # noqa: S301
+        error = far_error(value)
         if kind == "unread":
             raise NoProcessError(f"what it needs cannot be read there ({type(error).__name__}: {error})")
-        error.__cause__ = FarTraceError(told)
         return worker, kind, error
     return worker, kind, None if value is None else pickle.loads(value)  # noqa: S301
+
+
+def far_error(data: bytes) -> BaseException:
+    """Return an error that was raised elsewhere, with the place; see `robonas.processes.serving.portable`."""
+    error, told = pickle.loads(data)  # noqa: S301
+    error.__cause__ = FarTraceError(told)
+    assert isinstance(error, BaseException)
+    return error
 
 
 def in_words(code: int) -> str:

@@ -115,7 +115,7 @@ def train(
     check_processes(threads, n_workers)
     check_images(chosen, data)
     check_hook(chosen, logits)
-    measure, judge = measure_of(data.task, measure)
+    measure, judge = measure_of(data.task, measure, data.labels)
     home = folder_after(winner) if folder is None else Path(folder)
     where, text = _find(winner, space)
     check_space(where, data, chosen)
@@ -265,7 +265,7 @@ class _Run:
         if known is not None:
             return known
         if self.validation is not None:
-            descent.network.load_state_dict(read_parameters(self.folder / BEST, self.text))
+            descent.load_parameters(read_parameters(self.folder / BEST, self.text))
         tested = None
         if test is not None:
             with training_settings(self.threads):

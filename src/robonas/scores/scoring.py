@@ -14,6 +14,7 @@ from robonas.common.settings import jobs_of, seed_of
 from robonas.datasets.batch import Batch
 from robonas.errors import ConfigError, NasError, NetworkError
 from robonas.metrics import Metric, MetricLike, Score, resolve_metrics, score_network
+from robonas.processes.executors import engine_of, working_on
 from robonas.processes.parallel import Tell, spread
 from robonas.scores.cache import Journal, Scores
 from robonas.scores.memory import keep_memory, keeping_memory
@@ -221,6 +222,7 @@ def score(
     cache: str | os.PathLike[str] | None = None,
     logits: Callable[[Any], Tensor] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    executor: object = None,
 ) -> ScoreTable:
     """Score every architecture of a pool by every metric.
 
@@ -245,6 +247,7 @@ def score(
         cache: Path of a Parquet file to resume from and to write.
         logits: From what a network returns to its logits, where it returns something else.
         progress: Called with the classes done and the classes in all, at the start and whenever some are done.
+        executor: Cluster to score on, instead of processes of this machine; see `search`.
 
     Returns:
         The scores in the order of the pool. A metric that fails on a network, and a network that cannot be built, give
@@ -259,7 +262,8 @@ def score(
         ScoreTableError: The cache is damaged, or belongs to another space, batch or seed.
     """
     scorer = Scorer(space, batch, seed=seed, logits=logits, n_jobs=n_jobs, cache=cache)
-    return scorer.score(pool, metrics, progress=progress)
+    with working_on(None if executor is None else engine_of(executor)):
+        return scorer.score(pool, metrics, progress=progress)
 
 
 def texts(space: SearchSpace, pool: Iterable[Architecture | str]) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from robonas.common.randomness import numpy_generator, seeded
 from robonas.common.settings import seed_of, whole
 from robonas.datasets.targets import NUMBERS
 from robonas.errors import ArchitectureError, ConfigError
+from robonas.spaces.building import try_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -147,6 +148,22 @@ class SearchSpace(abc.ABC):
             ArchitectureError: The architecture does not belong to this space.
         """
         return self.check(architecture)
+
+    def scoring_class(self, architecture: Architecture) -> Architecture:
+        """Return the architecture that is scored for all whose networks are the same function of equal distribution.
+
+        Two architectures are in one scoring class only if a mapping of the parameters of one network to those of the
+        other makes both compute the same by the same operations. So they have equal sizes, and scores that differ by
+        the draw of the parameters only. A class holds whole canonical forms: it is at least as large as theirs. This
+        default is the canonical form itself, which is right for every space.
+
+        Returns:
+            A canonical form of the class, the same for all its members.
+
+        Raises:
+            ArchitectureError: The architecture does not belong to this space.
+        """
+        return self.canonical(architecture)
 
     def contains(self, architecture: Architecture) -> bool:
         """Return whether the architecture is one of this space."""
@@ -352,39 +369,14 @@ class SearchSpace(abc.ABC):
         failure: str | None = None
         for device in ("meta", "cpu"):
             try:
-                self._try(architecture, device)
+                what = f"The network of {self.format(architecture)} in {self.name}"
+                shape = self.input_shape_of(architecture)
+                try_network(lambda: self.build(architecture), what, shape, self.output_shape, device)
             except ArchitectureError as error:
                 failure = str(error)
             else:
                 return None
         return failure
-
-    def _try(self, architecture: Architecture, device: str) -> None:
-        """Build the network on a device and send two samples through.
-
-        Raises:
-            ArchitectureError: It cannot be built, does not run, or returns something else than it must.
-        """
-        import torch
-
-        shape = self.input_shape_of(architecture)
-        try:
-            with seeded("failure"), torch.device(device), torch.no_grad():
-                output = self.build(architecture)(torch.randn(2, *shape))
-        except ArchitectureError:
-            raise
-        except Exception as error:  # a network of the user's may raise anything
-            raise ArchitectureError(
-                f"The network of {self.format(architecture)} in {self.name} does not run on an input of shape {shape}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        output = output[0] if isinstance(output, tuple) and output else output
-        if not isinstance(output, torch.Tensor) or tuple(output.shape) != (2, *self.output_shape):
-            got = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
-            raise ArchitectureError(
-                f"The network of {self.format(architecture)} in {self.name} must return shape "
-                f"{(2, *self.output_shape)} for two samples; got {got}."
-            )
 
     def build_seeded(self, architecture: Architecture, *parts: object) -> nn.Module:
         """Call `build`, with parameters that depend only on the canonical architecture and the parts of the seed.

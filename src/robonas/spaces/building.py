@@ -1,9 +1,10 @@
-"""Calling a builder of the user's, and telling clearly what was wrong with it."""
+"""Calling a builder of the user's, trying its network, and telling clearly what was wrong with it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from robonas.common.randomness import seeded
 from robonas.errors import ArchitectureError, NasError
 
 if TYPE_CHECKING:
@@ -48,3 +49,35 @@ def call_builder(build: Callable[..., Any], arguments: dict[str, Any], what: str
             ) from error
         network.train(training)
     return network
+
+
+def try_network(
+    build: Callable[[], nn.Module], what: str, shape: tuple[int, ...], answer: tuple[int, ...], device: str
+) -> None:
+    """Build a network on a device and send two samples through.
+
+    Args:
+        build: Function that makes the network.
+        what: Name of the network and its space, for errors.
+        shape: Shape of one sample.
+        answer: Shape of what the network must return for one sample.
+        device: Device of the network and the samples.
+
+    Raises:
+        ArchitectureError: It cannot be built, does not run, or returns something else than it must.
+    """
+    import torch
+
+    try:
+        with seeded("failure"), torch.device(device), torch.no_grad():
+            output = build()(torch.randn(2, *shape))
+    except ArchitectureError:
+        raise
+    except Exception as error:  # a network of the user's may raise anything
+        raise ArchitectureError(
+            f"{what} does not run on an input of shape {shape}: {type(error).__name__}: {error}"
+        ) from error
+    output = output[0] if isinstance(output, tuple) and output else output
+    if not isinstance(output, torch.Tensor) or tuple(output.shape) != (2, *answer):
+        got = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
+        raise ArchitectureError(f"{what} must return shape {(2, *answer)} for two samples; got {got}.")

@@ -18,7 +18,8 @@ from robonas.architecture import Architecture, Option, text_of
 from robonas.common.settings import whole
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.spaces.base import SearchSpace
-from robonas.spaces.edges import EDGE_NAMES, EDGES, live_edges
+from robonas.spaces.edges import EDGE_NAMES, EDGES, alive, cells_of_classes, live_edges
+from robonas.spaces.isomorphism import is_made_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +46,8 @@ class NASBench201(SearchSpace):
     between them, then batch norm, ReLU, global average pooling and a linear layer.
 
     Edges on no path from input to output that is free of ``none`` are dead: they change nothing, are never built, and
-    are ``none`` in the canonical form. That leaves 9,445 classes.
+    are ``none`` in the canonical form. That leaves 9,445 classes. Skips only add what arrives at one node to another,
+    so that some of these are still the same sums of the same operations: 5,425 scoring classes.
 
     Args:
         input_shape: (channels, height, width); each side at least 4, since it is halved twice.
@@ -125,9 +127,13 @@ class NASBench201(SearchSpace):
 
     def canonical(self, architecture: Architecture) -> Architecture:
         """Return the cell with every dead edge set to ``none``."""
-        architecture = self.check(architecture)
-        live = live_edges(architecture)
-        return Architecture({name: architecture[name] if name in live else "none" for name in EDGE_NAMES})
+        return alive(self.check(architecture))
+
+    def scoring_class(self, architecture: Architecture) -> Architecture:
+        """Return the cell that stands for all that are the same sums of the same operations; see the class."""
+        if not is_made_by(self, NASBench201):
+            return self.canonical(architecture)
+        return cells_of_classes(OPERATIONS, strided=False)[tuple(self.check(architecture).values())]
 
     def build(self, architecture: Architecture) -> nn.Module:
         """Build the network with this cell; see the class."""

@@ -244,6 +244,7 @@ class _Pool:
         end = np.full(self.costs.shape[1], BEYOND_DEAREST)
         reference = float(values.min(initial=0.0)) - BELOW_WORST
         stairs = staircase(values, self.costs[[trial.row for trial in told]], reference, end)
+        areas = stairs.areas(self.costs[rows])
         asked = [trial.row for trial in history]
         doubts = np.array([FAILURE_NOISE * trial.failed for trial in history])
         found = {}
@@ -254,7 +255,7 @@ class _Pool:
             cross = self._covariance(number, rows, asked)
             deviation = posterior_deviation(variance, cross, known, belief.noise + doubts)
             # Rounded for the same reason as the means.
-            found[number] = np.round(stairs.expected_improvement(mean, deviation, self.costs[rows]), 9)
+            found[number] = np.round(stairs.expected_improvement(mean, deviation, areas), 9)
         return found
 
     def _features(self, number: int, rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:

@@ -80,32 +80,43 @@ class Staircase:
             overlaps.append(np.maximum(0.0, edges - np.maximum(lower, costs[:, [column]])))
         areas = np.zeros((len(costs), len(self.levels)))
         if len(overlaps) == 1:
-            np.add.at(areas.T, self.level, overlaps[0].T)
+            areas[:, self.level] = overlaps[0]  # along one cost the staircase only rises, so each level is one box
             return areas
         one, other = overlaps
         for place in range(len(self.levels)):
             areas[:, place] = ((one @ (self.level == place)) * other).sum(axis=1)
         return areas
 
-    def improvement(self, values: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return by how much each candidate alone would raise the hypervolume, (n,)."""
-        return _sum(self.areas(costs), np.maximum(0.0, values[:, None] - self.levels))
+    def improvement(self, values: NDArray[np.float64], areas: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return by how much each candidate alone would raise the hypervolume, (n,).
+
+        Args:
+            values: Values of the candidates, (n,).
+            areas: Area of each level for each candidate, (n, L); see `areas`.
+        """
+        return _sum(areas, np.maximum(0.0, values[:, None] - self.levels))
 
     def expected_improvement(
-        self, mean: NDArray[np.float64], deviation: NDArray[np.float64], costs: NDArray[np.float64]
+        self, mean: NDArray[np.float64], deviation: NDArray[np.float64], areas: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return the exact expectation of `improvement` for normally distributed values, (n,).
 
         Args:
             mean: Expected values, (n,).
             deviation: Standard deviations, (n,); where one is 0, its value is known.
-            costs: Known costs, (n, K).
+            areas: Area of each level for each candidate, (n, L); see `areas`.
         """
-        gap = mean[:, None] - self.levels
-        spread = np.maximum(deviation, 1e-12)[:, None]
+        n_levels = len(self.levels)
+        places = np.flatnonzero(areas)  # a level without area adds nothing
+        rows = np.repeat(np.arange(len(mean)), np.count_nonzero(areas, axis=1))
+        levels = places - n_levels * rows
+        gap = mean[rows] - self.levels[levels]
+        spread = np.maximum(deviation, 1e-12)[rows]
         z = np.clip(gap / spread, -38.0, 38.0)
         expected = gap * special.ndtr(z) + spread * np.exp(-0.5 * z * z) / _ROOT_TWO_PI
-        return _sum(self.areas(costs), np.maximum(expected, 0.0))
+        heights = np.maximum(expected, 0.0) * areas.ravel()[places]
+        total: NDArray[np.float64] = np.bincount(rows, heights, minlength=len(mean))
+        return total
 
 
 def _sum(areas: NDArray[np.float64], heights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -125,7 +125,9 @@ class Chooser:
         if self._costs is not None:
             costs = self._costs[self.table.frame["canonical"].iloc[row]]
             costs_of_children = tuple(self._costs[child] for child in children)
-        return Candidate(proposal, row, text, options, len(self.table), children, prints, costs, costs_of_children)
+        pending = tuple(query.number for query in asked if query.state == "running")
+        n_rows = len(self.table)
+        return Candidate(proposal, row, text, options, n_rows, children, prints, costs, costs_of_children, pending)
 
     # ── the pool ──
 

@@ -84,6 +84,22 @@ class QueryFinished:
 
 
 @dataclass(frozen=True)
+class TrainedAgain:
+    """One of the best candidates was trained with another seed, to learn how good it really is."""
+
+    architecture: str
+    """The text of its architecture."""
+    repeat: int
+    """Number of the seed, from 1."""
+    value: float | None
+    """Its value with that seed, in the objective's own direction; None where the training failed."""
+    done: int
+    """Number of these trainings that have ended."""
+    total: int
+    """Number of them in all."""
+
+
+@dataclass(frozen=True)
 class EpochFinished:
     """An epoch of a full training has ended: a row of its log."""
 
@@ -108,7 +124,14 @@ class EpochFinished:
 
 
 Event: TypeAlias = (
-    CandidatesLeftOut | ScoringProgress | PoolGrown | WaitingForOthers | QueryStarted | QueryStep | QueryFinished
+    CandidatesLeftOut
+    | ScoringProgress
+    | PoolGrown
+    | WaitingForOthers
+    | QueryStarted
+    | QueryStep
+    | QueryFinished
+    | TrainedAgain
 )
 """What a search tells while it runs."""
 

@@ -18,7 +18,9 @@ write: a claim is one attribute, a pruner's answer another. So a stop between tw
 from __future__ import annotations
 
 import contextlib
+import math
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from robonas.common.settings import differences, plain
@@ -31,7 +33,7 @@ from robonas.study.keeping import check_kept, keepers, leader_of, settle, stage
 from robonas.study.reading import Record
 from robonas.study.sharing import sharing_of
 from robonas.study.storage import find_study, storage_errors
-from robonas.study.trials import COSTS, SETTINGS, as_queries, as_query, is_foreign, ours
+from robonas.study.trials import COSTS, ENDED, SETTINGS, STEPS, STOPPED, as_queries, as_query, is_foreign, ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -85,7 +87,7 @@ class Ledger:
         self.name = name
         self._pruning = pruning
         self.settings = plain(settings)
-        self._folder = folder
+        self._storage, self._file, self._folder = storage, file, folder
         self._place = place or str(folder or file or "memory")
         self._sharing = sharing_of(storage, file, name)
         self._sign = 1.0 if direction == "maximize" else -1.0
@@ -150,10 +152,35 @@ class Ledger:
                     f"again? Restore the file '{costs_file(self.name)}' of the folder in which it was begun, or choose "
                     "another folder or name for this search."
                 )
-            noted = {"scores": scores, "costs": costs, "budget": budget, "left_out": dict(left_out)}
+            noted = {"scores": scores, "costs": costs, "budget": budget, "left_out": dict(left_out), STOPPED: None}
             for key, value in noted.items():
                 if self._study.user_attrs.get(key) != value:
                     self._study.set_user_attr(key, value)
+
+    def note_stop(self, reason: str | None) -> None:
+        """Record why a search ends before its budget is spent; None where it does not."""
+        if reason is not None:
+            with self._turn():
+                self._study.set_user_attr(STOPPED, reason)
+
+    def note(self, key: str, value: Mapping[str, Any]) -> None:
+        """Record what is known of the whole search, such as its test, under a name; JSON values."""
+        with self._turn():
+            if self._study.user_attrs.get(key) != value:
+                self._study.set_user_attr(key, dict(value))
+
+    def beside(self, name: str, settings: Mapping[str, Any]) -> Ledger:
+        """Return the record of another study in the same storage, which keeps no parameters and prunes nothing.
+
+        Args:
+            name: Name of the other study.
+            settings: Its settings.
+
+        Raises:
+            StudyError: There is a study of that name with other settings, or one that robonas did not make.
+        """
+        direction: Direction = "maximize" if self._sign > 0 else "minimize"
+        return Ledger(self._storage, name, direction, settings, file=self._file, place=self._place)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
@@ -186,7 +213,16 @@ class Ledger:
 
     # ── asking ──
 
-    def next(self, chooser: Chooser, budget: int, waiting: Callable[[int], None] = lambda _: None) -> Claim | None:
+    def next(
+        self,
+        chooser: Chooser,
+        budget: int,
+        waiting: Callable[[int], None] = lambda _: None,
+        *,
+        place: Mapping[str, Any] = MappingProxyType({}),
+        wait: bool = True,
+        until: float = math.inf,
+    ) -> Claim | None:
         """Return the next evaluation to do: one that a stop has left, else a new one; None when there is no more to do.
 
         While other workers are at the last evaluations this waits: one may be left. Not for a search that called this.
@@ -195,12 +231,15 @@ class Ledger:
             chooser: Chooses the new ones.
             budget: Largest number of queries.
             waiting: Told how many evaluations are waited for, whenever that changes.
+            place: Place of the evaluation, noted with it; JSON values.
+            wait: False to return None where there is nothing to do now.
+            until: Time, by `time.monotonic`, when waiting ends.
         """
         waited, pause = 0, _WAIT_S[0]
         while True:
             with self._turn():
                 trials = self._trials()
-                claim, failed = self._claims.take_up(trials)
+                claim, failed = self._claims.take_up(trials, place)
                 if claim:
                     return claim
                 trials = self._trials() if failed else trials
@@ -215,7 +254,7 @@ class Ledger:
             if not ready:
                 chooser.prepare(asked)
                 continue
-            if not pending or self._claims.in_vain(pending):
+            if not (pending and wait) or self._claims.in_vain(pending) or time.monotonic() > until:
                 return None
             if len(pending) != waited:
                 waited, pause = len(pending), _WAIT_S[0]
@@ -226,20 +265,9 @@ class Ledger:
 
     # ── telling ──
 
-    @contextlib.contextmanager
-    def working(self, claim: Claim) -> Iterator[None]:
-        """Mark the trial as running in this process until the block ends.
-
-        What is not finished then is given back, and does not count as an attempt: this process is alive.
-        """
-        with self._claims.beating(claim):
-            try:
-                yield
-            except BaseException:
-                # An error of the storage would hide the one that matters.
-                with contextlib.suppress(Exception):
-                    self._claims.give_back(claim)
-                raise
+    def give_back(self, claim: Claim) -> None:
+        """Let go of an evaluation that is not finished; it is no attempt, and the next to be done."""
+        self._claims.give_back(claim)
 
     def report(self, claim: Claim, point: CurvePoint) -> bool:
         """Record a step of the evaluation.
@@ -251,6 +279,8 @@ class Ledger:
             trial = self._claims.own(claim)
             if trial is None:
                 return True
+            if STEPS not in trial.user_attrs:
+                claim.trial.set_user_attr(STEPS, point.steps)  # for who watches
             if point.step not in claim.reported:
                 # Optuna's own `report` refuses to serve several objectives.
                 trial_id = claim.trial._trial_id  # noqa: SLF001
@@ -277,8 +307,7 @@ class Ledger:
 
     def complete(self, claim: Claim, answer: Evaluation) -> None:
         """Record the value with the costs, and keep the parameters if they are the best so far or on the front."""
-        with self._turn():
-            trial = self._claims.own(claim)
+        with self._ending(claim) as trial:
             if trial is None:
                 return
             self._note(claim, answer.seconds, answer.curve)
@@ -291,6 +320,16 @@ class Ledger:
             if keep:
                 self._settle()
 
+    @contextlib.contextmanager
+    def _ending(self, claim: Claim) -> Iterator[FrozenTrial | None]:
+        """Have a turn to end an evaluation; yields None where it is another worker's by now."""
+        with self._turn():
+            trial = self._claims.own(claim)
+            if trial is not None:
+                claim.trial.set_user_attr(ENDED, time.time())
+            yield trial
+            self._claims.release(claim)
+
     def _note(self, claim: Claim, seconds: float, curve: Sequence[CurvePoint]) -> None:
         claim.trial.set_user_attr("seconds", float(seconds))
         claim.trial.set_user_attr("curve", [[p.step, p.steps, p.value, p.loss, p.seconds] for p in curve])
@@ -299,8 +338,8 @@ class Ledger:
         """Record that the evaluation was ended early, and how far it had come; Optuna takes the last value for its."""
         import optuna
 
-        with self._turn():
-            if self._claims.own(claim) is None:
+        with self._ending(claim) as trial:
+            if trial is None:
                 return
             self._note(claim, curve[-1].seconds if curve else 0.0, curve)
             self._study.tell(claim.trial, state=optuna.trial.TrialState.PRUNED)
@@ -309,8 +348,8 @@ class Ledger:
         """Record that the evaluation failed, and why."""
         import optuna
 
-        with self._turn():
-            if self._claims.own(claim) is None:
+        with self._ending(claim) as trial:
+            if trial is None:
                 return
             claim.trial.set_user_attr("failure", reason)
             claim.trial.set_user_attr("seconds", seconds)

@@ -5,8 +5,7 @@ An Optuna study lies underneath, so that any stop loses at most the evaluation i
 
 from __future__ import annotations
 
-import contextlib
-import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,41 +13,23 @@ import numpy as np
 
 from robonas.common.defaults import PAPER_METRICS
 from robonas.common.files import check_folder
-from robonas.common.settings import jobs_of, name_of
-from robonas.costs.size import network_size
-from robonas.errors import (
-    ArchitectureError,
-    ConfigError,
-    MetricError,
-    NasError,
-    NetworkError,
-    ObjectiveError,
-    StudyError,
-)
-from robonas.objectives.elsewhere import Elsewhere
-from robonas.processes import stops
-from robonas.processes.parallel import Tell, spread
+from robonas.common.settings import jobs_of, name_of, seconds_of
+from robonas.errors import ConfigError, StudyError
+from robonas.processes.executors import engine_of, working_on
 from robonas.scores.table import ScoreTable
 from robonas.study.against import by_class, costs_file, count_undefined, read_costs
 from robonas.study.chooser import Chooser
-from robonas.study.events import (
-    CandidatesLeftOut,
-    Event,
-    QueryFinished,
-    QueryStarted,
-    QueryStep,
-    ScoringProgress,
-    WaitingForOthers,
-    caller_of,
-)
-from robonas.study.ledger import Claim, Ledger
-from robonas.study.measurements import died
+from robonas.study.events import CandidatesLeftOut, Event, ScoringProgress, caller_of
+from robonas.study.finish import Finish
+from robonas.study.ledger import Ledger
 from robonas.study.outcome import outcome_of
 from robonas.study.plan import Plan
 from robonas.study.pool import draw_pool
-from robonas.study.reading import read_record
+from robonas.study.reading import Record, read_record
 from robonas.study.recorded import made_again
+from robonas.study.running import Runner
 from robonas.study.storage import DATABASE, check_reachable, open_storage, shown, storage_file, storage_url
+from robonas.study.workforce import Workforce
 
 if TYPE_CHECKING:
     import os
@@ -60,12 +41,11 @@ if TYPE_CHECKING:
     from robonas.architecture import Architecture
     from robonas.datasets.batch import Batch
     from robonas.metrics import Metric
-    from robonas.objectives.base import CurvePoint, Evaluation, Objective
+    from robonas.objectives.base import Objective
     from robonas.spaces import SearchSpace
     from robonas.strategies import Strategy
     from robonas.study.against import AgainstLike
     from robonas.study.limits import Limits
-    from robonas.study.query import Query
     from robonas.study.result import SearchResult
 
 
@@ -90,6 +70,13 @@ def search(
     name: str = "search",
     logits: Callable[[Any], Tensor] | None = None,
     callbacks: Sequence[Callable[[Event], None]] = (),
+    n_parallel: int | None = None,
+    devices: Sequence[str] | None = None,
+    executor: object = None,
+    timeout: float | None = None,
+    trial_timeout: float | None = None,
+    confirm: int = 0,
+    repeats: int = 3,
 ) -> SearchResult:
     """Find a good network.
 
@@ -132,6 +119,23 @@ def search(
         name: Name of the study in its storage and of its files in the folder; no path.
         logits: Function from what a network returns to its logits, for the metrics.
         callbacks: Functions that are called with every event of the search, in this order.
+        n_parallel: Number of candidates to evaluate at once, each in a process of its own, which is kept and used
+            again; None for one on each of `devices`, or one. The strategy is told which have no answer yet. A search
+            that goes on may have another number.
+        devices: Devices to divide the evaluations among, such as ``["cuda:0", "cuda:1"]``; several may share one. By
+            default all visible GPUs, or the CPU, whose threads are divided among the evaluations: one that has fewer
+            threads may round otherwise, so set `threads` of the objective where values must not depend on it.
+        executor: Cluster that scores and trains, instead of processes of this machine: ``"ray"``, ``"ray:ADDRESS"``,
+            ``"dask:ADDRESS"``, a `distributed.Client`, a `RayEngine`, or anything with the `submit` of
+            `concurrent.futures`. As many evaluations run at once as it has room for, unless `n_parallel` says. The
+            objective is sent to it once; what it reads by path must be there too. Latency and memory are still
+            measured here.
+        timeout: Seconds after which no evaluation begins; those that have begun are finished. A later call goes on.
+        trial_timeout: Seconds that one evaluation may take; one that takes longer is ended, and failed.
+        confirm: Number of the best candidates to train again with other seeds, once the budget is spent; the winner is
+            then the one with the best mean. These trainings do not count towards the budget, and none is pruned. 0 for
+            none.
+        repeats: Number of other seeds for each of them.
 
     Returns:
         The winner and everything that led to it.
@@ -145,60 +149,66 @@ def search(
         UnknownNameError: No such metric, strategy or cost.
         NetworkError: The networks' output is not what the objective needs.
     """
+    until = time.monotonic() + seconds_of("timeout", timeout)
+    limit = None if trial_timeout is None else seconds_of("trial_timeout", trial_timeout)
     tell = caller_of(callbacks)
     check_reachable(storage)
     name, n_jobs = name_of(name), jobs_of(n_jobs)
     plan = Plan.made(space, objective, metrics, limits, strategy, budget, seed, grow, pruner, against)
-    place = check_folder(folder) if folder is not None else None
-    drawn, whole = draw_pool(space, pool, plan.seed)
-    settings = plan.settings(drawn)
-    candidates = plan.candidates(batch, batch_size, logits, n_jobs, place)
-    pairs, left_out = candidates.within_limits(drawn, settings, place / f"{name}.pool.txt" if place else None)
-    costs = None
-    if candidates.meter is not None:
-        file = place / costs_file(name) if place else None
-        costs = candidates.meter.fixed(pairs, settings, file)
-        left_out |= count_undefined(costs)
-        pairs = [pair for pair in pairs if pair[1] in by_class(costs)]
-    if left_out:
-        tell(CandidatesLeftOut(left_out, len(pairs)))
-    _check_pool(plan, pairs, whole=whole)
-    ledger = _open_ledger(plan, name, settings, place, storage)
-    ledger.check_parameters()
-    table = candidates.scores_of([text for text, _ in pairs], lambda done, total: tell(ScoringProgress(done, total)))
-    _check_scores(table)
-    ledger.begin(table.fingerprint(), plan.budget, left_out, None if costs is None else costs.fingerprint())
-    if costs is not None and place:
-        costs.write(place / costs_file(name))
-    file = place / scores_file(name) if place else None
-    if file and not (plan.grow and file.exists()):  # a pool that has grown is written again when it is chosen from
-        table.write(file)
-    chooser = Chooser(
-        space,
-        plan.strategy,
-        table,
-        budget=plan.budget,
-        seed=plan.seed,
-        higher_is_better=plan.higher_is_better,
-        direction=objective.direction,
-        grow=plan.grow,
-        candidates=candidates,
-        costs=None if costs is None else by_class(costs),
-        save=lambda grown: grown.write(file) if file else None,
-        tell=tell,
-    )
-    with ledger.open(), Elsewhere(space, objective) as elsewhere:
-        while claim := ledger.next(chooser, plan.budget, lambda pending: tell(WaitingForOthers(pending))):
-            stops.check()
-            with ledger.working(claim):
-                query = ledger.query(claim)
-                tell(QueryStarted(query, chooser.limit))
-                _evaluate(ledger, claim, query, space, elsewhere, plan.seed, tell)
-                tell(QueryFinished(ledger.query(claim), ledger.best()))
-    result = outcome_of(ledger.record(), chooser, place, keep=True)
-    if plan.grow:  # each worker's folder may be its own, and the last query another's
-        chooser.keep()
-    return result
+    engine = None if executor is None else engine_of(executor)
+    finish = Finish.made(plan, confirm, repeats)
+    workforce = Workforce.made(plan, engine, n_parallel, devices, limit)
+    with working_on(engine):
+        place = check_folder(folder) if folder is not None else None
+        drawn, whole = draw_pool(space, pool, plan.seed)
+        settings = plan.settings(drawn)
+        candidates = plan.candidates(batch, batch_size, logits, n_jobs, place)
+        pairs, left_out = candidates.within_limits(drawn, settings, place / f"{name}.pool.txt" if place else None)
+        costs = None
+        if candidates.meter is not None:
+            file = place / costs_file(name) if place else None
+            costs = candidates.meter.fixed(pairs, settings, file)
+            left_out |= count_undefined(costs)
+            pairs = [pair for pair in pairs if pair[1] in by_class(costs)]
+        if left_out:
+            tell(CandidatesLeftOut(left_out, len(pairs)))
+        _check_pool(plan, pairs, whole=whole)
+        ledger = _open_ledger(plan, name, settings, place, storage)
+        ledger.check_parameters()
+        table = candidates.scores_of(
+            [text for text, _ in pairs], lambda done, total: tell(ScoringProgress(done, total))
+        )
+        _check_scores(table)
+        ledger.begin(table.fingerprint(), plan.budget, left_out, None if costs is None else costs.fingerprint())
+        if costs is not None and place:
+            costs.write(place / costs_file(name))
+        file = place / scores_file(name) if place else None
+        if file and not (plan.grow and file.exists()):  # a pool that has grown is written again when it is chosen from
+            table.write(file)
+        chooser = Chooser(
+            space,
+            plan.strategy,
+            table,
+            budget=plan.budget,
+            seed=plan.seed,
+            higher_is_better=plan.higher_is_better,
+            direction=objective.direction,
+            grow=plan.grow,
+            candidates=candidates,
+            costs=None if costs is None else by_class(costs),
+            save=lambda grown: grown.write(file) if file else None,
+            tell=tell,
+        )
+        with ledger.open(), workforce.evaluators(plan) as evaluators:
+            runner = Runner(
+                space, ledger, chooser, evaluators, budget=plan.budget, seed=plan.seed, until=until, tell=tell
+            )
+            done = runner.run() and finish.run(plan, ledger, evaluators, place, until=until, tell=tell)
+            ledger.note_stop(None if done else "time over")
+        result = outcome_of(ledger.record(), chooser, place, keep=True)
+        if plan.grow:  # each worker's folder may be its own, and the last query another's
+            chooser.keep()
+        return result
 
 
 def _check_pool(plan: Plan, pairs: Sequence[tuple[str, str]], *, whole: bool) -> None:
@@ -261,25 +271,11 @@ def load_result(
         StudyError: There is no such study.
         ScoreTableError: Its scores are missing or damaged.
     """
-    place, name = Path(folder), name_of(name)
-    url = storage or storage_url(place)
-    if storage is None and not (place / DATABASE).is_file():
-        if (place / scores_file(name)).is_file():
-            raise StudyError(
-                f"The study of the search in '{place}' is not in that folder: it was run with a storage of its own. "
-                "Give the same one, by `--storage` or `storage=`."
-            )
-        raise StudyError(
-            f"There is no search in '{place}': '{place / DATABASE}' does not exist. Name the folder of a search."
-        )
-    try:
-        record = read_record(url, None if storage else place / DATABASE, name, _place(place, storage))
-    except RecursionError as error:  # Optuna's reading of its JSON
-        raise StudyError(f"The study in '{place}' is damaged: its notes are nested too deeply.") from error
+    place, record = Path(folder), record_of(folder, name, storage=storage)
     settings = record.settings
     space, strategy = made_again(settings, place, space, strategy)
     try:
-        table = ScoreTable.read(place / scores_file(name))
+        table = ScoreTable.read(place / scores_file(record.name))
     except FileNotFoundError as error:
         raise StudyError(f"The search in '{place}' has no scores yet; run it to go on.") from error
     asked = record.queries
@@ -293,9 +289,38 @@ def load_result(
         higher_is_better=settings["higher_is_better"],
         direction=settings["objective"]["direction"],
         children=table.part(n_sampled, len(table)),
-        costs=by_class(read_costs(place / costs_file(name))) if "against" in settings else None,
+        costs=by_class(read_costs(place / costs_file(record.name))) if "against" in settings else None,
     )
     return outcome_of(record, chooser, place)
+
+
+def record_of(folder: str | os.PathLike[str], name: str = "search", *, storage: str | None = None) -> Record:
+    """Return what the study of a search holds, finished or not, without its pool.
+
+    Args:
+        folder: The search's.
+        name: Name of the study.
+        storage: Storage of its study, if not in the folder.
+
+    Raises:
+        ConfigError: The name is none.
+        StudyError: There is no such study.
+    """
+    place, name = Path(folder), name_of(name)
+    url = storage or storage_url(place)
+    if storage is None and not (place / DATABASE).is_file():
+        if (place / scores_file(name)).is_file():
+            raise StudyError(
+                f"The study of the search in '{place}' is not in that folder: it was run with a storage of its own. "
+                "Give the same one, by `--storage` or `storage=`."
+            )
+        raise StudyError(
+            f"There is no search in '{place}': '{place / DATABASE}' does not exist. Name the folder of a search."
+        )
+    try:
+        return read_record(url, None if storage else place / DATABASE, name, _place(place, storage))
+    except RecursionError as error:  # Optuna's reading of its JSON
+        raise StudyError(f"The study in '{place}' is damaged: its notes are nested too deeply.") from error
 
 
 def _place(folder: Path | None, storage: str | None) -> str:
@@ -306,73 +331,3 @@ def _place(folder: Path | None, storage: str | None) -> str:
 def scores_file(name: str) -> str:
     """Name of the file with the scores of a study's pool, in the search's folder."""
     return f"{name}.scores.parquet"
-
-
-def _evaluate(
-    ledger: Ledger,
-    claim: Claim,
-    query: Query,
-    space: SearchSpace,
-    elsewhere: Elsewhere,
-    seed: int,
-    tell: Callable[[Event], None],
-) -> None:
-    """Evaluate and record.
-
-    What can only be the user's mistake ends the search; whatever else goes wrong is a failed trial.
-    """
-    from optuna import TrialPruned
-
-    curve: list[CurvePoint] = []
-
-    def report(point: CurvePoint) -> None:
-        curve.append(point)
-        hopeless = ledger.report(claim, point)
-        stops.check()
-        tell(QueryStep(query, point))
-        if hopeless:
-            raise TrialPruned
-
-    try:
-        answer = _checked(elsewhere.evaluate(space.parse(query.architecture), seed=seed, report=report))
-    except TrialPruned:
-        ledger.prune(claim, curve)
-    except (ObjectiveError, ArchitectureError, MetricError) as error:
-        ledger.fail(claim, str(error))
-    except NetworkError as error:
-        if ledger.best() is None:
-            raise  # no network has worked yet, so it is all of them, and the user's to mend
-        ledger.fail(claim, str(error))
-    except NasError:
-        raise
-    except SystemExit as error:
-        ledger.fail(claim, f"The training called sys.exit({error.code!r}).")
-    except Exception as error:  # noqa: BLE001  # a training can fail in any way, and costs its trial only
-        ledger.fail(claim, f"{type(error).__name__}: {error}")
-    else:
-        if answer.parameters is not None:  # it has a network: counted now, `show` and `report` need no PyTorch
-            with contextlib.suppress(Exception):
-                ledger.note_size(claim, _size(space, query.architecture, seed, n_jobs=int(not elsewhere.here)))
-        ledger.complete(claim, answer)
-
-
-def _size(space: SearchSpace, text: str, seed: int, n_jobs: int) -> dict[str, int | None]:
-    """Return the size of a network; counted in a worker, unless `n_jobs` is 0, which counts here."""
-
-    def work(some: Sequence[str], tell: Tell[str, dict[str, int | None]]) -> None:
-        for one in some:
-            architecture = space.parse(one)
-            built = lambda: space.build_seeded(architecture, seed)  # noqa: B023, E731  # called before the next one
-            tell(one, network_size(built, space.input_shape_of(architecture)))
-
-    def dead(_: str, __: list[dict[str, int | None]], how: str) -> dict[str, int | None]:
-        raise ObjectiveError(died(how))
-
-    (found,) = spread(work, [text], n_jobs=n_jobs, chunk=1, dead=dead)
-    return found[text]
-
-
-def _checked(answer: Evaluation) -> Evaluation:
-    if not isinstance(answer.value, (int, float)) or not math.isfinite(answer.value):
-        raise ObjectiveError(f"The evaluation returned {answer.value!r}; a value must be a finite number.")
-    return answer

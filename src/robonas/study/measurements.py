@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from robonas.errors import ArchitectureError, MetricError
+from robonas.processes.executors import working_on
 from robonas.processes.parallel import Tell, spread
 
 if TYPE_CHECKING:
@@ -79,8 +80,9 @@ def measure_each(
     if "latency_ms" in measures:
         n_jobs = min(abs(n_jobs), 1)
     found: dict[Architecture, Measured] = {}
-    for some in spread(work, architectures, n_jobs=n_jobs, chunk=CHUNK, dead=dead):
-        found |= some
+    with working_on(None):  # time and memory are those of this machine
+        for some in spread(work, architectures, n_jobs=n_jobs, chunk=CHUNK, dead=dead):
+            found |= some
     return found
 
 

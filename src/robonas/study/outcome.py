@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from robonas.errors import StudyError
+from robonas.study.confirmation import best_queries, confirmation_of, test_of
 from robonas.study.result import SearchResult, StopReason
 from robonas.study.summary import summary_file, summary_of
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from robonas.study.chooser import Chooser
+    from robonas.study.confirmation import Confirmation, FinalTest
     from robonas.study.reading import Record
 
 
@@ -29,12 +32,13 @@ def outcome_of(record: Record, chooser: Chooser, folder: Path | None, *, keep: b
     table, problem, history = chooser.table, chooser.problem, chooser.history(asked)
     stop: StopReason = "budget spent" if problem.budget <= len(problem) else "candidates exhausted"
     if len(history) < problem.limit or any(trial.pending for trial in history):
-        stop = "interrupted"
+        stop = "time over" if record.stopped == "time over" else "interrupted"
     summary = summary_of(chooser, history, folder and folder / summary_file(record.name), keep=keep)
     if summary.combined is not None:
         # 0, 1, … in order of first appearance, as the distinct rows are
         classes = table.frame["canonical"].factorize()[0]
         summary = replace(summary, combined=summary.combined[classes])
+    confirmation, test = _end_of(record)
     rows = {text: row for row, text in reversed(list(enumerate(table.architectures)))}
     objective = record.settings["objective"]
     return SearchResult(
@@ -55,4 +59,26 @@ def outcome_of(record: Record, chooser: Chooser, folder: Path | None, *, keep: b
         joined=chooser.joined,
         costs=chooser.costs,
         left_out=record.left_out,
+        confirmation=confirmation,
+        test=test,
     )
+
+
+def _end_of(record: Record) -> tuple[Confirmation | None, FinalTest | None]:
+    """Return the confirmation of the best candidates, and the test of the winner, where there are any.
+
+    Raises:
+        StudyError: They are damaged.
+    """
+    sign = 1.0 if record.settings["objective"]["direction"] == "maximize" else -1.0
+    try:
+        confirmation = confirmation_of(record.notes, len(record.queries))
+        winner = next(iter(best_queries(record.queries, sign, 1)), None)
+        if confirmation is not None:
+            winner = next(query for query in record.queries if query.number == confirmation.chosen)
+        return confirmation, test_of(record.notes, winner)
+    except (AttributeError, KeyError, StopIteration, TypeError, ValueError) as error:
+        raise StudyError(
+            f"The confirmation or the test of study '{record.name}' is damaged ({type(error).__name__}: {error}). "
+            "Restore the study from a copy."
+        ) from error

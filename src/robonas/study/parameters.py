@@ -10,7 +10,7 @@ from robonas.common.files import read_notes, read_tensors
 from robonas.errors import StudyError
 from robonas.prediction.files import NOTE
 from robonas.prediction.preprocessing import Preprocessing
-from robonas.study.query import parameters_file, staged_file
+from robonas.study.query import confirmed_file, parameters_file, staged_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,6 +37,7 @@ def find_parameters(folder: Path | None, study: str, query: Query) -> Path | Non
     places = [first]
     if query.kept:
         places.append(Path(query.kept[1]))
+    places.append(folder / confirmed_file(study))
     # A stop may have come between the record of the value and the file's last name.
     places += sorted(folder.glob(staged_file(glob.escape(study), "*")))
     found = [path for path in dict.fromkeys(places) if path.is_file()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -12,6 +12,22 @@ if TYPE_CHECKING:
 
 State: TypeAlias = Literal["complete", "pruned", "failed", "running"]
 """How an evaluation stands."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """When and where an evaluation ran."""
+
+    host: str
+    """Name of the host."""
+    slot: int
+    """Number of the slot of its search, from 0, one for each of the evaluations that it makes at once."""
+    device: str | None
+    """Device that the objective was given, such as ``"cuda:1"``; None where it chose."""
+    began: float
+    """When it began, by the host's clock, in seconds since 1970."""
+    ended: float | None
+    """When it ended; None before."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +55,7 @@ class Query:
     weights: tuple[float, ...] | None = None
     """Weights of the combined metric that chose it, one a metric."""
     curve: tuple[CurvePoint, ...] = ()
-    """The learning curve."""
+    """The learning curve, as far as it is known."""
     partial: float | None = None
     """The value that it had come to; None unless pruned."""
     size: Mapping[str, int | None] | None = None
@@ -56,6 +72,10 @@ class Query:
     """Its costs, in the order of the search's; none where the objective is not traded off."""
     children_costs: tuple[tuple[float, ...], ...] = ()
     """Costs of its children."""
+    pending: tuple[int, ...] = ()
+    """Numbers of the queries that had no answer when it was chosen."""
+    work: Work | None = field(default=None, compare=False)
+    """When and where it ran; None where nothing says so."""
 
     @property
     def steps(self) -> int:
@@ -71,6 +91,11 @@ class Query:
 def parameters_file(study: str) -> str:
     """Name of the file with the trained parameters of a study's winner, in the search's folder."""
     return f"{study}.safetensors"
+
+
+def confirmed_file(study: str) -> str:
+    """Name of the file with the trained parameters of a winner that was chosen by its mean over other seeds."""
+    return f"{study}.confirmed.safetensors"
 
 
 def staged_file(study: str, trial: int | str) -> str:

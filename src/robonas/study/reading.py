@@ -12,12 +12,13 @@ import enum
 import json
 import math
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from robonas.errors import StudyError
+from robonas.study.confirmation import CONFIRMED, TESTED
 from robonas.study.storage import PATIENCE_S, check_file, file_address, open_storage, storage_errors
-from robonas.study.trials import SETTINGS, as_queries
+from robonas.study.trials import SETTINGS, STOPPED, as_queries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,11 +44,17 @@ class Record:
     """Number of candidates that broke each limit when the pool was drawn."""
     queries: tuple[Query, ...]
     """Every query, in the order of asking."""
+    stopped: str | None = None
+    """Why the latest search ended before its budget was spent, where it could say so."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of the whole search, by name, such as its test; JSON values."""
 
     @classmethod
     def of(cls, name: str, notes: Mapping[str, Any], queries: tuple[Query, ...]) -> Record:
         """Return the record of a study with these user attributes."""
-        return cls(name, notes[SETTINGS], int(notes.get("budget") or 0), dict(notes.get("left_out") or {}), queries)
+        budget, left_out = int(notes.get("budget") or 0), dict(notes.get("left_out") or {})
+        known = {key: notes[key] for key in (CONFIRMED, TESTED) if notes.get(key)}
+        return cls(name, notes[SETTINGS], budget, left_out, queries, notes.get(STOPPED), known)
 
 
 def read_record(url: str, file: Path | None, name: str, place: str) -> Record:
@@ -113,6 +120,7 @@ class _Trial:
     state: _State
     values: list[float] | None
     user_attrs: dict[str, Any]
+    intermediate_values: dict[int, float]
 
 
 def record_in_file(file: Path, name: str) -> Record | None:
@@ -145,8 +153,15 @@ def _trials(connection: sqlite3.Connection, study: tuple[int]) -> list[_Trial]:
         if objective != len(told):
             raise ValueError(objective)
         told.append(float(value) if kind == "FINITE" else {"INF_POS": math.inf, "INF_NEG": -math.inf}[kind])
+    steps: dict[int, dict[int, float]] = {}
+    for trial, step, value in connection.execute(
+        "SELECT trial_id, step, intermediate_value FROM trial_intermediate_values JOIN trials USING (trial_id) "
+        "WHERE study_id = ? AND state = 'RUNNING' AND intermediate_value_type = 'FINITE'",
+        study,
+    ):
+        steps.setdefault(trial, {})[step] = float(value)
     return [
-        _Trial(number, _State[state], values.get(trial), notes.get(trial, {}))
+        _Trial(number, _State[state], values.get(trial), notes.get(trial, {}), steps.get(trial, {}))
         for trial, number, state in connection.execute(
             "SELECT trial_id, number, state FROM trials WHERE study_id = ? ORDER BY number", study
         )

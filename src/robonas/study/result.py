@@ -12,24 +12,24 @@ from robonas.costs.size import network_size
 from robonas.errors import ConfigError, StudyError
 from robonas.strategies.base import Summary
 from robonas.study.front import CostAxis, Front
-from robonas.study.parameters import check_ready, find_parameters, kept_preprocessing, made_ready, read_kept
+from robonas.study.networks import Networks
+from robonas.study.parameters import find_parameters
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
     from numpy.typing import NDArray
-    from torch import Tensor, nn
 
     from robonas.architecture import Architecture
-    from robonas.prediction import Predictions, Preprocessing
     from robonas.scores.table import ScoreTable
     from robonas.spaces import SearchSpace
+    from robonas.study.confirmation import Confirmation, FinalTest
     from robonas.study.query import Query
 
-StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "interrupted"]
+StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "time over", "interrupted"]
 """Why a search ended."""
 
 
@@ -41,7 +41,7 @@ def left_out_in_words(counts: Mapping[str, int], left: int) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class SearchResult:
+class SearchResult(Networks):
     """A search, finished or stopped."""
 
     study: str
@@ -79,13 +79,22 @@ class SearchResult:
     folder: Path | None = None
     """Folder of the study, the scores, the trained parameters and the report; None for a search in memory."""
 
+    confirmation: Confirmation | None = None
+    """The best candidates, trained again with other seeds; None where the search did not do that."""
+    test: FinalTest | None = None
+    """The winner on the samples that were held out of everything; None where there are none."""
+
     @cached_property
     def best(self) -> Query:
-        """The best completed query, never a pruned one; the earliest one on ties.
+        """The winner: the best completed query, never a pruned one; the earliest one on ties.
+
+        Where the best were trained again with other seeds, it is the one with the best mean.
 
         Raises:
             StudyError: No query has completed; the message has the first failure's reason.
         """
+        if self.confirmation is not None:
+            return next(query for query in self.queries if query.number == self.confirmation.chosen)
         done = [query for query in self.queries if query.value is not None]
         if not done:
             failures = [query.failure for query in self.queries if query.failure]
@@ -155,7 +164,10 @@ class SearchResult:
 
     @property
     def value(self) -> float:
-        """The best value, in the objective's own direction."""
+        """The winner's value in the search, in the objective's own direction.
+
+        It is that of the best of many trainings, and so too good by some; `confirmation` and `test` have fairer ones.
+        """
         value = self.best.value
         assert value is not None
         return value
@@ -252,77 +264,6 @@ class SearchResult:
         """Return the learned combined metric of every row of `scores`, higher is better; None where none is learned."""
         return self.summary.combined
 
-    def build(
-        self, query: Query | None = None, *, trained: bool = True, logits: Callable[[Any], Tensor] | None = None
-    ) -> nn.Module:
-        """Build the winning network, or that of another query: trained and ready for use, or as it was before.
-
-        A trained network is a `ReadyNetwork`, which takes inputs as they come and standardises them itself, where the
-        objective told how; its ``network`` is the one within. One that is not trained is always that one.
-
-        Args:
-            query: The query, such as one of `front`; None for the winner.
-            trained: Load the trained parameters, where they were kept.
-            logits: Picks the answer from what the trained network returns, where the search was given one too.
-
-        Raises:
-            StudyError: They are asked for, and were not kept.
-        """
-        query = query or self.best
-        network = self.space.build_seeded(self.space.parse(query.architecture), self.seed)
-        if not trained:
-            return network
-        return made_ready(network, self.load_parameters(query), self.preprocessing(query), logits)
-
-    def preprocessing(self, query: Query | None = None) -> Preprocessing | None:
-        """Return how inputs are prepared for the winner, or for another query; None where nothing was kept here.
-
-        Raises:
-            StudyError: What was kept is damaged.
-        """
-        return kept_preprocessing(self.folder, self.study, query or self.best)
-
-    def predict(
-        self,
-        inputs: Any,
-        *,
-        query: Query | None = None,
-        batch_size: int = 256,
-        logits: Callable[[Any], Tensor] | None = None,
-    ) -> Predictions:
-        """Return the trained winner's answers to images, files of images, arrays or a data set, with their names.
-
-        Args:
-            inputs: Inputs as they come, not standardised; see `ReadyNetwork.predict`.
-            query: Query whose network answers, such as one of `front`; None for the winner.
-            batch_size: Number of inputs that go through the network at once.
-            logits: Picks the answer from what the network returns, where the search was given one too.
-
-        Raises:
-            StudyError: No trained parameters were kept, or nothing says how inputs are prepared.
-            DataError: There is no input, or one cannot be read, or does not fit.
-        """
-        network = check_ready(self.build(query, logits=logits), self.study, self.objective)
-        return network.predict(inputs, batch_size=batch_size)
-
-    def load_parameters(self, query: Query | None = None) -> dict[str, Tensor]:
-        """Read the trained parameters and buffers of the winner, or of another query.
-
-        Args:
-            query: The query; None for the winner.
-
-        Raises:
-            StudyError: They were not kept.
-        """
-        chosen = query or self.best
-        if self.costs is not None and chosen.number not in {member.number for member in self.front}:
-            raise StudyError(
-                f"Query {chosen.number} is not on the front, and only those on it keep their trained parameters. Use "
-                "`build(query, trained=False)`."
-            )
-        who = "the winner" if chosen.number == self.best.number else f"query {chosen.number}"
-        return read_kept(self.folder, self.study, chosen, who)
-
     def size(self) -> dict[str, int | None]:
         """Return the winner's ``parameters`` and ``macs`` (of one sample), None for what cannot be counted."""
         if self.best.size is not None:
@@ -333,7 +274,6 @@ class SearchResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the tables and the curves as JSON values."""
-        best = self.best
         how = self.preprocessing()
         return {
             "study": self.study,
@@ -345,12 +285,14 @@ class SearchResult:
                 "architecture": self.text,
                 "choices": dict(self.architecture),
                 "value": self.value,
-                "query": best.number,
-                "joined_after": self.joined_after(best),
+                "query": self.best.number,
+                "joined_after": self.joined_after(self.best),
                 **self.size(),
                 "parameters_file": str(self.parameters_file) if self.parameters_file else None,
                 "preprocessing": None if how is None else how.to_json(),
             },
+            "confirmation": None if self.confirmation is None else self.confirmation.to_json(),
+            "test": None if self.test is None else self.test.to_json(),
             "budget": self.budget,
             "seed": self.seed,
             "stop_reason": self.stop_reason,

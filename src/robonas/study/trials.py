@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from robonas.costs.size import as_size
 from robonas.objectives.base import CurvePoint
-from robonas.study.query import Query, State
+from robonas.study.query import Query, State, Work
 
 if TYPE_CHECKING:
     import enum
@@ -40,6 +40,8 @@ class Candidate:
     """Its costs, where the objective is traded off against some."""
     children_costs: tuple[tuple[float, ...], ...] = ()
     """Costs of what joins the pool with it."""
+    pending: tuple[int, ...] = ()
+    """Numbers of the queries that had no answer when it was chosen."""
 
     def parameters(self) -> dict[str, Option]:
         """Return the trial's parameters: the options."""
@@ -57,6 +59,8 @@ class Candidate:
             "weights": None if weights is None else [float(weight) for weight in weights],
             "n_rows": self.n_rows,
         }
+        if self.pending:
+            notes["pending"] = list(self.pending)
         if self.children:
             notes |= {"children": list(self.children), "children_scores": self.children_scores}
         if self.costs:
@@ -66,8 +70,17 @@ class Candidate:
 
 SETTINGS = "robonas"
 """User attribute of a study that is ours."""
+STOPPED = "stopped"
+"""User attribute of a study: why its latest search ended before the budget was spent."""
 COSTS = "costs"
 """User attribute of a trial: the costs of its candidate."""
+CLAIM = "claim"
+"""User attribute of a trial: who is at it (``worker``), how many ``attempts`` were begun and not given back, when the
+latest was (``since``), and where it runs (``host``, ``slot``, ``device``)."""
+ENDED = "ended"
+"""User attribute of a trial: the time at which its evaluation ended."""
+STEPS = "steps"
+"""User attribute of a trial: the number of steps of its evaluation, once the first has been reported."""
 _STATES: Mapping[str, State] = {
     "COMPLETE": "complete",
     "PRUNED": "pruned",
@@ -85,6 +98,10 @@ class StoredTrial(Protocol):
     @property
     def values(self) -> Sequence[float] | None:
         """The value, and the costs where there are some; None where there is none."""
+
+    @property
+    def intermediate_values(self) -> dict[int, float]:
+        """Value after each step that was reported."""
 
     @property
     def state(self) -> enum.Enum:
@@ -137,7 +154,7 @@ def as_query(number: int, trial: StoredTrial) -> Query:
         reason=notes["reason"],
         failure=notes.get("failure", "ended by another program") if state == "failed" else None,
         weights=None if weights is None else tuple(weights),
-        curve=tuple(CurvePoint(*point) for point in notes.get("curve", ())),
+        curve=_curve_of(trial, running=state == "running"),
         partial=value if state == "pruned" else None,
         size=as_size(notes.get("size")),
         kept=tuple(notes["parameters"]) if "parameters" in notes else None,
@@ -146,7 +163,26 @@ def as_query(number: int, trial: StoredTrial) -> Query:
         children_scores=notes.get("children_scores", ""),
         costs=tuple(notes.get(COSTS, ())),
         children_costs=tuple(tuple(costs) for costs in notes.get("children_costs", ())),
+        pending=tuple(notes.get("pending", ())),
+        work=_work_of(notes),
     )
+
+
+def _curve_of(trial: StoredTrial, *, running: bool) -> tuple[CurvePoint, ...]:
+    """Return the learning curve; of an evaluation that is not finished, the values that it has reported."""
+    notes = trial.user_attrs
+    if not running or STEPS not in notes:
+        return tuple(CurvePoint(*point) for point in notes.get("curve", ()))
+    return tuple(CurvePoint(step, notes[STEPS], value) for step, value in sorted(trial.intermediate_values.items()))
+
+
+def _work_of(notes: Mapping[str, Any]) -> Work | None:
+    claim = notes.get(CLAIM, {})
+    if "host" not in claim:
+        return None
+    device = claim.get("device")
+    ended = notes.get(ENDED)
+    return Work(str(claim["host"]), int(claim["slot"]), device, float(claim["since"]), ended and float(ended))
 
 
 def value_of(trial: StoredTrial) -> float | None:

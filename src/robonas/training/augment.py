@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from robonas.errors import ConfigError
+from robonas.training.mixing import draw_seeds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,11 +47,13 @@ def draw(recipe: Recipe, n: int, shape: tuple[int, ...], generator: torch.Genera
     if recipe.colour_jitter:
         spread = 2 * torch.rand(n, 3, generator=generator) - 1
         draws["colours"] = 1 + recipe.colour_jitter * spread
-    return draws
+    return draws | draw_seeds(recipe, n, generator)
 
 
 def augment(images: Tensor, recipe: Recipe, draws: Mapping[str, Tensor], size: tuple[int, ...]) -> Tensor:
     """Crop and resize, mirror and shift images, and blank out a square of each, in that order.
+
+    Changes of raw bytes, and those that mix images, are elsewhere: see `jitter` and `robonas.training.mixing`.
 
     Args:
         images: (n, channels, height, width), standardised, so that zero is the mean.

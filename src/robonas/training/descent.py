@@ -17,8 +17,11 @@ from robonas.datasets.targets import NUMBERS, loss_of
 from robonas.errors import ConfigError, NasError, ObjectiveError
 from robonas.prediction.preprocessing import Preprocessing
 from robonas.training.augment import augment, draw, jitter
+from robonas.training.averaging import averaged
 from robonas.training.logits import check_heads, check_logits
-from robonas.training.recipe import Recipe, learning_rate, make_optimizer, set_drop_path, steps_of_epoch
+from robonas.training.mixing import check_torchvision, mix, randaugment
+from robonas.training.optimizers import make_optimizer
+from robonas.training.recipe import Recipe, learning_rate, set_drop_path, steps_of_epoch
 from robonas.training.workers import ALONE, Workers
 
 if TYPE_CHECKING:
@@ -66,6 +69,7 @@ class Descent:
         self.device, self.precision = device, precision
         self.n_workers, self.hook = n_workers, logits
         self.network = network.to(device)
+        self.average = averaged(self.network, recipe.ema) if recipe.ema else None
         self.steps_an_epoch = steps_of_epoch(recipe, len(data), workers.n)
         self.step, self.last_epoch = 0, 0  # how many steps were taken, and the number of the latest epoch
         self.optimizer = make_optimizer(self.network, recipe)
@@ -111,6 +115,8 @@ class Descent:
         total = workers.total(total)
         self._check(total, epoch)
         workers.align(self.network)
+        if self.average is not None:
+            workers.align(self.average.module)
         return float(total) / len(data)
 
     def _update(
@@ -127,6 +133,8 @@ class Descent:
         for number, draws in enumerate(parts, 1):
             raw, labels = next(reader)
             inputs, targets = self._prepare(raw, draws), labels.to(self.device, non_blocking=True)
+            if "mixes" in draws:
+                inputs, targets = mix(inputs, targets, recipe, int(draws["mixes"][0]), self.data.n_classes)
             last = number == len(parts) or model is self.network
             with contextlib.nullcontext() if last else model.no_sync():  # type: ignore[operator]
                 loss = self._loss(model, inputs, targets)
@@ -143,10 +151,13 @@ class Descent:
         else:
             self.scaler.step(self.optimizer)
             self.scaler.update()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
         return total
 
     def _prepare(self, raw: Tensor, draws: dict[str, Tensor]) -> Tensor:
         """Stored inputs as the network is trained with them."""
+        raw = randaugment(raw, self.recipe, draws["policies"]) if "policies" in draws else raw
         raw = raw.to(self.device, non_blocking=True)
         raw = jitter(raw, draws["colours"]) if "colours" in draws else raw
         inputs = augment(self.data.standardise(raw), self.recipe, draws, self.input_shape)
@@ -186,6 +197,11 @@ class Descent:
 
     # ── judging ──
 
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is judged and kept: the average of the parameters where the recipe has one."""
+        return self.network if self.average is None else self.average.module
+
     def logits(self, data: LabelledData, workers: Workers = ALONE) -> Iterator[tuple[Tensor, Tensor]]:
         """Logits and targets of data in batches, on the CPU, with the network in evaluation mode.
 
@@ -193,14 +209,14 @@ class Descent:
             data: Standardised as those that it was trained with.
             workers: Those that share the data; each gets its own part.
         """
-        self.network.eval()
+        network = self.judged.eval()
         order = workers.share(torch.arange(len(data))).split(max(self.recipe.batch_size, 256))  # type: ignore[no-untyped-call]
         batches = [places for places in order if len(places)]
         with torch.no_grad():
             for raw, targets in data.batches(batches, n_workers=self.n_workers):
                 inputs = self._whole(raw)
                 with self._autocast():
-                    returned = self.network(inputs)
+                    returned = network(inputs)
                 logits = check_logits(returned, (len(inputs), *data.output_shape), self.hook).float().cpu()
                 if not bool(torch.isfinite(logits).all()):
                     raise ObjectiveError(
@@ -216,17 +232,18 @@ class Descent:
     # ── stopping and going on ──
 
     def parameters(self) -> dict[str, Tensor]:
-        """Return the network's state, copied to the CPU."""
-        return {
-            name: entry.detach().cpu().clone()
-            for name, entry in self.network.state_dict().items()
-            if isinstance(entry, Tensor)
-        }
+        """Return the state of the network that is judged and kept, copied to the CPU."""
+        return _tensors(self.judged)
+
+    def load_parameters(self, parameters: dict[str, Tensor]) -> None:
+        """Judge with these `parameters` from now on."""
+        self.judged.load_state_dict(parameters)
 
     def state(self) -> dict[str, Any]:
         """Return all that the next epoch depends on: tensors and plain values."""
         return {
-            "network": self.parameters(),
+            "network": _tensors(self.network),
+            "average": None if self.average is None else _tensors(self.average),
             "optimizer": self.optimizer.state_dict(),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "step": self.step,
@@ -236,10 +253,19 @@ class Descent:
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a `state`; before the first epoch of this object."""
         self.network.load_state_dict(state["network"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
         self.step, self.last_epoch = int(state["step"]), int(state["epoch"])
+
+
+def _tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Return a network's state, copied to the CPU."""
+    return {
+        name: entry.detach().cpu().clone() for name, entry in network.state_dict().items() if isinstance(entry, Tensor)
+    }
 
 
 def check_space(space: SearchSpace, data: LabelledData, recipe: Recipe) -> None:
@@ -261,18 +287,26 @@ def check_space(space: SearchSpace, data: LabelledData, recipe: Recipe) -> None:
 
 
 def check_images(recipe: Recipe, data: LabelledData) -> None:
-    """Raise where a recipe changes images and the data are none, or smooths labels and there are none.
+    """Raise where a recipe changes images and the data are none, or mixes or smooths labels and there are none.
 
     Raises:
-        ConfigError: They have no height and width, targets that are maps, or no classes.
+        ConfigError: They have no height and width, targets that are maps, no classes, or another number of channels
+            than RandAugment takes.
+        MissingExtraError: The recipe needs torchvision, and it is not installed.
     """
     if recipe.augments and (len(data.input_shape) != 3 or data.task not in NUMBERS):
         raise ConfigError(
-            "`flip`, `crop`, `cutout`, `resized_crop` and `colour_jitter` are for images (channels, height, width) "
-            f"whose targets are no maps; got {data.input_shape} for {data.task}."
+            "`flip`, `crop`, `cutout`, `resized_crop`, `colour_jitter`, `randaugment`, `mixup` and `cutmix` are for "
+            "images (channels, height, width) whose targets are no maps; "
+            f"got {data.input_shape} for {data.task}."
         )
+    if recipe.mixes and data.task != "classification":
+        raise ConfigError(f"`mixup` and `cutmix` need one class for each sample; got {data.task}. Leave them at 0.")
+    if recipe.randaugment and data.input_shape[0] not in {1, 3}:
+        raise ConfigError(f"`randaugment` is for images of 1 or 3 channels; got {data.input_shape[0]}.")
     if recipe.label_smoothing and data.task not in {"classification", "segmentation"}:
         raise ConfigError(f"`label_smoothing` needs classes; got {recipe.label_smoothing!r} for {data.task}.")
+    check_torchvision(recipe)
 
 
 def guarded(step: Callable[[], T], place: str, device: torch.device) -> T:

@@ -30,6 +30,10 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.classifier = nn.Linear(width, n_classes)
 
+    def no_weight_decay(self) -> set[str]:
+        """Return the names of the parameters on which weight decay should not act: the positions, as in timm."""
+        return {"positions"}
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits."""
         tokens = self.patches(x).flatten(2).transpose(1, 2) + self.positions  # (n, patches, width)
