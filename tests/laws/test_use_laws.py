@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ALONE = """
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 class Refused:
     def find_spec(self, name, path=None, target=None):

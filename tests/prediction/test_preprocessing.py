@@ -64,6 +64,15 @@ def test_a_regression_answers_in_the_unit_of_the_data() -> None:
     assert torch.equal(answers, expected)
 
 
+def test_inputs_that_are_standardised_already_are_refused_by_the_network_too() -> None:
+    training, _ = COLOURS.split()
+    network = ReadyNetwork(torch.nn.Flatten(), Preprocessing.of(training))
+    for twice in (training.inputs, training.inputs[:3]):
+        with pytest.raises(DataError, match="standardised already"):
+            network(twice)
+    assert torch.equal(network.network(training.inputs), network(training.raw))
+
+
 def test_data_that_are_not_standardised_have_none() -> None:
     with pytest.raises(DataError, match="'colours' has no mean and deviation yet"):
         Preprocessing.of(COLOURS)

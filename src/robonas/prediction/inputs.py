@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
     from robonas.prediction.preprocessing import Preprocessing
 
+TWICE = (
+    "Inputs are standardised already, and the network does that itself. Give them as they are stored, such as "
+    "`data.raw`, or give them to the network within, `network.network`."
+)
+"""What is said of inputs that would be standardised twice."""
+
 
 class Inputs:
     """Inputs that were given, and the names that their answers get.
@@ -116,10 +122,7 @@ def _array(given: Any, how: Preprocessing) -> Tensor:
     if isinstance(given, Mapping):
         raise DataError("Inputs must be images, paths or arrays; got a mapping. Give one of its values.")
     if isinstance(given, Tensor) and is_standardised(given):
-        raise DataError(
-            "Inputs are standardised already, and the network does that itself. Give them as they are stored, such as "
-            "`data.raw`, or the data set itself."
-        )
+        raise DataError(TWICE)
     if isinstance(given, Sequence) and len(given) == 0:
         return torch.empty(0)
     listed = isinstance(given, Sequence) and all(hasattr(one, "shape") for one in given)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from robonas.common.settings import count_of
-from robonas.datasets.standardising import by_channel
-from robonas.errors import NetworkError
+from robonas.datasets.standardising import by_channel, is_standardised
+from robonas.errors import DataError, NetworkError
 from robonas.prediction.answers import Predictions
-from robonas.prediction.inputs import Inputs
+from robonas.prediction.inputs import TWICE, Inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,7 +65,12 @@ class ReadyNetwork(nn.Module):
 
         Args:
             inputs: (n, *data_shape), as they come.
+
+        Raises:
+            DataError: They are known to be standardised already.
         """
+        if not torch.compiler.is_compiling() and is_standardised(inputs):
+            raise DataError(TWICE)
         returned = self.network(self.preprocessing.prepare_by(inputs, self.mean, self.std))
         if self._logits is not None:
             returned = self._logits(returned)
