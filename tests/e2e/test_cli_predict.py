@@ -127,7 +127,7 @@ def test_arrays_and_whole_answers(place, tmp_path) -> None:
         (["photos-search", "search.txt"], "it is damaged or not an image"),
         (["photos", "photos/ones/1.png"], "There is no search in"),
         (["photos-search", "photos/ones/1.png", "--top-k", "0"], "top_k"),
-        (["photos-search", "photos/ones/1.png", "-o", "x.csv"], "must name a file that ends in .npz"),
+        (["photos-search", "photos/ones/1.png", "-o", "x.csv"], "must end in .npz"),
         (["photos-search", "photos/ones/1.png", "--at", "latency=3"], "has no front"),
         (["photos-search-train", "photos/ones/1.png", "--at", "latency=3"], "is a full training"),
         (["photos-search", "objects.npy"], "it holds Python objects"),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.study.test_servers import server  # noqa: F401  # a fixture
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "from-laptop-to-cluster.md"
@@ -32,6 +33,7 @@ def commands() -> list[str]:
     return [line for block in blocks for line in block.splitlines() if line.startswith("robonas")]
 
 
+@pytest.mark.timeout(900)
 def test_the_commands_of_the_page_work(tmp_path, server):  # noqa: F811
     """In the order of the page, in one folder: each search goes on where the one before has ended."""
     (tmp_path / "plan.toml").write_text(PLAN, encoding="utf-8")

@@ -78,6 +78,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("engine", ["ray", "dask"])
 def test_a_cluster_gives_the_same_search(engine, tmp_path) -> None:
     pytest.importorskip({"ray": "ray", "dask": "distributed"}[engine], reason=f"needs the extra `{engine}`")
@@ -90,7 +91,7 @@ def test_a_cluster_gives_the_same_search(engine, tmp_path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=580,
     )
     assert child.returncode == 0, child.stderr[-3000:]
     found = json.loads(next(line for line in reversed(child.stdout.splitlines()) if line.startswith("{")))

@@ -52,8 +52,14 @@ def test_none_leaves_the_comparison_out_and_names_bring_it_back(compared, tmp_pa
     assert without != first
     call("report", compared)
     assert page(compared) == without
-    call("report", compared, "--compare", "search-random")
-    assert page(compared) == first
+    for word in ("search-random", "random"):
+        call("report", compared, "--compare", "none")
+        call("report", compared, "--compare", word)
+        assert page(compared) == first
+    assert compared_with(compared) == ("search-random",)
+    told = CliRunner().invoke(app, ["report", compared, "--compare", "evolution"])
+    assert told.exit_code == 2
+    assert "There is no study 'evolution'" in told.stderr
 
 
 def test_a_study_that_is_gone_is_left_out_with_a_word(compared) -> None:

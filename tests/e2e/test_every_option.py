@@ -6,6 +6,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import typer
 from tests.experiments import toy
@@ -37,17 +38,21 @@ WRONG: dict[str, list[str]] = {
     "--at-most": BOUNDS,
     "--auxiliary-weight": NUMBERS,
     "--batch-size": [*COUNTS, "1"],
+    "--beta2": [*NUMBERS, "1"],
     "--budget": COUNTS,
     "--clip": [*NUMBERS, "0"],
     "--colour-jitter": [*NUMBERS, "1.5"],
     "--compare": UNKNOWN,
+    "--confirm": [*COUNTS_FROM_0, "1000"],
     "--cost": ["", "no such column"],
     "--crop": COUNTS_FROM_0,
+    "--cutmix": NUMBERS,
     "--cutout": COUNTS_FROM_0,
     "--data": [*UNKNOWN, "npz:", "npz:nowhere.npz", "folder:nowhere", "digits:3", "binary", "sklearn:x"],
     "--data-root": ["nowhere"],
     "--device": ["", "tpu", "cuda:99", "cpu:x"],
     "--drop-path": [*NUMBERS, "1"],
+    "--ema": [*NUMBERS, "1"],
     "--epochs": COUNTS,
     "--final": ["", "no such column", "synflow"],
     "--final-learning-rate": [*NUMBERS, "7"],
@@ -66,12 +71,17 @@ WRONG: dict[str, list[str]] = {
     "--measure": ["", "x", "r2"],
     "--metrics": ["", "no such column", "synflow,synflow", "val_acc"],
     "--mixed-precision": ["", "x", "yes"],
+    "--mixup": NUMBERS,
     "--momentum": [*NUMBERS, "1"],
     "--name": NAMES,
     "--objective": ["", "no such column", "test_acc"],
+    "--optimizer": UNKNOWN,
     "--output": OUTPUT_FILES,
     "--pool": COUNTS,
     "--prune": UNKNOWN,
+    "--randaugment": COUNTS_FROM_0,
+    "--randaugment-magnitude": [*COUNTS_FROM_0, "31"],
+    "--repeats": COUNTS,
     "--resized-crop": [*NUMBERS, "1.5"],
     "--sample": COUNTS,
     "--schedule": UNKNOWN,
@@ -87,7 +97,9 @@ WRONG: dict[str, list[str]] = {
     "--table": ["nowhere.csv", "folder", "file/x", "binary", "empty"],
     "--task": ["", "no such task"],
     "--test-data": [*UNKNOWN, "npz:nowhere.npz"],
-    "--threads": [*COUNTS, HUGE],
+    "--test-fraction": [*NUMBERS, "1"],
+    "--threads": [*COUNTS_FROM_0, HUGE],
+    "--top-k": COUNTS,
     "--train-batch-size": [*COUNTS, "1"],
     "--training-fraction": [*NUMBERS, "0", "0.9"],
     "--validation-fraction": [*NUMBERS, "1"],
@@ -97,6 +109,7 @@ WRONG: dict[str, list[str]] = {
     "config": ["nowhere.toml", "folder", "file/x", "/dev/full", "binary", "unknown.toml"],
     "file": ["nowhere.csv", "folder", "file/x", "binary", "empty"],
     "folder": ["nowhere", "file", "file/x", "folder"],
+    "images": ["nowhere.png", "folder", "file/x", "binary", "wrong.npy", "nowhere.npy"],
     "name": UNKNOWN,
     "suite": ["nowhere.toml", "folder", "file/x", "/dev/full", "binary", "unknown.toml"],
     "what": ["", "metric", "no such thing"],
@@ -109,6 +122,7 @@ ALSO: dict[tuple[str, str], list[str]] = {
     ("score", "--batch-size"): [HUGE],
     ("experiment", "--budget"): ["1000", HUGE],
     ("export", "--output"): ["x", "x.docx"],
+    ("predict", "--output"): ["x", "x.csv"],
 }
 CALLED = {
     "--against": "against|cost|metric|module|settings",
@@ -143,6 +157,7 @@ CALLED = {
     "config": "file",
     "file": "file|looks like",
     "folder": "search",
+    "images": "image|array|shape|There is no file",
     "name": "Known|module|no file",
     "suite": "[Ss]uite",
     "what": "Known",
@@ -154,6 +169,7 @@ FULL: dict[str, list[str]] = {
     "search": [*SMALL, "-m", "params", "--budget", "2", "--epochs", "1", "--batch-size", "8", "-o", "new"],
     "score": [*SMALL, "-m", "params", "--batch-size", "8", "-o", "new.parquet"],
     "train": ["--search", "run", "--data", "data.npz", "--epochs", "1", "-o", "new"],
+    "predict": ["run", "some.npy"],
     "show": ["run"],
     "report": ["run"],
     "export": ["run", "-o", "new.json"],
@@ -200,6 +216,8 @@ def place(images, tmp_path_factory) -> Path:
     (folder / "empty").write_text("")
     (folder / "unknown.toml").write_text("no_such = 3\n")
     (folder / "folder").mkdir()
+    np.save(folder / "some.npy", np.zeros((1, 8, 8), np.uint8))
+    np.save(folder / "wrong.npy", np.zeros((1, 9, 9), np.uint8))
     arguments = ["search", *FULL["search"][:-2], "--data", f"{folder}/data.npz", "-o", f"{folder}/run"]
     done = CliRunner().invoke(app, [*arguments, "--strategy", "random"])
     assert done.exit_code == 0, done.output
@@ -214,7 +232,8 @@ def line_with(path: str, parameter: str, value: str) -> list[str]:
             return [*path.split(), *line, value]
         if parameter in {"config", "suite"}:
             return [*path.split(), value, *(line[:-2] if parameter == "config" else line[-4:])]
-        return [*path.split(), value, *line[1:]]
+        at = 1 if parameter == "images" else 0
+        return [*path.split(), *line[:at], value, *line[at + 1 :]]
     short = {"--folder": "-o", "--output": "-o", "--metrics": "-m"}.get(parameter)
     for flag in {parameter, short} - {"--space-set"}:
         if flag in line:

@@ -21,12 +21,13 @@ from robonas.experiments import (
     paper_table,
     run_experiment,
     summarise,
+    to_markdown,
 )
 from robonas.experiments.codes import codes_of_texts
-from robonas.experiments.figures import critical_difference_figure, progress_figure
 from robonas.experiments.ranking import kendall, ndcg_at, order_of, precision_at, ranks_of, spearman
 from robonas.experiments.statistics import holm
-from robonas.experiments.summary import BEST_SINGLE, MEAN_SINGLE, to_markdown
+from robonas.experiments.summary import BEST_SINGLE, MEAN_SINGLE
+from robonas.report.experiment_charts import critical_difference_figure, progress_figure
 from tests.experiments import toy
 
 # ── rankings ──
@@ -149,7 +150,7 @@ def test_paper_tables(results) -> None:
 def made(values: dict[str, dict[str, list[float]]]) -> Results:
     """Results of one query a run: task, strategy, then the ranks of its seeds."""
     rows = [
-        {"task": task, "strategy": name, "kind": "strategy", "seed": seed, "query": 1, "rank": rank}
+        {"task": task, "strategy": name, "kind": "strategy", "seed": seed, "query": 1, "row": seed, "rank": rank}
         for task, strategies in values.items()
         for name, ranks in strategies.items()
         for seed, rank in enumerate(ranks)

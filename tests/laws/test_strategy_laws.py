@@ -171,7 +171,8 @@ def _begun(problem: Problem, joined: np.ndarray, n_asked: int) -> Problem:
     """The problem as it was after so many queries."""
     n = np.count_nonzero(joined <= n_asked)
     codes = None if problem.codes is None else problem.codes[:n]
-    return replace(problem, scores=problem.scores[:n], codes=codes, joined=joined[:n])
+    costs = None if problem.costs is None else problem.costs[:n]
+    return replace(problem, scores=problem.scores[:n], codes=codes, joined=joined[:n], costs=costs)
 
 
 @ALL
@@ -185,6 +186,55 @@ def test_everything_may_fail_or_stay_pending(name: str, data: st.DataObject) -> 
             history.append(Trial(strategy.ask(problem, history).row, failed=failed))
         assert incumbent(history) is None
         strategy.summarise(problem, history)
+
+
+@ALL
+@FEW
+@given(data=st.data())
+def test_queries_may_be_pending_while_a_pool_grows_and_costs_count(name: str, data: st.DataObject) -> None:
+    problem = data.draw(problems(min_metrics=least(name)))
+    n = len(problem)
+    if STRATEGIES[name].trades_off and data.draw(st.booleans()):
+        k = data.draw(st.integers(1, 2))
+        costs = data.draw(st.lists(st.sampled_from((0.0, 1.0, 1.0, 7.0)), min_size=n * k, max_size=n * k))
+        problem = replace(problem, costs=np.array(costs).reshape(n, k))
+    later = data.draw(st.lists(st.integers(0, 4), min_size=n - 1, max_size=n - 1))
+    joined = np.array([0, *sorted(later)])
+    answer = data.draw(answers(problem))
+    order = data.draw(st.randoms(use_true_random=False))
+    workers, noted = data.draw(st.integers(2, 8)), data.draw(st.booleans())
+    strategy, history = make_strategy(name), []
+    while True:
+        now = _begun(problem, joined, len(history))
+        pending = [place for place, trial in enumerate(history) if trial.pending]
+        if len(pending) < workers and len(history) < now.limit:
+            proposal = strategy.ask(now, history)
+            assert proposal == make_strategy(name).ask(now, history), "the state is the problem and the history alone"
+            assert proposal.row not in {trial.row for trial in history}
+            assert joined[proposal.row] <= len(history)
+            history.append(Trial(proposal.row))
+        elif pending:
+            place = order.choice(pending)
+            answered = told(history[place].row, answer[history[place].row])
+            history[place] = replace(answered, told_at=len(history)) if noted else answered
+        else:
+            break
+        strategy.summarise(now, history)
+    assert len(history) == _begun(problem, joined, len(history)).limit
+
+
+@ALL
+@FEW
+@given(data=st.data())
+def test_with_one_query_at_a_time_it_is_the_same_whether_it_is_noted_when_answers_came(
+    name: str, data: st.DataObject
+) -> None:
+    problem = data.draw(problems(min_metrics=least(name)))
+    history = search(make_strategy(name), problem, data.draw(answers(problem)))
+    strategy = make_strategy(name)
+    for n in range(len(history)):
+        noted = [replace(trial, told_at=place + 1) for place, trial in enumerate(history[:n])]
+        assert strategy.ask(problem, noted).row == history[n].row
 
 
 @ALL
@@ -307,6 +357,9 @@ def test_an_impossible_history_is_refused(name: str) -> None:
         ([Trial(0, 0.1), Trial(0, 0.1)], "repeats candidate 0"),
         ([Trial(0, float("nan"))], "finite"),
         ([Trial(0, failed=True, pruned=2)], "pruned after step 2, so it must have a value"),
+        ([Trial(1, 0.5), Trial(0, 0.5, told_at=1)], "answer of trial 1 must have come after 2 or more queries; got 1"),
+        ([Trial(0, 0.5, told_at=True)], "must have come after 1 or more queries; got True"),
+        ([Trial(0, told_at=1)], "no answer, so none can have come after 1 queries"),
     ):
         with pytest.raises(AskTellError, match=message):
             make_strategy(name).ask(problem, history)

@@ -50,7 +50,7 @@ def table(n: int = 120, seed: int = 0, metrics: tuple[str, ...] = METRICS, undef
         for place, name in enumerate(metrics):
             value = quality[canonical] + generator.normal() * (0.2 + 0.25 * place)
             if name == "params":
-                value = float(cells.count_parameters(architecture))
+                value = cells.count_parameters(architecture) / 1e6
             missing = name != "params" and generator.random() < undefined
             scores[canonical][name] = Score(
                 math.nan if missing else value,

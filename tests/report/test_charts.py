@@ -39,9 +39,10 @@ def test_progress_draws_every_query_the_border_and_the_baseline():
     result, other = sample.result(20, n_explored=8), sample.random_baseline(20)
     figure = progress(result, other)
     found = traces(figure)
-    assert list(found) == ["random", "robot: best so far", "explore", "exploit", "failed"]
+    assert list(found) == ["random: best so far", "random", "robot: best so far", "explore", "exploit", "failed"]
     assert np.array_equal(found["robot: best so far"].y, result.history()["best"], equal_nan=True)
-    assert np.array_equal(found["random"].y, other.history()["best"])
+    assert np.array_equal(found["random: best so far"].y, other.history()["best"])
+    assert np.array_equal(found["random"].y, other.history()["value"])
     assert list(found["explore"].x) == [1, 2, 3, 5, 6, 7, 8]
     assert list(found["exploit"].x) == list(range(9, 21))
     assert list(found["failed"].x) == [4]

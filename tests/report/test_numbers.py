@@ -121,14 +121,20 @@ def test_undefined_correlations_say_why(x, y, reason):
 
 
 def test_correlation_is_repeatable_and_survives_resamples_that_are_constant():
-    x, y = np.array([1.0, 1.0, 1.0, 2.0]), np.array([1.0, 1.0, 1.0, 2.0])
+    x, y = np.array([1.0] * 9 + [2.0]), np.array([1.0] * 9 + [2.0])
     first, second = numbers.rank_correlation(x, y, 1), numbers.rank_correlation(x, y, 1)
     assert first == second
     assert first[0] == pytest.approx(1)
     assert first[1] == pytest.approx((1, 1))
 
 
-@pytest.mark.parametrize("n", [4, 9])
+def test_fewer_than_ten_points_have_no_interval():
+    few = np.arange(9.0)
+    assert numbers.rank_correlation(few, few) == (pytest.approx(1), None, None)
+    assert numbers.rank_correlation(np.arange(10.0), np.arange(10.0))[1] is not None
+
+
+@pytest.mark.parametrize("n", [10, 15])
 def test_the_interval_is_that_of_resamples_ranked_one_by_one(n):
     rng = np.random.default_rng(n)
     x, y = np.round(4 * rng.random(n)), rng.random(n)

@@ -10,6 +10,7 @@ from robonas.strategies.candidates import (
     FEATURES,
     Belief,
     Feature,
+    believed,
     covariance,
     dual_weights,
     linear_weights,
@@ -91,9 +92,30 @@ def test_rows_of_the_pool_get_the_same_features_again_and_others_those_between_w
 
 def test_a_belief_speaks_between_its_first_and_last_query() -> None:
     belief = dataclasses.replace(BELIEF, first=2, last=4)
-    assert [belief.speaks(n) for n in range(6)] == [False, False, True, True, False, False]
-    assert BELIEF.speaks(0)
-    assert BELIEF.speaks(1000)
+    assert [belief.speaks(n, n) for n in range(6)] == [False, False, True, True, False, False]
+    assert belief.speaks(6, 3), "pending queries let a process begin, and do not end it"
+    assert not belief.speaks(1, 0)
+    assert BELIEF.speaks(0, 0)
+    assert BELIEF.speaks(1000, 1000)
+
+
+def test_pending_queries_count_as_what_is_expected_of_them_but_as_nothing_better_than_known() -> None:
+    r, prior, noise = np.array([1.0, 0.0, -1.0, 0.0]), np.array([0.5, 3.0, 0.0, -0.4]), np.full(4, 0.25)
+    K = np.array([[1.0, 0.5, 0.0, 0.25], [0.5, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.5], [0.25, 0.0, 0.5, 1.0]])
+    pending = np.array([False, True, False, True])
+    # The answers are independent of each other: their duals are (r - prior) / 1.25.
+    expected = -0.4 + 0.25 * 0.5 / 1.25 - 0.5 * 1.0 / 1.25
+    np.testing.assert_allclose(believed(r, pending, prior, K, noise), [1.0, 1.0, -1.0, expected])
+    np.testing.assert_allclose(believed(r, pending, prior - 9, K, noise)[1], -6 + 0.5 * 9.5 / 1.25)
+    assert r.tolist() == [1.0, 0.0, -1.0, 0.0], "what was passed in is unchanged"
+
+
+def test_without_pending_queries_targets_stay_and_without_answers_all_are_middling() -> None:
+    r, K = np.array([0.7, -0.7]), np.eye(2)
+    assert believed(r, np.zeros(2, dtype=bool), np.ones(2), K, np.ones(2)) is r
+    assert believed(r, np.ones(2, dtype=bool), np.ones(2), K, np.ones(2)).tolist() == [0.0, 0.0]
+    nothing = np.zeros(0)
+    assert believed(nothing, nothing.astype(bool), nothing, np.zeros((0, 0)), nothing).shape == (0,)
 
 
 def test_no_answers_leave_the_prior() -> None:

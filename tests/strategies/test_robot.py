@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from robonas.errors import ConfigError
-from robonas.strategies import Problem, Robot, Trial, robot
+from robonas.strategies import Problem, Robot, Strategy, Trial, make_strategy, robot
 from robonas.strategies.structure import heard
 from robonas.strategies.surrogate import next_weights
 
@@ -128,6 +128,39 @@ def test_each_query_costs_one_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = Problem(rng.normal(size=(500, 4)), tuple("abcd"), 15)
     run(problem, rng.normal(size=500), 15)
     assert len(calls) == 14
+
+
+def at_once(strategy: Strategy, problem: Problem, values: np.ndarray, workers: int, *, noted: bool) -> list[Trial]:
+    """The history of a search in which the oldest of several queries is answered before each new one."""
+    history: list[Trial] = []
+    while len(history) < problem.limit:
+        if len(history) >= workers:
+            place = len(history) - workers
+            row = history[place].row
+            history[place] = Trial(row, float(values[row]), told_at=len(history) if noted else None)
+        history.append(Trial(strategy.ask(problem, history).row))
+    return history
+
+
+@pytest.mark.parametrize("name", ["robot", "hnas"])
+def test_answers_that_came_late_are_used_where_it_is_noted_when_they_came(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    monkeypatch.setattr(robot, "next_weights", lambda *a: calls.append(1) or next_weights(*a))
+    rng = np.random.default_rng(1)
+    problem, values = Problem(rng.normal(size=(200, 3)), ("snip", "grasp", "fisher"), 10), rng.normal(size=200)
+
+    def n_used(*, noted: bool) -> int:
+        """How many queries are, in the order of asking, what the steps recommend."""
+        strategy = make_strategy(name)
+        asked = [trial.row for trial in at_once(strategy, problem, values, 4, noted=noted)]
+        steps = list(dict.fromkeys(step.row for step in strategy._memory.steps))  # type: ignore[attr-defined]
+        return len(steps) if steps == asked[: len(steps)] else 0
+
+    assert n_used(noted=True) >= 6
+    assert len(calls) <= problem.budget, "each step is computed once"
+    assert n_used(noted=False) == 0
 
 
 def test_a_late_answer_is_learned_from() -> None:

@@ -33,18 +33,18 @@ from robonas.study.events import (
     QueryStarted,
     QueryStep,
     ScoringProgress,
+    TrainedAgain,
     WaitingForOthers,
 )
 from robonas.study.result import left_out_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
     from robonas.prediction import Preprocessing
     from robonas.retraining import TrainedNetwork
-    from robonas.scores.table import ScoreTable
     from robonas.study.query import Query
     from robonas.study.result import SearchResult
 
@@ -116,6 +116,7 @@ class SearchProgress(_Progress):
         self._scoring: TaskID | None = None
         self._search: TaskID | None = None
         self._trainings: dict[int, TaskID] = {}
+        self._again: TaskID | None = None
         self._done = 0
         self._best: float | None = None
 
@@ -148,6 +149,17 @@ class SearchProgress(_Progress):
                     self._bars.update(self._trainings[query.number], total=point.steps, completed=point.step, note=told)
             case QueryFinished(query, best):
                 self._finished(query, best)
+            case TrainedAgain():
+                self._trained_again(event)
+
+    def _trained_again(self, event: TrainedAgain) -> None:
+        if self._again is None:
+            self._again = self._bars.add_task("other seeds", total=event.total, note="the best, trained again")
+        self._bars.update(self._again, completed=event.done)
+        if not self._quiet:
+            told = "failed" if event.value is None else f"{event.value:.4f}"
+            line = f"again    {event.done:>3}  seed {event.repeat:<3} {told}  {event.architecture}"
+            self._bars.console.print(Text(line), soft_wrap=True)
 
     def scoring(self, done: int, total: int) -> None:
         """Show how many networks have been scored."""
@@ -247,18 +259,6 @@ def print_json(value: Any) -> None:
     out.out(json_text(value))
 
 
-def print_table(title: str, rows: Sequence[Mapping[Any, Any]], *, columns: Iterable[str] | None = None) -> None:
-    """Print rows of equal keys as a table on stdout."""
-    names = list(columns or (rows[0] if rows else ()))
-    table = Table(title=Text(title), title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
-    for name in names:
-        numeric = all(isinstance(row[name], (int, float)) for row in rows)
-        table.add_column(Text(str(name)), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(row[name])) for name in names))
-    out.print(table)
-
-
 def _panel(title: str, rows: Mapping[str, object], *, style: str = "none") -> None:
     body = Table.grid(padding=(0, 2))
     body.add_column(style="dim")
@@ -273,33 +273,16 @@ def _size_in_words(size: Mapping[str, float | None]) -> str:
     return f"{size['parameters']:,.0f} parameters, {macs}"
 
 
-def _cell(value: object) -> str:
-    if value is None or value != value:  # noqa: PLR0124  # NaN
-        return "–"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-    return str(value)
-
-
-def print_scores(table: ScoreTable) -> None:
-    """Print the summary of a table of scores, with what a user should know before trusting it."""
-    summary = table.summary().reset_index()
-    print_table(
-        f"Scores of {len(table):,} architectures ({len(table.distinct()):,} different networks)",
-        summary.to_dict("records"),
-    )
-    for sentence in table.warnings():
-        warn(sentence)
-
-
 def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -> None:
     """Print the winner, what it is made of, what the search learned, and how it compares with the baselines."""
+    from robonas.report.certainty import in_rows, value_with_noise
     from robonas.report.numbers import plural
 
     n = len(result.queries)
     rows = {
         "architecture": result.text,
-        result.value_name: f"{result.value:.4f}  (query {result.best.number} of {n}, {result.best.phase})",
+        result.value_name: f"{value_with_noise(result)}  (query {result.best.number} of {n}, {result.best.phase})",
+        **in_rows(result),
         "size": _size_in_words(result.size()),
         "cost": f"{n} evaluations in {result.seconds:.1f} s; "
         f"{len(result.scores):,} candidates scored in {result.scores.seconds():.1f} CPU s",
@@ -322,7 +305,10 @@ def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -
             f"{result.n_pruned} of {n} evaluations ended early; "
             f"{result.steps_saved:,} of {result.steps + result.steps_saved:,} epochs saved"
         )
-    if result.stop_reason != "budget spent":
+    if result.stop_reason == "running":
+        running = sum(query.state == "running" for query in result.queries)
+        rows["running"] = f"another process is still at it; {plural(running, 'evaluation')} not answered yet"
+    elif result.stop_reason != "budget spent":
         rows["stopped"] = result.stop_reason
     if result.parameters_file is not None:
         rows["trained network"] = str(result.parameters_file)

@@ -12,6 +12,7 @@ from robonas.cli.groups import takes_groups
 from robonas.cli.options import Executor, Jobs, Json, output_folder
 from robonas.cli.reading import split
 from robonas.cli.tables import Format, TaskName, records
+from robonas.common.defaults import STRATEGY
 from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class TaskOptions:
     cost: Annotated[str | None, typer.Option(help="Column with the recorded seconds of a query.")] = None
     minimize: Annotated[bool, typer.Option(help="A smaller objective is better.")] = False
     allow_test: Annotated[bool, typer.Option(help="Allow a test measure, or a final one, as the objective.")] = False
-    format: Format = None
+    table_format: Format = None
     task: TaskName = None
 
     @property
@@ -57,7 +58,7 @@ class TaskOptions:
         if self.table is None or self.objective is None:
             raise ConfigError("An experiment needs a suite, or --table and --objective.")
         return Task.from_table(
-            read_table(self.table, format=self.format, task=self.task),
+            read_table(self.table, format=self.table_format, task=self.task),
             objective=self.objective,
             final=self.final,
             metrics=split("--metrics", self.metrics) or None,
@@ -77,7 +78,7 @@ def experiment(
     task: TaskOptions,
     strategy: Annotated[
         list[str], typer.Option(help="Strategy, or several with commas; see 'robonas list strategies'.")
-    ] = ["robot"],  # noqa: B006
+    ] = [STRATEGY],  # noqa: B006
     budget: Annotated[
         int | None, typer.Option("--budget", "-T", help="Number of queries in a search.  [default: 20]")
     ] = None,
@@ -88,19 +89,31 @@ def experiment(
     ] = None,
     jobs: Jobs = -1,
     executor: Executor = None,
-    folder: Annotated[Path, output_folder("Folder for finished runs, results.parquet and figure.html.")] = Path(
+    folder: Annotated[Path, output_folder("Folder for finished runs, results.parquet, report.html and tables.")] = Path(
         "robonas-experiment"
     ),
-    figure: Annotated[bool, typer.Option(help="Write figure.html into the folder.")] = True,
+    report: Annotated[bool, typer.Option(help="Write report.html into the folder.")] = True,
+    format: Annotated[  # noqa: A002
+        str | None,
+        typer.Option(
+            metavar="[latex|csv|markdown]",
+            help="Print the tables in this form, for a paper or a program, and write each to a file in FOLDER/tables.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare strategies on recorded benchmarks: every strategy, task and seed, and each metric alone.
 
     If it is stopped, the same command continues where it was.
     """
-    from robonas.cli.console import Counter, warn
+    from robonas.cli.console import Counter, say, warn
     from robonas.experiments import Contender, load_suite, run_experiment
+    from robonas.experiments.formats import format_of
 
+    if format is not None:
+        if as_json:
+            raise ConfigError("`--format` and `--json` are two forms of the same tables; give one of them.")
+        format_of(format)  # an unknown one is told now, not after the runs
     given = {"budget": budget, "seeds": seeds, "half_pools": half_pools}
     settings: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if suite is not None:
@@ -121,18 +134,48 @@ def experiment(
             tasks, contenders, folder=folder, n_jobs=jobs, executor=executor, progress=progress, **settings
         )
     results.write(folder / "results.parquet")
-    if figure:
-        from robonas.common.files import write_text
-        from robonas.experiments.figures import progress_figure
+    if report:
+        from robonas.report.experiment import write_experiment
 
-        write_text(folder / "figure.html", progress_figure(results).to_html(include_plotlyjs=True))
+        write_experiment(results, folder / "report.html", tasks=tasks)
+    if format is not None:
+        _write_tables(tasks, results, folder / "tables", format)
+        return
     _tell(tasks, results, folder, as_json=as_json)
+    if report and not as_json:
+        say(f"Report: {folder / 'report.html'}")
+
+
+def _write_tables(tasks: Sequence[Task], results: Results, folder: Path, name: str) -> None:
+    """Print every table in a format, and write each to a file of its own."""
+    from robonas.cli.console import say
+    from robonas.common.files import check_folder, write_text
+    from robonas.experiments import all_tables
+    from robonas.experiments.formats import format_of
+
+    ending, written = format_of(name)
+    check_folder(folder)
+    tables = [table for table in all_tables(results, tasks) if name == "csv" or not table.wide]
+    texts = {table.name: written(table.frame, table.title, table.name) for table in tables}
+    for key, text in texts.items():
+        write_text(folder / f"{key}{ending}", text)
+    say(f"Tables: {folder}")
+    typer.echo("\n".join(texts.values()), nl=False)
 
 
 def _tell(tasks: Sequence[Task], results: Results, folder: Path, *, as_json: bool) -> None:
     """Print tables of the results, or one JSON document with all of them."""
-    from robonas.cli.console import print_json, print_table, say
-    from robonas.experiments import across_tasks, compare, critical_difference, metric_quality, paper_table, summarise
+    from robonas.cli.console import print_json, say, warn
+    from robonas.cli.layout import print_table
+    from robonas.experiments import (
+        across_tasks,
+        cautions,
+        compare,
+        critical_difference,
+        metric_quality,
+        paper_table,
+        summarise,
+    )
 
     summary, first = summarise(results), results.strategies[0]
     quality = [metric_quality(task, task.budget or results.settings["budget"]) for task in tasks]
@@ -168,12 +211,15 @@ def _tell(tasks: Sequence[Task], results: Results, folder: Path, *, as_json: boo
         print_table(f"Mean ± deviation over seeds: {named}", records(table.reset_index(names="strategy")))
     progress = overall.rename(columns=lambda queries: f"after {queries}").reset_index(names="strategy")
     print_table("Rank by the objective, by number of queries (geometric mean over tasks)", records(progress))
-    print_table(
-        f"{first} against the others, seed by seed (rank; above 0 it is better)", [*map(_brief, records(pairs))]
-    )
+    for task in results.tasks:
+        rows = [_brief(pair) for pair in records(pairs) if pair["task"] == task]
+        print_table(f"{first} against the others on {task}, seed by seed (rank; above 0 it is better)", rows)
+    for sentence in cautions(results, first):
+        warn(sentence)
     for frame in quality:
         rows = [{key: value for key, value in row.items() if key != "task"} for row in records(frame)]
-        print_table(f"Each metric on {frame['task'].iloc[0]}" if len(frame) else "No metrics", rows)
+        told = f"Each metric on {frame['task'].iloc[0]}" if len(frame) else "No metrics"
+        print_table(told, rows, spare=("kendall", "defined"))
     if over is not None:
         ranks = [{"strategy": name, "average rank": rank} for name, rank in over.average_ranks.items()]
         told = "–" if over.friedman_p is None else f"{over.friedman_p:.2g}"
@@ -185,10 +231,9 @@ def _brief(pair: dict[str, Any]) -> dict[str, Any]:
     """Return a comparison in few columns."""
     interval = None if pair["low"] is None else f"{pair['low']:.4g} to {pair['high']:.4g}"
     return {
-        "task": pair["task"],
         "other": pair["other"],
         "advantage": pair["advantage"],
         "95 % interval": interval,
         "won/drawn/lost": f"{pair['wins']}/{pair['ties']}/{pair['losses']}",
-        "p (Holm)": pair["p_holm"],
+        "p (Holm)": "same run" if pair["deterministic"] else pair["p_holm"],
     }

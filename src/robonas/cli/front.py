@@ -64,7 +64,7 @@ def read_at(result: SearchResult, entries: list[str]) -> Query | None:
 
 def print_front(result: SearchResult) -> None:
     """Print the queries on the front as a table, the best value first."""
-    from robonas.cli.console import print_table
+    from robonas.cli.layout import print_table
 
     rows = [
         {
@@ -76,7 +76,7 @@ def print_front(result: SearchResult) -> None:
         }
         for query in result.front
     ]
-    print_table(f"Front against {' and '.join(axis.name for axis in result.axes)}", rows)
+    print_table(f"Front against {' and '.join(axis.name for axis in result.axes)}", rows, long="architecture")
 
 
 def write_front(result: SearchResult, output: Path) -> list[Path]:

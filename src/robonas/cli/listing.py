@@ -83,14 +83,14 @@ def as_lines(what: str) -> str:
         return _metric_lines()
     rows = LISTINGS[what]()
     width = 2 + max(len(row["name"]) for row in rows)
-    return "\n".join(_folded(row["name"], _about(row), width) for row in rows)
+    return "\n".join(folded(row["name"], _about(row), width) for row in rows)
 
 
 def as_card(row: Row) -> str:
     """Return all that is to know about one entry, a heading a fact."""
     facts = {key: value for key, value in row.items() if key != "name" and value not in {None, ""}}
     width = 4 + max(len(key) for key in facts)
-    return "\n".join([row["name"], *(_folded(f"  {key}", str(value), width) for key, value in facts.items())])
+    return "\n".join([row["name"], *(folded(f"  {key}", str(value), width) for key, value in facts.items())])
 
 
 def _metric_lines() -> str:
@@ -107,7 +107,7 @@ def _about(row: Row) -> str:
     return str(row["about"]) + (" Reads no scores." if row.get("reads scores") == "no" else "")
 
 
-def _folded(head: str, text: str, width: int) -> str:
+def folded(head: str, text: str, width: int) -> str:
     """Return a head, and beside it a text whose further lines begin under its first."""
     return textwrap.fill(
         text, WIDTH, initial_indent=head.ljust(width), subsequent_indent=" " * width, break_on_hyphens=False

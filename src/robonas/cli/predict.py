@@ -11,6 +11,7 @@ import typer
 from robonas.cli.front import At, read_at
 from robonas.cli.groups import takes_groups
 from robonas.cli.options import AnyFolder, Json, StudyOptions, output_file
+from robonas.common.settings import count_of
 from robonas.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ def predict(
     study: StudyOptions,
     at: At = [],  # noqa: B006
     top_k: Annotated[int, typer.Option(help="Number of classes to name for each input, the likeliest first.")] = 3,
-    batch_size: Annotated[int, typer.Option(help="Number of inputs that go through the network at once.")] = 256,
     output: Annotated[
         Path | None,
         output_file("Write the whole answers, such as maps, to this .npz file of NumPy too."),
@@ -49,15 +49,16 @@ def predict(
     from robonas.retraining import is_training, load_trained
 
     if output is not None and output.suffix != ".npz":
-        raise ConfigError(f"`--output` must name a file that ends in .npz; got '{output}'.")
+        raise ConfigError(f"`--output` must end in .npz; got '{output}'.")
+    count_of("top_k", top_k, "class")
     given = _inputs(images)
     if is_training(folder):
         if at:
             raise ConfigError(f"`--at` chooses from the front of a search; '{folder}' is a full training.")
-        found = load_trained(folder, space=study.space).predict(given, batch_size=batch_size)
+        found = load_trained(folder, space=study.space).predict(given)
     else:
         result = study.load(folder)
-        found = result.predict(given, query=read_at(result, at), batch_size=batch_size)
+        found = result.predict(given, query=read_at(result, at))
     told = found.to_json(top_k)
     if as_json:
         print_json(told)
@@ -107,7 +108,7 @@ def _images(path: Path) -> Iterator[Path]:
 
 def _print(found: Predictions, told: list[dict[str, Any]]) -> None:
     """Print a table with a line an input."""
-    from robonas.cli.console import print_table
+    from robonas.cli.layout import print_table
 
     n = len(found)
     title = f"{n:,} prediction{'s' if n > 1 else ''}"

@@ -12,7 +12,7 @@ from robonas.cli.front import All, At, print_front, read_at, write_front
 from robonas.cli.groups import takes_groups
 from robonas.cli.options import AnyFolder, Folder, Json, StudyOptions, output_file
 from robonas.cli.reading import split
-from robonas.errors import ConfigError, NasError
+from robonas.errors import ConfigError, NasError, StudyError
 
 if TYPE_CHECKING:
     from robonas.study.result import SearchResult
@@ -32,7 +32,8 @@ def show(
         from robonas.cli.watch import watch as look
 
         look(folder, study)
-    from robonas.cli.console import print_json, print_result, print_table, print_trained
+    from robonas.cli.console import print_json, print_result, print_trained
+    from robonas.cli.layout import print_table
     from robonas.retraining import is_training, load_trained
 
     if is_training(folder):
@@ -50,7 +51,12 @@ def show(
     if result.axes:
         print_front(result)
     history = result.history().drop(columns=["failure"] if result.n_pruned else ["failure", "partial"])
-    print_table("Queries", history.to_dict("records"))
+    print_table(
+        "Queries",
+        history.to_dict("records"),
+        long="architecture",
+        spare=("hypervolume", "steps", "best", "seconds", "partial"),
+    )
 
 
 @takes_groups
@@ -61,8 +67,8 @@ def report(
     compare: Annotated[
         list[str],
         typer.Option(
-            help="Name of another study in the folder to show beside it, or none. May be repeated.  [default: those "
-            "that it was compared with before]"
+            help="Strategy that it was compared with, such as random, or name of another study in the folder; none for "
+            "no comparison. May be repeated.  [default: those that it was compared with before]"
         ),
     ] = [],  # noqa: B006
 ) -> None:
@@ -72,12 +78,12 @@ def report(
     from robonas.study.comparison import remember_comparison
 
     result = study.load(folder)
-    others = [other for other in split("--compare", compare) if other != "none"]
-    baselines = [_beside(study, other).load(folder) for other in others] if compare else remembered(folder, study)
+    named = [other for other in split("--compare", compare) if other != "none"]
+    baselines = [_compared(folder, study, other) for other in named] if compare else remembered(folder, study)
     target = output or folder / "report.html"
     write_report(result, target, baselines=baselines)
     if compare and output is None:
-        remember_comparison(folder, study.name, others)
+        remember_comparison(folder, study.name, [baseline.study for baseline in baselines])
     say(f"Report: {target}")
 
 
@@ -112,6 +118,18 @@ def export(
     found = study.load(folder)
     for path in write_front(found, output) if every else [write(found, output, query=read_at(found, at))]:
         say(f"Written: {path}")
+
+
+def _compared(folder: Path, study: StudyOptions, word: str) -> SearchResult:
+    """Return the study of a strategy that the search was compared with, as `search --compare` calls it, or of a name.
+
+    Raises:
+        StudyError: There is neither.
+    """
+    try:
+        return _beside(study, f"{study.name}-{word}").load(folder)
+    except StudyError:
+        return _beside(study, word).load(folder)
 
 
 def remembered(folder: Path, study: StudyOptions) -> list[SearchResult]:

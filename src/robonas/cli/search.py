@@ -62,6 +62,12 @@ def search(
     validation_fraction: Annotated[
         float, typer.Option(help="Fraction of the data that is held out to judge networks.")
     ] = 0.25,
+    test_fraction: Annotated[
+        float,
+        typer.Option(
+            help="Fraction of the data that is held out of everything, and used once: to judge the winner at the end."
+        ),
+    ] = 0.0,
     training_fraction: Annotated[
         float | None,
         typer.Option(help="Fraction of the data that networks are trained with; None for all that is not held out."),
@@ -92,8 +98,9 @@ def search(
     objective = TrainingObjective(
         images,
         validation_fraction=validation_fraction,
+        test_fraction=test_fraction,
         training_fraction=training_fraction,
-        **training.settings(),
+        **training.settings(threads=1),
         **recipe.settings(),
     )
     where = space.made(images, smaller=bool(objective.recipe.resized_crop))
@@ -105,12 +112,15 @@ def search(
         "pool": plan.pool,
         "budget": plan.budget,
         "grow": plan.grow,
+        "share": plan.share,
         "pruner": plan.prune,
         "seed": scoring.seed,
         "batch_size": scoring.batch_size,
         "n_jobs": scoring.jobs,
         "folder": folder,
         "storage": storage,
+        "confirm": plan.confirm,
+        "repeats": plan.repeats,
         **parallel.settings(),
     }
     others = split("--compare", compare)
@@ -220,18 +230,26 @@ def score(
         Path | None, typer.Option(help="Text file with one architecture on each line, instead of a sample.")
     ] = None,
     scoring: ScoringOptions,
-    output: Annotated[Path, output_file("Parquet file to write; scores that it already has are kept.")] = Path(
-        "scores.parquet"
-    ),
+    output: Annotated[
+        Path,
+        output_file(
+            "File to write, .parquet or .csv. Scores that a Parquet file already has are kept; beside a CSV file "
+            "there is one with all of them."
+        ),
+    ] = Path("scores.parquet"),
     as_json: Json = False,
 ) -> None:
     """Score architectures without training them.
 
     If it is stopped, the same command continues where it was.
     """
-    from robonas.cli.console import SearchProgress, print_json, print_scores, say
+    from robonas.cli.console import SearchProgress, print_json, say
+    from robonas.cli.layout import print_scores
     from robonas.scores.scoring import score as score_pool
 
+    if output.suffix not in {".parquet", ".csv"}:
+        raise ConfigError(f"`--output` must end in .parquet or .csv; got '{output}'.")
+    kept = output.with_suffix(".parquet")
     images = reading.read(data)
     where = space.made(images)
     size, pool = where.size(), count_of("pool", pool, "architecture")
@@ -248,11 +266,13 @@ def score(
             images.batch(scoring.batch_size, scoring.seed),
             seed=scoring.seed,
             n_jobs=scoring.jobs,
-            cache=output,
+            cache=kept,
             progress=progress.scoring,
         )
+    if output != kept:
+        table.write_csv(output)
     if as_json:
         print_json(json.loads(table.summary().reset_index().to_json(orient="records")))
         return
     print_scores(table)
-    say(f"Scores: {output}")
+    say(f"Scores: {output}" + ("" if output == kept else f" (with reasons and times: {kept})"))

@@ -52,7 +52,8 @@ def profile(
     as_json: Json = False,
 ) -> None:
     """Show the range of size, work, memory and metrics in a space, and whether some bounds can be met."""
-    from robonas.cli.console import out, print_json, print_table, say
+    from robonas.cli.console import out, print_json, say
+    from robonas.cli.layout import print_table
     from robonas.spaces import make_space
     from robonas.study.limits import Limits
     from robonas.study.profiling import profile as take

@@ -67,6 +67,13 @@ def train(
         float,
         typer.Option(help="Fraction of the data that is held out to choose the best epoch; 0 to train with all."),
     ] = 0.1,
+    test_fraction: Annotated[
+        float | None,
+        typer.Option(
+            help="Fraction of the data that is held out of everything, and used once, at the end.  [default: that of "
+            "the search, if the data are the same and there is no --test-data; else 0]"
+        ),
+    ] = None,
     seed: Seed = 0,
     training: TrainingOptions,
     folder: Annotated[
@@ -85,6 +92,7 @@ def train(
     """
     from robonas.cli.console import TrainingProgress, print_json, print_trained, tell_next
     from robonas.retraining import train as train_in_full
+    from robonas.retraining.run import held_out_by
 
     images = reading.read(data)
     tested = None if test_data is None else reading.read(test_data, part="test")
@@ -93,6 +101,8 @@ def train(
         raise ConfigError("`--at` chooses from the front of a search; leave it out, or `--architecture`.")
     query = None if isinstance(winner, str) else read_at(winner, at)
     where = _space(winner, space, space_set, images, smaller=bool(recipe.settings()["resized_crop"]))
+    if query is not None and test_fraction is None and tested is None:
+        test_fraction, _ = held_out_by(winner, images)  # which an architecture's text does not say
     first = os.environ.get("RANK", "0") == "0"
     with TrainingProgress(quiet=as_json or not first) as progress:
         result = train_in_full(
@@ -102,9 +112,10 @@ def train(
             test=tested,
             folder=folder,
             validation_fraction=validation_fraction,
+            test_fraction=test_fraction,
             seed=seed,
             callbacks=[progress],
-            **training.settings(),
+            **training.settings(threads=None),
             **recipe.settings(),
         )
     if not first:
@@ -126,7 +137,7 @@ def _winner(folder: Path, name: str, storage: str | None, space: str | None, str
     # A name of ours is no reference; a settings file may have it for the search.
     own = {key: text for key, text in (("space", space), ("strategy", strategy)) if text is not None and ":" in text}
     found = StudyOptions(name=name, storage=storage, **own).load(folder)
-    if found.stop_reason == "interrupted":
+    if found.stop_reason in {"interrupted", "running"}:
         warn(f"The search in '{folder}' is not finished: what is trained is its best so far.")
     return found
 

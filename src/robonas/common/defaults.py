@@ -4,3 +4,5 @@ from __future__ import annotations
 
 PAPER_METRICS = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov")
 """The six metrics of He et al., ICLR 2024: what a search combines unless told otherwise."""
+STRATEGY = "auto"
+"""The strategy of a search, and of an experiment, unless told otherwise."""

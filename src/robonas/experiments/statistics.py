@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LOWER_IS_BETTER = ("rank", "regret", "final_rank", "hypervolume_regret")
 """Measures that strategies are compared by."""
 _RESAMPLES = 2000
+_MOST_NAMES = 3
 _EXACT = 12
 """Up to so many seeds every assignment of signs is counted."""
 
@@ -39,7 +40,9 @@ def compare(
     ``advantage`` is the mean over seeds of the other's quantity minus the reference's: above 0 the reference is better.
     ``low`` and ``high`` bound it by the percentile bootstrap over seeds; ``wins``, ``ties`` and ``losses`` count seeds;
     ``p`` is of Wilcoxon's signed-rank test, two-sided, zeros by Pratt's rule, and ``p_holm`` corrects it for the
-    number of others on the task. None where undefined: fewer than two seeds, or no difference in any.
+    number of others on the task. None where undefined: fewer than two seeds, or no difference in any. Where both
+    strategies make the same run with every seed, seeds are no repetitions, so nothing is tested and ``deterministic``
+    is True.
 
     Args:
         results: The runs.
@@ -55,24 +58,81 @@ def compare(
     if not 0 < confidence < 1:
         raise ConfigError(f"`confidence` must be between 0 and 1; got {confidence}.")
     state = results.at(queries or int(results.frame["query"].max()))
+    unvaried = {task: deterministic(results, task) for task in results.tasks}
     rows: list[dict[str, Any]] = []
     for task in results.tasks:
         runs = state[state["task"] == task].pivot_table(index="seed", columns="strategy", values=quantity)
         others = [name for name in results.strategies if name in runs.columns and name != reference]
         found = [
-            _pair(task, name, (runs[name] - runs[reference]).dropna().to_numpy(np.float64), confidence)
+            _pair(
+                task,
+                name,
+                (runs[name] - runs[reference]).dropna().to_numpy(np.float64),
+                confidence,
+                repeats={name, reference} <= unvaried[task],
+            )
             for name in others
             if reference in runs.columns
         ]
         for row, corrected in zip(found, holm([row["p"] for row in found]), strict=True):
             rows.append({**row, "p_holm": corrected})
-    names = ("task", "other", "seeds", "advantage", "low", "high", "wins", "ties", "losses", "p", "p_holm")
+    names = (
+        *("task", "other", "seeds", "advantage", "low", "high", "wins", "ties", "losses", "p", "p_holm"),
+        "deterministic",
+    )
     return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in names})
 
 
-def _pair(task: str, other: str, gaps: NDArray[np.float64], confidence: float) -> dict[str, Any]:
+def deterministic(results: Results, task: str) -> set[str]:
+    """Return the strategies that evaluate the same candidates in the same order with every seed, of at least two."""
+    found = set()
+    for strategy, runs in results.frame[results.frame["task"] == task].groupby("strategy", sort=False):
+        asked = [tuple(run["row"]) for _, run in runs.sort_values("query").groupby("seed")]
+        if len(asked) > 1 and len(set(asked)) == 1:
+            found.add(str(strategy))
+    return found
+
+
+def cautions(results: Results, reference: str, *, alpha: float = 0.05) -> list[str]:
+    """Return what a reader of `compare` must know, a sentence each: strategies without chance, and too few seeds.
+
+    With n seeds, the smallest two-sided p-value of a signed-rank test is 2/2ⁿ, whatever the difference; Holm's
+    correction multiplies it by the number of others.
+
+    Args:
+        results: The runs.
+        reference: The strategy that the others are compared with.
+        alpha: Level of significance.
+    """
+    sentences, tested = [], 0
+    for task in results.tasks:
+        unvaried = deterministic(results, task)
+        names = [str(name) for name in results.frame.loc[results.frame["task"] == task, "strategy"].unique()]
+        same = [name for name in names if name in unvaried and name != reference and reference in unvaried]
+        tested = max(tested, len(names) - 1 - len(same))
+        if same:
+            listed = ", ".join(same) if len(same) <= _MOST_NAMES else f"{len(same)} others"
+            sentences.append(
+                f"On {task}, {reference} and {listed} make the same run with every seed: one run each, so their "
+                "difference is not tested. Random halves of the table (half pools) give a spread."
+            )
+    seeds = int(results.frame["seed"].nunique())
+    least = min(1.0, 2.0 / 2**seeds)
+    corrected = min(1.0, least * tested)
+    if tested and corrected > alpha:
+        needed = int(np.ceil(np.log2(2 * tested / alpha)))
+        after = f", after the correction for {tested} others {corrected:.2g}" if tested > 1 else ""
+        sentences.append(
+            f"{seeds} {'seed is' if seeds == 1 else 'seeds are'} too few for any difference to be significant: the "
+            f"smallest possible p is {least:.2g}{after}. With {needed} seeds it can fall below {alpha:g}."
+        )
+    return sentences
+
+
+def _pair(task: str, other: str, gaps: NDArray[np.float64], confidence: float, *, repeats: bool) -> dict[str, Any]:
+    """Return one row of `compare`; `repeats` says that the gaps are one gap, repeated."""
     low = high = p = None
-    if len(gaps) > 1:
+    if len(gaps) > 1 and not repeats:
         interval = stats.bootstrap(
             (gaps,),
             np.mean,
@@ -97,6 +157,7 @@ def _pair(task: str, other: str, gaps: NDArray[np.float64], confidence: float) -
         "ties": int((gaps == 0).sum()),
         "losses": int((gaps < 0).sum()),
         "p": p,
+        "deterministic": repeats,
     }
 
 

@@ -161,17 +161,3 @@ def _best(singles: pd.DataFrame, quantity: str, results: Results) -> pd.DataFram
     if mean.isna().all():
         return singles.iloc[:0]
     return singles[singles["strategy"] == (mean.idxmax() if upwards else mean.idxmin())]
-
-
-def to_markdown(table: pd.DataFrame) -> str:
-    """Return a table of texts and numbers in Markdown."""
-    head = [str(table.index.name or ""), *map(str, table.columns)]
-    rows = [
-        [str(name), *map(_cell, entries)] for name, entries in zip(table.index, table.to_numpy().tolist(), strict=True)
-    ]
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -139,6 +139,13 @@ class Objective(abc.ABC):
         """
         raise ConfigError(f"Objective {self.name!r} holds out no test samples; {space.format(architecture)} has none.")
 
+    def about_data(self) -> dict[str, Any]:
+        """Return what a report tells of the data: JSON values such as ``name`` and numbers of samples; {} where none.
+
+        Nothing of it changes a value.
+        """
+        return {}
+
     def devices(self) -> list[str]:
         """Return the devices that evaluations at once are divided among; none where the objective has no say in it."""
         return []

@@ -78,7 +78,7 @@ class ReadyNetwork(nn.Module):
             return returned * self.target_std + self.target_mean
         return returned
 
-    def predict(self, inputs: Any, *, batch_size: int = 256) -> Predictions:
+    def predict(self, inputs: Any, *, batch_size: int = 64) -> Predictions:
         """Return the answers to images, files of images, arrays or a data set, with their names.
 
         Images are read as those of the training were: turned upright, converted to grey or colour, cropped in the

@@ -185,8 +185,13 @@ class _RayPost:
 
 class _RayMailbox:
     def __init__(self, ray: Any) -> None:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
         self._ray = ray
-        self._desk = ray.remote(_Desk).options(num_cpus=0, max_concurrency=1000).remote()
+        # On this search's own node: it ends with the search, and no other loss ends it.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        options = {"num_cpus": 0, "max_concurrency": 1000, "scheduling_strategy": here}
+        self._desk = ray.remote(_Desk).options(**options).remote()
 
     def post(self, key: int) -> _RayPost:
         return _RayPost(self._desk, key)

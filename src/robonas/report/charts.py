@@ -9,17 +9,18 @@ import numpy as np
 import plotly.graph_objects as go
 
 from robonas.report.palette import light
+from robonas.report.style import empty_figure, name_values, plain_text, template_text, wrapped_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from robonas.report.learned import Own, SizePoints
     from robonas.report.numbers import Agreement, Curve, Progress, Weight
 
-_FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-_CLEAR = "rgba(0,0,0,0)"
 _BASELINE_DASHES = ("dash", "dot", "dashdot", "longdash")
+_BASELINE_MARKS = ("circle-open", "square-open", "diamond-open", "triangle-up-open")
 _FEW_POINTS = 40
 """Charts with more queries draw smaller marks."""
 
@@ -43,9 +44,23 @@ def progress_chart(
                 x=other.numbers,
                 y=other.best,
                 mode="lines",
-                name=plain_text(other.label),
+                name=f"{plain_text(other.label)}: best so far",
+                legendgroup=f"other {place}",
                 line={"color": light("baseline"), "width": 2, "dash": _BASELINE_DASHES[place % 4], "shape": "hv"},
                 hovertemplate=f"{template_text(other.label)}, query %{{x}}<br>best so far %{{y:.5g}}<extra></extra>",
+            )
+        )
+        known = np.isfinite(other.values)
+        figure.add_trace(
+            go.Scatter(
+                x=other.numbers[known],
+                y=other.values[known],
+                mode="markers",
+                name=plain_text(other.label),
+                legendgroup=f"other {place}",
+                showlegend=False,
+                marker={"color": light("baseline"), "symbol": _BASELINE_MARKS[place % 4], "size": size - 1},
+                hovertemplate=f"{template_text(other.label)}, query %{{x}}<br>%{{y:.5g}}<extra></extra>",
             )
         )
     if np.isfinite(main.best).any():
@@ -98,7 +113,7 @@ def progress_chart(
                 mode="markers",
                 name="failed",
                 marker={"color": light("failure"), "symbol": "x", "size": size + 1},
-                customdata=[_wrap(text) for text in why],
+                customdata=[wrapped_text(text) for text in why],
                 hovertemplate="query %{x} failed<br>%{customdata}<extra></extra>",
             )
         )
@@ -120,7 +135,7 @@ def progress_chart(
     steps = {"dtick": 1} if last <= 12 else {}
     figure.update_xaxes(title_text="query", range=[0.4, last + 0.6], tickformat="d", **steps)
     name_values(figure, value_name)
-    drawn = np.concatenate([main.values, main.partial, *(each.best for each in (main, *baselines))])
+    drawn = np.concatenate([main.partial, *(part for each in (main, *baselines) for part in (each.values, each.best))])
     drawn = drawn[np.isfinite(drawn)]
     if len(drawn):  # room for the words at the top and the crosses at the foot
         low, high = float(drawn.min()), float(drawn.max())
@@ -134,15 +149,21 @@ def progress_chart(
     return figure
 
 
-def weights_chart(bars: Sequence[Weight]) -> go.Figure:
-    """Learned weights as signed bars, the heaviest on top; dead metrics hatched and named so."""
+def weights_chart(bars: Sequence[Weight], own: Sequence[Own] = ()) -> go.Figure:
+    """Draw learned weights as signed bars, the heaviest on top, and each metric's own correlation as a diamond.
+
+    Args:
+        bars: The weights; dead metrics are hatched and named so.
+        own: The rank correlation of each metric, by itself, with the values.
+    """
     drawn = list(reversed(bars))
-    figure = empty_figure(height=max(220, 34 * len(drawn) + 90))
+    figure = empty_figure(height=max(220, 34 * len(drawn) + 110))
     figure.add_trace(
         go.Bar(
             x=[bar.weight for bar in drawn],
             y=[plain_text(bar.metric) + (" (dead)" if bar.dead else "") for bar in drawn],
             orientation="h",
+            name="weight",
             marker={
                 "color": [
                     light("muted" if bar.dead else "exploit" if bar.weight >= 0 else "negative") for bar in drawn
@@ -154,18 +175,43 @@ def weights_chart(bars: Sequence[Weight]) -> go.Figure:
                 },
             },
             text=[f"{bar.weight:+.2f}".replace("-", "−") for bar in drawn],
-            textposition="outside",
-            cliponaxis=False,
-            textfont={"color": light("muted")},
+            textposition="none",
             hovertemplate="%{y}: %{x:+.4f}<extra></extra>",
         )
     )
-    reach = max([abs(bar.weight) for bar in drawn] + [1e-9])
-    figure.update_xaxes(
-        title_text="weight", range=[-1.42 * reach, 1.42 * reach], zeroline=True, zerolinecolor=light("muted"), nticks=7
+    alone = {each.metric: each for each in own if each.spearman is not None}
+    told = [bar for bar in drawn if bar.metric in alone and not bar.dead]
+    if told:
+        figure.add_trace(
+            go.Scatter(
+                x=[alone[bar.metric].spearman for bar in told],
+                y=[plain_text(bar.metric) for bar in told],
+                customdata=[alone[bar.metric].n for bar in told],
+                mode="markers",
+                name="own correlation",
+                marker={
+                    "color": light("winner"),
+                    "symbol": "diamond",
+                    "size": 10,
+                    "line": {"color": light("surface"), "width": 1},
+                },
+                hovertemplate="%{y} alone: %{x:+.2f} over %{customdata} queries<extra></extra>",
+            )
+        )
+    widest = max(len(bar.metric) for bar in drawn)
+    reach = max([abs(bar.weight) for bar in drawn] + [abs(alone[bar.metric].spearman or 0) for bar in told] + [1e-9])
+    figure.update_xaxes(range=[-1.42 * reach, 1.42 * reach], zeroline=True, zerolinecolor=light("muted"), nticks=5)
+    names = [plain_text(bar.metric) + (" (dead)" if bar.dead else "") for bar in drawn]
+    told_weights = [f"{name}  {bar.weight:+.2f}".replace("-", "−") for name, bar in zip(names, drawn, strict=True)]
+    figure.update_yaxes(
+        showgrid=False,
+        ticks="",
+        type="category",
+        tickvals=names,
+        ticktext=told_weights,
+        tickfont={"size": 13 if widest < 16 else 10},
     )
-    figure.update_yaxes(showgrid=False, ticks="", type="category")
-    figure.update_layout(bargap=0.4, showlegend=False, margin={"t": 8})
+    figure.update_layout(bargap=0.4, showlegend=bool(told))
     return figure
 
 
@@ -249,80 +295,51 @@ def curves_chart(lines: Sequence[Curve], value_name: str) -> go.Figure:
     return figure
 
 
+def size_chart(points: SizePoints, value_name: str, best: int | None) -> go.Figure:
+    """Draw the value of each network against its size, with a step line through those that no other one beats.
+
+    Args:
+        points: The completed queries.
+        value_name: Title of the vertical axis.
+        best: Number of the winning query.
+    """
+    figure = empty_figure(height=360)
+    front = np.flatnonzero(points.front)
+    front = front[np.argsort(points.sizes[front], kind="stable")]
+    winner = points.numbers == (best or 0)
+    figure.add_trace(
+        go.Scatter(
+            x=points.sizes[front],
+            y=points.values[front],
+            mode="lines",
+            name="best up to this size",
+            line={"color": light("ink"), "width": 1.5, "shape": "hv"},
+            hoverinfo="skip",
+        )
+    )
+    for name, own, marker in (
+        ("beaten by a smaller one", ~points.front & ~winner, {"color": light("baseline"), "size": 8}),
+        ("not beaten", points.front & ~winner, {"color": light("exploit"), "size": 9}),
+        ("winner", winner, {"color": light("winner"), "size": 15, "symbol": "star"}),
+    ):
+        if own.any():
+            figure.add_trace(
+                go.Scatter(
+                    x=points.sizes[own],
+                    y=points.values[own],
+                    customdata=points.numbers[own],
+                    mode="markers",
+                    name=name,
+                    marker={**marker, "line": {"color": light("surface"), "width": 1}},
+                    hovertemplate=f"query %{{customdata}}<br>%{{x:,}} {points.what}<br>%{{y:.5g}}<extra></extra>",
+                )
+            )
+    wide = points.sizes.max() > 30 * points.sizes.min()
+    figure.update_xaxes(title_text=points.what, type="log" if wide else "linear", nticks=5, tickformat="~s")
+    name_values(figure, value_name)
+    return figure
+
+
 def phase_colour(phase: str) -> str:
     """Exploration, exploitation, and anything else."""
     return light({"explore": "explore", "exploit": "exploit"}.get(phase, "option-4"))
-
-
-def empty_figure(height: int) -> go.Figure:
-    """Return an empty figure in the page's own style: transparent, no template, thin grid."""
-    axis = {
-        "gridcolor": light("line"),
-        "linecolor": light("line"),
-        "zeroline": False,
-        "ticks": "outside",
-        "ticklen": 4,
-        "tickcolor": light("line"),
-        "automargin": True,
-        "title": {"standoff": 8, "font": {"size": 12, "color": light("muted")}},
-        "fixedrange": True,
-    }
-    layout = go.Layout(
-        template="none",
-        height=height,
-        paper_bgcolor=_CLEAR,
-        plot_bgcolor=_CLEAR,
-        font={"family": _FONT, "size": 13, "color": light("ink")},
-        margin={"l": 10, "r": 12, "t": 40, "b": 10},
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "xanchor": "left",
-            "y": 1 + 26 / (height - 90),
-            "yanchor": "bottom",
-            "font": {"color": light("muted"), "size": 12},
-        },
-        hoverlabel={
-            "font": {"family": _FONT, "color": light("ink")},
-            "bgcolor": light("surface"),
-            "bordercolor": light("line"),
-            "align": "left",
-        },
-        xaxis=axis,
-        yaxis=axis,
-    )
-    return go.Figure(layout=layout)
-
-
-def name_values(figure: go.Figure, value_name: str) -> None:
-    """Name the vertical axis in a line above it, where it takes no width from the chart."""
-    figure.add_annotation(
-        x=0,
-        y=1,
-        xref="paper",
-        yref="paper",
-        xanchor="left",
-        yanchor="bottom",
-        yshift=4,
-        text=plain_text(value_name),
-        showarrow=False,
-        font={"color": light("muted"), "size": 12},
-    )
-
-
-def plain_text(words: str) -> str:
-    """Escape a text for Plotly, which reads HTML tags."""
-    return escape(words, quote=False)
-
-
-def template_text(words: str) -> str:
-    """Escape a text for a hover template, which also reads %{...}."""
-    return plain_text(words).replace("%{", "%&#123;")
-
-
-def _wrap(words: str, width: int = 60) -> str:
-    """Escaped text in lines that a hover box can hold."""
-    import textwrap
-
-    lines = textwrap.wrap(words, width, max_lines=6, placeholder=" …")
-    return "<br>".join(lines)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from robonas.report.charts import empty_figure, name_values, plain_text, template_text
 from robonas.report.palette import light
+from robonas.report.style import empty_figure, name_values, plain_text, template_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

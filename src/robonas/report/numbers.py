@@ -23,6 +23,8 @@ RESAMPLES = 2_000
 """Bootstrap resamples behind the interval of a rank correlation."""
 _FEWEST = 4
 """Fewer points than this have no rank correlation worth printing."""
+FEWEST_FOR_INTERVAL = 10
+"""Fewer points than this have no interval: their resamples are too much alike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +190,7 @@ def rank_correlation(
 
     Returns:
         The correlation in [-1, 1], mean ranks for ties; the 2.5 and 97.5 percentiles over resamples of the points in
-        which neither side is constant; and None. Or None, None and the reason.
+        which neither side is constant, None for fewer than 10 points; and None. Or None, None and the reason.
     """
     if len(x) < _FEWEST:
         return None, None, f"{plural(len(x), 'point')} {'is' if len(x) == 1 else 'are'} too few for a rank correlation"
@@ -197,7 +199,7 @@ def rank_correlation(
     if np.all(y == y[0]):
         return None, None, "all queried candidates have the same value"
     rho = float(_pearson(mean_ranks(x)[None], mean_ranks(y)[None])[0])
-    if resamples == 0:
+    if resamples == 0 or len(x) < FEWEST_FOR_INTERVAL:
         return rho, None, None
     draws = numpy_generator("bootstrap", seed).integers(len(x), size=(resamples, len(x)))
     spread = _pearson(_resampled_ranks(x, draws), _resampled_ranks(y, draws))

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import math
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from robonas.errors import ArchitectureError, ConfigError
-from robonas.report import cell, numbers, trust, words
+from robonas.report import cell, certainty, html, learned, next_steps, numbers, trust, words
 from robonas.report.palette import N_OPTIONS
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    import jinja2
+    import numpy as np
     import plotly.graph_objects as go
     from numpy.typing import NDArray
 
     from robonas.study.result import SearchResult
 
-_SHORT_TEXT = 160
-"""Longer architecture texts are folded in the table."""
 _SHORT_STRIP = 16
 """Architectures of more choices get no strip of colours, nor do those whose choices have different options."""
-_BREAKS = re.compile(r"(?<=[|+,;:\]})/])(?=[^|+])")
-"""Where a long architecture text may be broken: after its own separators."""
 
 
 def write_report(
@@ -79,28 +70,29 @@ def render(
     Raises:
         ConfigError: A baseline measures something else, or `known_values` has another length than the table of scores.
     """
-    from plotly.offline import get_plotlyjs
-
-    from robonas.report import palette
+    from robonas.report import timeline
 
     _check_comparable(result, baselines)
     size, size_failure = _size(result)
     names = numbers.labels([result, *baselines])
     best = numbers.best_query(result)
-    figures = _figures(result, baselines, names)
     picks = _choices(result, best.architecture) if best else ()
     rows = _rows(result)
+    table = learned.correlations(result)
     content = {
         "result": result,
         "best": best,
         "word": words.evaluation_word(result),
         "digits": _digits([query.value for each in (result, *baselines) for query in each.queries]),
-        "short": _SHORT_TEXT,
+        "data": learned.data_of(result),
+        "noise": learned.noise(result) if result.confirmation is None else None,
+        "certain": certainty.certainty(result),
         "headline": words.headline(result, baselines, size),
+        "steps": next_steps.steps(result),
+        "files": next_steps.files(result),
         "failures": sum(query.state == "failed" for query in result.queries),
         "any_pruned": any(each.n_pruned for each in (result, *baselines)),
         "standings": [numbers.standing(each, name) for each, name in zip([result, *baselines], names, strict=True)],
-        "figures": sorted(figures),
         "size": size,
         "size_failure": size_failure,
         "picks": picks,
@@ -108,31 +100,35 @@ def render(
         "drawing": cell.draw(picks) if picks else None,
         "legend": _legend(picks),
         "bars": numbers.weights(result),
+        "own": {own.metric: own for own in learned.own_correlations(result)},
         "points": numbers.agreement(result),
+        "size_points": learned.size_points(result),
+        "workers": timeline.timeline(result.queries),
         "lines": numbers.curves(result),
         "rows": rows,
+        "any_sizes": [any(getattr(row["size"], key) for row in rows) for key in ("parameters", "macs")],
+        "any_remarks": any(row["remarks"] for row in rows),
         "key": _legend([pick for row in rows for pick in row["picks"]]),
-        "parameter_scores": _parameter_scores(result),
         "pool": len(result.scores),
         "distinct": numbers.pool_size(result),
         "metric_rows": numbers.metric_rows(result),
+        "heat_map": None if table is None else html.heat_map(table),
+        "n_valued": sum(query.value is not None for query in result.queries),
         "score_warnings": result.scores.warnings() if result.scores.metrics else [],
         "trust": trust.trust(result, known_values),
         "scoring_seconds": result.scores.seconds() if result.scores.metrics else 0.0,
         "wall_seconds": wall_seconds,
         "settings": _settings(result),
+        "sessions": learned.sessions_of(result),
+        "n_sessions": result.provenance.get("sessions"),
         "versions": result.scores.provenance.get("versions", {}),
-        "colours": palette.css(),
-        "figures_json": _script_json({name: _figure_json(figure) for name, figure in figures.items()}),
-        "dark_json": _script_json(palette.to_dark()),
-        "plotly_js": _script_text(get_plotlyjs()) if figures else "",
     }
-    return _environment().get_template("page.html.j2").render(content)
+    return html.page("page.html.j2", content, _figures(result, baselines, names))
 
 
 def _figures(result: SearchResult, baselines: Sequence[SearchResult], names: Sequence[str]) -> dict[str, go.Figure]:
     """Return the charts that this search has something for, by name."""
-    from robonas.report import charts
+    from robonas.report import charts, timeline
 
     figures: dict[str, go.Figure] = {}
     best = numbers.best_query(result)
@@ -150,12 +146,18 @@ def _figures(result: SearchResult, baselines: Sequence[SearchResult], names: Seq
         reasons = [query.failure for query in result.queries]
         figures["progress"] = charts.progress_chart(main, others, result.value_name, reasons)
     if bars := numbers.weights(result):
-        figures["weights"] = charts.weights_chart(bars)
+        figures["weights"] = charts.weights_chart(bars, learned.own_correlations(result))
+    sizes = learned.size_points(result)
+    if sizes is not None:
+        figures["size"] = charts.size_chart(sizes, result.value_name, best.number if best else None)
     points = numbers.agreement(result)
     if points is not None and len(points.numbers):
         phase_of = {query.number: query.phase for query in result.queries}
         phases = [phase_of[int(number)] for number in points.numbers]
         figures["agreement"] = charts.agreement_chart(points, phases, result.value_name, best.number if best else None)
+    record = timeline.timeline(result.queries)
+    if record is not None:
+        figures["timeline"] = timeline.timeline_chart(record)
     if lines := numbers.curves(result):
         figures["curves"] = charts.curves_chart(lines, result.value_name)
     return figures
@@ -192,14 +194,32 @@ def _choices(result: SearchResult, text: str) -> tuple[cell.Choice, ...]:
 
 
 def _rows(result: SearchResult) -> list[dict[str, Any]]:
-    """Return the queries and what their choices look like."""
+    """Return the queries, what their choices look like, how large their networks are, and what is to say of them."""
     options = {tuple(map(str, options)) for options in result.space.choices.values()}
     alike = len(options) == 1 and len(result.space.choices) <= _SHORT_STRIP and len(next(iter(options))) <= N_OPTIONS
+    reasons = [query.reason for query in result.queries if query.state == "complete"]
+    usual = {phase: max(said, key=said.count) for phase, said in _by_phase(result).items()} if reasons else {}
     rows = []
-    for query in result.queries:
+    for query, size in zip(result.queries, learned.sizes(result), strict=True):
         picks = _choices(result, query.architecture)
-        rows.append({"query": query, "picks": picks if alike else ()})
+        joined = result.joined_after(query)
+        remarks = [] if joined is None else [f"joined after {numbers.plural(joined, 'query')}"]
+        if query.state == "pruned":
+            remarks.append(f"after epoch {query.steps} of {query.steps + query.steps_saved}")
+        if query.state == "failed":
+            remarks.append(query.failure or "no reason given")
+        elif query.reason and query.reason != usual.get(query.phase):
+            remarks.append(query.reason)
+        rows.append({"query": query, "picks": picks if alike else (), "size": size, "remarks": remarks})
     return rows
+
+
+def _by_phase(result: SearchResult) -> dict[str, list[str]]:
+    """Return the reasons of the queries of each phase."""
+    found: dict[str, list[str]] = {}
+    for query in result.queries:
+        found.setdefault(query.phase, []).append(query.reason)
+    return found
 
 
 def _front(result: SearchResult) -> dict[str, Any] | None:
@@ -232,25 +252,10 @@ def _front(result: SearchResult) -> dict[str, Any] | None:
     return {"members": members, "steps": steps, "start": start, "reference": " and ".join(point), "volume": volume}
 
 
-def _parameter_scores(result: SearchResult) -> list[float | None] | None:
-    """Return the ``params`` score of each query; None where that metric was not computed."""
-    if "params" not in result.scores.metrics:
-        return None
-    column = result.scores.scores[:, result.scores.metrics.index("params")]
-    return [float(column[query.row]) if math.isfinite(column[query.row]) else None for query in result.queries]
-
-
 def _digits(values: Sequence[float | None]) -> int:
     """Significant digits, from 4 to 7, that keep different values different."""
     known = {value for value in values if value is not None}
     return next((d for d in range(4, 7) if len({words.number(value, d) for value in known}) == len(known)), 7)
-
-
-def _breakable(text: str) -> Any:
-    """Return a text, escaped, that may be broken after its separators; copying it gives the text itself."""
-    from markupsafe import Markup, escape
-
-    return Markup("<wbr>").join(escape(part) for part in _BREAKS.split(text))
 
 
 def _legend(picks: Sequence[cell.Choice]) -> list[cell.Choice]:
@@ -275,50 +280,3 @@ def _settings(result: SearchResult) -> str:
         ensure_ascii=False,
         default=str,
     )
-
-
-def _figure_json(figure: go.Figure) -> dict[str, Any]:
-    """Return a figure as plain JSON values, with null for what is not finite."""
-    content: dict[str, Any] = json.loads(figure.to_json())
-    return {"data": content["data"], "layout": content["layout"]}
-
-
-def _script_json(value: object) -> Any:
-    """JSON that is safe inside a script element."""
-    from markupsafe import Markup
-
-    text = json.dumps(value, separators=(",", ":"), sort_keys=True, allow_nan=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704  escaped above
-
-
-def _script_text(script: str) -> Any:
-    """Return a trusted script, which must not end its own element."""
-    from markupsafe import Markup
-
-    return Markup(script.replace("</script", "<\\/script"))  # noqa: S704  plotly's own file
-
-
-@functools.cache
-def _environment() -> jinja2.Environment:
-    """Templates of this package; every expression is escaped."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("robonas.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": words.number,
-        "duration": words.duration,
-        "plural": numbers.plural,
-        "breakable": _breakable,
-        "percent": lambda share: "–" if share is None else f"{100 * share:.{0 if share in {0, 1} else 1}f} %",
-        "count": lambda value: f"{value:,.0f}",
-    }
-    environment.tests["finite"] = lambda value: value is not None and bool(np.isfinite(value))
-    return environment

@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from robonas.report.certainty import certainty, luck, sentences as certainty_in_words
+from robonas.report.learned import noise
 from robonas.report.numbers import Standing, best_query, labels, plural, pool_size, standing
 from robonas.study.result import left_out_in_words
 
@@ -56,7 +58,13 @@ def _found(result: SearchResult, ours: Standing, size: Mapping[str, float | None
         if ours.n_queries == 0:
             return f"Nothing found yet: {ours.label} has started no {word}."
         return f"Nothing found: none of the {plural(ours.n_queries, word)} of {ours.label} completed."
-    facts = [f"{result.value_name} {number(ours.value)}"]
+    exact, again = noise(result), certainty(result)
+    value = number(ours.value)
+    if again is not None and again.mean is not None:
+        value = number(again.mean) if again.spread is None else f"{number(again.mean)} ± {number(again.spread, 2)}"
+    elif exact is not None:
+        value += f" ({number(exact.low, 3)} to {number(exact.high, 3)})"
+    facts = [f"{result.value_name} {value}"]
     if size is not None:
         facts += [
             f"{value:,.0f} {unit}"
@@ -92,7 +100,13 @@ def verdict(ours: Standing, other: Standing, direction: str, word: str = "traini
 
 
 def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -> list[str]:
-    word, sentences = evaluation_word(result), []
+    word, sentences = evaluation_word(result), certainty_in_words(result)
+    exact = noise(result)
+    if exact is not None and result.confirmation is None:
+        sentences.append(
+            f"The range is a 95 % interval for one network on {exact.samples:,} held-out samples. The winner is the "
+            f"best of {plural(ours.n_complete, word)}, so expect a value in its lower half; `--confirm 3` trains the best again with other seeds."
+        )
     if any(other.value is not None and ours.value is not None and other.value != ours.value for other in others):
         sentences.append(
             "This is one run of each: a gap can be luck. Repeat with other seeds before you conclude anything."
@@ -118,8 +132,13 @@ def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -
             f"ended early, with {result.steps_saved:,} of {whole:,} epochs saved. A pruned network is never the winner."
         )
     running = sum(query.state == "running" for query in result.queries)
-    if running:
+    if running and result.stop_reason != "running":
         sentences.append(f"{plural(running, word)} had not answered when the search stopped.")
+    if result.stop_reason == "running":
+        sentences.append(
+            f"The search is still running in another process: {plural(running, word)} had not answered when this page "
+            "was written. Write it again later, by `robonas report`."
+        )
     if result.stop_reason == "interrupted":
         sentences.append(
             f"The search was interrupted after {ours.n_queries:,} of {plural(result.budget, word)}; "
@@ -142,7 +161,14 @@ def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -
         )
     if best is not None and ours.n_complete == 1 and ours.n_queries == 1:
         sentences.append(f"With one {word}, the best is simply the only one.")
-    return sentences
+    values = sorted(query.value for query in result.queries if query.value is not None)
+    if not others and len(values) > 2:
+        middle = values[(len(values) - 1) // 2] if result.direction == "maximize" else values[len(values) // 2]
+        sentences.append(
+            f"The middle one of the {len(values)} {word}s reached {number(middle)}. The search was not compared with "
+            "another one; `--compare random` does that."
+        )
+    return sentences + (luck(result) if exact is None else [])
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -164,6 +190,17 @@ def number(value: float | None, digits: int = 4) -> str:
         places = max(0, digits - 1 - math.floor(math.log10(size)))
         text = f"{value:,.{places}f}"
     return text.replace("-", "−")
+
+
+def amount(value: float | None) -> str:
+    """Return a size in three digits with its unit, such as ``38.1 k`` or ``1.20 M``; an en dash for a missing one."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    for unit, name in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= 0.9995 * unit:
+            scaled = value / unit
+            return f"{scaled:.{max(0, 2 - math.floor(math.log10(abs(scaled)) + 1e-3))}f}{name}"
+    return f"{value:.0f}"
 
 
 def numbers(one: float, other: float) -> tuple[str, str]:

@@ -110,7 +110,7 @@ class TrainedNetwork:
         return ReadyNetwork(network, self.preprocessing, logits=logits)
 
     def predict(
-        self, inputs: Any, *, batch_size: int = 256, logits: Callable[[Any], Tensor] | None = None
+        self, inputs: Any, *, batch_size: int = 64, logits: Callable[[Any], Tensor] | None = None
     ) -> Predictions:
         """Return the answers to images, files of images, arrays or a data set, with their names.
 

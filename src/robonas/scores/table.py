@@ -4,36 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import platform
-import sys
 import warnings
-from array import array
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 
-from robonas.common.files import write_parquet
+from robonas.common.files import replacing, write_parquet
 from robonas.common.reading import parse_json, read_parquet, to_frame
-from robonas.errors import ScoreTableError
+from robonas.errors import ConfigError, ScoreTableError
+from robonas.scores.columns import ScoreColumns
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from robonas.metrics import Score
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file's layout; a newer one is refused, an older one is read."""
 _METADATA_KEY = b"robonas"
 _REASON, _SECONDS = "reason:", "seconds:"
+_TEXTS = ["architecture", "canonical", "scored_as"]
+"""Columns that say which architecture a row is of."""
 
 
 def provenance(space_name: str, space_settings: Mapping[str, Any], batch_fingerprint: str, seed: int) -> dict[str, Any]:
@@ -98,9 +98,10 @@ class ScoreTable:
     """
 
     frame: pd.DataFrame
-    """One row an architecture, in the order of the pool: ``architecture`` and ``canonical`` (texts of the space), a
-    column a metric with its scores, and for each metric ``reason:NAME`` (None where there is a score) and
-    ``seconds:NAME`` (CPU seconds)."""
+    """One row an architecture, in the order of the pool: ``architecture``, ``canonical`` and ``scored_as`` (texts of
+    the space), a column a metric with its scores, and for each metric ``reason:NAME`` (None where there is a score) and
+    ``seconds:NAME`` (CPU seconds). Scores of the metrics in `by_class` are of the network of ``scored_as``, which
+    stands for its scoring class; others are of the network of ``canonical``."""
     metrics: tuple[str, ...]
     """Names of the metrics, in the order of the columns."""
     provenance: Mapping[str, Any]
@@ -108,6 +109,15 @@ class ScoreTable:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    @property
+    def by_class(self) -> frozenset[str]:
+        """Names of the metrics whose scores the members of a scoring class share."""
+        return frozenset(map(str, self.provenance.get("by_class", ())))
+
+    def networks(self, metric: str) -> pd.Series:
+        """Return the text of the architecture whose network was scored by a metric, for each row."""
+        return self.frame["scored_as" if metric in self.by_class else "canonical"]
 
     @property
     def architectures(self) -> tuple[str, ...]:
@@ -137,8 +147,15 @@ class ScoreTable:
         return np.flatnonzero(~self.frame["canonical"].duplicated().to_numpy()).astype(np.int64)
 
     def seconds(self) -> float:
-        """CPU seconds that all scores took; isomorphic architectures, which share theirs, counted once."""
-        return float(self.frame.iloc[self.distinct()][[_SECONDS + name for name in self.metrics]].to_numpy().sum())
+        """CPU seconds that all scores took; those that several architectures share are counted once."""
+        return float(sum(self._seconds(name) for name in self.metrics))
+
+    def _seconds(self, metric: str) -> float:
+        return float(self.frame[_SECONDS + metric][~self.networks(metric).duplicated()].sum())
+
+    def n_networks(self) -> int:
+        """Return how many networks were built for the scores; 0 where there are none."""
+        return len(set().union(*(self.networks(name) for name in self.metrics)))
 
     def summary(self) -> pd.DataFrame:
         """Return one row a metric.
@@ -147,7 +164,6 @@ class ScoreTable:
         commonest ``reason``.
         """
         rows = []
-        first = self.frame.iloc[self.distinct()]
         for name in self.metrics:
             values, reasons = self.frame[name], self.frame[_REASON + name].dropna()
             rows.append(
@@ -158,7 +174,7 @@ class ScoreTable:
                     "minimum": values.min(),
                     "median": values.median(),
                     "maximum": values.max(),
-                    "seconds": float(first[_SECONDS + name].sum()),
+                    "seconds": self._seconds(name),
                     "reason": str(reasons.mode().iloc[0]) if len(reasons) else None,
                 }
             )
@@ -188,6 +204,48 @@ class ScoreTable:
                 )
         return sentences
 
+    def shared(self) -> ScoreTable:
+        """Return the table with each scoring class as one candidate, of which its first row is the distinct one."""
+        return ScoreTable(self.frame.assign(canonical=self.frame["scored_as"]), self.metrics, self.provenance)
+
+    def correlations(
+        self,
+        values: ArrayLike | None = None,
+        *,
+        name: str = "objective",
+        method: Literal["spearman", "kendall", "pearson"] = "spearman",
+    ) -> pd.DataFrame:
+        """Return the correlation of each metric with each other, and with an objective where its values are known.
+
+        Isomorphic architectures count once, and each pair is taken over the architectures that have both. NaN where
+        fewer than 4 have, or one side is constant. Raw scores are compared: a metric for which lower is better
+        correlates negatively with a good objective.
+
+        Args:
+            values: Value of each architecture, (n,), NaN where unknown; it makes the last row and column.
+            name: Name of that row and column.
+            method: ``"spearman"`` and ``"kendall"`` compare orders, ``"pearson"`` the numbers.
+
+        Returns:
+            Symmetric, in [-1, 1], metrics × metrics.
+
+        Raises:
+            ConfigError: `values` has another length than the table, or there is no such method.
+        """
+        if method not in {"spearman", "kendall", "pearson"}:
+            raise ConfigError(f"`method` must be spearman, kendall or pearson; got {method!r}.")
+        frame = pd.DataFrame(self.scores, columns=list(self.metrics))
+        if values is not None:
+            known = np.asarray(values, dtype=np.float64)
+            if known.shape != (len(self),):
+                raise ConfigError(f"`values` must have one number a row, ({len(self)},); got shape {known.shape}.")
+            if name in self.metrics:
+                raise ConfigError(f"`name` must not be a metric's; got {name!r}.")
+            frame[name] = known
+        rows = frame.replace([np.inf, -np.inf], np.nan).groupby(self.frame["canonical"], sort=False).first()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return rows.corr(method=method, min_periods=4).clip(-1, 1)
+
     def part(self, start: int, stop: int) -> ScoreTable:
         """Return the rows from one place up to another."""
         return ScoreTable(self.frame.iloc[start:stop].reset_index(drop=True), self.metrics, self.provenance)
@@ -202,7 +260,7 @@ class ScoreTable:
             if name not in self.metrics:
                 raise ScoreTableError(f"The table has no metric {name!r}; it has {', '.join(self.metrics)}.")
         columns = [prefix + name for name in metrics for prefix in ("", _REASON, _SECONDS)]
-        return ScoreTable(self.frame[["architecture", "canonical", *columns]], tuple(metrics), self.provenance)
+        return ScoreTable(self.frame[[*_TEXTS, *columns]], tuple(metrics), self.provenance)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a Parquet file, whole or not at all; readable by pandas, and by `read` with its provenance."""
@@ -212,6 +270,14 @@ class ScoreTable:
         note = json.dumps({"metrics": self.metrics, "provenance": self.provenance})
         content = content.replace_schema_metadata({**(content.schema.metadata or {}), _METADATA_KEY: note.encode()})
         write_parquet(path, content)
+
+    def write_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a CSV file, whole or not at all: the architectures and their scores, empty where undefined.
+
+        Canonical forms, reasons, times and provenance are in what `write` writes, and not here.
+        """
+        with replacing(path) as temporary:
+            self.frame[["architecture", *self.metrics]].to_csv(temporary, index=False)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
@@ -225,11 +291,9 @@ class ScoreTable:
             content, notes = read_parquet(Path(path))
             note = parse_json(notes[_METADATA_KEY])
             metrics, origin = tuple(map(str, note["metrics"])), dict(note["provenance"])
-            wanted = [
-                "architecture",
-                "canonical",
-                *(prefix + name for name in metrics for prefix in ("", _REASON, _SECONDS)),
-            ]
+            if "scored_as" not in content.column_names:  # before format 2, each canonical form was scored itself
+                content = content.append_column("scored_as", content["canonical"])
+            wanted = [*_TEXTS, *(prefix + name for name in metrics for prefix in ("", _REASON, _SECONDS))]
             frame = to_frame(content, wanted, [prefix + name for name in metrics for prefix in ("", _SECONDS)])
         except FileNotFoundError:
             raise
@@ -273,68 +337,27 @@ class ScoreTable:
         origin: Mapping[str, Any],
         *,
         absent: str = "not scored",
+        classes: Mapping[str, str] | None = None,
+        by_class: Collection[str] = (),
     ) -> Self:
         """Assemble a table from columns.
 
         Args:
             architectures: Texts of each architecture and of its canonical form.
-            columns: The scores.
+            columns: The scores, by the texts of the architectures whose networks were scored.
             metrics: Names of the metrics to take.
             origin: The provenance.
             absent: Reason of a score that the columns do not have.
+            classes: For each canonical text the one that stands for its scoring class; None where each is its own.
+            by_class: Names of the metrics whose scores are those of the class.
         """
         pairs = list(architectures)
-        content: dict[str, Any] = {
-            "architecture": [text for text, _ in pairs],
-            "canonical": [text for _, text in pairs],
-        }
+        canonical = [text for _, text in pairs]
+        scored_as = canonical if classes is None else [classes[text] for text in canonical]
+        texts = ([text for text, _ in pairs], canonical, scored_as)
+        content: dict[str, Any] = dict(zip(_TEXTS, texts, strict=True))
         for name in metrics:
-            values, seconds, reasons = columns.take([text for _, text in pairs], name, absent)
+            values, seconds, reasons = columns.take(scored_as if name in by_class else canonical, name, absent)
             content |= {name: values, _REASON + name: reasons, _SECONDS + name: seconds}
-        return cls(pd.DataFrame(content), tuple(metrics), origin)
-
-
-class ScoreColumns:
-    """Scores by canonical text, a column a metric: what a run of any length can hold in memory.
-
-    Sixteen bytes a score, and its reason where it has none.
-    """
-
-    def __init__(self) -> None:
-        self._places: dict[str, int] = {}
-        self._values: dict[str, array[float]] = {}
-        self._seconds: dict[str, array[float]] = {}  # negative: never scored
-        self._reasons: dict[tuple[int, str], str] = {}
-
-    def add(self, canonical: str, found: Mapping[str, Score]) -> None:
-        """Take the scores of one class, beside those that it has."""
-        place = self._places.setdefault(canonical, len(self._places))
-        for name, score in found.items():
-            values, seconds = self._values.setdefault(name, array("d")), self._seconds.setdefault(name, array("d"))
-            while len(values) <= place:
-                values.append(math.nan)
-                seconds.append(-1.0)
-            values[place], seconds[place] = score.value, score.seconds
-            if score.reason is not None:
-                self._reasons[place, name] = sys.intern(score.reason)
-
-    def has(self, canonical: str, metric: str) -> bool:
-        """Return whether the class has been scored by the metric, with a value or with a reason."""
-        place = self._places.get(canonical)
-        seconds = self._seconds.get(metric, ())
-        return place is not None and place < len(seconds) and seconds[place] >= 0
-
-    def take(
-        self, canonical: Sequence[str], metric: str, absent: str
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.object_]]:
-        """Values, seconds and reasons of one metric for these classes."""
-        n = len(canonical)
-        values, seconds, reasons = np.full(n, np.nan), np.zeros(n), np.full(n, None, dtype=object)
-        for row, text in enumerate(canonical):
-            if self.has(text, metric):
-                place = self._places[text]
-                values[row], seconds[row] = self._values[metric][place], self._seconds[metric][place]
-                reasons[row] = self._reasons.get((place, metric))
-            else:
-                reasons[row] = absent
-        return values, seconds, reasons
+        shared = {"by_class": sorted(by_class)} if by_class else {}
+        return cls(pd.DataFrame(content), tuple(metrics), {**origin, **shared})

@@ -17,6 +17,7 @@ from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial
 from robonas.strategies.candidates import (
     Belief,
     Feature,
+    believed,
     covariance,
     dual_weights,
     linear_weights,
@@ -47,7 +48,7 @@ def _linear(feature: str) -> Belief:
 BELIEFS = (_smooth("min_max"), _smooth("asinh"), _smooth("normal"), _linear("asinh"), _linear("min_max"))
 """The processes whose rankings are fused; the first one's linear weights are reported.
 
-Linear ones alone up to five queries, which is all that so few answers can tell; smooth ones alone from ten on.
+Linear ones alone up to five queries, which is all that so few answers can tell; smooth ones alone from ten answers on.
 """
 CONTRAST_AFTER = 3
 """Number of queries before the one that asks for a middling candidate."""
@@ -84,8 +85,11 @@ class Auto(Strategy):
           without two different values does not count.
         - The processes know the answers by their ranks, as normal scores; so a diverged training is a last
           place and no outlier, and any monotone change of the objective changes nothing. A failure shares the
-          last place and weighs less, since it may be bad luck. A pending query counts as a middling answer,
-          which keeps the next one away from it.
+          last place and weighs less, since it may be bad luck.
+        - A pending query counts in each process as the answer that this process expects, but as none better than
+          the best one known; as a middling one while none is known. Since processes expect more of their favourites
+          than any answer can give, this keeps the next query away from the pending ones. Smooth processes speak
+          from the sixth query on, pending ones counted, and linear ones up to the tenth answer.
         - Candidates whose scores equal those of candidates that have been asked for are probably the same
           network in other words; each such query puts the others back.
         - Of candidates that are expected to be equal, the first in the pool is taken. There is no draw: the
@@ -206,11 +210,15 @@ class _Pool:
         scored = dict(zip(answered, targets([values[row] for row in answered]).tolist(), strict=True))
         r = np.array([scored.get(row, 0.0) for row in asked])
         doubts = np.array([FAILURE_NOISE * trial.failed for trial in history])
+        pending = np.array([trial.pending for trial in history], dtype=bool)
         queried = np.array(asked, dtype=np.intp)
+        supposed: dict[int, NDArray[np.float64]] = {}
 
         def duals(number: int) -> NDArray[np.float64]:
             K = self._covariance(number, queried, asked)
-            return dual_weights(K, self.beliefs[number].noise + doubts, r - self._prior(number, queried))
+            noise = self.beliefs[number].noise + doubts
+            supposed[number] = believed(r, pending, self._prior(number, queried), K, noise)
+            return dual_weights(K, noise, supposed[number] - self._prior(number, queried))
 
         def expected(number: int, dual: NDArray[np.float64]) -> NDArray[np.float64]:
             mean = self._prior(number, rows) + self._covariance(number, rows, asked) @ dual
@@ -221,15 +229,20 @@ class _Pool:
         first = duals(0)
         weights = linear_weights(self.beliefs[0], self._features(0, queried), first)
         rows = self._modelled(weights)
-        speaking = [number for number, belief in enumerate(self.beliefs) if belief.speaks(len(history))]
+        n_told = sum(not trial.pending for trial in history)
+        speaking = [number for number, belief in enumerate(self.beliefs) if belief.speaks(len(history), n_told)]
         means = {0: expected(0, first)} | {number: expected(number, duals(number)) for number in speaking if number}
-        liked = means if self.costs is None else self._improvements(means, rows, history)
+        liked = means if self.costs is None else self._improvements(means, rows, history, supposed)
         fused = -np.sum([np.log(_ranks(liked[number]) + RANK_OFFSET) for number in speaking], axis=0)
         fused -= TWIN_COST * np.log1p(self._n_twins(rows, asked))
         return _View(rows, fused, means[0], weights)
 
     def _improvements(
-        self, means: dict[int, NDArray[np.float64]], rows: NDArray[np.intp], history: Sequence[Trial]
+        self,
+        means: dict[int, NDArray[np.float64]],
+        rows: NDArray[np.intp],
+        history: Sequence[Trial],
+        supposed: dict[int, NDArray[np.float64]],
     ) -> dict[int, NDArray[np.float64]]:
         """Compute each process's expected hypervolume improvement by some rows, on the scale of the targets.
 
@@ -237,19 +250,23 @@ class _Pool:
             means: Expectation of the rows, by process.
             rows: The rows, (n,).
             history: All queries so far.
+            supposed: Targets of all queries, by process; those of pending ones are what it expects.
         """
         assert self.costs is not None
         told = [trial for trial in history if trial.value is not None and trial.pruned is None]
         values = targets([trial.value for trial in told if trial.value is not None])
         end = np.full(self.costs.shape[1], BEYOND_DEAREST)
         reference = float(values.min(initial=0.0)) - BELOW_WORST
-        stairs = staircase(values, self.costs[[trial.row for trial in told]], reference, end)
-        areas = stairs.areas(self.costs[rows])
         asked = [trial.row for trial in history]
+        pending = [place for place, trial in enumerate(history) if trial.pending]
+        prices = self.costs[[trial.row for trial in told] + [asked[place] for place in pending]]
         doubts = np.array([FAILURE_NOISE * trial.failed for trial in history])
-        found = {}
+        found: dict[int, NDArray[np.float64]] = {}
         for number, mean in means.items():
             belief = self.beliefs[number]
+            if pending or not found:  # what is pending is taken as known: nobody is sent for the same improvement
+                stairs = staircase(np.append(values, supposed[number][pending]), prices, reference, end)
+                areas = stairs.areas(self.costs[rows])
             variance = prior_variance(belief, self._features(number, rows), has_codes=self.problem.codes is not None)
             known = self._covariance(number, np.array(asked, dtype=np.intp), asked)
             cross = self._covariance(number, rows, asked)

@@ -131,10 +131,21 @@ class Trial:
     Values of few steps are lower than those of all, so this one understates a candidate that was found to be among the
     worse ones anyway. Strategies take it as it is; `tpe` compares by steps first, as BOHB does."""
 
+    told_at: int | None = None
+    """Number of queries that had been asked for when the answer came, itself counted; None for an answer that came
+    before the next query.
+
+    With several queries at once, strategies that derive their earlier steps again need it: it says what each step knew.
+    Without it they learn little from answers that came late."""
+
     @property
     def pending(self) -> bool:
         """Asked and not yet told."""
         return self.value is None and not self.failed
+
+    def seen_after(self, n_asked: int) -> Trial:
+        """Return the trial as it was known after `n_asked` queries: pending where its answer came later."""
+        return self if self.told_at is None or self.told_at <= n_asked else Trial(self.row)
 
 
 @dataclass(frozen=True)
@@ -269,6 +280,12 @@ def check_history(problem: Problem, history: Sequence[Trial]) -> None:
             )
         if trial.pruned is not None and trial.value is None:
             raise AskTellError(f"Trial {number} was pruned after step {trial.pruned}, so it must have a value of then.")
+        if trial.told_at is not None and not (_is(trial.told_at, Integral) and trial.told_at > number):
+            raise AskTellError(
+                f"The answer of trial {number} must have come after {number + 1} or more queries; got {trial.told_at}."
+            )
+        if trial.told_at is not None and trial.pending:
+            raise AskTellError(f"Trial {number} has no answer, so none can have come after {trial.told_at} queries.")
         seen.add(trial.row)
 
 

@@ -54,11 +54,16 @@ class Belief:
     first: int = 0
     """Number of queries from which on the process takes part in the fusion."""
     last: int | None = None
-    """Number of queries from which on the process takes no part any more; None for no end."""
+    """Number of answers from which on the process takes no part any more; None for no end."""
 
-    def speaks(self, n_queries: int) -> bool:
-        """Return whether the process takes part in the fusion after `n_queries` queries."""
-        return self.first <= n_queries and (self.last is None or n_queries < self.last)
+    def speaks(self, n_queries: int, n_answers: int) -> bool:
+        """Return whether the process takes part in the fusion.
+
+        Args:
+            n_queries: Number of queries so far, pending ones included.
+            n_answers: Number of queries that are not pending.
+        """
+        return self.first <= n_queries and (self.last is None or n_answers < self.last)
 
 
 FEATURES = ("asinh", "min_max", "normal")
@@ -223,6 +228,39 @@ def dual_weights(
         return residual
     solved: NDArray[np.float64] = linalg.cho_solve(linalg.cho_factor(K + np.diag(noise)), residual)
     return solved
+
+
+def believed(
+    r: NDArray[np.float64],
+    pending: NDArray[np.bool_],
+    prior: NDArray[np.float64],
+    K: NDArray[np.float64],
+    noise: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the targets with what a process expects of pending queries, at most the best known target, (t,).
+
+    Where no query is pending they are `r` itself; where all are, zeros.
+
+    Args:
+        r: Targets of all queries, (t,); those of pending ones are ignored.
+        pending: Whether each query is pending, (t,).
+        prior: Prior mean of the queried candidates, (t,).
+        K: Their covariance, (t, t).
+        noise: Noise variance of each answer, (t,), positive.
+
+    Source:
+        Ginsbourger, Le Riche, Carraro, "Kriging is well-suited to parallelize optimization", 2010: the kriging
+        believer. The limit is ours.
+    """
+    if not pending.any():
+        return r
+    told = ~pending
+    duals = dual_weights(K[np.ix_(told, told)], noise[told], (r - prior)[told])
+    expected = prior[pending] + K[np.ix_(pending, told)] @ duals
+    filled = r.copy()
+    # A process expects more of its favourites than any answer can give, so its own word would attract the next query.
+    filled[pending] = np.minimum(expected, r[told].max()) if told.any() else 0.0
+    return filled
 
 
 def linear_weights(belief: Belief, F: NDArray[np.float64], duals: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -115,8 +115,7 @@ class Staircase:
         z = np.clip(gap / spread, -38.0, 38.0)
         expected = gap * special.ndtr(z) + spread * np.exp(-0.5 * z * z) / _ROOT_TWO_PI
         heights = np.maximum(expected, 0.0) * areas.ravel()[places]
-        total: NDArray[np.float64] = np.bincount(rows, heights, minlength=len(mean))
-        return total
+        return np.bincount(rows, heights, minlength=len(mean)).astype(np.float64, copy=False)
 
 
 def _sum(areas: NDArray[np.float64], heights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -48,6 +48,8 @@ class Step:
     """(t, log10(mu) on its bounds), both in [0, 1]."""
     row: int
     """The candidate."""
+    told: tuple[Trial, ...]
+    """What was known of the candidates of all earlier pairs."""
 
 
 class Hnas(Strategy):
@@ -71,8 +73,8 @@ class Hnas(Strategy):
           that have them. Candidates of equal S stand in pool order; so do all where the gradient metric has no
           two different values.
         - A failure tells the process the worst value before it, a pending query the mean of all values.
-        - The pairs are derived afresh from what is known now, as the weights of `robot` are: the answer to a
-          pending query may change what follows.
+        - The pairs are derived afresh, each from what was known when it was proposed, as the weights of `robot` are;
+          where `Trial.told_at` is missing, the answer to a pending query may change what follows.
         - Of a growing pool, a pair chooses among those who were there when it was proposed, by the ranks of then.
 
     Args:
@@ -164,7 +166,7 @@ class Hnas(Strategy):
         answers = {trial.row: trial for trial in history}
         told: list[Trial] = []
         while len(told) < len(problem):
-            step = self._memory.step(told)
+            step = self._memory.step(tuple(trial.seen_after(len(told)) for trial in told))
             if step.row not in answers:
                 return self._memory, told, step
             told.append(answers[step.row])
@@ -187,7 +189,6 @@ class _Memory:
         self.steps: list[Step] = []
         if before is not None:
             self.steps = [step for number, step in enumerate(before.steps) if number < problem.since(before.problem)]
-        self._answers: list[Trial] = [] if before is None else before._answers[: len(self.steps)]  # noqa: SLF001
 
     def _present(self, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the ranks m and c of the first `n` candidates, (n,) each."""
@@ -205,13 +206,12 @@ class _Memory:
         full: NDArray[np.float64] = np.where(np.isnan(S), np.inf, S)
         return full
 
-    def step(self, told: Sequence[Trial]) -> Step:
+    def step(self, told: tuple[Trial, ...]) -> Step:
         """Return the pair that follows the answers so far, and its first candidate that no earlier pair led to."""
         number = len(told)
-        if number < len(self.steps) and self._answers[:number] == list(told):
+        if number < len(self.steps) and self.steps[number].told == told:
             return self.steps[number]
         del self.steps[number:]
-        self._answers = list(told)
         if number < self.probes:
             grid = np.linspace(0.0, 1.0, self.probes) if self.probes > 1 else np.array([0.5])
             place = np.array([grid[number], 0.5])
@@ -223,7 +223,7 @@ class _Memory:
         order = np.argsort(self.objective(place, present if present > number else None), kind="stable")
         known = {step.row for step in self.steps}
         row = next(row for row in order.tolist() if row not in known)
-        self.steps.append(Step(place, row))
+        self.steps.append(Step(place, row, told))
         return self.steps[-1]
 
 

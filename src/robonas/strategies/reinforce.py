@@ -27,7 +27,7 @@ class Reinforce(Strategy):
     Logits begin at 0.001 times normal noise; the baseline is a running mean, updated before it is subtracted. A
     sample that was evaluated before updates the policy again and costs nothing; one that is not in the pool
     stands for the candidate that differs from it in the fewest choices. A failure counts as the worst value; a
-    pending sample is no lesson yet.
+    pending sample is no lesson yet, and one whose answer came late is a lesson from then on (`Trial.told_at`).
 
     Args:
         learning_rate: Learning rate of Adam.
@@ -63,6 +63,7 @@ class Reinforce(Strategy):
         policy = _Policy(options, generator, self.learning_rate)
         everywhere, free, values = np.ones(len(problem), dtype=bool), free_rows(problem, history), known_values(history)
         rows = {tuple(code): row for row, code in enumerate(codes.tolist())}
+        trials, asked, unheard = {trial.row: trial for trial in history}, set(), list[int]()
         sample = policy.sample(generator)
         for _ in range(PATIENCE * (len(history) + 1)):
             row = rows.get(tuple(sample.tolist()), -1)
@@ -70,8 +71,13 @@ class Reinforce(Strategy):
                 row = nearest(codes, sample, everywhere, generator)
             if free[row]:
                 return Proposal(row, "explore", reason="Sampled from the policy.")
-            if row in values:
-                policy.learn(codes[row], values[row])
+            asked.add(row)
+            if row not in unheard:
+                unheard.append(row)
+            for lesson in [row for row in unheard if not trials[row].seen_after(len(asked)).pending]:
+                unheard.remove(lesson)
+                if lesson in values:
+                    policy.learn(codes[lesson], values[lesson])
             sample = policy.sample(generator)
         row = nearest(codes, sample, free, generator)
         return Proposal(row, "explore", reason="The nearest to what the policy keeps sampling.")

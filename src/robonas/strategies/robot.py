@@ -45,6 +45,8 @@ class Step:
     """A_t."""
     n_asked: int
     """Number of different candidates that earlier weights recommended; it tells which rows a growing pool had then."""
+    told: tuple[Trial, ...]
+    """What was known of the candidates of all earlier weights."""
 
 
 class Robot(Strategy):
@@ -65,10 +67,10 @@ class Robot(Strategy):
         - Candidates of equal combined score stand in pool order. Of weights whose candidates are equally
           good, the latest wins.
         - A failed evaluation tells the process the worst value seen before it, a pending one the mean of the
-          values seen.
-        - The T weight vectors are derived afresh from what is known now. When the answer to a pending query
-          changes what follows, candidates that were evaluated are never proposed again, whichever weights
-          recommend them.
+          values seen. Weights that recommend a pending candidate stand for the next one in their ranking.
+        - The T weight vectors are derived afresh, each from what was known when it was proposed: `Trial.told_at` says
+          so. Where it is missing, from what is known now; when the answer to a pending query then changes what follows,
+          candidates that were evaluated are never proposed again, whichever weights recommend them.
         - `Problem.higher_is_better` is not used: the sign of a weight is learned.
         - Of a growing pool, weights choose among those who were there when they were proposed, on the scale of that
           pool; the ranking at the end is of all. Which metrics are dead is decided by the pool at the start.
@@ -154,11 +156,13 @@ class Robot(Strategy):
         memory = self._memory
         answers = {trial.row: trial for trial in history}
         told: list[Trial] = []
+        asked: set[int] = set()
         for number in range(problem.budget):
-            step = memory.step(number, told)
+            step = memory.step(tuple(trial.seen_after(len(asked)) for trial in told))
             if step.row not in answers:
                 return _Run(memory, memory.steps[: number + 1], told, step.row)
             told.append(answers[step.row])
+            asked.add(step.row)
         return _Run(memory, memory.steps[: problem.budget], told, None)
 
 
@@ -200,7 +204,6 @@ class _Memory:
         self.scaled, self.last = self._present(len(problem))
         self._cheapness: dict[int, NDArray[np.float64]] = {}
         self.steps: list[Step] = [] if before is None else before.steps_before(problem.since(before.problem))
-        self._answers: list[Trial] = [] if before is None else before._answers[: len(self.steps)]  # noqa: SLF001
         self._ranking: tuple[bytes, NDArray[np.intp]] | None = None
 
     def steps_before(self, n_asked: float) -> list[Step]:
@@ -228,10 +231,16 @@ class _Memory:
             self._ranking = key, np.lexsort((-self._traded_off(self.scaled @ weights, number), self.last))
         return self._ranking[1]
 
-    def recommended(self, weights: NDArray[np.float64], n_asked: int, number: int) -> int:
-        """Return the first candidate of the ranking in the pool as it was after `n_asked` queries."""
+    def recommended(self, weights: NDArray[np.float64], n_asked: int, number: int, pending: set[int]) -> int:
+        """Return the first candidate of the ranking in the pool as it was after `n_asked` queries.
+
+        Pending ones are passed over, unless there are no others.
+        """
         n = self.problem.n_present(n_asked)
         scaled, last = (self.scaled, self.last) if n == len(self.problem) else self._present(n)
+        if pending:
+            last = last.copy()
+            last[list(pending)] = 3
         return int(np.argmax(np.where(last == last.min(), self._traded_off(scaled @ weights, number), -np.inf)))
 
     def _traded_off(self, combined: NDArray[np.float64], number: int) -> NDArray[np.float64]:
@@ -266,12 +275,12 @@ class _Memory:
         rows = [trial.row for trial in told]
         return self._scalarised(values, self._cheap(self.problem.n_present(len(set(rows))))[rows], number)
 
-    def step(self, number: int, told: Sequence[Trial]) -> Step:
-        """Return the weights that follow the first `number` answers, and their candidate."""
-        if number < len(self.steps) and self._answers[:number] == list(told):
+    def step(self, told: tuple[Trial, ...]) -> Step:
+        """Return the weights that follow what is known of the candidates of earlier weights, and their candidate."""
+        number = len(told)
+        if number < len(self.steps) and self.steps[number].told == told:
             return self.steps[number]
         del self.steps[number:]
-        self._answers = list(told)
         generator = numpy_generator("robot", self.problem.seed, number)
         if not self.columns:
             weights = np.zeros(0)
@@ -281,7 +290,8 @@ class _Memory:
             tried = np.stack([step.weights for step in self.steps])
             weights = next_weights(*_distinct(tried, self.worth(told, number)), generator)
         n_asked = len({trial.row for trial in told})
-        self.steps.append(Step(weights, self.recommended(weights, n_asked, number), n_asked))
+        pending = {trial.row for trial in told if trial.pending}
+        self.steps.append(Step(weights, self.recommended(weights, n_asked, number, pending), n_asked, told))
         return self.steps[-1]
 
 

@@ -101,6 +101,7 @@ class Chooser:
                 seed=self.seed,
                 generation=len(asked),
                 allowed=self._candidates.may_join,
+                form=self._candidates.form,
             )
             self._bred = self._costed(self._scorable(born))
         self._arrange(len(asked))
@@ -168,14 +169,17 @@ class Chooser:
 
     def history(self, asked: Sequence[Query]) -> list[Trial]:
         """Return the queries as the strategy sees them."""
-        return [self._trial(query) for query in asked]
+        told_at = {number: query.number for query in asked for number in query.pending}  # the last one wins
+        return [self._trial(query, told_at.get(query.number)) for query in asked]
 
-    def _trial(self, query: Query) -> Trial:
+    def _trial(self, query: Query, told_at: int | None) -> Trial:
         value = query.partial if query.state == "pruned" else query.value
         place = self._places[query.architecture]
         if query.state not in {"complete", "pruned"} or value is None:
-            return Trial(place, failed=query.state != "running")
-        return Trial(place, self._sign * value, pruned=query.curve[-1].step if query.state == "pruned" else None)
+            failed = query.state != "running"
+            return Trial(place, failed=failed, told_at=told_at if failed else None)
+        pruned = query.curve[-1].step if query.state == "pruned" else None
+        return Trial(place, self._sign * value, pruned=pruned, told_at=told_at)
 
     def _due(self, asked: Sequence[Query]) -> bool:
         return self.grow > 0 and any(query.state != "running" for query in asked)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from robonas.study.sharing import Sharing
+    from robonas.study.trials import StoredTrial
 
 ATTEMPTS = 2
 """How often an evaluation may take its worker with it before it counts as failed."""
@@ -165,9 +166,20 @@ class Claims:
         return trial if trial.state.name == "RUNNING" and _worker_of(trial) == self._worker else None
 
 
-def _worker_of(trial: FrozenTrial) -> str:
+def _worker_of(trial: StoredTrial) -> str:
     """Return the name of the worker of a trial; empty where there is none."""
     return trial.user_attrs.get(CLAIM, {}).get("worker") or ""
+
+
+def somebody_works(trials: Sequence[tuple[int, StoredTrial]], sharing: Sharing) -> bool:
+    """Return whether another process is at one of the trials that are running; nothing is changed.
+
+    Args:
+        trials: Trials with the numbers by which their storage knows them.
+        sharing: Rules by which the workers share the study.
+    """
+    running = [(number, _worker_of(trial)) for number, trial in trials if trial.state.name == "RUNNING"]
+    return any(worker and sharing.alive(worker, number) for number, worker in running)
 
 
 def _attempts_of(trial: FrozenTrial) -> int:

@@ -30,6 +30,7 @@ from robonas.processes import stops
 from robonas.study.against import costs_file
 from robonas.study.claims import Claim, Claims
 from robonas.study.keeping import check_kept, keepers, leader_of, settle, stage
+from robonas.study.provenance import PROVENANCE
 from robonas.study.reading import Record
 from robonas.study.sharing import sharing_of
 from robonas.study.storage import find_study, storage_errors
@@ -156,6 +157,19 @@ class Ledger:
             for key, value in noted.items():
                 if self._study.user_attrs.get(key) != value:
                     self._study.set_user_attr(key, value)
+
+    def note_origin(self, add: Callable[[Mapping[str, Any] | None], Mapping[str, Any]], budget: int) -> None:
+        """Record where the search comes from, beside what earlier sessions noted; nothing where it is finished.
+
+        Args:
+            add: Function from what is noted already, None for nothing, to what shall be.
+            budget: Budget of this search.
+        """
+        with self._turn():
+            known = self._study.user_attrs.get(PROVENANCE)
+            done = sum(trial.state.is_finished() for trial in self._study.get_trials(deepcopy=False))
+            if known is None or done < budget:
+                self._study.set_user_attr(PROVENANCE, plain(add(known)))
 
     def note_stop(self, reason: str | None) -> None:
         """Record why a search ends before its budget is spent; None where it does not."""

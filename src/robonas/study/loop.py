@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from robonas.common.defaults import PAPER_METRICS
+from robonas.common.defaults import PAPER_METRICS, STRATEGY
 from robonas.common.files import check_folder
 from robonas.common.settings import jobs_of, name_of, seconds_of
 from robonas.errors import ConfigError, StudyError
@@ -25,6 +25,7 @@ from robonas.study.ledger import Ledger
 from robonas.study.outcome import outcome_of
 from robonas.study.plan import Plan
 from robonas.study.pool import draw_pool
+from robonas.study.provenance import noted
 from robonas.study.reading import Record, read_record
 from robonas.study.recorded import made_again
 from robonas.study.running import Runner
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from robonas.strategies import Strategy
     from robonas.study.against import AgainstLike
     from robonas.study.limits import Limits
+    from robonas.study.pool import Share
     from robonas.study.result import SearchResult
 
 
@@ -57,10 +59,11 @@ def search(
     pool: int | Iterable[Architecture | str] = 1000,
     limits: Limits | None = None,
     against: AgainstLike | Sequence[AgainstLike] | None = None,
-    strategy: str | Strategy = "auto",
+    strategy: str | Strategy = STRATEGY,
     budget: int = 20,
     seed: int = 0,
     grow: int = 0,
+    share: Share = "canonical",
     pruner: str | optuna.pruners.BasePruner | None = None,
     batch: Batch | None = None,
     batch_size: int = 64,
@@ -105,6 +108,9 @@ def search(
             1.
         grow: Number of children of the best candidates that join the pool before each query after the first answer; 0
             keeps the pool as it is. Children are scored as the pool was, keep the limits, and are new to it.
+        share: Candidates that are one query: ``"canonical"``, those that build the same network, or ``"class"``, all of
+            a scoring class, whose networks are the same function and differ by the draw of their parameters only. Of
+            these the first in the pool is trained.
         pruner: Pruner that ends hopeless trainings early, after any epoch but the last: ``"hyperband"``, ``"median"``,
             ``"successive_halving"``, or a pruner of Optuna. A pruned network counts as one of the budget; the strategy
             is told its last value, and it is never the winner. None trains each to the end. With `against`, it is
@@ -123,8 +129,8 @@ def search(
             again; None for one on each of `devices`, or one. The strategy is told which have no answer yet. A search
             that goes on may have another number.
         devices: Devices to divide the evaluations among, such as ``["cuda:0", "cuda:1"]``; several may share one. By
-            default all visible GPUs, or the CPU, whose threads are divided among the evaluations: one that has fewer
-            threads may round otherwise, so set `threads` of the objective where values must not depend on it.
+            default all visible GPUs, or the CPU, whose threads are divided among the evaluations, where the objective
+            does not set their number, as `TrainingObjective` does: values could depend on it.
         executor: Cluster that scores and trains, instead of processes of this machine: ``"ray"``, ``"ray:ADDRESS"``,
             ``"dask:ADDRESS"``, a `distributed.Client`, a `RayEngine`, or anything with the `submit` of
             `concurrent.futures`. As many evaluations run at once as it has room for, unless `n_parallel` says. The
@@ -154,13 +160,13 @@ def search(
     tell = caller_of(callbacks)
     check_reachable(storage)
     name, n_jobs = name_of(name), jobs_of(n_jobs)
-    plan = Plan.made(space, objective, metrics, limits, strategy, budget, seed, grow, pruner, against)
+    plan = Plan.made(space, objective, metrics, limits, strategy, budget, seed, grow, pruner, against, share)
     engine = None if executor is None else engine_of(executor)
     finish = Finish.made(plan, confirm, repeats)
     workforce = Workforce.made(plan, engine, n_parallel, devices, limit)
     with working_on(engine):
         place = check_folder(folder) if folder is not None else None
-        drawn, whole = draw_pool(space, pool, plan.seed)
+        drawn, whole = draw_pool(space, pool, plan.seed, plan.share)
         settings = plan.settings(drawn)
         candidates = plan.candidates(batch, batch_size, logits, n_jobs, place)
         pairs, left_out = candidates.within_limits(drawn, settings, place / f"{name}.pool.txt" if place else None)
@@ -180,6 +186,7 @@ def search(
         )
         _check_scores(table)
         ledger.begin(table.fingerprint(), plan.budget, left_out, None if costs is None else costs.fingerprint())
+        ledger.note_origin(lambda known: noted(known, objective), plan.budget)
         if costs is not None and place:
             costs.write(place / costs_file(name))
         file = place / scores_file(name) if place else None

@@ -71,7 +71,7 @@ class Networks:
         inputs: Any,
         *,
         query: Query | None = None,
-        batch_size: int = 256,
+        batch_size: int = 64,
         logits: Callable[[Any], Tensor] | None = None,
     ) -> Predictions:
         """Return the trained winner's answers to images, files of images, arrays or a data set, with their names.

@@ -32,7 +32,7 @@ def outcome_of(record: Record, chooser: Chooser, folder: Path | None, *, keep: b
     table, problem, history = chooser.table, chooser.problem, chooser.history(asked)
     stop: StopReason = "budget spent" if problem.budget <= len(problem) else "candidates exhausted"
     if len(history) < problem.limit or any(trial.pending for trial in history):
-        stop = "time over" if record.stopped == "time over" else "interrupted"
+        stop = "running" if record.at_work else "time over" if record.stopped == "time over" else "interrupted"
     summary = summary_of(chooser, history, folder and folder / summary_file(record.name), keep=keep)
     if summary.combined is not None:
         # 0, 1, … in order of first appearance, as the distinct rows are
@@ -61,6 +61,7 @@ def outcome_of(record: Record, chooser: Chooser, folder: Path | None, *, keep: b
         left_out=record.left_out,
         confirmation=confirmation,
         test=test,
+        provenance=record.provenance,
     )
 
 

@@ -16,8 +16,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from robonas.errors import StudyError
+from robonas.study.claims import somebody_works
 from robonas.study.confirmation import CONFIRMED, TESTED
-from robonas.study.storage import PATIENCE_S, check_file, file_address, open_storage, storage_errors
+from robonas.study.provenance import PROVENANCE
+from robonas.study.sharing import FileSharing, sharing_of
+from robonas.study.storage import PATIENCE_S, check_file, file_address, open_storage, storage_errors, storage_file
 from robonas.study.trials import SETTINGS, STOPPED, as_queries
 
 if TYPE_CHECKING:
@@ -44,17 +47,30 @@ class Record:
     """Number of candidates that broke each limit when the pool was drawn."""
     queries: tuple[Query, ...]
     """Every query, in the order of asking."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Data, command line, machine, versions and dates, as far as they were noted; JSON values."""
+    at_work: bool = False
+    """Whether another process was at a query when this was read."""
     stopped: str | None = None
     """Why the latest search ended before its budget was spent, where it could say so."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What is known of the whole search, by name, such as its test; JSON values."""
 
     @classmethod
-    def of(cls, name: str, notes: Mapping[str, Any], queries: tuple[Query, ...]) -> Record:
+    def of(cls, name: str, notes: Mapping[str, Any], queries: tuple[Query, ...], *, at_work: bool = False) -> Record:
         """Return the record of a study with these user attributes."""
         budget, left_out = int(notes.get("budget") or 0), dict(notes.get("left_out") or {})
-        known = {key: notes[key] for key in (CONFIRMED, TESTED) if notes.get(key)}
-        return cls(name, notes[SETTINGS], budget, left_out, queries, notes.get(STOPPED), known)
+        return cls(
+            name,
+            notes[SETTINGS],
+            budget,
+            left_out,
+            queries,
+            provenance=dict(notes.get(PROVENANCE) or {}),
+            at_work=at_work,
+            stopped=notes.get(STOPPED),
+            notes={key: notes[key] for key in (CONFIRMED, TESTED) if notes.get(key)},
+        )
 
 
 def read_record(url: str, file: Path | None, name: str, place: str) -> Record:
@@ -96,7 +112,9 @@ def record_by_optuna(url: str, name: str, place: str) -> Record:
         if notes.get(SETTINGS) is None:
             raise StudyError(f"Study '{name}' in '{place}' was not made by robonas.")
         trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
-        return Record.of(name, notes, as_queries(trials))
+        numbered = [(trial._trial_id, trial) for trial in trials]  # noqa: SLF001
+        at_work = somebody_works(numbered, sharing_of(storage, storage_file(url), name))
+        return Record.of(name, notes, as_queries(trials), at_work=at_work)
 
 
 # ── without Optuna ──
@@ -132,7 +150,9 @@ def record_in_file(file: Path, name: str) -> Record | None:
                 return None
             study = connection.execute("SELECT study_id FROM studies WHERE study_name = ?", (name,)).fetchone()
             notes = _notes(connection, "SELECT 0, key, value_json FROM study_user_attributes WHERE study_id = ?", study)
-            return Record.of(name, notes[0], as_queries(_trials(connection, study)))
+            trials = _trials(connection, study)
+        at_work = somebody_works([(trial.number, trial) for trial in trials], FileSharing(file))
+        return Record.of(name, notes[0], as_queries(trials), at_work=at_work)
     except (sqlite3.Error, ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
         return None
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from robonas.study.confirmation import Confirmation, FinalTest
     from robonas.study.query import Query
 
-StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "time over", "interrupted"]
-"""Why a search ended."""
+StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "time over", "interrupted", "running"]
+"""Why a search ended; ``running`` where another process was still at it when it was read."""
 
 
 def left_out_in_words(counts: Mapping[str, int], left: int) -> str:
@@ -76,6 +76,9 @@ class SearchResult(Networks):
     """Costs of every row of `scores`, (n_rows, K), where the objective is traded off against some."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Number of rejected candidates by the first limit that each violates, such as ``"synflow below 80"``."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Where it came from: ``data``, the ``first`` and the ``latest`` session (``date``, ``command``, ``folder``,
+    ``machine``, ``versions``) and the number of ``sessions``; empty where nothing was noted. JSON values."""
     folder: Path | None = None
     """Folder of the study, the scores, the trained parameters and the report; None for a search in memory."""
 
@@ -100,6 +103,7 @@ class SearchResult(Networks):
             failures = [query.failure for query in self.queries if query.failure]
             why = f" The first failure: {failures[0]}" if failures else ""
             why += f" {self.n_pruned} were pruned; choose a milder pruner." if self.n_pruned else ""
+            why += " Another process is still at it: look again later." if self.stop_reason == "running" else ""
             raise StudyError(f"Study '{self.study}' has no completed evaluation among {len(self.queries)}.{why}")
         return max(done, key=lambda query: (self._sign * (query.value or 0.0), -query.number))
 
@@ -319,6 +323,7 @@ class SearchResult(Networks):
                 for query in self.queries
             ],
             "settings": dict(self.settings),
+            "provenance": dict(self.provenance),
             **({"front": self.trade_off.to_json()} if self.axes else {}),
         }
 

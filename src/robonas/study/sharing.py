@@ -61,6 +61,10 @@ class Sharing:
         """Return whether the worker that began a trial, another process, has ended; to be called in a turn."""
         return True
 
+    def alive(self, worker: str, trial_id: int) -> bool:  # noqa: ARG002
+        """Return whether the worker that began a trial, another process, is at work; nothing is changed."""
+        return False
+
 
 class FileSharing(Sharing):
     """The workers of a study in a file.
@@ -94,6 +98,20 @@ class FileSharing(Sharing):
     def gone(self, worker: str, trial_id: int) -> bool:  # noqa: ARG002
         """Return whether the worker's file is locked no more."""
         return self._freed(self._presence(worker))
+
+    def alive(self, worker: str, trial_id: int) -> bool:  # noqa: ARG002
+        """Return whether the worker's file is there and locked."""
+        presence = self._presence(worker)
+        if not Path(presence.lock_file).is_file():
+            return False
+        try:
+            presence.acquire(timeout=0)
+        except Timeout:
+            return True
+        except OSError:  # a folder that may only be read tells nothing
+            return False
+        presence.release()
+        return False
 
     def _presence(self, worker: str) -> FileLock:
         return lock_of(self._file, f".lock-{worker}")
@@ -137,6 +155,10 @@ class ServerSharing(Sharing):
     def beat(self, trial_id: int) -> None:
         """Note the server's time with the trial."""
         self._storage.record_heartbeat(trial_id)
+
+    def alive(self, worker: str, trial_id: int) -> bool:
+        """Return whether the trial's heartbeat is fresh."""
+        return not self.gone(worker, trial_id)
 
     def gone(self, worker: str, trial_id: int) -> bool:  # noqa: ARG002
         """Return whether the trial's heartbeat is too old."""

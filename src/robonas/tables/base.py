@@ -236,18 +236,28 @@ class BenchmarkTable:
         return frame.set_index("column")
 
     def warnings(self) -> list[str]:
-        """Return what to know before using the table, a sentence each; empty where all is well."""
-        sentences = []
-        for column in self.columns:
-            count = sum(column.undefined.values())
-            if count:
-                why = ", ".join(f"{number:,} {kind}" for kind, number in column.undefined.items())
-                all_of = " It cannot be used." if count == len(self) else ""
-                sentences.append(
-                    f"{column.role.capitalize()} {column.name!r} is undefined for {count:,} of {len(self):,} "
-                    f"architectures ({why}).{all_of}"
-                )
-        return sentences
+        """Return what to know before using the table: one sentence, or none where all is well."""
+        counts = [(sum(column.undefined.values()), column) for column in self.columns]
+        partial = [(count, column) for count, column in counts if 0 < count < len(self)]
+        useless = [column for count, column in counts if count == len(self)]
+        parts = []
+        if partial:
+            count, worst = max(partial, key=lambda pair: pair[0])
+            why = ", ".join(f"{number:,} {kind}" for kind, number in worst.undefined.items())
+            told = f"undefined for {count:,} of {len(self):,} architectures ({why})"
+            parts.append(
+                f"{worst.role} {worst.name!r} is {told}"
+                if len(partial) == 1
+                else f"{len(partial)} of {len(self.columns)} columns lack some values, most of all {worst.role} "
+                f"{worst.name!r}, {told}"
+            )
+        if useless:
+            count = len(useless)
+            named = "1 column has" if count == 1 else f"{count} columns have"
+            listed = _list([f"{column.role} {column.name!r}" for column in useless], 8)
+            parts.append(f"{named} no value at all and cannot be used: {listed}")
+        sentence = "; ".join(parts)
+        return [f"{sentence[0].upper()}{sentence[1:]}."] if parts else []
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a Parquet file, whole or not at all; readable by pandas, and by `read` with all it says of itself."""

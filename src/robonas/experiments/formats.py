@@ -1,0 +1,140 @@
+"""The tables of an experiment, and the forms in which papers and programs take them: LaTeX, CSV and Markdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from robonas.errors import ConfigError
+from robonas.experiments.ranking import metric_quality
+from robonas.experiments.statistics import compare, critical_difference
+from robonas.experiments.summary import across_tasks, paper_table, summarise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from robonas.experiments.results import Results
+    from robonas.experiments.tasks import Task
+
+
+@dataclass(frozen=True, eq=False)
+class NamedTable:
+    """A table with what it is called."""
+
+    name: str
+    """Name of its file, without an ending."""
+    title: str
+    """One line on what it shows."""
+    frame: pd.DataFrame
+    """Its rows; the index is the first column."""
+    wide: bool = False
+    """Whether it has too many columns for a page."""
+
+
+def all_tables(results: Results, tasks: Sequence[Task] = (), reference: str | None = None) -> list[NamedTable]:
+    """Return the tables of an experiment, those of the paper first.
+
+    Args:
+        results: The runs.
+        tasks: The tasks, for how well each metric does alone; none leaves that out.
+        reference: Strategy that the others are compared with; None for the first.
+    """
+    first = reference or results.strategies[0]
+    found = []
+    if results.frame["final"].notna().any():
+        title = "Final measure of the winner, mean ± deviation over seeds"
+        found.append(NamedTable("final", title, _named(paper_table(results, "final"), "strategy")))
+    title = "Rank by the objective (1 is best), mean ± deviation over seeds"
+    found.append(NamedTable("rank", title, _named(paper_table(results, "rank"), "strategy")))
+    progress = across_tasks(results).rename(columns=lambda queries: f"after {queries}")
+    title = "Rank by the objective (1 is best) by number of queries, geometric mean over tasks"
+    found.append(NamedTable("progress", title, _named(progress, "strategy")))
+    pairs = compare(results, first).drop(columns=["deterministic"]).set_index("task")
+    title = f"{first} against the others, seed by seed: mean advantage in rank, above 0 where {first} is better"
+    found.append(NamedTable("comparison", title, pairs))
+    quality = [metric_quality(task, task.budget or results.settings["budget"]) for task in tasks]
+    if any(map(len, quality)):
+        joined = pd.concat([frame for frame in quality if len(frame)])
+        found.append(NamedTable("metrics", "Each metric alone, where all answers are known", joined.set_index("task")))
+    contending = [name for name in results.strategies if results.kind(name) != "single"]
+    if len(results.tasks) > 1 and len(contending) > 1:
+        over = critical_difference(results, reference=first)
+        title = f"Average rank among strategies over {over.n_tasks} tasks; critical difference {over.difference:.2f}"
+        found.append(NamedTable("over-tasks", title, _named(over.average_ranks.to_frame("average rank"), "strategy")))
+    summary = summarise(results).set_index("task")
+    return [*found, NamedTable("summary", "Means, deviations and medians over seeds", summary, wide=True)]
+
+
+def _named(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    return frame.rename_axis(index=name, columns=None)
+
+
+def to_markdown(table: pd.DataFrame, title: str = "", name: str = "") -> str:
+    """Return a table in Markdown, with its title above it."""
+    del name
+    texts = _texts(table)
+    rows = [[str(key), *entries] for key, entries in zip(texts.index, texts.to_numpy().tolist(), strict=True)]
+    lines = [[str(table.index.name or ""), *map(str, table.columns)], ["---"] * (1 + table.shape[1]), *rows]
+    body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+    return f"**{title}**\n\n{body}" if title else body
+
+
+def to_latex(table: pd.DataFrame, title: str = "", name: str = "") -> str:
+    """Return a table in LaTeX, for the package ``booktabs``: a float with caption and label where it has a title."""
+    texts = _texts(table).reset_index(names=table.index.name or "")
+    styled = texts.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
+    columns = "l" + "".join("r" if _numeric(table[column]) else "l" for column in table.columns)
+    about: dict[str, Any] = {"hrules": True, "column_format": columns}
+    if title:
+        about |= {"caption": _escaped(title), "label": f"tab:{name or 'table'}", "position": "t"}
+        about |= {"position_float": "centering"}
+    text: str = styled.to_latex(**about)
+    return text.replace("±", r"$\pm$").replace("–", "--")
+
+
+def to_csv(table: pd.DataFrame, title: str = "", name: str = "") -> str:
+    """Return a table as CSV, with whole numbers and nothing for what is undefined; a CSV file has no title."""
+    del title, name
+    return str(table.to_csv(float_format="%.12g"))
+
+
+FORMATS: Mapping[str, tuple[str, Callable[[pd.DataFrame, str, str], str]]] = {
+    "csv": (".csv", to_csv),
+    "latex": (".tex", to_latex),
+    "markdown": (".md", to_markdown),
+}
+"""The ending of a file in each format, and the function that writes a table in it."""
+
+
+def format_of(name: str) -> tuple[str, Callable[[pd.DataFrame, str, str], str]]:
+    """Return the ending and the writer of a format.
+
+    Raises:
+        ConfigError: There is no such format.
+    """
+    if name not in FORMATS:
+        raise ConfigError(f"A format of tables must be one of {', '.join(FORMATS)}; got {name!r}.")
+    return FORMATS[name]
+
+
+def _numeric(column: pd.Series[Any]) -> bool:
+    return all(isinstance(value, (int, float, np.number)) or value is None or "±" in str(value) for value in column)
+
+
+def _texts(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with every value as people read it."""
+    cells = [[_cell(value) for value in row] for row in table.to_numpy(dtype=object).tolist()]
+    return pd.DataFrame(cells, columns=[str(name) for name in table.columns], index=table.index, dtype=object)
+
+
+def _cell(value: object) -> str:
+    if value is None or value != value:  # noqa: PLR0124  # NaN
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in text)

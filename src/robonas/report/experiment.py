@@ -1,0 +1,161 @@
+"""One self-contained HTML page about an experiment, in the design of a search's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from robonas.report import html, numbers, words
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    import plotly.graph_objects as go
+
+    from robonas.experiments import Results, Task
+
+_AT_MOST = 4
+"""Columns of the tables beside the charts."""
+
+
+def write_experiment(results: Results, path: str | os.PathLike[str], *, tasks: Sequence[Task] = ()) -> Path:
+    """Write the page about an experiment: charts of the progress with their tables, comparisons, and the metrics.
+
+    One HTML file with everything in it, which asks for nothing from any network. The same results give the same file.
+
+    Args:
+        results: The runs.
+        path: File to write; its folder is made, and an old file is replaced as a whole.
+        tasks: The tasks, for how well each metric does alone and how alike the metrics are; none leaves that out.
+
+    Returns:
+        The path.
+    """
+    from robonas.common.files import write_text
+
+    write_text(path, render_experiment(results, tasks=tasks))
+    return Path(path)
+
+
+def render_experiment(results: Results, *, tasks: Sequence[Task] = ()) -> str:
+    """Return the page as text; arguments as for `write_experiment`."""
+    from robonas.experiments import all_tables, cautions
+    from robonas.experiments.statistics import compare, critical_difference
+    from robonas.report.experiment_charts import critical_difference_figure, progress_figure
+
+    first = results.strategies[0]
+    tables = {table.name: table for table in all_tables(results, tasks)}
+    figures: dict[str, go.Figure] = {
+        f"progress-{place}": progress_figure(results, "rank", tasks=[task]) for place, task in enumerate(results.tasks)
+    }
+    over = None
+    contending = [name for name in results.strategies if results.kind(name) != "single"]
+    if len(results.tasks) > 1 and len(contending) > 1:
+        over = critical_difference(results, reference=first)
+        figures["over"] = critical_difference_figure(over)
+    pairs = compare(results, first)
+    settings = results.settings
+    content = {
+        "first": first,
+        "tasks": [_task(results, place, name) for place, name in enumerate(results.tasks)],
+        "strategies": [name for name in results.strategies if results.kind(name) == "strategy"],
+        "headline": _headline(results, tables["progress"].frame),
+        "facts": _facts(results),
+        "cautions": cautions(results, first),
+        "papers": [_plain(tables[name]) for name in ("final", "rank") if name in tables],
+        "pairs": {task: pairs[pairs["task"] == task].to_dict("records") for task in results.tasks},
+        "over": over,
+        "metrics": [_metrics(task, tables) for task in tasks if task.metrics],
+        "settings": json.dumps(dict(settings), indent=2, ensure_ascii=False, default=str),
+    }
+    return html.page("experiment.html.j2", content, figures)
+
+
+def _headline(results: Results, progress: pd.DataFrame) -> str:
+    """Return the result of the experiment in one sentence."""
+    column, n = str(progress.columns[-1]), len(results.tasks)
+    queries = column.removeprefix("after ")
+    over = f" (geometric mean over {n} tasks)" if n > 1 else ""
+    ranks = {
+        str(name): words.number(float(rank), 3)
+        for name, rank in zip(progress.index, progress[column].to_numpy(np.float64), strict=True)
+    }
+    told = [f"{name} {rank}" for name, rank in ranks.items() if results.kind(name) != "single"]
+    alone = [rank for name, rank in ranks.items() if results.kind(name) == "single"]
+    told += [f"the best metric alone {alone[0]}"] if alone else []
+    return f"Mean rank after {queries} queries, where 1 is best: {', '.join(told)}{over}."
+
+
+def _facts(results: Results) -> list[tuple[str, str]]:
+    candidates = [int(n) for n in results.frame.groupby("task", sort=False)["candidates"].max()]
+    span = " to ".join(f"{n:,}" for n in dict.fromkeys((min(candidates), max(candidates))))
+    kinds = [results.kind(name) for name in results.strategies]
+    return [
+        ("Tasks", str(len(results.tasks))),
+        ("Strategies", str(kinds.count("strategy"))),
+        ("Metrics alone", str(kinds.count("single"))),
+        ("Seeds", str(results.frame["seed"].nunique())),
+        ("Queries at most", str(int(results.frame["query"].max()))),
+        ("Candidates in a run", span),
+    ]
+
+
+def _task(results: Results, place: int, name: str) -> dict[str, Any]:
+    """Return one task: its chart's name, what it is about, and the mean rank of each strategy by number of queries."""
+    from robonas.experiments.summary import checkpoints
+
+    runs = results.frame[results.frame["task"] == name]
+    at = [queries for queries in checkpoints(results) if queries <= int(runs["query"].max())][-_AT_MOST:]
+    ranks: dict[str, list[float]] = {}
+    for queries in at:
+        state = results.at(queries)
+        for strategy, mean in state[state["task"] == name].groupby("strategy", sort=False)["rank"].mean().items():
+            ranks.setdefault(str(strategy), []).append(float(mean))
+    rows = [
+        {"strategy": strategy, "kind": results.kind(strategy), "ranks": ranks[strategy]}
+        for strategy in sorted(ranks, key=lambda strategy: ranks[strategy][-1])
+    ]
+    about: dict[str, Any] = next((task for task in results.settings.get("tasks", ()) if task["name"] == name), {})
+    return {
+        "name": name,
+        "chart": f"progress-{place}",
+        "at": at,
+        "rows": rows,
+        "objective": about.get("objective"),
+        "candidates": int(runs["candidates"].max()),
+    }
+
+
+def _plain(table: Any) -> dict[str, Any]:
+    """Return a table as names, columns and rows of texts."""
+    return {
+        "title": table.title,
+        "columns": [str(column) for column in table.frame.columns],
+        "rows": [
+            (str(name), [str(value) for value in row])
+            for name, row in zip(table.frame.index, table.frame.to_numpy().tolist(), strict=True)
+        ],
+    }
+
+
+def _metrics(task: Task, tables: dict[str, Any]) -> dict[str, Any]:
+    """Return how well each metric of a task does alone, and how alike they are."""
+    quality = tables["metrics"].frame
+    scores = pd.DataFrame(task.scores, columns=list(task.metrics)).replace([np.inf, -np.inf], np.nan)
+    if task.objective_name not in task.metrics:
+        scores[task.objective_name] = task.utility
+    with np.errstate(divide="ignore", invalid="ignore"):
+        table = scores.corr(method="spearman", min_periods=4)
+    return {
+        "name": task.name,
+        "objective": task.objective_name,
+        "turned": not task.higher_is_better,
+        "rows": quality[quality.index == task.name].to_dict("records"),
+        "heat_map": html.heat_map(table) if len(table) > 1 else None,
+        "candidates": numbers.plural(len(task), "candidate"),
+    }

@@ -1,0 +1,146 @@
+"""What to do after a search: the commands that train, predict and export, and the files that are there."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from robonas.report.learned import data_of, objective_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from robonas.study.result import SearchResult
+
+LONGER = 10
+"""How many times more epochs the full training has than the search's."""
+_DATA_OPTIONS = ("--data", "--image-size", "--image-mode", "--data-root")
+_OTHER_FLAGS = {"batch_size": "--train-batch-size"}
+"""Options with another name than the setting's."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do next."""
+
+    name: str
+    """What it is, in one or two words."""
+    command: str
+    """Command line, or lines of Python."""
+    note: str
+    """What comes of it."""
+
+
+def steps(result: SearchResult) -> tuple[Step, ...]:
+    """Return what to do with the winner: train it in full, predict with it, export it; or to go on with the search."""
+    if all(query.value is None for query in result.queries):
+        return ()
+    return _commands(result) if result.folder is not None else _lines()
+
+
+def _commands(result: SearchResult) -> tuple[Step, ...]:
+    folder = str(result.folder)
+    trained = f"{folder}-trained"
+    study = ["--name", result.study] if result.study != "search" else []
+    found = [_join(["robonas", "predict", folder, *study]), _join(["robonas", "export", folder, *study])]
+    steps = []
+    if result.objective == "training":
+        told = [*_data(result), *_recipe(objective_settings(result))]
+        line = ["robonas", "train", *_settings_file(result), "--search", folder, *study, *told, "--folder", trained]
+        steps.append(
+            Step("Train it in full", _join(line), f"More epochs than the search gave it; the result is in {trained}.")
+        )
+        found = [_join(["robonas", "predict", trained]), _join(["robonas", "export", trained])]
+        images = len(data_of(result).get("input_shape") or ()) == 3
+        what = "IMAGE.png" if images else "INPUTS.npy"
+        steps.append(Step("Predict", f"{found[0]} {what}", "Prints the likeliest answers for each input."))
+    else:
+        found = [_join(["robonas", "export", folder, *study])] * 2
+        return (Step("Export", f"{found[1]} -o result.json", "Everything about the search, for other programs."),)
+    steps.append(Step("Export", f"{found[1]} -o network.pt2", "PyTorch loads this file without robonas."))
+    return tuple(steps)
+
+
+def _lines() -> tuple[Step, ...]:
+    return (
+        Step("Train it in full", "trained = robonas.train(result, data, epochs=100)", "More epochs than the search."),
+        Step("Build the network", "network = result.build(trained=False)", "A new torch.nn.Module."),
+        Step("Export", 'robonas.export(result, "result.json")', "Everything about the search, for other programs."),
+    )
+
+
+def _typed(result: SearchResult) -> list[str]:
+    """Return the words of the latest command line, if it was ``robonas search``; else none."""
+    session = result.provenance.get("latest")
+    command = session.get("command") if isinstance(session, dict) else None
+    try:
+        words = shlex.split(command or "")
+    except ValueError:
+        return []
+    for place, word in enumerate(words[:4]):
+        if word == "search" and "robonas" in " ".join(words[:place]):
+            return words[place + 1 :]
+    return []
+
+
+def _settings_file(result: SearchResult) -> list[str]:
+    """Return the settings file of the search; the first word that is no option, nor the value of one."""
+    words = _typed(result)
+    return words[:1] if words and words[0].endswith(".toml") else []
+
+
+def _data(result: SearchResult) -> list[str]:
+    """Return the options that name the data, as far as they are known."""
+    words = _typed(result)
+    found: list[str] = []
+    for place, word in enumerate(words):
+        option, equals, _ = word.partition("=")
+        if option in _DATA_OPTIONS:
+            found += [word] if equals else words[place : place + 2]
+    if found or words:
+        return found
+    data = data_of(result)
+    name, shape = str(data.get("name") or "DATA"), list(data.get("input_shape") or ())
+    kind = name.partition(":")[0]
+    options = ["--data", name]
+    if kind in {"folder", "torchvision"} and len(shape) == 3:
+        options += ["--image-size", str(shape[-1]), *(["--image-mode", "L"] if shape[0] == 1 else [])]
+    return options
+
+
+def _recipe(settings: Mapping[str, Any]) -> list[str]:
+    """Return the options of the recipe that the search used, where they are not the defaults, with more epochs."""
+    from robonas.training.recipe import Recipe
+
+    found: list[str] = []
+    for setting in dataclasses.fields(Recipe):
+        value = settings.get(setting.name, setting.default)
+        if setting.name == "epochs":
+            found += ["--epochs", str(LONGER * int(value))]
+        elif value != setting.default:
+            flag = _OTHER_FLAGS.get(setting.name, "--" + setting.name.replace("_", "-"))
+            if isinstance(setting.default, bool):
+                found.append(flag if value else flag.replace("--", "--no-", 1))
+            elif value is not None:
+                found += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+    return found
+
+
+def _join(words: Sequence[str]) -> str:
+    return " ".join(map(shlex.quote, words))
+
+
+def files(result: SearchResult) -> tuple[tuple[str, str], ...]:
+    """Return the files of a search by name, and what is in each; none for a search in memory."""
+    if result.folder is None:
+        return ()
+    found = [("study.db", "every query, as an Optuna study; optuna-dashboard opens it")]
+    found.append((f"{result.study}.scores.parquet", "the candidates and their scores"))
+    if result.axes:
+        found.append((f"{result.study}.front-….safetensors", "the trained weights of each network on the front"))
+    elif result.parameters_file is not None:
+        found.append((result.parameters_file.name, "the winner’s weights after its short training"))
+    found += [("result.json", "the result, for other programs"), ("report.html", "this page")]
+    return tuple(found)

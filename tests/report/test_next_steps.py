@@ -1,0 +1,73 @@
+"""The commands that a page offers are commands of ours, for the right folder, data and recipe."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from robonas.cli.app import app
+from robonas.report import next_steps
+from tests.report import sample
+from tests.report.test_learned import SESSION, known
+
+
+def searched(command=SESSION["command"], folder="runs/one", **settings):
+    result = replace(known(sample.result(6)), folder=Path(folder), study="search")
+    objective = {"settings": {"measure": "accuracy", "epochs": 8, "flip": True, "batch_size": 32, **settings}}
+    session = {**SESSION, "command": command}
+    origin = {**result.provenance, "first": session, "latest": session}
+    return replace(result, provenance=origin, settings={**result.settings, "objective": objective})
+
+
+def test_the_three_commands():
+    train, predict, export = next_steps.steps(searched())
+    assert train.command == (
+        "robonas train --search runs/one --data photos --image-size 8 --epochs 80 --train-batch-size 32 --flip "
+        "--folder runs/one-trained"
+    )
+    assert predict.command == "robonas predict runs/one-trained IMAGE.png"
+    assert export.command == "robonas export runs/one-trained -o network.pt2"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("robonas search examples/demo.toml --folder x", "train examples/demo.toml --search"),
+        ("python -m robonas search --data=digits", "--data=digits --epochs"),
+        ("python my_script.py search", "--data folder:photos --image-size 8 --image-mode L --epochs"),
+        (None, "--data folder:photos --image-size 8 --image-mode L"),
+        ("robonas search --data 'a b", "--data folder:photos"),
+    ],
+)
+def test_the_data_are_those_of_the_command_line_else_by_name(command, words):
+    assert words in next_steps.steps(searched(command))[0].command
+
+
+@pytest.mark.parametrize("settings", [{}, {"crop": 2, "nesterov": False, "clip": 5.0, "schedule": "linear"}], ids=str)
+def test_the_commands_are_understood(settings):
+    group = get_command(app)
+    for step in next_steps.steps(searched(folder="a folder", **settings)):
+        program, name, *rest = shlex.split(step.command)
+        assert program == "robonas"
+        if name in group.commands:
+            with group.make_context("robonas", [], resilient_parsing=True) as context:
+                made = group.commands[name].make_context(name, rest, parent=context)
+            if name == "train":
+                assert made.params["epochs"] == 80
+                assert str(made.params["search"]) == "a folder"
+                assert {key: made.params[key] for key in settings} == settings
+
+
+def test_other_studies_objectives_and_memory():
+    named = next_steps.steps(replace(searched(), study="mine"))
+    assert "--search runs/one --name mine" in named[0].command
+    (export,) = next_steps.steps(replace(searched(), objective="table"))
+    assert export.command == "robonas export runs/one -o result.json"
+    assert "robonas.train(result, data" in next_steps.steps(sample.result(3))[0].command
+    assert next_steps.steps(sample.result(2, failures=(1, 2))) == ()
+    assert next_steps.files(sample.result(3)) == ()
+    assert dict(next_steps.files(searched()))["study.db"]
