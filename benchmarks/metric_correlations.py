@@ -137,7 +137,7 @@ def main() -> None:
         seed=options.seed,
         n_jobs=options.jobs,
         cache=options.cache,
-        progress=tell,
+        callbacks=[tell],
     )
     print(file=sys.stderr)
     scores = pd.DataFrame(table.scores, columns=list(table.metrics))

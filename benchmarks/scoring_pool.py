@@ -56,7 +56,7 @@ def workers(space: NASBench201, batch: Batch, cells: int, repeats: int) -> dict[
             clock = time.perf_counter()
             table = score(space, pool, SIX, batch, n_jobs=jobs)
             taken.append(time.perf_counter() - clock)
-            cpu[jobs].append(table.seconds())
+            cpu[jobs].append(table.seconds)
     one, two = min(seconds[1]), min(seconds[2])
     return {
         "cells": cells,
@@ -74,7 +74,7 @@ def overhead(space: NASBench201, batch: Batch, cells: int) -> dict[str, float]:
         clock = time.process_time()
         table = score(space, space.sample(cells, seed=1), SIX, batch, cache=Path(folder) / "scores.parquet", n_jobs=0)
         total = time.process_time() - clock
-    passes = table.seconds()
+    passes = table.seconds
     return {"cpu_seconds": total, "cpu_seconds_in_passes": passes, "share_outside_passes": 1 - passes / total}
 
 
@@ -101,7 +101,7 @@ def memory(many: int) -> dict[str, float]:
             noise(space, 2),
             cache=Path(folder) / "scores.parquet",
             n_jobs=0,
-            progress=lambda done, _: used.append((done, resident_bytes())),
+            callbacks=[lambda done, _: used.append((done, resident_bytes()))],
         )
     seconds = time.process_time() - clock
     start = next(entry for entry in used if entry[0] >= len(table) // 10)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -13,11 +15,23 @@ PAGES = sorted(
     for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
     if path.is_file() and "```python" in path.read_text(encoding="utf-8")
 )
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```python(?: needs=(?P<needs>\w+))?\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
+"""A block of Python; one that needs a package is run where that is installed."""
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page_runs(page, tmp_path, monkeypatch) -> None:
+    run(page, tmp_path, monkeypatch, extras=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if " needs=" in (ROOT / page).read_text(encoding="utf-8")])
+def test_page_runs_with_the_packages_that_are_installed(page, tmp_path, monkeypatch) -> None:
+    run(page, tmp_path, monkeypatch, extras=True)
+
+
+def run(page, tmp_path, monkeypatch, *, extras: bool) -> None:
+    """Run the blocks of a page one after the other; with `extras`, those too that need a package."""
     monkeypatch.chdir(tmp_path)
     text = (ROOT / page).read_text(encoding="utf-8")
     prepare = getattr(Prepare, Path(page).stem.replace("-", "_"), None)
@@ -25,8 +39,14 @@ def test_page_runs(page, tmp_path, monkeypatch) -> None:
         prepare(tmp_path)
     names: dict = {"__name__": "page"}
     for match in BLOCK.finditer(text):
-        line = text[: match.start(1)].count("\n")
-        exec(compile("\n" * line + match.group(1), page, "exec"), names)
+        needs = match["needs"]
+        if needs and not (extras and importlib.util.find_spec(needs)):
+            continue
+        line = text[: match.start("code")].count("\n")
+        with warnings.catch_warnings():
+            if needs:
+                warnings.simplefilter("ignore")  # of packages that we do not keep
+            exec(compile("\n" * line + match["code"], page, "exec"), names)
 
 
 class Prepare:
@@ -47,8 +67,6 @@ class Prepare:
 
 
 def test_reference_is_current() -> None:
-    import importlib.util
-
     spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
     assert spec is not None
     assert spec.loader is not None

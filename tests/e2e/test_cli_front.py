@@ -38,7 +38,7 @@ def found(images, tmp_path_factory) -> str:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("robonas.cli.console.SearchProgress.__call__", lambda _, event: stop(event))
+        patch.setattr("robonas.study.progress.SearchBars.__call__", lambda _, event: stop(event))
         call(*line, code=130)
     assert [query["state"] for query in json.loads(call("show", folder, "--json").stdout)["queries"]][:2] == [
         "complete",

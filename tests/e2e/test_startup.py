@@ -151,7 +151,7 @@ def test_show_and_report_load_only_what_they_need(tmp_path, strategy) -> None:
     found = robonas.search(space, objective, strategy=strategy, metrics=metrics, budget=3, pool=9, folder=tmp_path)
     counted = sum(parameter.numel() for parameter in found.build().parameters())
     assert found.best.size is not None
-    assert found.size()["parameters"] == counted
+    assert found.size["parameters"] == counted
     for arguments in (["show"], ["show", "--json"], ["report"]):
         done = run(*arguments, str(tmp_path), code=SPY)
         assert done.returncode == 0, done.stderr

@@ -116,7 +116,7 @@ def test_scoring_killed_goes_on_where_it_was(tmp_path) -> None:
     assert not cache.exists()
     space, told_of = small_space(), []
     table = score(
-        space, space.sample(200, 0), CHEAP, small_batch(), cache=cache, progress=lambda done, _: told_of.append(done)
+        space, space.sample(200, 0), CHEAP, small_batch(), cache=cache, callbacks=[lambda done, _: told_of.append(done)]
     )
     assert told_of[0] == kept
     fresh = score(space, space.sample(200, 0), CHEAP, small_batch())

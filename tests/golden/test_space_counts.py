@@ -33,12 +33,12 @@ from tests.published import table
 )
 def test_counts(name, size, classes):
     space = make_space(name)
-    assert space.size() == size
+    assert space.size == size
     assert len({space.canonical(architecture) for architecture in space}) == classes
 
 
 def test_nats_size_has_as_many_as_published():
-    assert make_space("nats_size").size() == 32_768
+    assert make_space("nats_size").size == 32_768
 
 
 def test_micro_table_lists_the_space():

@@ -68,7 +68,7 @@ def test_numbers_that_are_none(name, number) -> None:
         space.sample(number)
     with pytest.raises(ConfigError, match="`seed` must be a whole number"):
         space.sample(2, number)
-    if space.size() is not None:
+    if space.size is not None:
         with pytest.raises(ConfigError, match="must be a whole number"):
             space.at(number)
 

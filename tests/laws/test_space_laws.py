@@ -156,7 +156,7 @@ def test_canonical_keeps_the_outputs(name, seed):
 @every_space
 def test_what_is_merged_is_the_same_network(name):
     space = space_of(name)
-    size = space.size()
+    size = space.size
     members = [space.draw(np.random.default_rng(seed)) for seed in range(400)] if size is None else []
     members = members or space.sample(min(size, 400), seed=1)
     merged = [architecture for architecture in members if space.canonical(architecture) != architecture][:4]
@@ -224,7 +224,7 @@ def test_class_number_and_channels_can_be_chosen(name):
 @every_space
 def test_samples(name):
     space = space_of(name)
-    size = space.size()
+    size = space.size
     n = 200 if size is None else min(size, 200)
     sample = space.sample(n, seed=11)
     assert len(sample) == len(set(sample)) == n
@@ -267,7 +267,7 @@ def test_samples_are_the_same_in_another_process():
 @every_space
 def test_size_and_order(name):
     space = space_of(name)
-    size = space.size()
+    size = space.size
     if size is None:
         with pytest.raises(IndexError, match="cannot be numbered"):
             space.at(0)
@@ -290,7 +290,7 @@ def test_size_and_order(name):
 
 @every_space
 def test_architectures_are_walked_lazily(name):
-    assert len(list(itertools.islice(iter(space_of(name)), 3))) == min(3, space_of(name).size() or 3)
+    assert len(list(itertools.islice(iter(space_of(name)), 3))) == min(3, space_of(name).size or 3)
 
 
 @every_space
@@ -333,7 +333,7 @@ def test_foreign_codes_get_a_clear_sentence(name):
 def test_children_of_a_growing_pool_are_new_canonical_and_of_the_space(name, seed):
     space = space_of(name)
     generator = np.random.default_rng(seed)
-    size = space.size()
+    size = space.size
     sample = [space.canonical(drawn(space, int(generator.integers(2**32)))) for _ in range(6)]
     pool = list(dict.fromkeys(map(space.format, sample)))
     for generation in range(3):

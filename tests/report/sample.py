@@ -97,7 +97,7 @@ def result(
     generator = numpy_generator("sample result", strategy, seed)
     weights = WEIGHTS
     merged = combined(scores, weights)
-    rows = [int(row) for row in scores.distinct()]
+    rows = [int(row) for row in scores.distinct]
     ordered = sorted(rows, key=lambda row: -merged[row])
     explored = [int(row) for row in generator.choice(rows, min(len(rows), n_queries), replace=False)]
     chosen = explored[:n_explored] if learns else explored

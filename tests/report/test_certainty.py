@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from robonas.report import words
-from robonas.report.certainty import certainty, in_rows, luck, sentences, value_with_noise
+from robonas.study.certainty import certainty, in_rows, luck, sentences, value_with_noise
 from robonas.study.confirmation import Confirmation, FinalTest, Repeated
 from tests.report import sample
 

@@ -53,7 +53,7 @@ def test_predicted_candidates_are_those_that_were_not_evaluated() -> None:
     for canonical, value in zip(result.scores.frame["canonical"], expected, strict=True):
         assert np.isnan(value) or canonical not in asked
     assert np.isfinite(expected).any()
-    combined = result.combined()
+    combined = result.combined
     known = np.isfinite(expected)
     assert np.corrcoef(combined[known], expected[known])[0, 1] == pytest.approx(1.0)
     assert predicted_values(replace(result, queries=result.queries[:3])) is None

@@ -86,7 +86,7 @@ def test_agreement_points_and_sign():
     assert 4 not in found.numbers
     assert len(found.numbers) == 19
     assert found.combined.tolist() == [
-        result.combined()[query.row] for query in result.queries if query.value is not None
+        result.combined[query.row] for query in result.queries if query.value is not None
     ]
     assert found.spearman == pytest.approx(spearmanr(found.combined, found.values).statistic)
     low, high = found.interval
@@ -97,7 +97,7 @@ def test_agreement_points_and_sign():
 
 def test_agreement_leaves_out_candidates_without_a_combined_score():
     result = sample.result(6, failures=())
-    merged = result.combined().copy()
+    merged = result.combined.copy()
     merged[result.queries[0].row] = np.nan
     found = numbers.agreement(replace(result, summary=replace(result.summary, combined=merged)))
     assert found.numbers.tolist() == [2, 3, 4, 5, 6]

@@ -23,7 +23,7 @@ def test_everything_of_a_search_that_learns():
     assert [row.hits for row in found.table.rows] == list(range(1, 11))
     assert found.table.random == theory.what_if(20, 109)
     assert found.table.needed == 2  # 13/2 > 110/21 > 13/3
-    assert set(found.reach.rows) <= set(result.scores.distinct().tolist())
+    assert set(found.reach.rows) <= set(result.scores.distinct.tolist())
     assert found.reach.shares.sum() == pytest.approx(1)
     assert found.winner_share == found.reach.share(result.best.row)
     assert found.winner_corner
@@ -66,13 +66,13 @@ def test_nothing_queried_and_no_metrics():
 
 def test_known_values_judge_the_search():
     result = sample.result(20, n_explored=8, failures=())
-    truth = result.combined() * 0.01
+    truth = result.combined * 0.01
     found = trust(result, truth).known
     assert found.n_known == 109
     assert (found.hits, found.depth, found.precision) == (12, 12, 1)
     assert found.spearman == pytest.approx(1)
     assert found.expected == pytest.approx(1)
-    distinct = truth[result.scores.distinct()]
+    distinct = truth[result.scores.distinct]
     assert found.true_rank == 1 + np.sum(distinct > truth[result.best.row])
     assert trust(replace(result, direction="minimize"), -truth).known.hits == 12
     none = trust(result, np.full(len(truth), np.nan)).known

@@ -21,6 +21,7 @@ from robonas.errors import CheckpointError, ConfigError, DataError, NetworkError
 from robonas.objectives import TrainingObjective
 from robonas.retraining import is_training, load_trained, run, train
 from robonas.retraining.checkpoint import read_checkpoint
+from robonas.retraining.places import folder_after
 from robonas.spaces.darts import DARTS
 from robonas.study.events import EpochFinished
 from robonas.study.result import SearchResult
@@ -378,7 +379,7 @@ def test_a_winner_is_trained_larger(found, tmp_path) -> None:
     assert result.text == larger.format(larger.canonical(larger.parse(found.text)))
     loaded = robonas.load_trained(tmp_path)
     assert loaded.space.settings["channels"] == 4
-    assert loaded.size()["parameters"] > found.size()["parameters"]
+    assert loaded.size["parameters"] > found.size["parameters"]
     own = train(found, data, folder=tmp_path / "own", epochs=1, **CPU)
     assert own.space is found.space
     with pytest.raises(ConfigError, match="must be that of the search, 'nasbench201', in any size; got 'darts'"):
@@ -565,12 +566,12 @@ def test_the_folder_is_named_after_the_search() -> None:
     def after(folder, study="search"):
         result = object.__new__(SearchResult)
         vars(result).update(folder=folder and Path(folder), study=study)
-        return run.folder_after(result)
+        return folder_after(result)
 
     assert after("runs/photos") == Path("runs/photos-train")
     assert after("runs/photos", "other") == Path("runs/photos-other-train")
     assert after(".") == Path.cwd().with_name(f"{Path.cwd().name}-train")
-    assert after(None) == run.folder_after(FIRST) == Path("robonas-train")
+    assert after(None) == folder_after(FIRST) == Path("robonas-train")
 
 
 def test_six_classes_have_a_top_five(tmp_path) -> None:

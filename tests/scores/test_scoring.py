@@ -69,7 +69,7 @@ def test_isomorphic_cells_are_scored_once() -> None:
     )
     assert len(calls) == 1
     assert len(table) == 3
-    assert table.distinct().tolist() == [0]
+    assert table.distinct.tolist() == [0]
 
 
 # 0→1 is a skip, so that node 1 is the input: a 1x1 convolution of it, and a 3x3 one, are added in either cell.
@@ -273,7 +273,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, monkeypatch) -> None:
 def test_a_finished_run_computes_nothing_again(tmp_path) -> None:
     first = score(SPACE, POOL, CHEAP, small_batch(), cache=tmp_path / "s.parquet")
     spy = Counting()
-    again = score(SPACE, POOL, CHEAP, small_batch(), cache=tmp_path / "s.parquet", progress=lambda d, n: spy(None))
+    again = score(SPACE, POOL, CHEAP, small_batch(), cache=tmp_path / "s.parquet", callbacks=[lambda d, n: spy(None)])
     np.testing.assert_array_equal(again.scores, first.scores)
     assert spy.calls == 1  # told once, that all are done
     assert ScoreTable.read(tmp_path / "s.parquet").fingerprint() == first.fingerprint()

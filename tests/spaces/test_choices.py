@@ -28,7 +28,7 @@ def nothing(**_):
 
 def test_lists():
     space = own.lists()
-    assert space.size() == len(list(space)) == 18
+    assert space.size == len(list(space)) == 18
     assert dict(space.at(1)) == {"width": 4, "activation": "ReLU", "depth": 1}
     arch = Architecture({"width": 8, "activation": "Tanh", "depth": 2})
     assert space.count_parameters(arch) == 65 * 8 + 2 * 9 * 8 + 9 * 10
@@ -42,7 +42,7 @@ def test_options_may_be_any_sequence_of_scalars():
     space = from_choices(choices, nothing, **GIVEN)
     assert space.choices["a"] == (0, 1, 2)
     assert [type(option) for option in space.choices["b"]] == [float, float]
-    assert space.size() == 3 * 2 * 3 * 3 == len(set(space))
+    assert space.size == 3 * 2 * 3 * 3 == len(set(space))
     architecture = space.at(0).replace(d=True)
     assert space.decode(space.encode(architecture)) == architecture
     assert len(space.neighbours(architecture)) == 2 + 1 + 2 + 2
@@ -160,7 +160,7 @@ def test_conditions_and_forbidden_clauses_are_those_of_configspace():
     expected = {Architecture({name: plain(value) for name, value in dict(entry).items()}) for entry in grid}
     # depth 0: 3 widths; depth 1: 3 widths × (ReLU, or GELU × wide or not); depth 2: 2 widths of 3.
     assert set(space) == expected
-    assert space.size() == len(expected) == 3 + 3 * 3 + 2 * 3
+    assert space.size == len(expected) == 3 + 3 * 3 + 2 * 3
 
 
 def test_samples_are_legal_configurations():
@@ -205,7 +205,7 @@ def test_every_architecture_can_be_reached_by_neighbours(make):
         new = [found for found in space.neighbours(ahead.pop()) if found not in seen]
         seen.update(new)
         ahead += new
-    assert len(seen) == space.size()
+    assert len(seen) == space.size
 
 
 def test_configspace_with_real_numbers():
@@ -216,7 +216,7 @@ def test_configspace_with_real_numbers():
 
 def test_a_plain_configspace_is_a_product():
     space = from_choices(ConfigSpace.ConfigurationSpace({"a": (1, 4), "b": ["x", "y"]}), nothing, **GIVEN)
-    assert space.size() == 8 == len(set(space))
+    assert space.size == 8 == len(set(space))
 
 
 def test_configspace_conditions_on_choices_that_are_left_out():
@@ -249,7 +249,7 @@ def test_configspace_missing(monkeypatch):
 def test_define_by_run_lists_what_the_function_can_ask():
     space = own.trials()
     # depth 0; depth 1: 2 widths × 2; depth 2: (4 − 1 pruned) × 2.
-    assert space.size() == 1 + 4 + 6
+    assert space.size == 1 + 4 + 6
     assert set(space.choices) == {"depth", "width_0", "width_1", "activation"}
     architecture = Architecture({"depth": 2, "width_0": 4, "width_1": 8, "activation": "GELU"})
     assert space.contains(architecture)
@@ -285,7 +285,7 @@ def test_all_ways_to_suggest():
         "rate": (0.1, 0.2, 0.3, 0.4),
         "kind": ("a", None, True, 2.5),
     }
-    assert space.size() == 3 * 3 * 4 * 4
+    assert space.size == 3 * 3 * 4 * 4
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_a_fault_of_the_users_function_is_not_hidden():
 
 def test_large_conditional_spaces():
     space = own.many()
-    assert space.size() is None
+    assert space.size is None
     assert space.choices["width_11"] == (4, 8, 16, 32), "choices of deep branches are found"
     depths = [architecture["depth"] for architecture in space.sample(300, seed=0)]
     assert set(depths) == set(range(1, 13))
@@ -345,6 +345,7 @@ def test_sampling_more_than_there_are_stops():
         def build(self, architecture):
             return nn.Identity()
 
+        @property
         def size(self):
             return None
 
@@ -372,7 +373,7 @@ def ask_in_vain(trial):
 
 def test_draws_that_never_fit_stop():
     space = from_choices(ask_in_vain, nothing, **GIVEN)
-    assert space.size() is None
+    assert space.size is None
     assert space.contains(Architecture({f"digit_{place}": 7 for place in range(8)}))
     with pytest.raises(ConfigError, match="A thousand random draws in a row"):
         space.sample(1)
@@ -387,7 +388,7 @@ def test_large_configspace_with_forbidden_clauses():
         )
     )
     space = from_choices(given, nothing, **GIVEN)
-    assert space.size() is None
+    assert space.size is None
     sample = space.sample(500, seed=0)
     assert len(set(sample)) == 500
     assert not any(arch["digit_0"] == arch["digit_1"] == 1 for arch in sample)

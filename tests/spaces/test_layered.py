@@ -30,7 +30,7 @@ TOY = Toy(input_shape=(1,), n_classes=1)
 
 def test_count_and_order():
     listed = list(TOY)
-    assert TOY.size() == 2 * 21 * 12 == len(listed) == len(set(listed))
+    assert TOY.size == 2 * 21 * 12 == len(listed) == len(set(listed))
     assert all(TOY.contains(architecture) for architecture in listed)
     assert [TOY.at(index) for index in (0, 100, 503)] == [listed[index] for index in (0, 100, 503)]
     assert TOY.format(listed[0]) == '{"w":1,"a":[],"b":[[1]]}'
@@ -101,8 +101,8 @@ def test_texts_of_wrong_options_name_them():
 
 
 def test_mobilenetv3_is_as_large_as_once_for_all():
-    assert MobileNetV3().size() == sum(9**depth for depth in (2, 3, 4)) ** 5
-    assert f"{MobileNetV3().size():.0e}" == "2e+19"
+    assert MobileNetV3().size == sum(9**depth for depth in (2, 3, 4)) ** 5
+    assert f"{MobileNetV3().size:.0e}" == "2e+19"
 
 
 def test_once_for_alls_description():
@@ -158,8 +158,8 @@ def test_autoformer_is_deit_where_they_meet():
 
 
 def test_autoformer_sizes():
-    assert AutoFormer().size() == 3 * sum(4**depth for depth in (12, 13, 14))
-    assert AutoFormer(size="base").size() == 3 * sum(9**depth for depth in (14, 15, 16))
+    assert AutoFormer().size == 3 * sum(4**depth for depth in (12, 13, 14))
+    assert AutoFormer(size="base").size == 3 * sum(9**depth for depth in (14, 15, 16))
 
 
 def test_positions_matter():
@@ -196,7 +196,7 @@ def test_mlp_by_hand():
     text = '{"activation":"relu","norm":"batch","dropout":0.1,"residual":true,"layers":[[32],[32]]}'
     architecture = space.parse(text)
     assert space.count_parameters(architecture) == 6 * 32 + 64 + 33 * 32 + 64 + 33 * 3
-    assert MLP().size() == 4 * 3 * 3 * 2 * sum(6**depth for depth in range(5))
+    assert MLP().size == 4 * 3 * 3 * 2 * sum(6**depth for depth in range(5))
 
 
 def test_mlp_residual_adds_the_input():

@@ -45,7 +45,7 @@ def test_children_join_before_each_query_from_the_first_answer_on(whole) -> None
     assert not canonical.iloc[12:].duplicated().any()
     assert not set(canonical.iloc[12:]) & set(canonical.iloc[:12])
     assert (canonical.iloc[12:] == whole.scores.frame["architecture"].iloc[12:]).all()
-    assert whole.combined().shape == (28,)
+    assert whole.combined.shape == (28,)
     assert any(whole.joined_after(query) for query in whole.queries), "no child was ever chosen"
     for query in whole.queries:
         assert whole.scores.architectures[query.row] == query.architecture
@@ -60,7 +60,7 @@ def test_a_child_has_the_scores_that_it_would_have_in_a_sample(whole) -> None:
 def test_folder_and_processes_change_nothing(tmp_path, whole) -> None:
     assert told(run(tmp_path, n_jobs=2)) == told(whole)
     assert told(load_result(tmp_path)) == told(whole)
-    assert np.array_equal(load_result(tmp_path).combined(), whole.combined(), equal_nan=True)
+    assert np.array_equal(load_result(tmp_path).combined, whole.combined, equal_nan=True)
 
 
 @pytest.mark.parametrize("stop_at", [1, 2, 5, 8])

@@ -42,7 +42,7 @@ def test_finds_the_best_of_what_it_queried_and_says_what_it_did(tmp_path) -> Non
     assert [q.phase for q in result.queries].count("explore") == result.n_explored
     assert set(result.weights or {}) == set(CHEAP)
     assert all(-1 <= weight <= 1 for weight in (result.weights or {}).values())
-    combined = result.combined()
+    combined = result.combined
     assert combined is not None
     assert combined.shape == (30,)
     assert [point.step for point in result.best.curve] == [1, 2]

@@ -108,7 +108,7 @@ def test_trials_are_told_as_they_are(scores) -> None:
     spy = Spy()
     sampler = StrategySampler(SPACE, scores, spy, budget=20)
     own = study(sampler)
-    candidates = [SPACE.parse(text) for text in scores.frame["canonical"].iloc[scores.distinct()]]
+    candidates = [SPACE.parse(text) for text in scores.frame["canonical"].iloc[scores.distinct]]
     own.enqueue_trial(dict(candidates[5]))
     pending = own.ask()
     assert sampler.architecture(pending) == candidates[5]
@@ -157,7 +157,7 @@ def test_the_study_stops_with_the_last_candidate_and_goes_on_past_the_budget(sco
     few = robonas.ScoreTable(scores.frame.iloc[:5], scores.metrics, scores.provenance)
     own = study(StrategySampler(SPACE, few, "robot", budget=3))
     own.optimize(plain, n_trials=50)
-    assert len(asked(own)) == len(few.distinct())
+    assert len(asked(own)) == len(few.distinct)
     assert len(set(asked(own))) == len(asked(own))
     assert robonas.Architecture(own.ask(CATEGORICAL).params) == robonas.Architecture(own.best_params)
 
@@ -251,7 +251,7 @@ def test_own_metrics_may_point_downwards(scores) -> None:
     )
     study(StrategySampler(SPACE, table, spy, lower_is_better=["mine"])).optimize(plain, n_trials=1)
     assert spy.seen[0][0].higher_is_better == (True, False)
-    assert np.array_equal(spy.seen[0][0].scores, table.scores[table.distinct()], equal_nan=True)
+    assert np.array_equal(spy.seen[0][0].scores, table.scores[table.distinct], equal_nan=True)
 
 
 def test_what_cannot_work_is_refused_at_once(scores) -> None:

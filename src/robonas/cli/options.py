@@ -76,8 +76,8 @@ Storage = Annotated[
 Data = Annotated[
     str,
     typer.Option(
-        help="Data set: digits, sklearn:NAME, folder:PATH, npz:FILE, torchvision:NAME, or package.module:NAME; "
-        "see 'robonas list datasets'.",
+        help="Data set: digits, sklearn:NAME, folder:PATH, npz:FILE, torchvision:NAME, hf:NAME, or "
+        "package.module:NAME; see 'robonas list datasets'.",
         callback=not_empty,
     ),
 ]
@@ -120,6 +120,12 @@ Jobs = Annotated[
     ),
 ]
 
+Logs = Annotated[
+    list[str],
+    typer.Option(
+        "--log", help="Log to tensorboard (into the folder), mlflow or wandb, which are extras. May be repeated."
+    ),
+]
 Executor = Annotated[
     str | None,
     typer.Option(
@@ -145,9 +151,17 @@ class ReadingOptions:
         str | None, typer.Option(metavar="[RGB|L]", help="Convert images of a folder to colour (RGB) or to grey (L).")
     ] = None
 
+    data_set: Annotated[
+        list[str],
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Setting of the kind of data, such as target=fine_label for hf:NAME. May be repeated.",
+        ),
+    ] = field(default_factory=list)
+
     def read(self, text: str, *, part: str | None = None) -> LabelledData:
-        """Read the data of that text; the part is for torchvision's."""
-        return read_data(text, self.data_root, self.image_size, self.image_mode, part=part)
+        """Read the data of that text; the part is for those of torchvision and of Hugging Face."""
+        return read_data(text, self.data_root, self.image_size, self.image_mode, self.data_set, part=part)
 
     def check_unused(self) -> None:
         """Refuse every option that was given where no data are read.
@@ -159,6 +173,7 @@ class ReadingOptions:
             ("--data-root", self.data_root),
             ("--image-size", self.image_size),
             ("--image-mode", self.image_mode),
+            ("--data-set", self.data_set or None),
         ):
             if given is not None:
                 raise ConfigError(f"`{option}` says how data are read, and needs `--data`; got {given} without.")
@@ -382,10 +397,3 @@ class StudyOptions:
         from robonas.study.loop import load_result
 
         return load_result(folder, self.name, storage=self.storage, space=self.space, strategy=self.strategy)
-
-
-def quiet_optuna() -> None:
-    """Silence Optuna's messages, but for warnings."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)

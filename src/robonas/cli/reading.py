@@ -50,16 +50,38 @@ def read_settings(what: str, settings: list[str]) -> dict[str, Any]:
 
 
 def read_data(
-    text: str, root: Path | None, size: int | None, mode: str | None, *, part: str | None = None
+    text: str,
+    root: Path | None,
+    size: int | None,
+    mode: str | None,
+    settings: list[str],
+    *,
+    part: str | None = None,
 ) -> LabelledData:
-    """Read the data of that text; the root and the part are for torchvision's, and the root for data of one's own."""
+    """Read the data of that text.
+
+    Args:
+        text: The text.
+        root: Folder of torchvision's data, or of data of one's own.
+        size: Side of the images.
+        mode: Kind of the images.
+        settings: More settings, as KEY=VALUE.
+        part: Part of the data set, for torchvision's and those of Hugging Face.
+
+    Raises:
+        ConfigError: A setting is given twice.
+    """
     from robonas.datasets import DATASETS, load_dataset
 
     kind = text.partition(":")[0]
     rooted = kind == "torchvision" or (kind not in DATASETS and not Path(text).expanduser().exists())
-    return load_dataset(
-        text, root=root if rooted else None, size=size, mode=mode, part=part if kind == "torchvision" else None
-    )
+    given = {"root": root if rooted else None, "size": size, "mode": mode}
+    more = read_settings("data", settings)
+    for name, value in given.items():
+        if value is not None and name in more:
+            raise ConfigError(f"`--data-set` gives {name!r} again, which an option of its own gives.")
+    parts = {} if part is None or kind not in {"torchvision", "hf"} else {"part": part}
+    return load_dataset(text, **{**given, **more, **parts})
 
 
 def read_space(name: str, settings: list[str], data: LabelledData, *, smaller: bool = False) -> SearchSpace:

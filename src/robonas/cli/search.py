@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,11 +11,13 @@ import typer
 
 from robonas.cli.front import Against, print_front, read_against
 from robonas.cli.groups import takes_groups
+from robonas.cli.objective_options import ObjectiveOptions
 from robonas.cli.options import (
     PAPER,
     Data,
     Json,
     LimitOptions,
+    Logs,
     Metrics,
     Name,
     ParallelOptions,
@@ -29,7 +32,6 @@ from robonas.cli.options import (
     TrainingOptions,
     output_file,
     output_folder,
-    quiet_optuna,
 )
 from robonas.cli.reading import read_lines, read_strategy, split
 from robonas.cli.recipe_options import RecipeOptions
@@ -39,7 +41,7 @@ from robonas.common.settings import count_of
 from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
-    from robonas.objectives import TrainingObjective
+    from robonas.objectives import Objective
     from robonas.spaces import SearchSpace
     from robonas.strategies import Strategy
     from robonas.study.result import SearchResult
@@ -58,6 +60,7 @@ def search(
     limits: LimitOptions,
     against: Against = [],  # noqa: B006
     scoring: ScoringOptions,
+    objective: ObjectiveOptions,
     recipe: RecipeOptions,
     validation_fraction: Annotated[
         float, typer.Option(help="Fraction of the data that is held out to judge networks.")
@@ -84,27 +87,36 @@ def search(
         typer.Option(help="Another strategy to run with as many evaluations, such as random. May be repeated."),
     ] = [],  # noqa: B006
     report: Annotated[bool, typer.Option(help="Write report.html into the folder.")] = True,
+    log: Logs = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """Search for a good network: score many without training, then train those that the strategy chooses.
 
     If it is stopped, the same command continues where it was.
     """
+    from robonas.callbacks import make_log
     from robonas.objectives import TrainingObjective
     from robonas.training.descent import check_space
 
-    quiet_optuna()
     images = reading.read(data)
-    objective = TrainingObjective(
-        images,
-        validation_fraction=validation_fraction,
-        test_fraction=test_fraction,
-        training_fraction=training_fraction,
-        **training.settings(threads=1),
-        **recipe.settings(),
-    )
-    where = space.made(images, smaller=bool(objective.recipe.resized_crop))
-    check_space(where, images, objective.recipe)
+    judge = objective.made(recipe, training)
+    batch = None
+    if judge is None:
+        judge = trained = TrainingObjective(
+            images,
+            validation_fraction=validation_fraction,
+            test_fraction=test_fraction,
+            training_fraction=training_fraction,
+            **training.settings(threads=1),
+            **recipe.settings(),
+        )
+        where = space.made(images, smaller=bool(trained.recipe.resized_crop))
+        check_space(where, images, trained.recipe)
+    else:
+        where = space.made(images)
+        batch = images.batch(
+            scoring.batch_size, scoring.seed, fraction=validation_fraction, training_fraction=training_fraction
+        )
     settings: dict[str, Any] = {
         "limits": limits.read(),
         "against": read_against(against),
@@ -116,6 +128,7 @@ def search(
         "pruner": plan.prune,
         "seed": scoring.seed,
         "batch_size": scoring.batch_size,
+        "batch": batch,
         "n_jobs": scoring.jobs,
         "folder": folder,
         "storage": storage,
@@ -126,8 +139,10 @@ def search(
     others = split("--compare", compare)
     chosen = strategy.made()
     rivals = _rivals(chosen, others)  # an unknown name is told now, not after the trainings
-    result = _run(where, objective, chosen, name, settings, quiet=as_json)
-    baselines = [_run(where, objective, rival, f"{name}-{rival.name}", settings, quiet=as_json) for rival in rivals]
+    with contextlib.ExitStack() as stack:
+        settings["callbacks"] = [stack.enter_context(make_log(each, folder)) for each in split("--log", log)]
+        result = _run(where, judge, chosen, name, settings, quiet=as_json)
+        baselines = [_run(where, judge, rival, f"{name}-{rival.name}", settings, quiet=as_json) for rival in rivals]
     _tell(result, baselines, as_json=as_json)  # before anything is written, so that a full disk does not swallow it
     result.write_json(folder / "result.json")
     if baselines:
@@ -179,7 +194,7 @@ def _rivals(chosen: Strategy, names: list[str]) -> list[Strategy]:
 
 def _run(
     space: SearchSpace,
-    objective: TrainingObjective,
+    objective: Objective,
     strategy: Strategy,
     name: str,
     settings: dict[str, Any],
@@ -187,11 +202,9 @@ def _run(
     quiet: bool,
 ) -> SearchResult:
     """Search with one strategy, and show the progress."""
-    from robonas.cli.console import SearchProgress
     from robonas.study import loop as study
 
-    with SearchProgress(strategy.name, quiet=quiet) as progress:
-        return study.search(space, objective, strategy=strategy, name=name, callbacks=[progress], **settings)
+    return study.search(space, objective, strategy=strategy, name=name, progress=not quiet, **settings)
 
 
 def _tell(result: SearchResult, baselines: list[SearchResult], *, as_json: bool) -> None:
@@ -243,7 +256,7 @@ def score(
 
     If it is stopped, the same command continues where it was.
     """
-    from robonas.cli.console import SearchProgress, print_json, say
+    from robonas.cli.console import print_json, say
     from robonas.cli.layout import print_scores
     from robonas.scores.scoring import score as score_pool
 
@@ -252,23 +265,22 @@ def score(
     kept = output.with_suffix(".parquet")
     images = reading.read(data)
     where = space.made(images)
-    size, pool = where.size(), count_of("pool", pool, "architecture")
+    size, pool = where.size, count_of("pool", pool, "architecture")
     chosen = (
         where.sample(pool if size is None else min(pool, size), scoring.seed)
         if architectures is None
         else read_lines(architectures)
     )
-    with SearchProgress("scoring", quiet=as_json) as progress:
-        table = score_pool(
-            where,
-            chosen,
-            split("--metrics", metrics),
-            images.batch(scoring.batch_size, scoring.seed),
-            seed=scoring.seed,
-            n_jobs=scoring.jobs,
-            cache=kept,
-            progress=progress.scoring,
-        )
+    table = score_pool(
+        where,
+        chosen,
+        split("--metrics", metrics),
+        images.batch(scoring.batch_size, scoring.seed),
+        seed=scoring.seed,
+        n_jobs=scoring.jobs,
+        cache=kept,
+        progress=not as_json,
+    )
     if output != kept:
         table.write_csv(output)
     if as_json:

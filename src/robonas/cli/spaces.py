@@ -81,7 +81,7 @@ def profile(
     asked = (limits or Limits()).bounds
     measured = [bound for bound in asked if bound.key in found.frame]
     shares = [{"bound": str(bound), "share": found.share(bound)} for bound in measured]
-    size = where.size()
+    size = where.size
     if as_json:
         print_json(
             {

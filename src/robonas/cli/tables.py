@@ -24,7 +24,6 @@ from robonas.cli.options import (
     TrainingOptions,
     not_empty,
     output_file,
-    quiet_optuna,
 )
 from robonas.cli.reading import read_space, split
 from robonas.cli.recipe_options import RecipeOptions
@@ -109,42 +108,39 @@ def build(
 
     If it is stopped, the same command continues where it was.
     """
-    from robonas.cli.console import SearchProgress, say
+    from robonas.cli.console import say
     from robonas.experiments import build_table
     from robonas.objectives import TrainingObjective
     from robonas.training.descent import check_space
 
     if parallel.timeout is not None:
         raise ConfigError("A table needs all of its trainings; leave out `--timeout`, and stop it by Ctrl-C.")
-    quiet_optuna()
     images = reading.read(data)
     objective = TrainingObjective(
         images,
         validation_fraction=validation_fraction,
         training_fraction=training_fraction,
-        **training.settings(),
+        **training.settings(threads=1),
         **recipe.settings(),
     )
     where = read_space(space, space_set, images, smaller=bool(objective.recipe.resized_crop))
     check_space(where, images, objective.recipe)
     settings = parallel.settings()
     del settings["timeout"]
-    size = where.size()
-    with SearchProgress("trainings", quiet=as_json) as progress:
-        table = build_table(
-            where,
-            objective,
-            split("--metrics", metrics),
-            pool=pool if size is None else min(pool, size),
-            folder=folder or output.with_suffix(""),
-            seeds=seeds,
-            seed=scoring.seed,
-            batch_size=scoring.batch_size,
-            n_jobs=scoring.jobs,
-            progress=progress.scoring,
-            callbacks=[progress],
-            **settings,
-        )
+    size = where.size
+    table = build_table(
+        where,
+        objective,
+        split("--metrics", metrics),
+        pool=pool if size is None else min(pool, size),
+        folder=folder or output.with_suffix(""),
+        seeds=seeds,
+        seed=scoring.seed,
+        batch_size=scoring.batch_size,
+        n_jobs=scoring.jobs,
+        progress=not as_json,
+        **settings,
+    )
     table.write(output)
     _show(table, as_json=as_json)
     say(f"Table: {output}")

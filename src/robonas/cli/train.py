@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from robonas.cli.groups import takes_groups
 from robonas.cli.options import (
     Data,
     Json,
+    Logs,
     Name,
     OwnStrategy,
     ReadingOptions,
@@ -24,7 +26,7 @@ from robonas.cli.options import (
     not_empty,
     output_folder,
 )
-from robonas.cli.reading import read_settings, read_space
+from robonas.cli.reading import read_settings, read_space, split
 from robonas.cli.recipe_options import RecipeOptions
 from robonas.cli.settings_file import Config
 from robonas.errors import ConfigError
@@ -51,7 +53,8 @@ def train(
     test_data: Annotated[
         str | None,
         typer.Option(
-            help="Test set, used once, at the end; of a data set of torchvision, its test part.", callback=not_empty
+            help="Test set, used once, at the end; of a data set of torchvision or Hugging Face, its test part.",
+            callback=not_empty,
         ),
     ] = None,
     space: Annotated[
@@ -83,6 +86,7 @@ def train(
             "robonas-train for an architecture]"
         ),
     ] = None,
+    log: Logs = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """Train the winner of a search in full, with a checkpoint after every epoch.
@@ -90,8 +94,10 @@ def train(
     If it is stopped, the same command continues where it was. On several devices: torchrun --nproc-per-node N -m
     robonas train …
     """
-    from robonas.cli.console import TrainingProgress, print_json, print_trained, tell_next
+    from robonas.callbacks import make_log
+    from robonas.cli.console import print_json, print_trained, tell_next
     from robonas.retraining import train as train_in_full
+    from robonas.retraining.places import folder_after
     from robonas.retraining.run import held_out_by
 
     images = reading.read(data)
@@ -103,18 +109,21 @@ def train(
     where = _space(winner, space, space_set, images, smaller=bool(recipe.settings()["resized_crop"]))
     if query is not None and test_fraction is None and tested is None:
         test_fraction, _ = held_out_by(winner, images)  # which an architecture's text does not say
+    home = folder_after(winner) if folder is None else folder
     first = os.environ.get("RANK", "0") == "0"
-    with TrainingProgress(quiet=as_json or not first) as progress:
+    with contextlib.ExitStack() as stack:
+        logs = [stack.enter_context(make_log(each, home)) for each in split("--log", log) if first]
         result = train_in_full(
             winner if query is None else query.architecture,
             images,
             space=where,
             test=tested,
-            folder=folder,
+            folder=home,
             validation_fraction=validation_fraction,
             test_fraction=test_fraction,
             seed=seed,
-            callbacks=[progress],
+            callbacks=logs,
+            progress=not as_json and first,
             **training.settings(threads=None),
             **recipe.settings(),
         )

@@ -9,17 +9,18 @@ import operator
 import re
 import reprlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
+C = TypeVar("C", bound=Callable[..., Any])
 LARGEST_SEED = 2**63 - 1
 """Seeds are from 0 to this."""
 LARGEST_JOBS = 100_000
@@ -116,6 +117,18 @@ def name_of(value: object, setting: str = "name") -> str:
             f"got {value!r}. Files in the folder are called by it."
         )
     return value
+
+
+def callbacks_of(callbacks: Iterable[C]) -> tuple[C, ...]:
+    """Return callbacks as they were given.
+
+    Raises:
+        ConfigError: They are not a list of functions.
+    """
+    chosen: tuple[Any, ...] = tuple(callbacks) if isinstance(callbacks, Iterable) else (None,)
+    if callable(callbacks) or not all(map(callable, chosen)):
+        raise ConfigError(f"`callbacks` must be a list of functions; got {callbacks!r}. Write callbacks=[function].")
+    return chosen
 
 
 def check_known(given: Iterable[str], known: Iterable[str], where: str) -> None:

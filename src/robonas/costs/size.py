@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from robonas.errors import MetricError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import nn
 
@@ -39,3 +39,9 @@ def as_size(found: object) -> dict[str, int | None] | None:
     parameters, macs = found.get("parameters"), found["macs"]
     right = type(parameters) is int and parameters >= 0 and (macs is None or (type(macs) is int and macs >= 0))
     return {"parameters": parameters, "macs": macs} if right else None
+
+
+def size_in_words(size: Mapping[str, float | None]) -> str:
+    """Return ``parameters`` and ``macs`` in words."""
+    macs = "multiply-adds unknown" if size["macs"] is None else f"{size['macs'] / 1e6:,.2f} million multiply-adds"
+    return f"{size['parameters']:,.0f} parameters, {macs}"

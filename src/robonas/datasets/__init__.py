@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from robonas.common.registry import import_object, lookup
-from robonas.errors import ConfigError, DataError
+from robonas.errors import ConfigError, DataError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,6 +99,12 @@ DATASETS: Mapping[str, Source] = {
     "folder": Source(
         "folder", ("folder", "load_folder"), "PATH", "Images in a folder with one folder a class, read with Pillow."
     ),
+    "hf": Source(
+        "hf",
+        ("huggingface", "load_huggingface"),
+        "NAME",
+        "A data set of the Hugging Face Hub, such as cifar10, or a folder with one; needs the extra datasets.",
+    ),
     "npz": Source("npz", ("npz", "load_npz"), "PATH.npz", "Arrays x and y (or images and labels, …) in a NumPy file."),
     "sklearn": Source(
         "sklearn",
@@ -116,35 +122,35 @@ DATASETS: Mapping[str, Source] = {
 """Every kind of data by name."""
 
 
-def load_dataset(name_or_path: str | Path, **settings: Any) -> LabelledData:
-    """Data by one text.
+def load_dataset(data: Any, **settings: Any) -> LabelledData:
+    """Data by one text, or from a data set that is there.
 
     ``digits``, ``digits_segment`` and others of its kind, ``folder:PATH``, ``npz:PATH.npz``, ``sklearn:diabetes``,
-    ``torchvision:CIFAR10``, ``package.module:NAME``, or a path alone.
+    ``torchvision:CIFAR10``, ``hf:NAME``, ``package.module:NAME``, or a path alone.
 
     Args:
-        name_or_path: The text. `NAME` is a `LabelledData`, a `torch.utils.data.Dataset`, or a function that makes one
-            of them.
-        settings: Settings of the kind of data: `size`, `mode` and `memory_limit` for `folder` and `torchvision`; `size`
-            for the digits of other tasks; `root`, `download`, `part` and options of the class for `torchvision`;
-            `n_classes` for a Dataset of one's own. Those that are None are left out.
+        data: The text or the path. `NAME` is a `LabelledData`, a `torch.utils.data.Dataset`, or a function that makes
+            one of them. Or such an object itself, a `torch.utils.data.DataLoader`, a `datasets.Dataset` of Hugging
+            Face, or a list of (input, label).
+        settings: Settings of the kind of data: `size`, `mode` and `memory_limit` for `folder`, `torchvision` and `hf`;
+            `size` for the digits of other tasks; `root`, `download`, `part` and options of the class for
+            `torchvision`; `part`, `config`, `input`, `target` and `task` for `hf`; those of `from_dataset`, such as
+            `n_classes` and `task`, for a Dataset of one's own. Those that are None are left out.
 
     Raises:
         UnknownNameError: There is no such kind, module or name.
         ConfigError: The kind does not take these settings.
         DataError: The data cannot be read or used.
-        MissingExtraError: torchvision is not installed.
+        MissingExtraError: torchvision, or datasets, is not installed.
 
     Example:
         >>> load_dataset("digits")
         LabelledData('digits', n=1797, input_shape=(1, 8, 8), n_classes=10)
     """
     settings = {name: value for name, value in settings.items() if value is not None}
-    if not isinstance(name_or_path, str | Path):
-        raise DataError(
-            f"Data must be named by a text or a path; got a {type(name_or_path).__name__}. "
-            "Use `from_arrays` for arrays and `from_dataset` for a data set."
-        )
+    if not isinstance(data, str | Path):
+        return _given(data, settings)
+    name_or_path = data
     text = str(name_or_path)
     name, colon, place = text.partition(":")
     if name in DATASETS:
@@ -165,8 +171,37 @@ def load_dataset(name_or_path: str | Path, **settings: Any) -> LabelledData:
         return _own(text, settings)
     if "/" in text or text.startswith(("~", ".")):
         raise DataError(f"There is no '{text}'. Give a folder with one folder a class, or an .npz file.")
-    lookup("data set", text, DATASETS)
+    try:
+        lookup("data set", text, DATASETS)
+    except UnknownNameError as error:
+        hint = str(error).removeprefix(f"Unknown data set {text!r}. ")
+        told = f"There is no folder or file '{text}' in '{Path.cwd()}', and no data set of that name. {hint}"
+        raise UnknownNameError(told, kind=error.kind, name=error.name, known=error.known) from None
     raise AssertionError("unreachable: `lookup` has raised")
+
+
+def _given(data: Any, settings: dict[str, Any]) -> LabelledData:
+    """Return data that somebody holds as `LabelledData`."""
+    from torch.utils.data import DataLoader, Dataset
+
+    from robonas.datasets.data import LabelledData
+    from robonas.datasets.from_torch import from_dataset
+
+    kind = type(data)
+    if isinstance(data, LabelledData):
+        if settings:
+            raise ConfigError(f"Data {data.name!r} are ready made and take no {next(iter(settings))!r}.")
+        return data
+    if kind.__module__.startswith("datasets."):  # of Hugging Face, which need not be imported to be known
+        from robonas.datasets.huggingface import from_table
+
+        return _call(from_table, f"a {kind.__name__} of Hugging Face", [data], settings)
+    if isinstance(data, Dataset | DataLoader | list | tuple):
+        return _call(from_dataset, f"a {kind.__name__}", [data], settings)
+    raise DataError(
+        f"Data must be a text, a path, a torch.utils.data.Dataset or a DataLoader; got a {kind.__name__}. "
+        "Use `from_arrays` for arrays."
+    )
 
 
 def _own(reference: str, settings: dict[str, Any]) -> LabelledData:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from robonas.datasets.targets import Task
+
 MEMORY_LIMIT = 2 * 1024**3
 """Bytes of inputs, as they are stored, up to which a data set is read into memory."""
 _LAZY_FINGERPRINT_SAMPLES = 256
@@ -84,18 +86,25 @@ class Lazy:
     order and with any number of workers.
 
     Args:
-        dataset: Items are (input, label).
-        labels: The label that each item must have, int64, (n,).
+        dataset: Items are (input, label), or (input, target).
+        labels: The label that each item must have, int64, (n,), or the targets of another task.
         shape: The shape that each input must have.
+        task: Kind of the labels.
         dtype: The type that each input must have.
     """
 
     def __init__(
-        self, dataset: Dataset[Any], labels: Tensor, shape: tuple[int, ...], dtype: torch.dtype = torch.float32
+        self,
+        dataset: Dataset[Any],
+        labels: Tensor,
+        shape: tuple[int, ...],
+        task: Task = "classification",
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.dataset = dataset
         self.labels = labels
         self.shape = shape
+        self.task = task
         self.dtype = dtype
 
     def batches(self, rows: Sequence[Tensor], *, seed: int = 0, n_workers: int = 0) -> Iterator[Tensor]:
@@ -116,7 +125,7 @@ class Lazy:
 
     def item(self, row: int) -> Tensor:
         """Return one input, checked."""
-        value, label = read_item(self.dataset, row)
+        value, label = read_item(self.dataset, row, self.task)
         if tuple(value.shape) != self.shape:
             raise DataError(
                 f"All inputs must have one shape, {self.shape} as the first; got {tuple(value.shape)} at item {row}. "
@@ -127,10 +136,15 @@ class Lazy:
                 f"All inputs must have one type, {self.dtype} as the first; got {value.dtype} at item {row}. "
                 "Convert them all to bytes, or all to real numbers."
             )
-        if label != int(self.labels[row]):
+        if self.task != "classification" and not torch.equal(label, self.labels[row]):
             raise DataError(
-                f"Item {row} must have the label that the data set lists for it, {int(self.labels[row])}; got {label}. "
-                "A `target_transform` may differ from the data set's `targets`."
+                f"The target of item {row} must be what it was when the data set was read first; it has changed. "
+                "A random transform must not change targets: give it to the inputs alone."
+            )
+        if self.task == "classification" and int(label) != int(self.labels[row]):
+            raise DataError(
+                f"Item {row} must have the label that the data set lists for it, {int(self.labels[row])}; got "
+                f"{int(label)}. A `target_transform` may differ from the data set's `targets`."
             )
         return value
 
@@ -160,8 +174,8 @@ class _SeededItems(Dataset[Tensor]):
             return self.samples.item(row)
 
 
-def read_item(dataset: Dataset[Any], row: int) -> tuple[Tensor, int]:
-    """Item `row` as a uint8 or float32 tensor and an integer label.
+def read_item(dataset: Dataset[Any], row: int, task: Task = "classification") -> tuple[Tensor, Tensor]:
+    """Item `row` as a uint8 or float32 tensor and a label, int64 without a dimension, or the target of another task.
 
     Raises:
         DataError: The data set cannot give it, or it is not such a pair; the message says what it is.
@@ -180,7 +194,11 @@ def read_item(dataset: Dataset[Any], row: int) -> tuple[Tensor, int]:
             "Wrap the data set in one that returns these two."
         )
     value, label = item
-    return as_input(value, f"item {row}"), as_label(label, f"item {row}")
+    if task == "classification":
+        target = torch.tensor(as_label(label, f"item {row}"))
+    else:
+        target = as_target(label, task, f"item {row}")
+    return as_input(value, f"item {row}"), target
 
 
 def _length(dataset: Any) -> str:
@@ -272,6 +290,42 @@ def as_label(label: Any, place: str) -> int:
     if abs(value) >= 2**63:
         raise DataError(f"Labels must be class indices from 0; got {value} at {place}.")
     return int(value)
+
+
+def as_target(target: Any, task: Task, place: str) -> Tensor:
+    """Return the target of one sample as the losses take it, for any task but classification.
+
+    A Pillow image is a map of class indices for ``segmentation``, and for ``image`` bytes that become numbers from -1
+    to 1, as bytes of an array do.
+
+    Raises:
+        DataError: It is not numeric, or has another number of dimensions than the task's.
+    """
+    if hasattr(target, "getbands"):
+        with reading(f"at {place}"):
+            values = torch.from_numpy(np.array(target)) if task == "segmentation" else to_bytes(target)
+    else:
+        values = as_tensor(target, f"target at {place}")
+    if task == "segmentation":
+        values = values[0] if values.ndim == 3 and len(values) == 1 else values
+        dimensions = 2
+    else:
+        values = as_numbers(values, f"in the target at {place}")
+        values = values.to(torch.float32) / 127.5 - 1 if task == "image" and values.dtype == torch.uint8 else values
+        values = values.to(torch.float32)
+        values = values.reshape(1) if values.ndim == 0 else values
+        dimensions = 3 if task == "image" else 1
+    if values.ndim != dimensions or (task == "segmentation" and (values.is_floating_point() or values.is_complex())):
+        shapes = {
+            1: "a number or a list of them",
+            2: "whole numbers, (height, width)",
+            3: "(channels, height, width)",
+        }
+        raise DataError(
+            f"Targets for {task} must be {shapes[dimensions]}; got {values.dtype} of shape {tuple(values.shape)} at "
+            f"{place}."
+        )
+    return values.long() if task == "segmentation" else values
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from robonas.common.bars import ScoringBars
 from robonas.common.settings import count_of
 from robonas.errors import ConfigError
 from robonas.metrics import resolve_metrics
 from robonas.processes.executors import engine_of, working_on
 from robonas.scores.scoring import Scorer
 from robonas.study.loop import search
+from robonas.study.progress import SearchBars
 from robonas.tables.base import ARCHITECTURE, BenchmarkTable, Column
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def build_table(
     devices: Sequence[str] | None = None,
     executor: object = None,
     trial_timeout: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: bool | None = None,
     callbacks: Sequence[Callable[[Event], None]] = (),
 ) -> BenchmarkTable:
     """Train every candidate of a pool, and return a table like those that others publish.
@@ -83,7 +85,7 @@ def build_table(
         devices: Devices to divide the trainings among.
         executor: Cluster that scores and trains.
         trial_timeout: Seconds that one training may take.
-        progress: Called with the number of networks scored, and of all.
+        progress: Show progress bars: True for always, False for never, None on a terminal and in a notebook.
         callbacks: Functions that are called with every event of the trainings.
 
     Raises:
@@ -101,26 +103,28 @@ def build_table(
         if seen is None:
             raise ConfigError(f"Objective {objective.name!r} has no data to draw a batch from. Pass `batch`.")
         scorer = Scorer(space, objective.as_seen(seen, space), seed=seed, n_jobs=n_jobs, cache=place / "scores.parquet")
-        with working_on(None if executor is None else engine_of(executor)):
-            table = scorer.score(texts, resolved, progress=progress)
-    results = [
-        search(
-            space,
-            objective,
-            strategy="random",
-            pool=texts,
-            budget=len(texts),
-            seed=number,
-            folder=place,
-            name=f"seed-{number}",
-            callbacks=callbacks,
-            n_parallel=n_parallel,
-            devices=devices,
-            executor=executor,
-            trial_timeout=trial_timeout,
-        )
-        for number in range(n_seeds)
-    ]
+        with working_on(None if executor is None else engine_of(executor)), ScoringBars(progress) as bars:
+            table = scorer.score(texts, resolved, callbacks=(bars.scoring,))
+    results = []
+    for number in range(n_seeds):
+        with SearchBars(f"seed {number}", progress) as bars:
+            result = search(
+                space,
+                objective,
+                strategy="random",
+                pool=texts,
+                budget=len(texts),
+                seed=number,
+                folder=place,
+                name=f"seed-{number}",
+                progress=False,
+                callbacks=(*callbacks, bars),
+                n_parallel=n_parallel,
+                devices=devices,
+                executor=executor,
+                trial_timeout=trial_timeout,
+            )
+        results.append(result)
     return _table(texts, table, [metric.higher_is_better for metric in resolved], results)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from robonas.common.settings import called
@@ -49,9 +49,9 @@ class Evaluation:
     """Finite; in the objective's own direction."""
     seconds: float
     """Wall-clock time, or the recorded cost of a table."""
-    curve: tuple[CurvePoint, ...] = ()
+    curve: tuple[CurvePoint, ...] = field(default=(), repr=False)
     """The learning curve, a point an epoch."""
-    parameters: dict[str, Tensor] | None = None
+    parameters: dict[str, Tensor] | None = field(default=None, repr=False)
     """The trained network's state on the CPU; None where nothing was trained."""
     preprocessing: Preprocessing | None = None
     """How the network's inputs are prepared, kept with `parameters`; None where it takes them as they come."""

@@ -30,7 +30,7 @@ def predicted_values(result: SearchResult) -> NDArray[np.float64] | None:
     It is the straight line of the completed queries' values over their combined scores. None where fewer than four
     have completed, nothing was learned, or the line does not rise.
     """
-    combined = result.combined()
+    combined = result.combined
     done = [query for query in result.queries if query.value is not None]
     if combined is None or len(done) < LEAST_TO_PREDICT:
         return None

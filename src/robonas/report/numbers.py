@@ -165,7 +165,7 @@ def agreement(result: SearchResult) -> Agreement | None:
 
     The queried candidates were chosen by their scores, so the correlation is a biased view of that over the pool.
     """
-    combined = result.combined()
+    combined = result.combined
     if combined is None:
         return None
     queries = [query for query in result.queries if query.value is not None and np.isfinite(combined[query.row])]
@@ -310,7 +310,7 @@ def best_query(result: SearchResult) -> Query | None:
 
 def pool_size(result: SearchResult) -> int:
     """Distinct candidates: isomorphic architectures count once."""
-    return len(result.scores.distinct())
+    return len(result.scores.distinct)
 
 
 def plural(count: int, noun: str) -> str:

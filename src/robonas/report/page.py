@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robonas.errors import ArchitectureError, ConfigError
-from robonas.report import cell, certainty, html, learned, next_steps, numbers, trust, words
+from robonas.report import cell, html, learned, next_steps, numbers, trust, words
 from robonas.report.palette import N_OPTIONS
+from robonas.study.certainty import certainty
 
 if TYPE_CHECKING:
     import os
@@ -86,7 +87,7 @@ def render(
         "digits": _digits([query.value for each in (result, *baselines) for query in each.queries]),
         "data": learned.data_of(result),
         "noise": learned.noise(result) if result.confirmation is None else None,
-        "certain": certainty.certainty(result),
+        "certain": certainty(result),
         "headline": words.headline(result, baselines, size),
         "steps": next_steps.steps(result),
         "files": next_steps.files(result),
@@ -116,7 +117,7 @@ def render(
         "n_valued": sum(query.value is not None for query in result.queries),
         "score_warnings": result.scores.warnings() if result.scores.metrics else [],
         "trust": trust.trust(result, known_values),
-        "scoring_seconds": result.scores.seconds() if result.scores.metrics else 0.0,
+        "scoring_seconds": result.scores.seconds if result.scores.metrics else 0.0,
         "wall_seconds": wall_seconds,
         "settings": _settings(result),
         "sessions": learned.sessions_of(result),
@@ -180,7 +181,7 @@ def _size(result: SearchResult) -> tuple[dict[str, int | None] | None, str | Non
     if numbers.best_query(result) is None:
         return None, None
     try:
-        return result.size(), None
+        return result.size, None
     except Exception as error:  # noqa: BLE001  any space may fail in its own way
         return None, f"{type(error).__name__}: {error}"
 
@@ -197,8 +198,7 @@ def _rows(result: SearchResult) -> list[dict[str, Any]]:
     """Return the queries, what their choices look like, how large their networks are, and what is to say of them."""
     options = {tuple(map(str, options)) for options in result.space.choices.values()}
     alike = len(options) == 1 and len(result.space.choices) <= _SHORT_STRIP and len(next(iter(options))) <= N_OPTIONS
-    reasons = [query.reason for query in result.queries if query.state == "complete"]
-    usual = {phase: max(said, key=said.count) for phase, said in _by_phase(result).items()} if reasons else {}
+    usual = _usual_reasons(result)
     rows = []
     for query, size in zip(result.queries, learned.sizes(result), strict=True):
         picks = _choices(result, query.architecture)
@@ -208,18 +208,19 @@ def _rows(result: SearchResult) -> list[dict[str, Any]]:
             remarks.append(f"after epoch {query.steps} of {query.steps + query.steps_saved}")
         if query.state == "failed":
             remarks.append(query.failure or "no reason given")
-        elif query.reason and query.reason != usual.get(query.phase):
+        elif query.phase in usual and query.reason not in {"", usual[query.phase]}:
             remarks.append(query.reason)
         rows.append({"query": query, "picks": picks if alike else (), "size": size, "remarks": remarks})
     return rows
 
 
-def _by_phase(result: SearchResult) -> dict[str, list[str]]:
-    """Return the reasons of the queries of each phase."""
-    found: dict[str, list[str]] = {}
+def _usual_reasons(result: SearchResult) -> dict[str, str]:
+    """Return the reason that most queries of a phase have, for each phase where there is one."""
+    said: dict[str, list[str]] = {}
     for query in result.queries:
-        found.setdefault(query.phase, []).append(query.reason)
-    return found
+        said.setdefault(query.phase, []).append(query.reason)
+    most = {phase: max(reasons, key=reasons.count) for phase, reasons in said.items()}
+    return {phase: reason for phase, reason in most.items() if 2 * said[phase].count(reason) > len(said[phase])}
 
 
 def _front(result: SearchResult) -> dict[str, Any] | None:

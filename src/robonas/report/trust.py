@@ -115,11 +115,11 @@ def trust(result: SearchResult, known_values: NDArray[np.float64] | None = None)
     Raises:
         ConfigError: `known_values` has another length than the table of scores.
     """
-    scores, distinct = result.scores, result.scores.distinct()
+    scores, distinct = result.scores, result.scores.distinct
     n_candidates, n_queries = len(distinct), len(result.queries)
     place_of = _representatives(result)
     scaled = _scaled(scores.scores[distinct])
-    combined = result.combined()
+    combined = result.combined
     ours = None if combined is None else combined[distinct]
     n_explored = result.n_explored
     exploited = 0 if n_explored is None else n_queries - n_explored
@@ -213,7 +213,7 @@ def _metrics(
     return tuple(
         MetricTrust(name, health, None if kept is None else float(kept[place]))
         for place, (name, health) in enumerate(
-            zip(scores.metrics, theory.metric_health(scores.scores[scores.distinct()]), strict=True)
+            zip(scores.metrics, theory.metric_health(scores.scores[scores.distinct]), strict=True)
         )
     )
 
@@ -222,7 +222,7 @@ def _known(result: SearchResult, values: NDArray[np.float64], depth: int) -> Kno
     """Judge a search that is over by the values of all candidates."""
     from robonas.report.numbers import rank_correlation
 
-    scores, distinct = result.scores, result.scores.distinct()
+    scores, distinct = result.scores, result.scores.distinct
     values = np.asarray(values, dtype=np.float64)
     if values.shape != (len(scores),):
         raise ConfigError(
@@ -235,7 +235,7 @@ def _known(result: SearchResult, values: NDArray[np.float64], depth: int) -> Kno
     if any(query.value is not None for query in result.queries):
         found = ranks[_representatives(result)[result.best.row]]
         rank = int(found) if np.isfinite(found) else None
-    combined = result.combined()
+    combined = result.combined
     k = spearman = expected = None
     if combined is not None:
         k = theory.hits(combined[distinct], objective, depth)

@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from robonas.report.certainty import certainty, luck, sentences as certainty_in_words
 from robonas.report.learned import noise
 from robonas.report.numbers import Standing, best_query, labels, plural, pool_size, standing
-from robonas.study.result import left_out_in_words
+from robonas.study.certainty import certainty, luck, sentences as certainty_in_words
+from robonas.study.shown import left_out_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,7 +105,8 @@ def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -
     if exact is not None and result.confirmation is None:
         sentences.append(
             f"The range is a 95 % interval for one network on {exact.samples:,} held-out samples. The winner is the "
-            f"best of {plural(ours.n_complete, word)}, so expect a value in its lower half; `--confirm 3` trains the best again with other seeds."
+            f"best of {plural(ours.n_complete, word)}, so expect a value in its lower half; "
+            "`--confirm 3` trains the best again with other seeds."
         )
     if any(other.value is not None and ours.value is not None and other.value != ours.value for other in others):
         sentences.append(

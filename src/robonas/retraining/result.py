@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robonas.common.files import read_tensors, write_text
+from robonas.common.notebook import facts_html, facts_text
 from robonas.common.reading import parse_json
 from robonas.common.registry import recorded_name
 from robonas.costs.size import as_size, network_size
@@ -15,6 +16,7 @@ from robonas.errors import CheckpointError
 from robonas.prediction.files import NOTE
 from robonas.prediction.preprocessing import Preprocessing
 from robonas.retraining.checkpoint import CHECKPOINT, read_checkpoint
+from robonas.retraining.shown import facts_of, picture_of, title_of
 from robonas.study.events import EpochFinished
 
 if TYPE_CHECKING:
@@ -57,6 +59,12 @@ class TrainedNetwork:
     """How its inputs are prepared, and what its answers mean."""
     counted: Mapping[str, int | None] | None = None
     """Its size, where it was counted before."""
+
+    def __repr__(self) -> str:
+        return facts_text(title_of(self), facts_of(self, self.counted))
+
+    def _repr_html_(self) -> str:
+        return facts_html(title_of(self), facts_of(self, self.counted), picture_of(self))
 
     @property
     def validation(self) -> dict[str, float] | None:
@@ -125,8 +133,9 @@ class TrainedNetwork:
         """
         return self._ready(logits).predict(inputs, batch_size=batch_size)
 
+    @property
     def size(self) -> dict[str, int | None]:
-        """Return its ``parameters`` and ``macs`` (multiply-accumulates of one sample), None where not countable."""
+        """Its ``parameters`` and ``macs`` (multiply-accumulates of one sample), None where not countable."""
         if self.counted is not None:
             return dict(self.counted)
         return network_size(self._bare, self.space.input_shape_of(self.space.parse(self.text)))
@@ -142,7 +151,7 @@ class TrainedNetwork:
         return {
             "architecture": self.text,
             "choices": dict(self.space.parse(self.text)),
-            **self.size(),
+            **self.size,
             "epoch": self.epoch,
             "validation": self.validation,
             "test": None if self.test is None else dict(self.test),

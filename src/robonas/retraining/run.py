@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
 import functools
@@ -13,22 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
-from filelock import Timeout
 from torch import Tensor
 
-from robonas.common.files import check_folder, unwritable, write_tensors, write_text
+from robonas.common.bars import with_bars
+from robonas.common.files import write_tensors, write_text
 from robonas.common.randomness import seeded
 from robonas.common.settings import plain, real, seed_of
-from robonas.errors import CheckpointError, ConfigError, DataError, NasError
+from robonas.errors import CheckpointError, ConfigError, DataError
 from robonas.objectives.training import check_hook, check_processes, name_of_hook
 from robonas.prediction.files import NOTE
 from robonas.processes import stops
 from robonas.retraining.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
+from robonas.retraining.places import alone_in, folder_after
+from robonas.retraining.progress import bar_of_training
 from robonas.retraining.result import BEST, LOG, NETWORK, RESULT, TrainedNetwork, load_trained, read_parameters
 from robonas.study.events import EpochFinished, caller_of
 from robonas.study.result import SearchResult
-from robonas.study.sharing import lock_of
-from robonas.study.storage import DATABASE
 from robonas.training.descent import Descent, check_images, check_space, guarded
 from robonas.training.device import Mixed, choose_device, choose_precision, training_settings
 from robonas.training.measures import MEASURES, Measure, guesses, measure_of
@@ -37,13 +36,14 @@ from robonas.training.workers import Workers, working_together
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from robonas.architecture import Architecture
     from robonas.datasets import LabelledData
     from robonas.spaces import SearchSpace
 
 
+@with_bars(bar_of_training)
 def train(
     winner: SearchResult | Architecture | str,
     data: LabelledData,
@@ -62,6 +62,7 @@ def train(
     n_workers: int = 0,
     logits: Callable[[Any], Tensor] | None = None,
     callbacks: Sequence[Callable[[EpochFinished], None]] = (),
+    progress: bool | None = None,  # noqa: ARG001  # read by its decorator
     **recipe: Unpack[RecipeSettings],
 ) -> TrainedNetwork:
     """Train one network in full, such as the winner of a search, in a larger size and for longer.
@@ -100,6 +101,8 @@ def train(
         n_workers: Processes that read data ahead, where they are read lazily.
         logits: Picks the logits from what the network returns.
         callbacks: Functions that are called after every epoch, in process 0, in this order.
+        progress: Show a progress bar: True for always, as plain lines where there is no terminal; False for never; None
+            on a terminal and in a notebook.
         recipe: Settings of `robonas.training.recipe.Recipe`, by name: `epochs`, `batch_size`, `learning_rate`, …
 
     Returns:
@@ -132,7 +135,7 @@ def train(
         rest, fitting = data.hold_out(share, test_seed)
     training, validation = _parts(rest, validation_fraction, split_seed)
     tested = None if fitting is None else fitting.standardised(training)
-    with working_together(choose_device(device)) as (workers, here), _alone_in(home, workers) as place:
+    with working_together(choose_device(device)) as (workers, here), alone_in(home, workers) as place:
         precision = choose_precision(mixed_precision, here)
         settings = plain(
             {
@@ -305,18 +308,6 @@ class _Run:
         write_tensors(self.folder / name, descent.parameters(), {**notes, NOTE: descent.preprocessing.to_text()})
 
 
-def folder_after(winner: SearchResult | Architecture | str) -> Path:
-    """Return the folder for the training of a search's winner: the search's with ``-train`` after it.
-
-    The name of a study other than ``search`` stands between them. ``robonas-train`` where the search has no folder.
-    """
-    if not isinstance(winner, SearchResult) or winner.folder is None:
-        return Path("robonas-train")
-    place = winner.folder.resolve() if winner.folder.name in {"", ".."} else winner.folder
-    study = "" if winner.study == "search" else f"-{winner.study}"
-    return place.parent / f"{place.name or 'robonas'}{study}-train"
-
-
 def as_csv(log: tuple[EpochFinished, ...]) -> str:
     """Return the epochs as comma-separated values, a row each; empty where nothing was measured."""
     stream = io.StringIO()
@@ -381,37 +372,3 @@ def _as_test(test: LabelledData, data: LabelledData) -> LabelledData:
     if test.output_shape != data.output_shape:
         raise DataError(f"The test set must have targets of shape {data.output_shape}; got {test.output_shape}.")
     return test
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path, workers: Workers) -> Iterator[Path]:
-    """Lock the folder until the block ends, so that no other training writes to it.
-
-    Raises:
-        CheckpointError: Another one does.
-        ConfigError: It holds a search.
-        OutputError: It cannot be written.
-    """
-    if (folder / DATABASE).exists():
-        raise ConfigError(f"'{folder}' is the folder of a search. Choose another one for the full training.")
-    if workers.rank:
-        yield folder
-        return
-    try:
-        check_folder(folder).mkdir(parents=True, exist_ok=True)
-        lock = lock_of(folder / CHECKPOINT)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise CheckpointError(
-            f"Another program is training in '{folder}'. Wait for it, or choose another folder."
-        ) from error
-    except NasError:
-        raise
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    try:
-        for left in folder.glob(f".{CHECKPOINT}.*.tmp"):
-            left.unlink()  # of a program that was killed while it wrote
-        yield folder
-    finally:
-        lock.release()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robonas.common.files import check_file
-from robonas.common.settings import jobs_of, seed_of
+from robonas.common.settings import callbacks_of, jobs_of, seed_of
 from robonas.datasets.batch import Batch
 from robonas.errors import ConfigError, NasError, NetworkError
 from robonas.metrics import Metric, MetricLike, Score, resolve_metrics, score_network
@@ -75,14 +75,14 @@ class Scorer:
         pool: Iterable[Architecture | str],
         metrics: Sequence[MetricLike],
         *,
-        progress: Callable[[int, int], None] | None = None,
+        callbacks: Sequence[Callable[[int, int], None]] = (),
     ) -> ScoreTable:
         """Score every architecture of a pool by every metric; see `robonas.score`.
 
         Args:
             pool: Architectures, or their texts. Repeats are allowed, and cost nothing.
             metrics: Names, ``package.module:NAME``, `Metric` objects, or functions of `Passes`.
-            progress: Function that is called with the number of networks done and of all networks, at the start and
+            callbacks: Functions that are called with the number of networks done and of all networks, at the start and
                 whenever some are done.
 
         Raises:
@@ -93,7 +93,7 @@ class Scorer:
             NetworkError: Networks return something that is not logits; told before the first score.
             ScoreTableError: The cache is damaged, or belongs to another space, batch or seed.
         """
-        resolved = resolve_metrics(metrics)
+        resolved, told = resolve_metrics(metrics), callbacks_of(callbacks)
         pairs = texts(self.space, pool)
         if not pairs:
             raise ConfigError("The pool must have at least one architecture; got none.")
@@ -113,8 +113,7 @@ class Scorer:
                 if missing:
                     todo[text] = chosen if len(missing) == len(chosen) else missing
             done = len(wanted) - len(todo)
-            if progress:
-                progress(done, len(wanted))
+            _tell_all(told, done, len(wanted))
             if todo:
                 self._probe(list(todo)[:PROBES])
             for results in self._run(todo):
@@ -122,8 +121,7 @@ class Scorer:
                     journal.add(text, found)
                 journal.flush()
                 done += len(results)
-                if progress:
-                    progress(done, len(wanted))
+                _tell_all(told, done, len(wanted))
             by_class = [metric.name for metric in resolved if metric.by_class]
             names = [metric.name for metric in resolved]
             table = ScoreTable.from_columns(pairs, journal.scores, names, origin, classes=classes, by_class=by_class)
@@ -239,6 +237,11 @@ def _network_of(metric: Metric, canonical: str, scored_as: str) -> str:
     return scored_as if metric.by_class else canonical
 
 
+def _tell_all(callbacks: Sequence[Callable[[int, int], None]], done: int, total: int) -> None:
+    for callback in callbacks:
+        callback(done, total)
+
+
 def _tell_part(tell: Tell[str, Scores], text: str, name: str, found: Score) -> None:
     tell(text, {name: found}, part=True)
 
@@ -253,7 +256,8 @@ def score(
     n_jobs: int = 1,
     cache: str | os.PathLike[str] | None = None,
     logits: Callable[[Any], Tensor] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    callbacks: Sequence[Callable[[int, int], None]] = (),
+    progress: bool | None = None,
     executor: object = None,
 ) -> ScoreTable:
     """Score every architecture of a pool by every metric.
@@ -281,7 +285,10 @@ def score(
             into a metric with a debugger or a profiler.
         cache: Path of a Parquet file to resume from and to write.
         logits: From what a network returns to its logits, where it returns something else.
-        progress: Called with the networks done and the networks in all, at the start and whenever some are done.
+        callbacks: Functions that are called with the number of networks done and of all networks, at the start and
+            whenever some are done.
+        progress: Show a progress bar: True for always, as a line where there is no terminal; False for never; None on
+            a terminal and in a notebook.
         executor: Cluster to score on, instead of processes of this machine; see `search`.
 
     Returns:
@@ -297,8 +304,10 @@ def score(
         ScoreTableError: The cache is damaged, or belongs to another space, batch or seed.
     """
     scorer = Scorer(space, batch, seed=seed, logits=logits, n_jobs=n_jobs, cache=cache)
-    with working_on(None if executor is None else engine_of(executor)):
-        return scorer.score(pool, metrics, progress=progress)
+    from robonas.common.bars import ScoringBars
+
+    with working_on(None if executor is None else engine_of(executor)), ScoringBars(progress) as bars:
+        return scorer.score(pool, metrics, callbacks=(bars.scoring, *callbacks_of(callbacks)))
 
 
 def texts(

@@ -8,6 +8,7 @@ import platform
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from robonas.common.files import replacing, write_parquet
+from robonas.common.notebook import facts_html, histogram
 from robonas.common.reading import parse_json, read_parquet, to_frame
 from robonas.errors import ConfigError, ScoreTableError
 from robonas.scores.columns import ScoreColumns
@@ -110,6 +112,31 @@ class ScoreTable:
     def __len__(self) -> int:
         return len(self.frame)
 
+    def __repr__(self) -> str:
+        rows = self._rows.to_string(float_format="{:.6g}".format) if self.metrics else ""
+        return f"{self._title}\n{rows}".strip()
+
+    def _repr_html_(self) -> str:
+        if not self.metrics:
+            return facts_html(self._title, {})
+        rows = self._rows.assign(spread=[histogram(self.frame[name]) for name in self.metrics])
+        rows.index = pd.Index([escape(name) for name in self.metrics], name="metric")  # a file may name them anything
+        with pd.option_context("display.max_colwidth", None):
+            return facts_html(self._title, {}, rows.to_html(escape=False, border=0, float_format="{:.6g}".format))
+
+    @property
+    def _title(self) -> str:
+        space = self.provenance.get("space", {}).get("name", "an unknown space")
+        return (
+            f"ScoreTable of {space}: {len(self):,} architectures, "
+            f"{len(self.distinct):,} different networks, {len(self.metrics)} metrics"
+        )
+
+    @property
+    def _rows(self) -> pd.DataFrame:
+        """The summary without what is long."""
+        return self.summary().drop(columns="reason").round({"seconds": 1})
+
     @property
     def by_class(self) -> frozenset[str]:
         """Names of the metrics whose scores the members of a scoring class share."""
@@ -142,10 +169,14 @@ class ScoreTable:
         digest.update(self.scores.tobytes())
         return digest.hexdigest()
 
+    @cached_property
     def distinct(self) -> NDArray[np.int64]:
         """Rows of the first architecture of each isomorphism class, in order."""
-        return np.flatnonzero(~self.frame["canonical"].duplicated().to_numpy()).astype(np.int64)
+        rows = np.flatnonzero(~self.frame["canonical"].duplicated().to_numpy()).astype(np.int64)
+        rows.setflags(write=False)
+        return rows
 
+    @property
     def seconds(self) -> float:
         """CPU seconds that all scores took; those that several architectures share are counted once."""
         return float(sum(self._seconds(name) for name in self.metrics))

@@ -217,8 +217,9 @@ class SearchSpace(abc.ABC):
             return f"Architecture of {self.name} must set choice {missing[0]!r}; it sets {given}."
         return f"These options do not go together in {self.name}: {architecture}."
 
+    @property
     def size(self) -> int | None:
-        """Return how many architectures there are, isomorphic ones counted apart; None where nobody can count them."""
+        """Number of architectures, isomorphic ones counted apart; None where nobody can count them."""
         return math.prod(len(options) for options in self.choices.values())
 
     def at(self, index: int) -> Architecture:
@@ -241,7 +242,7 @@ class SearchSpace(abc.ABC):
             IndexError: The index is not in [0, size), or the space cannot be numbered.
             ConfigError: It is no whole number.
         """
-        index, size = whole("index", index), self.size()
+        index, size = whole("index", index), self.size
         if size is None:
             raise IndexError(f"The architectures of {self.name} cannot be numbered, so there is none at {index}.")
         if not 0 <= index < size:
@@ -259,7 +260,7 @@ class SearchSpace(abc.ABC):
         Raises:
             ConfigError: `n` is negative or more than the size, or the seed is none.
         """
-        n, seed, size = whole("n", n), seed_of(seed), self.size()
+        n, seed, size = whole("n", n), seed_of(seed), self.size
         if n < 0 or (size is not None and n > size):
             count = "an unknown number" if size is None else f"{size:,}"
             raise ConfigError(f"Cannot sample {n:,} different architectures from {self.name}, which has {count}.")

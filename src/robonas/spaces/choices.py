@@ -121,10 +121,11 @@ class ChoiceSpace(SearchSpace):
             )
         return once
 
+    @property
     def size(self) -> int | None:
-        """Return how many architectures there are; None where choices depend on each other and are too many to list."""
+        """Number of architectures; None where choices depend on each other and are too many to list."""
         if self._tree.independent:
-            return super().size()
+            return super().size
         return None if self._tree.leaves is None else len(self._tree.leaves)
 
     def at(self, index: int) -> Architecture:
@@ -212,7 +213,7 @@ def from_choices(
         ...     return nn.Sequential(nn.Flatten(), *layers)
         >>> choices = {"width": [16, 32, 64], "activation": ["ReLU", "GELU"]}
         >>> space = from_choices(choices, build, input_shape=(1, 8, 8), n_classes=10)
-        >>> space.size(), space.count_parameters(space.at(0))
+        >>> space.size, space.count_parameters(space.at(0))
         (6, 1210)
     """
     if not name or name != name.strip():

@@ -87,7 +87,7 @@ class DARTS(SearchSpace):
         ConfigError: A size that the network cannot have.
 
     Example:
-        >>> f"{DARTS().size():.3g}"
+        >>> f"{DARTS().size:.3g}"
         '1.08e+18'
     """
 

@@ -41,8 +41,9 @@ class Stage:
         """Return names of the choices of one layer, counted from 1."""
         return tuple(f"{self.name}_{choice}_{number}" for choice in self.layer)
 
+    @property
     def size(self) -> int:
-        """Return how many settings the stage has."""
+        """Number of settings of the stage."""
         each = math.prod(len(options) for options in self.layer.values())
         return sum(each**depth for depth in self.depths)
 
@@ -126,10 +127,11 @@ class LayeredSpace(SearchSpace):
         extra = next(name for name in architecture if name not in wanted)
         return f"Architecture of {self.name} must leave out choice {extra!r}, of a layer that its depth does not have."
 
+    @property
     def size(self) -> int:
         """Return how many architectures there are."""
         return math.prod(len(options) for options in self.whole.values()) * math.prod(
-            stage.size() for stage in self.stages
+            stage.size for stage in self.stages
         )
 
     def at(self, index: int) -> Architecture:
@@ -137,7 +139,7 @@ class LayeredSpace(SearchSpace):
         index = self.check_index(index)
         parts: list[dict[str, Option]] = []
         for stage in reversed(self.stages):
-            index, place = divmod(index, stage.size())
+            index, place = divmod(index, stage.size)
             parts.append(stage.at(place))
         for name, options in reversed(list(self.whole.items())):
             index, place = divmod(index, len(options))
@@ -145,13 +147,13 @@ class LayeredSpace(SearchSpace):
         return Architecture({name: option for part in reversed(parts) for name, option in part.items()})
 
     def __iter__(self) -> Iterator[Architecture]:
-        return map(self.at, range(self.size()))
+        return map(self.at, range(self.size))
 
     def draw(self, generator: np.random.Generator) -> Architecture:
         """Draw one architecture, uniformly: deep ones are drawn more often, as there are more."""
         options = {name: known[int(generator.integers(len(known)))] for name, known in self.whole.items()}
         for stage in self.stages:
-            options |= stage.at(int(generator.integers(stage.size())))
+            options |= stage.at(int(generator.integers(stage.size)))
         return Architecture(options)
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:

@@ -127,6 +127,7 @@ class NASBench101(SearchSpace):
             return f"A cell of {self.name} must have at most {MOST_EDGES} edges; got {count}."
         return f"A cell of {self.name} must have a path from input to output; this one has none."
 
+    @property
     def size(self) -> int:
         """Graphs times labellings, isomorphic ones counted apart."""
         return int(_graphs().size) * _LABELINGS
@@ -144,11 +145,11 @@ class NASBench101(SearchSpace):
         )
 
     def __iter__(self) -> Iterator[Architecture]:
-        return map(self.at, range(self.size()))
+        return map(self.at, range(self.size))
 
     def draw(self, generator: np.random.Generator) -> Architecture:
         """Draw one architecture, uniformly over graphs and labellings; repeats are possible."""
-        return self.at(int(generator.integers(self.size())))
+        return self.at(int(generator.integers(self.size)))
 
     def format(self, architecture: Architecture) -> str:
         """JSON of the matrix and the operations."""

@@ -40,7 +40,7 @@ class NATSSize(SearchSpace):
 
     Example:
         >>> space = NATSSize()
-        >>> space.format(space.at(0)), space.size()
+        >>> space.format(space.at(0)), space.size
         ('8:8:8:8:8', 32768)
     """
 

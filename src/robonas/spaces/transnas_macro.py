@@ -64,7 +64,7 @@ class TransNASMacro(TransNASSpace):
 
     Example:
         >>> space = TransNASMacro()
-        >>> space.size(), space.count_parameters(space.parse("64-1242-basic"))
+        >>> space.size, space.count_parameters(space.parse("64-1242-basic"))
         (3256, 11218783)
     """
 
@@ -90,6 +90,7 @@ class TransNASMacro(TransNASSpace):
             f"(kinds 3 and 4) and 1 to 3 double the channels (kinds 2 and 4); got {tuple(architecture.values())}."
         )
 
+    @property
     def size(self) -> int:
         """3,256."""
         return len(_all())

@@ -91,7 +91,7 @@ class Chooser:
         if not self._due(asked):
             return
         if self._bred is None:
-            canonical = self.table.frame["canonical"].iloc[self.table.distinct()]
+            canonical = self.table.frame["canonical"].iloc[self.table.distinct]
             assert self._candidates is not None
             born = breed(
                 self.space,
@@ -221,7 +221,7 @@ class Chooser:
             return
         self._arranged = (arranged, priced)
         self.table, self.joined = grown(self._sampled, self._children, arranged)
-        self._rows = self.table.distinct()
+        self._rows = self.table.distinct
         texts = self.table.architectures
         self._places = {texts[row]: place for place, row in enumerate(self._rows.tolist())}
         for text in self.table.frame["canonical"].iloc[self._rows]:

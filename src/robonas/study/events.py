@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from robonas.errors import ConfigError
+from robonas.common.settings import callbacks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from robonas.objectives.base import CurvePoint
     from robonas.study.query import Query
+    from robonas.study.result import SearchResult
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,26 @@ class WaitingForOthers:
 
     pending: int
     """How many evaluations."""
+
+
+@dataclass(frozen=True)
+class SearchStarted:
+    """Everything is scored, and the first evaluation can begin."""
+
+    name: str
+    """Name of the study."""
+    settings: Mapping[str, Any]
+    """All on which its evaluations depend; JSON values."""
+    budget: int
+    """Evaluations in all."""
+
+
+@dataclass(frozen=True)
+class SearchFinished:
+    """The search has ended, and returns after this."""
+
+    result: SearchResult
+    """Its result."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +147,13 @@ Event: TypeAlias = (
     CandidatesLeftOut
     | ScoringProgress
     | PoolGrown
+    | SearchStarted
     | WaitingForOthers
     | QueryStarted
     | QueryStep
     | QueryFinished
     | TrainedAgain
+    | SearchFinished
 )
 """What a search tells while it runs."""
 
@@ -145,9 +167,7 @@ def caller_of(callbacks: Iterable[Callable[[E], None]]) -> Callable[[E], None]:
     Raises:
         ConfigError: They are not a list of functions.
     """
-    chosen = tuple(callbacks) if isinstance(callbacks, Iterable) else (None,)
-    if callable(callbacks) or not all(map(callable, chosen)):
-        raise ConfigError(f"`callbacks` must be a list of functions; got {callbacks!r}. Write callbacks=[function].")
+    chosen = callbacks_of(callbacks)
 
     def call(event: E) -> None:
         for callback in chosen:

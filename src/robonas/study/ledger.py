@@ -31,6 +31,7 @@ from robonas.study.against import costs_file
 from robonas.study.claims import Claim, Claims
 from robonas.study.keeping import check_kept, keepers, leader_of, settle, stage
 from robonas.study.provenance import PROVENANCE
+from robonas.study.quiet import quiet_optuna
 from robonas.study.reading import Record
 from robonas.study.sharing import sharing_of
 from robonas.study.storage import find_study, storage_errors
@@ -94,7 +95,7 @@ class Ledger:
         self._sign = 1.0 if direction == "maximize" else -1.0
         self._costs = [str(cost["name"]) for cost in self.settings.get("against", ())]
         with self._turn():
-            names = [self.settings["objective"]["value_name"], *self._costs] if self._costs else None
+            names = [self.settings["objective"]["value_name"], *self._costs]
             directions: list[Direction] = [direction]
             directions += ["minimize"] * len(self._costs)
             self._study = find_study(storage, name, directions, names)
@@ -199,7 +200,7 @@ class Ledger:
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         """Let one worker at a time use the storage, and turn its errors into `StudyError`."""
-        with storage_errors(self._place), self._sharing.turn():
+        with storage_errors(self._place), quiet_optuna(), self._sharing.turn():
             yield
 
     # ── reading ──

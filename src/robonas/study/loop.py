@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from robonas.common.bars import with_bars
 from robonas.common.defaults import PAPER_METRICS, STRATEGY
 from robonas.common.files import check_folder
 from robonas.common.settings import jobs_of, name_of, seconds_of
@@ -19,12 +20,13 @@ from robonas.processes.executors import engine_of, working_on
 from robonas.scores.table import ScoreTable
 from robonas.study.against import by_class, costs_file, count_undefined, read_costs
 from robonas.study.chooser import Chooser
-from robonas.study.events import CandidatesLeftOut, Event, ScoringProgress, caller_of
+from robonas.study.events import CandidatesLeftOut, Event, ScoringProgress, SearchFinished, SearchStarted, caller_of
 from robonas.study.finish import Finish
 from robonas.study.ledger import Ledger
 from robonas.study.outcome import outcome_of
 from robonas.study.plan import Plan
 from robonas.study.pool import draw_pool
+from robonas.study.progress import bars_of_search
 from robonas.study.provenance import noted
 from robonas.study.reading import Record, read_record
 from robonas.study.recorded import made_again
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from robonas.study.result import SearchResult
 
 
+@with_bars(bars_of_search)
 def search(
     space: SearchSpace,
     objective: Objective,
@@ -73,6 +76,7 @@ def search(
     name: str = "search",
     logits: Callable[[Any], Tensor] | None = None,
     callbacks: Sequence[Callable[[Event], None]] = (),
+    progress: bool | None = None,  # noqa: ARG001  # read by its decorator
     n_parallel: int | None = None,
     devices: Sequence[str] | None = None,
     executor: object = None,
@@ -125,12 +129,14 @@ def search(
         name: Name of the study in its storage and of its files in the folder; no path.
         logits: Function from what a network returns to its logits, for the metrics.
         callbacks: Functions that are called with every event of the search, in this order.
+        progress: Show progress bars: True for always, as plain lines where there is no terminal; False for never; None
+            on a terminal and in a notebook.
         n_parallel: Number of candidates to evaluate at once, each in a process of its own, which is kept and used
             again; None for one on each of `devices`, or one. The strategy is told which have no answer yet. A search
             that goes on may have another number.
         devices: Devices to divide the evaluations among, such as ``["cuda:0", "cuda:1"]``; several may share one. By
-            default all visible GPUs, or the CPU, whose threads are divided among the evaluations, where the objective
-            does not set their number, as `TrainingObjective` does: values could depend on it.
+            default all visible GPUs, or the CPU. An objective that sets no number of threads itself gets its share of
+            PyTorch's.
         executor: Cluster that scores and trains, instead of processes of this machine: ``"ray"``, ``"ray:ADDRESS"``,
             ``"dask:ADDRESS"``, a `distributed.Client`, a `RayEngine`, or anything with the `submit` of
             `concurrent.futures`. As many evaluations run at once as it has room for, unless `n_parallel` says. The
@@ -206,6 +212,7 @@ def search(
             save=lambda grown: grown.write(file) if file else None,
             tell=tell,
         )
+        tell(SearchStarted(name, settings, plan.budget))
         with ledger.open(), workforce.evaluators(plan) as evaluators:
             runner = Runner(
                 space, ledger, chooser, evaluators, budget=plan.budget, seed=plan.seed, until=until, tell=tell
@@ -215,6 +222,7 @@ def search(
         result = outcome_of(ledger.record(), chooser, place, keep=True)
         if plan.grow:  # each worker's folder may be its own, and the last query another's
             chooser.keep()
+        tell(SearchFinished(result))
         return result
 
 

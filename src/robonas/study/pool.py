@@ -34,7 +34,7 @@ def draw_pool(
     space: SearchSpace, pool: int | Iterable[Architecture | str], seed: int, share: Share = "canonical"
 ) -> tuple[list[tuple[str, str]], bool]:
     """Texts of the candidates and of what stands for them, and whether these are all that the space has."""
-    size = space.size()
+    size = space.size
     if isinstance(pool, Iterable) and not isinstance(pool, str):
         architectures: Iterable[Architecture | str] = pool
     else:
@@ -89,7 +89,7 @@ class Candidates:
         if self.scorer is None or not self.metrics:
             origin = {"space": {"name": self.space.reference, "settings": self.space.settings}, "seed": self.seed}
             return ScoreTable.from_scores(texts(self.space, some, self.form), {}, (), origin)
-        table = self.scorer.score(some, self.metrics, progress=progress)
+        table = self.scorer.score(some, self.metrics, callbacks=() if progress is None else (progress,))
         return table.shared() if self.share == "class" else table
 
     def within_limits(

@@ -90,7 +90,7 @@ class Profile:
         return f"Within the limits: nothing in the sample of {self.n:,}: {alone}. Loosen them, or take a larger sample."
 
     def __str__(self) -> str:
-        size = self.space.size()
+        size = self.space.size
         whole = "an unknown number of" if size is None else f"{size:,}"
         wide = max(10, *(len(str(quantity)) for quantity in self.frame))
         lines = [f"{self.n:,} of {whole} architectures of {self.space.name}"]
@@ -140,7 +140,7 @@ def profile(
     others = [name for name in quantities if name not in COSTS]
     metrics = {metric.name: metric for metric in resolve_metrics(others)} if others else {}
     metrics |= {bound.key: bound.metric for bound in settings.bounds if bound.metric is not None}
-    size, n, n_jobs = space.size(), count_of("n", n, "architecture"), jobs_of(n_jobs)
+    size, n, n_jobs = space.size, count_of("n", n, "architecture"), jobs_of(n_jobs)
     columns: dict[str, dict[Architecture, float]] = {}
     failures: dict[Architecture, str] = {}
     sample = space.sample(n if size is None else min(n, size), seed)

@@ -54,7 +54,7 @@ class Query:
     """Why it failed; None unless failed."""
     weights: tuple[float, ...] | None = None
     """Weights of the combined metric that chose it, one a metric."""
-    curve: tuple[CurvePoint, ...] = ()
+    curve: tuple[CurvePoint, ...] = field(default=(), repr=False)
     """The learning curve, as far as it is known."""
     partial: float | None = None
     """The value that it had come to; None unless pruned."""
@@ -64,13 +64,13 @@ class Query:
     """The host and the file to which its trained parameters were written, if it was the best then."""
     n_rows: int | None = None
     """Number of rows of the table of scores from which it was chosen, its children included."""
-    children: tuple[str, ...] = ()
+    children: tuple[str, ...] = field(default=(), repr=False)
     """Architectures that joined a growing pool with it."""
-    children_scores: str = ""
+    children_scores: str = field(default="", repr=False)
     """Fingerprint of the scores of its children."""
     costs: tuple[float, ...] = ()
     """Its costs, in the order of the search's; none where the objective is not traded off."""
-    children_costs: tuple[tuple[float, ...], ...] = ()
+    children_costs: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
     """Costs of its children."""
     pending: tuple[int, ...] = ()
     """Numbers of the queries that had no answer when it was chosen."""

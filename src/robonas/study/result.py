@@ -8,12 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from robonas.common.lazy import np
+from robonas.common.notebook import facts_html, facts_text
 from robonas.costs.size import network_size
 from robonas.errors import ConfigError, StudyError
 from robonas.strategies.base import Summary
 from robonas.study.front import CostAxis, Front
 from robonas.study.networks import Networks
 from robonas.study.parameters import find_parameters
+from robonas.study.shown import facts_of, picture_of, title_of
 
 if TYPE_CHECKING:
     import os
@@ -31,13 +33,6 @@ if TYPE_CHECKING:
 
 StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "time over", "interrupted", "running"]
 """Why a search ended; ``running`` where another process was still at it when it was read."""
-
-
-def left_out_in_words(counts: Mapping[str, int], left: int) -> str:
-    """Return what limits did to a pool, in one sentence without its full stop."""
-    n = sum(counts.values())
-    why = "; ".join(f"{count:,} with {fault}" for fault, count in counts.items())
-    return f"{n:,} of {n + left:,} candidates were left out before they were scored: {why}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +81,17 @@ class SearchResult(Networks):
     """The best candidates, trained again with other seeds; None where the search did not do that."""
     test: FinalTest | None = None
     """The winner on the samples that were held out of everything; None where there are none."""
+
+    def __repr__(self) -> str:
+        return facts_text(title_of(self), facts_of(self, self._known_size))
+
+    def _repr_html_(self) -> str:
+        return facts_html(title_of(self), facts_of(self, self._known_size), picture_of(self))
+
+    @property
+    def _known_size(self) -> Mapping[str, int | None] | None:
+        """The winner's size, where it was counted when it was trained; to count it takes a network."""
+        return next((self.best.size for query in self.queries if query.value is not None), None)
 
     @cached_property
     def best(self) -> Query:
@@ -264,12 +270,14 @@ class SearchResult(Networks):
         frame["best"] = (frame["value"].cummax() if self.direction == "maximize" else frame["value"].cummin()).ffill()
         return frame
 
+    @property
     def combined(self) -> NDArray[np.float64] | None:
-        """Return the learned combined metric of every row of `scores`, higher is better; None where none is learned."""
+        """The learned combined metric of every row of `scores`, higher is better; None where none is learned."""
         return self.summary.combined
 
+    @property
     def size(self) -> dict[str, int | None]:
-        """Return the winner's ``parameters`` and ``macs`` (of one sample), None for what cannot be counted."""
+        """The winner's ``parameters`` and ``macs`` (of one sample), None for what cannot be counted."""
         if self.best.size is not None:
             return dict(self.best.size)
         return network_size(
@@ -291,7 +299,7 @@ class SearchResult(Networks):
                 "value": self.value,
                 "query": self.best.number,
                 "joined_after": self.joined_after(self.best),
-                **self.size(),
+                **self.size,
                 "parameters_file": str(self.parameters_file) if self.parameters_file else None,
                 "preprocessing": None if how is None else how.to_json(),
             },
@@ -305,7 +313,7 @@ class SearchResult(Networks):
             "pool": len(self.scores),
             "grown": self.n_grown,
             "left_out": dict(self.left_out),
-            "seconds": {"evaluations": self.seconds, "scoring": self.scores.seconds()},
+            "seconds": {"evaluations": self.seconds, "scoring": self.scores.seconds},
             "steps": {"done": self.steps, "saved": self.steps_saved},
             "queries": [
                 {

@@ -96,7 +96,7 @@ class StrategySampler(optuna.samplers.BaseSampler):
         seed = seed_of(seed)
         self._independent = independent_sampler or optuna.samplers.RandomSampler(seed=seed % 2**32)
         self._choices = dict(space.choices)
-        rows = scores.distinct()
+        rows = scores.distinct
         self._candidates = [space.parse(scores.architectures[row]) for row in rows]
         canonical = [space.parse(text) for text in scores.frame["canonical"].iloc[rows]]
         self._row_of = {architecture: row for row, architecture in enumerate(canonical)}

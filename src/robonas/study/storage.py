@@ -89,7 +89,7 @@ def open_storage(url: str | None, *, existing: bool = False) -> optuna.storages.
 
 
 def find_study(
-    storage: optuna.storages.BaseStorage, name: str, directions: Sequence[Direction], metric_names: Sequence[str] | None
+    storage: optuna.storages.BaseStorage, name: str, directions: Sequence[Direction], metric_names: Sequence[str]
 ) -> optuna.Study:
     """Return the study of a name, made where there is none; in a turn.
 
@@ -98,20 +98,21 @@ def find_study(
         name: Name of the study.
         directions: ``"maximize"`` or ``"minimize"`` for the value and each cost. One of robonas's that has no trials
             yet is made again where its directions are others.
-        metric_names: How a new study's dashboard calls the value and the costs; None for its own names.
+        metric_names: How Optuna's dashboard calls the value and the costs of a new study.
     """
     import optuna
 
     with contextlib.suppress(KeyError):
         found = optuna.load_study(study_name=name, storage=storage)
         same = [way.name.lower() for way in found.directions] == list(directions)
-        if is_foreign(found.user_attrs) or same or found.get_trials(deepcopy=False):
+        if is_foreign(found.user_attrs) or found.get_trials(deepcopy=False):
             return found
-        optuna.delete_study(study_name=name, storage=storage)
+        if not same:
+            optuna.delete_study(study_name=name, storage=storage)
     study = optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True)
-    if metric_names:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if study.metric_names != list(metric_names):
             study.set_metric_names(list(metric_names))
     return study
 
