@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import robonas
-from robonas.cli import experiment, listing, results, search, spaces, tables, train
+from robonas.cli import experiment, listing, predict, results, search, spaces, tables, train
 from robonas.cli.help import Commands, QuickGroup
 from robonas.common.registry import fault_of_own_code
 from robonas.errors import NasError
@@ -94,7 +94,15 @@ app = Commands(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help comes at once
 )
-for command in (search.search, train.train, search.score, results.show, results.report, results.export):
+for command in (
+    search.search,
+    train.train,
+    predict.predict,
+    search.score,
+    results.show,
+    results.report,
+    results.export,
+):
     app.command()(command)
 app.command("list", **listing.USAGE)(listing.list_entries)
 app.command()(experiment.experiment)

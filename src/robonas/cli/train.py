@@ -93,7 +93,13 @@ def train(
     ] = None,
     seed: Seed = 0,
     training: TrainingOptions,
-    folder: Annotated[Path, output_folder("Folder for checkpoints, log and trained network.")] = Path("robonas-train"),
+    folder: Annotated[
+        Path | None,
+        output_folder(
+            "Folder for checkpoints, log and trained network.  [default: the search's with -train after it; "
+            "robonas-train for an architecture]"
+        ),
+    ] = None,
     log: Logs = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
@@ -103,8 +109,9 @@ def train(
     robonas train …
     """
     from robonas.callbacks import make_log
-    from robonas.cli.console import print_json, print_trained
+    from robonas.cli.console import print_json, print_trained, tell_next
     from robonas.retraining import train as train_in_full
+    from robonas.retraining.places import folder_after
     from robonas.retraining.run import held_out_by
 
     images = reading.read(data)
@@ -116,15 +123,16 @@ def train(
     where = _space(winner, space, space_set, images, smaller=bool(recipe.settings()["resized_crop"]))
     if query is not None and test_fraction is None and tested is None:
         test_fraction, _ = held_out_by(winner, images)  # which an architecture's text does not say
+    home = folder_after(winner) if folder is None else folder
     first = os.environ.get("RANK", "0") == "0"
     with contextlib.ExitStack() as stack:
-        logs = [stack.enter_context(make_log(each, folder)) for each in split("--log", log) if first]
+        logs = [stack.enter_context(make_log(each, home)) for each in split("--log", log) if first]
         result = train_in_full(
             winner if query is None else query.architecture,
             images,
             space=where,
             test=tested,
-            folder=folder,
+            folder=home,
             validation_fraction=validation_fraction,
             test_fraction=test_fraction,
             seed=seed,
@@ -139,6 +147,7 @@ def train(
         print_json(result.to_json())
     else:
         print_trained(result)
+        tell_next(result.folder, result.preprocessing)
 
 
 def _winner(folder: Path, name: str, storage: str | None, space: str | None, strategy: str | None) -> SearchResult:
