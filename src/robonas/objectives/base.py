@@ -53,7 +53,7 @@ class Evaluation:
     """The learning curve, a point an epoch."""
     parameters: dict[str, Tensor] | None = field(default=None, repr=False)
     """The trained network's state on the CPU; None where nothing was trained."""
-    preprocessing: Preprocessing | None = None
+    preprocessing: Preprocessing | None = field(default=None, repr=False)
     """How the network's inputs are prepared, kept with `parameters`; None where it takes them as they come."""
 
 
