@@ -171,6 +171,15 @@ def test_settings_that_cannot_be(tmp_path) -> None:
         robonas.load_result(tmp_path)
 
 
+@pytest.mark.slow
+def test_several_at_once_confirm_as_one_does() -> None:
+    objective = training(isolated=True)
+    alone = search(objective, budget=4, confirm=3, repeats=2)
+    together = search(objective, budget=4, confirm=3, repeats=2, n_parallel=2)
+    assert together.confirmation == alone.confirmation
+    assert together.test == alone.test
+
+
 # ── the test part ──
 
 
