@@ -202,7 +202,7 @@ def test_the_winner_meets_the_test_part_once(tmp_path, monkeypatch) -> None:
     assert len(looks) == 1
     network, part = found.build(), objective.test_part
     with torch.no_grad():
-        right = (network(part.inputs).argmax(1) == part.labels).double()
+        right = (network(part.raw).argmax(1) == part.labels).double()
     assert found.test.value == pytest.approx(float(right.mean()))
     assert found.test.error == pytest.approx(float(right.std()) / np.sqrt(len(part)))
     assert (found.test.query, found.test.n) == (found.best.number, 30)
@@ -274,7 +274,7 @@ def test_the_confirmed_network_is_handed_over_and_tested(tmp_path) -> None:
     assert sum(isinstance(event, QueryFinished) for event in events) == 4
     network, part = found.build(), objective.validation_part
     with torch.no_grad():
-        value = float((network(part.inputs).argmax(1) == part.labels).double().mean())
+        value = float((network(part.raw).argmax(1) == part.labels).double().mean())
     assert value == pytest.approx(found.value)
     read = robonas.load_result(folder)
     assert torch.equal(next(iter(read.load_parameters().values())), next(iter(found.load_parameters().values())))
