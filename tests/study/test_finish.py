@@ -171,6 +171,15 @@ def test_settings_that_cannot_be(tmp_path) -> None:
         robonas.load_result(tmp_path)
 
 
+@pytest.mark.slow
+def test_several_at_once_confirm_as_one_does() -> None:
+    objective = training(isolated=True)
+    alone = search(objective, budget=4, confirm=3, repeats=2)
+    together = search(objective, budget=4, confirm=3, repeats=2, n_parallel=2)
+    assert together.confirmation == alone.confirmation
+    assert together.test == alone.test
+
+
 # ── the test part ──
 
 
@@ -193,7 +202,7 @@ def test_the_winner_meets_the_test_part_once(tmp_path, monkeypatch) -> None:
     assert len(looks) == 1
     network, part = found.build(), objective.test_part
     with torch.no_grad():
-        right = (network(part.inputs).argmax(1) == part.labels).double()
+        right = (network(part.raw).argmax(1) == part.labels).double()
     assert found.test.value == pytest.approx(float(right.mean()))
     assert found.test.error == pytest.approx(float(right.std()) / np.sqrt(len(part)))
     assert (found.test.query, found.test.n) == (found.best.number, 30)
@@ -265,7 +274,7 @@ def test_the_confirmed_network_is_handed_over_and_tested(tmp_path) -> None:
     assert sum(isinstance(event, QueryFinished) for event in events) == 4
     network, part = found.build(), objective.validation_part
     with torch.no_grad():
-        value = float((network(part.inputs).argmax(1) == part.labels).double().mean())
+        value = float((network(part.raw).argmax(1) == part.labels).double().mean())
     assert value == pytest.approx(found.value)
     read = robonas.load_result(folder)
     assert torch.equal(next(iter(read.load_parameters().values())), next(iter(found.load_parameters().values())))
