@@ -205,8 +205,10 @@ def _is_whole_mlflow() -> bool:
     return find_spec("alembic") is not None and find_spec("mlflow.store.db") is not None
 
 
+@pytest.mark.slow
 def test_wandb_keeps_a_run_offline(tmp_path, monkeypatch) -> None:
     pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB__SERVICE_WAIT", "300")  # for its own process, which a busy machine starts late
     from robonas.callbacks import WandB
 
     told: list[dict] = []
