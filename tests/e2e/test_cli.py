@@ -393,3 +393,17 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(images, tmp_
 def test_a_strategy_is_not_compared_with_itself(images, tmp_path) -> None:
     told = call("search", "--data", images, *SHORT, "-o", str(tmp_path / "run"), "--compare", "auto", code=2)
     assert "must name another strategy than the search's own; got 'auto'" in " ".join(told.stderr.split())
+
+
+def test_scores_as_csv(images, tmp_path) -> None:
+    path = tmp_path / "s.csv"
+    told = call("score", "--data", images, *SMALL, "-o", str(path))
+    assert f"Scores: {path} (with reasons and times: {tmp_path / 's.parquet'})" in " ".join(told.stderr.split())
+    first = path.read_text(encoding="utf-8")
+    assert first.splitlines()[0] == "architecture,snip,synflow"
+    assert len(first.splitlines()) == 13
+    assert len(ScoreTable.read(tmp_path / "s.parquet")) == 12
+    call("score", "--data", images, *SMALL, "-o", str(path))
+    assert path.read_text(encoding="utf-8") == first
+    refused = call("score", "--data", images, *SMALL, "-o", str(tmp_path / "s.xlsx"), code=2)
+    assert "`--output` must end in .parquet or .csv" in refused.stderr

@@ -7,10 +7,13 @@ import os
 import shutil
 
 import pytest
+from tests.experiments import toy
 from tests.report import sample
 from tests.report.test_front import traded
+from tests.report.test_learned import known
 
-from robonas.report import write_report
+from robonas.experiments import run_experiment
+from robonas.report import write_experiment, write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
 pytestmark = pytest.mark.browser
@@ -44,7 +47,15 @@ def pages(tmp_path_factory):
         "markup": write_report(sample.hostile(), folder / "markup.html"),
         "none": write_report(sample.result(queries=()), folder / "none.html"),
         "failed": write_report(sample.result(3, failures=(1, 2, 3)), folder / "failed.html"),
+        "known": write_report(known(sample.result(20, n_explored=8)), folder / "known.html"),
+        "experiment": _experiment(folder / "experiment.html"),
     }
+
+
+def _experiment(path):
+    tasks = [toy.task("one"), toy.task("two", seed=1)]
+    results = run_experiment(tasks, ["average_rank", "local_search"], budget=5, seeds=2)
+    return write_experiment(results, path, tasks=tasks)
 
 
 @pytest.fixture
@@ -72,8 +83,8 @@ def visit(browser):
     assert trouble == []
 
 
-CHARTS = {"usual": 4, "markup": 4, "none": 1, "failed": 3}
-"""How many charts each page has: with nothing queried, the weights; with nothing completed, no agreement."""
+CHARTS = {"usual": 5, "markup": 4, "none": 1, "failed": 3, "experiment": 3}
+"""How many charts each page has: with nothing queried, the weights; with nothing completed, no agreement, no size."""
 
 
 @pytest.mark.parametrize("name", CHARTS)
@@ -89,18 +100,20 @@ def test_all_charts_are_drawn(visit, pages, name):
 
 def test_marks_are_as_many_as_queries(visit, pages):
     page = visit(pages["usual"])
-    assert page.locator("[data-chart=progress] .points path").count() == 20  # the failed one too
+    assert page.locator("[data-chart=progress] .points path").count() == 40  # the failed one and the baseline's too
     assert page.locator("[data-chart=weights] .bars .point").count() == len(sample.METRICS)
+    assert page.locator("[data-chart=weights] .scatterlayer .points path").count() == len(sample.METRICS)
+    assert page.locator("[data-chart=size] .points path").count() == 19
     assert page.locator("[data-chart=agreement] .points path").count() == 19
     assert page.locator("[data-chart=curves] .scatterlayer .js-line").count() == 20
     assert page.locator("svg.cell circle").count() == 4
     assert page.locator("svg.cell rect").count() == 6
 
 
-@pytest.mark.parametrize("name", ["usual", "markup", "none"])
+@pytest.mark.parametrize("name", ["usual", "markup", "none", "known", "experiment"])
 def test_nothing_hangs_out_sideways(visit, pages, name):
     page = visit(pages[name])
-    for width in (1280, 768, 400):
+    for width in (1280, 768, 380):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(300)  # the charts follow the window
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -116,15 +129,15 @@ def column(page, place):
 
 def test_a_click_sorts_and_another_turns(visit, pages):
     page = visit(pages["usual"])
-    heading = page.locator("#queries-table th").nth(3)
+    heading = page.locator("#queries-table th").nth(1)
     assert column(page, 1) == [str(number) for number in range(1, 21)]
     heading.locator("button").click()
-    values = column(page, 4)
+    values = column(page, 2)
     assert heading.get_attribute("aria-sort") == "ascending"
     assert values[-1] == ""  # the failed one stays last
     assert [float(value) for value in values[:-1]] == sorted(float(value) for value in values[:-1])
     heading.locator("button").press("Enter")
-    turned = column(page, 4)
+    turned = column(page, 2)
     assert heading.get_attribute("aria-sort") == "descending"
     assert turned[-1] == ""
     assert [float(value) for value in turned[:-1]] == sorted((float(value) for value in turned[:-1]), reverse=True)
@@ -135,8 +148,8 @@ def test_a_click_sorts_and_another_turns(visit, pages):
 
 def test_texts_sort_as_texts(visit, pages):
     page = visit(pages["usual"])
-    page.locator("#queries-table th").nth(1).locator("button").click()
-    phases = column(page, 2)
+    page.locator("#queries-table th").nth(2).locator("button").click()
+    phases = column(page, 3)
     assert phases == sorted(phases)
     assert set(phases) == {"explore", "exploit"}
 
@@ -184,13 +197,54 @@ def test_every_part_has_a_name(visit, pages):
     assert page.locator("html").get_attribute("lang") == "en"
 
 
+def test_a_query_is_one_line_and_a_click_shows_its_architecture(visit, pages):
+    page = visit(pages["usual"])
+    heights = page.locator("#queries-table tbody tr").evaluate_all("rows => rows.map(r => r.offsetHeight)")
+    assert max(heights) < 48
+    assert max(heights) - min(heights) <= 2
+    code = page.locator("#queries-table td.arch code").first
+    assert code.get_attribute("title") == code.text_content()
+    code.click()
+    assert page.locator("#queries-table tbody tr").first.evaluate("row => row.offsetHeight") > 48
+
+
+TOUCHING = """() => {
+  const hit = (a, b) =>
+    a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+  const words = ".xtick text, .ytick text, .annotation-text, .legendtext, .g-xtitle text";
+  return [...document.querySelectorAll("[data-chart]")].flatMap((chart) => {
+    const boxes = [...chart.querySelectorAll(words)].map((label) => [label.textContent, label.getBoundingClientRect()]);
+    const pairs = boxes.flatMap((one, i) => boxes.slice(i + 1).map((other) => [one, other]));
+    return pairs.filter(([[, a], [, b]]) => hit(a, b)).map(([[one], [other]]) => one + " | " + other);
+  });
+}"""
+"""The labels of charts that lie on each other."""
+
+
+def test_on_a_phone_the_value_is_seen_and_no_labels_touch(visit, pages):
+    page = visit(pages["known"], 380)
+    page.wait_for_timeout(300)
+    value = page.locator("#queries-table tbody td.value").first.bounding_box()
+    assert value["x"] + value["width"] <= 380
+    best = page.locator(".facts dd").first.bounding_box()
+    assert best["y"] < 420
+    assert page.evaluate(TOUCHING) == []
+
+
+def test_the_next_commands_are_copied_as_they_are(visit, pages):
+    page = visit(pages["usual"])
+    page.locator("[data-copy=step-1]").click()
+    page.get_by_text("Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == page.locator("#step-1").text_content()
+
+
 @pytest.mark.skipif(
     "ROBONAS_SCREENSHOTS" not in os.environ, reason="pictures are taken where ROBONAS_SCREENSHOTS names a folder"
 )
 def test_pictures(visit, pages):
     folder = os.environ["ROBONAS_SCREENSHOTS"]
     for name, path in pages.items():
-        for width, scheme in ((1280, "light"), (1280, "dark"), (400, "light")):
+        for width, scheme in ((1280, "light"), (1280, "dark"), (380, "light"), (380, "dark")):
             visit(path, width, scheme).screenshot(path=f"{folder}/{name}-{width}-{scheme}.png", full_page=True)
 
 

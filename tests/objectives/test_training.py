@@ -194,6 +194,26 @@ def test_same_value_in_another_process():
     assert json.loads(printed) == training().evaluate(ToySpace(), FIRST, seed=0).parameters["5.weight"].tolist()
 
 
+def test_a_training_has_one_thread_unless_it_is_told_otherwise():
+    seen = []
+
+    class Spy(nn.Linear):
+        def forward(self, x):
+            seen.append(torch.get_num_threads())
+            return super().forward(x)
+
+    space, before = ToySpace(lambda: Spy(4, 3)), torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for settings, expected in (({}, 1), ({"threads": 2}, 2), ({"threads": None}, 3)):
+            seen.clear()
+            TrainingObjective(blobs(), epochs=1, device="cpu", **settings).evaluate(space, FIRST, seed=0)
+            assert set(seen) == {expected}
+            assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_global_state_is_left_alone():
     def state():
         return (

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ import robonas
 from robonas.errors import ConfigError
 from robonas.report import render, write_report
 from robonas.strategies.base import Summary
+from robonas.study.query import Work
 from tests.report import sample
+from tests.report.test_learned import known
 
 VOID = {"meta", "link", "br", "wbr", "img", "input", "hr"}
 
@@ -108,6 +111,8 @@ def test_charts_are_there_where_there_is_something_to_draw(case):
     text = render(result)
     content = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text, re.DOTALL)[1]
     figures = json.loads(content, parse_constant=pytest.fail)  # NaN is no JSON
+    kinds = {trace["type"] for figure in figures.values() for trace in figure["data"]}
+    assert kinds <= {"scatter", "bar"}, "the library has no others"
     places = set(re.findall(r'data-chart="(\w+)"', text))
     assert places == set(figures)
     assert ("progress" in figures) == bool(result.queries)
@@ -173,7 +178,7 @@ def test_long_texts_are_folded_and_whole():
     page = render(sample.hostile())
     assert page.count('<details class="text"') == 0
     assert "x" * 300 in page.replace("<wbr>", "")
-    assert page.count('class="one-line"') == 5 + 3  # the architecture of each query, and remarks that differ
+    assert page.count('class="one-line"') == 5 + 1  # the architecture of each query, and the failure
 
 
 def test_markup_stays_text():
@@ -244,3 +249,56 @@ def test_importing_the_report_draws_nothing():
     assert "plotly" not in loaded
     assert "jinja2" not in loaded
     assert robonas.write_report is write_report
+
+
+def test_parallel_workers_have_a_section():
+    result = sample.result(4, failures=())
+    queries = [
+        replace(query, work=Work("here", place % 2, None, 100.0 + place // 2 * 7, 105.0 + place // 2 * 7))
+        for place, query in enumerate(result.queries)
+    ]
+    page = read(replace(result, queries=tuple(queries)))
+    assert "Who trained what, and when" in page.text
+    assert "2 places worked for" in page.text
+    assert ("div", "data-chart", "timeline") in page.attributes
+    assert "timeline" not in {value for _, name, value in read(result).attributes if name == "data-chart"}
+
+
+def test_what_one_wants_first_stands_first():
+    result = replace(known(sample.result(20)), folder=Path("runs/one"), study="search")
+    text = render(result)
+    page = Reader(text)
+    assert "<title>folder:photos · nasbench201: validation accuracy" in text
+    places = [
+        page.text.index(words)
+        for words in (
+            "A network with validation accuracy",
+            "on 150 samples",
+            "What to do now",
+            "robonas train --search runs/one --data photos --image-size 8",
+            "robonas predict runs/one-trained IMAGE.png",
+            "robonas export runs/one-trained -o network.pt2",
+            "Why it was asked",
+            "against size",
+            "The weights act together",
+            "How alike the metrics are",
+            "Enough to run the search again",
+            "600 samples, 450 of them to train with and 150 held out",
+            "robonas search --data photos --image-size 8 --crop 1 -o runs/one",
+            "workstation: A processor, 2 cores",
+        )
+    ]
+    assert places == sorted(places)
+    few = read(sample.result(5, failures=()))
+    assert "over 5 queries, too few for an interval" in few.text
+
+
+def test_a_remark_stands_only_where_a_query_differs():
+    result = sample.result(20, n_explored=8, failures=())
+    assert "Remark" not in re.search(r'id="queries-table".*?</thead>', render(result), re.DOTALL)[0]
+    odd = replace(result.queries[10], reason="Nobody expected this.")
+    queries = (*result.queries[:10], odd, *result.queries[11:])
+    page = read(replace(result, queries=queries))
+    assert page.text.count("Nobody expected this.") == 1
+    each = tuple(replace(query, reason=f"Reason {query.number}.") for query in result.queries)
+    assert "Reason 5." not in read(replace(result, queries=each)).text, "it is on the phase, where the mouse stops"

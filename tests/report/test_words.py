@@ -67,9 +67,11 @@ def test_headline_of_a_win_with_a_failure():
         "found by robot in 20 trainings from a pool of 109 distinct candidates."
     )
     assert len(found.verdicts) == 1
+    luck = f"{result.value:.4f} is the best of 19 trainings, and so partly luck: `--confirm 3` trains the best again"
     assert found.remarks == (
         "This is one run of each: a gap can be luck. Repeat with other seeds before you conclude anything.",
         f"1 of 20 trainings failed and counts towards the budget; the reason: {sample.FAILURE}",
+        f"{luck} with other seeds.",
     )
 
 

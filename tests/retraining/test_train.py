@@ -242,6 +242,39 @@ def test_the_best_epoch_is_kept_and_the_test_set_seen_with_it(tmp_path) -> None:
     assert read_tensors(tmp_path / "network.safetensors")[1]["epoch"] == str(result.epoch)
 
 
+def test_a_test_part_is_held_out_of_everything(tmp_path) -> None:
+    data = blobs(90)
+    left, held_out = data.hold_out(0.2)
+    result = full(tmp_path / "a", data=data, test_fraction=0.2)
+    apart = full(tmp_path / "b", data=left, test=held_out)
+    assert same(result, apart)
+    assert result.test == apart.test
+    assert result.test["n"] == 18
+    assert load_trained(tmp_path / "a", space=ToySpace()).test == result.test
+    with pytest.raises(CheckpointError, match=r"test_fraction was 0\.2, is now 0\.4"):
+        full(tmp_path / "a", data=data, test_fraction=0.4)
+    with pytest.raises(ConfigError, match=r"`test_fraction` holds out a test set of its own; got 0\.2 and `test` too"):
+        full(tmp_path / "c", data=data, test_fraction=0.2, test=held_out)
+
+
+def test_the_test_part_of_a_search_is_that_of_its_training(tmp_path) -> None:
+    data, space = blobs(90), robonas.MLP(input_shape=(4,), n_classes=3)
+    objective = TrainingObjective(data, epochs=1, test_fraction=0.2, split_seed=3, isolated=False, **CPU)
+    found = robonas.search(space, objective, strategy="random", pool=4, budget=1, folder=tmp_path / "search", n_jobs=0)
+    settings = {"epochs": 1, **CPU}
+    result = train(found, data, folder=tmp_path / "a", **settings)
+    assert result.settings["test_fraction"] == 0.2
+    assert (
+        result.test["data"]
+        == data.hold_out(0.2, 3)[1].standardised(data.hold_out(0.2, 3)[0].split(0.1)[0]).fingerprint()
+    )
+    assert (result.test["n"], found.test.n) == (18, 18)
+    assert train(found, data, folder=tmp_path / "b", test_fraction=0, **settings).test is None
+    other = blobs(80)
+    assert train(found, other, folder=tmp_path / "c", **settings).test is None  # other data: nothing was held out
+    assert train(found, data, folder=tmp_path / "d", test=other, **settings).test["n"] == 80
+
+
 def test_without_a_validation_part_all_is_trained_with_and_the_last_is_kept(tmp_path) -> None:
     seen = []
 

@@ -23,7 +23,8 @@ from robonas.errors import (
     ScoreTableError,
     UnknownNameError,
 )
-from robonas.scores.scoring import score
+from robonas.metrics import Metric, resolve_metrics
+from robonas.scores.scoring import Scorer, score
 from robonas.scores.table import ScoreTable
 from tests.fakes import CHEAP, small_batch, small_space
 
@@ -69,6 +70,80 @@ def test_isomorphic_cells_are_scored_once() -> None:
     assert len(calls) == 1
     assert len(table) == 3
     assert table.distinct.tolist() == [0]
+
+
+# 0→1 is a skip, so that node 1 is the input: a 1x1 convolution of it, and a 3x3 one, are added in either cell.
+ONE = "|skip_connect~0|+|none~0|nor_conv_1x1~1|+|nor_conv_3x3~0|none~1|skip_connect~2|"
+SAME = "|nor_conv_1x1~0|+|none~0|none~1|+|nor_conv_3x3~0|skip_connect~1|none~2|"
+
+
+def counted(calls, **card) -> Metric:
+    """A metric of the network's first weight, which notes its calls."""
+
+    def first_weight(passes) -> float:
+        calls.append(1)
+        return float(next(passes.network.parameters()).detach().flatten()[0])
+
+    return Metric("mine", first_weight, frozenset(), "It.", "w", "Test.", **card)
+
+
+def test_a_scoring_class_is_scored_once_where_the_metric_says_that_this_is_right() -> None:
+    assert SPACE.canonical(SPACE.parse(ONE)) != SPACE.canonical(SPACE.parse(SAME))
+    representative = SPACE.format(SPACE.scoring_class(SPACE.parse(ONE)))
+    shared, own = [], []
+    table = score(SPACE, [ONE, SAME], [counted(shared, by_class=True)], small_batch(), n_jobs=0)
+    each = score(SPACE, [ONE, SAME], [counted(own)], small_batch(), n_jobs=0)
+    assert (len(shared), len(own)) == (1, 2)
+    assert table.scores[0] == table.scores[1]
+    assert each.scores[0] != each.scores[1], "each canonical form has a draw of its own"
+    assert table.distinct().tolist() == each.distinct().tolist() == [0, 1]
+    assert (table.n_networks(), each.n_networks()) == (1, 2)
+    assert table.frame["scored_as"].tolist() == [representative] * 2
+    assert table.by_class == {"mine"}
+    assert each.by_class == set()
+    assert table.shared().distinct().tolist() == [0]
+
+
+def test_the_network_of_a_class_is_the_same_whatever_the_pool() -> None:
+    metrics = ("grad_norm", "vkdnw")
+    both = score(SPACE, [ONE, SAME], metrics, small_batch()).scores
+    for row, text in enumerate((ONE, SAME)):
+        np.testing.assert_array_equal(score(SPACE, [text], metrics, small_batch()).scores[0], both[row])
+    assert both[0, 0] == both[1, 0]
+    representative = SPACE.format(SPACE.scoring_class(SPACE.parse(ONE)))
+    np.testing.assert_array_equal(score(SPACE, [representative], ["grad_norm"], small_batch()).scores[0], both[0, :1])
+
+
+def test_seconds_of_a_class_are_counted_once() -> None:
+    table = score(SPACE, [ONE, SAME], ["grad_norm", "vkdnw"], small_batch())
+    seconds = table.frame[["seconds:grad_norm", "seconds:vkdnw"]].to_numpy()
+    assert table.seconds() == pytest.approx(seconds[0, 0] + seconds[:, 1].sum())
+    assert table.summary()["seconds"].tolist() == pytest.approx([seconds[0, 0], seconds[:, 1].sum()])
+
+
+def test_the_cache_knows_classes(tmp_path) -> None:
+    cache = tmp_path / "s.parquet"
+    first = score(SPACE, [ONE], ["grad_norm", "vkdnw"], small_batch(), cache=cache)
+    calls = []
+    table = score(SPACE, [SAME], [counted(calls, by_class=True), "grad_norm"], small_batch(), cache=cache, n_jobs=0)
+    assert table.scores[0, 1] == first.scores[0, 0]
+    score(SPACE, [ONE], [counted(calls, by_class=True)], small_batch(), cache=cache, n_jobs=0)
+    assert len(calls) == 1, "the score of the one is the other's"
+    whole = ScoreTable.read(cache)
+    assert whole.by_class == {"grad_norm", "mine"}
+    assert whole.architectures == (ONE, SAME)
+    assert np.isnan(whole.scores[1, whole.metrics.index("vkdnw")]), "the other has no score of its own by it yet"
+    assert whole.scores[:, whole.metrics.index("grad_norm")].tolist() == [first.scores[0, 0]] * 2
+
+
+def test_bounds_on_metrics_are_of_the_class_too() -> None:
+    scorer = Scorer(SPACE, small_batch())
+    metrics = resolve_metrics(["grad_norm", "vkdnw"])
+    found = scorer.scores_of([ONE, SAME], metrics)
+    table = scorer.score([ONE, SAME], metrics)
+    assert list(found) == [ONE, SAME]
+    for row, text in enumerate((ONE, SAME)):
+        assert [found[text][name].value for name in table.metrics] == table.scores[row].tolist()
 
 
 def test_accepts_texts_and_architectures() -> None:
@@ -136,8 +211,9 @@ def test_a_tuple_is_refused_before_the_first_score_and_welcome_with_a_hook() -> 
     space = PairSpace(**{**SPACE.settings, "input_shape": (1, 8, 8)})
     with pytest.raises(NetworkError, match="logits"):
         score(space, POOL, ("grad_norm",), small_batch())
-    table = score(space, POOL[:3], ("grad_norm",), small_batch(), logits=lambda pair: pair[0])
-    np.testing.assert_allclose(table.scores, score(SPACE, POOL[:3], ("grad_norm",), small_batch()).scores)
+    pool = list(map(SPACE.scoring_class, POOL[:3]))  # a space that builds other networks knows of no larger classes
+    table = score(space, pool, ("grad_norm",), small_batch(), logits=lambda pair: pair[0])
+    np.testing.assert_allclose(table.scores, score(SPACE, pool, ("grad_norm",), small_batch()).scores)
 
 
 def test_bad_input_is_told_before_anything_is_built() -> None:

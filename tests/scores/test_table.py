@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from robonas.errors import ScoreTableError
+from robonas.errors import ConfigError, ScoreTableError
 from robonas.metrics import Score
 from robonas.scores.table import FORMAT, ScoreTable, check_provenance, provenance
+from robonas.tables import read_table
 
 ORIGIN = provenance("nasbench201", {"channels": 2}, "abc", 0)
 
@@ -141,3 +143,59 @@ def test_other_versions_are_named(tmp_path) -> None:
     old = {**ORIGIN, "versions": {**ORIGIN["versions"], "torch": "1.0"}}
     with pytest.warns(UserWarning, match="torch 1.0 then"):
         check_provenance(old, ORIGIN, tmp_path)
+
+
+def ten_rows() -> ScoreTable:
+    """Ten classes and a copy of the first, with scores in known orders."""
+    scores = {
+        str(row): {
+            "up": Score(float(row)),
+            "down": Score(-(float(row) ** 3)),
+            "odd": Score(math.nan, "why") if row == 3 else Score(float((row * 7) % 10)),
+            "flat": Score(1.0),
+        }
+        for row in range(10)
+    }
+    pairs = [(str(row), str(row)) for row in range(10)] + [("copy", "0")]
+    return ScoreTable.from_scores(pairs, scores, ("up", "down", "odd", "flat"), ORIGIN)
+
+
+def test_correlations_compare_orders_over_classes() -> None:
+    table = ten_rows()
+    found = table.correlations()
+    assert list(found.index) == list(found.columns) == ["up", "down", "odd", "flat"]
+    assert found.loc["up", "down"] == pytest.approx(-1)
+    rows = [row for row in range(10) if row != 3]
+    wanted = stats.spearmanr(rows, [(row * 7) % 10 for row in rows]).statistic
+    assert found.loc["up", "odd"] == found.loc["odd", "up"] == pytest.approx(wanted)
+    assert found.loc["flat"].isna().all()
+    assert abs(table.correlations(method="pearson").loc["up", "down"]) < 1
+    tau = table.correlations(method="kendall").loc["up", "odd"]
+    assert tau == pytest.approx(stats.kendalltau(rows, [(row * 7) % 10 for row in rows]).statistic)
+
+
+def test_correlations_with_values_that_are_known_for_some() -> None:
+    values = np.full(11, np.nan)
+    values[[1, 2, 5, 8]] = 1.0, 2.0, 4.0, 3.0
+    found = ten_rows().correlations(values, name="accuracy")
+    assert found.loc["accuracy", "up"] == pytest.approx(0.8)
+    assert found.loc["accuracy", "down"] == pytest.approx(-0.8)
+    values[5] = np.nan
+    assert math.isnan(ten_rows().correlations(values).loc["objective", "up"]), "three are too few"
+    values[[0, 5]], values[10] = (np.nan, 4.0), 0.0  # of a class, any row may have the value
+    assert ten_rows().correlations(values).loc["objective", "up"] == pytest.approx(0.9)
+
+
+def test_correlations_refuse_what_they_cannot_take() -> None:
+    with pytest.raises(ConfigError, match=r"one number a row, \(11,\); got shape \(3,\)"):
+        ten_rows().correlations([1, 2, 3])
+    with pytest.raises(ConfigError, match="must not be a metric's; got 'up'"):
+        ten_rows().correlations(np.zeros(11), name="up")
+    with pytest.raises(ConfigError, match="spearman, kendall or pearson; got 'x'"):
+        ten_rows().correlations(method="x")
+
+
+def test_csv_has_the_architectures_and_the_scores(tmp_path) -> None:
+    make_table().write_csv(tmp_path / "s.csv")
+    assert (tmp_path / "s.csv").read_text() == "architecture,a,b\nA,1.0,\nB,1.0,\nC,3.0,-2.0\n"
+    assert read_table(tmp_path / "s.csv").architectures == ("A", "B", "C")

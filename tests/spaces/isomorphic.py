@@ -102,7 +102,7 @@ class Mapping:
 def mapping_of_networks(one: nn.Module, other: nn.Module) -> Mapping:
     """Give the second network the parameters of the first, so that both are one function.
 
-    Both are of float64, and left in eval mode.
+    Both are of float64, and left in evaluation mode.
 
     Cells are mapped by trying all ways to name equal operations. Where the cells of DARTS have other numbers of nodes,
     whoever reads the nodes side by side has its input channels put in that order.

@@ -119,8 +119,10 @@ def print_scores(table: Any) -> None:
     summary = table.summary().reset_index()
     if not summary["undefined"].any():
         summary = summary.drop(columns=["undefined", "reason"])
+    different, scored = len(table.distinct()), table.n_networks()
+    words = f"{different:,} different networks" + (f"; {scored:,} were built" if scored != different else "")
     print_table(
-        f"Scores of {len(table):,} architectures ({len(table.distinct):,} different networks)",
+        f"Scores of {len(table):,} architectures ({words})",
         summary.to_dict("records"),
         long="reason",
         spare=("defined", "seconds"),

@@ -220,6 +220,13 @@ class PlanOptions:
 
     budget: Annotated[int, typer.Option("--budget", "-T", help="Number of networks to train.")] = 20
     pool: Pool = 1000
+    share: Annotated[
+        str,
+        typer.Option(
+            help="Candidates that are one query: canonical, those that build the same network, or class, all whose "
+            "networks are the same function and differ by the draw of their parameters only."
+        ),
+    ] = "canonical"
     grow: Annotated[
         int,
         typer.Option(help="Number of children of the best that join the pool before each query; 0 for a fixed pool."),
@@ -231,6 +238,14 @@ class PlanOptions:
             "the budget."
         ),
     ] = None
+    confirm: Annotated[
+        int,
+        typer.Option(
+            help="Number of the best networks to train again with other seeds, after the budget is spent; the winner "
+            "is then the one with the best mean. 0 for none."
+        ),
+    ] = 0
+    repeats: Annotated[int, typer.Option(help="Number of other seeds for each network that is confirmed.")] = 3
 
 
 @dataclass
@@ -345,17 +360,25 @@ class TrainingOptions:
         ),
     ] = "auto"
     threads: Annotated[
-        int | None, typer.Option(help="Number of PyTorch's threads in a training; None leaves it as it is.")
+        int | None,
+        typer.Option(
+            help="Number of CPU threads of a training, on which its rounding depends; 0 for PyTorch's own setting, "
+            "mostly one for each core.  [default: 1 in a search; 0 in a full training]"
+        ),
     ] = None
     workers: Annotated[int, typer.Option(help="Number of processes that read data ahead, where data stay on disk.")] = 0
 
-    def settings(self) -> dict[str, Any]:
-        """Return the settings by the names that `TrainingObjective` and `train` have for them."""
+    def settings(self, threads: int | None) -> dict[str, Any]:
+        """Return the settings by the names that `TrainingObjective` and `train` have for them.
+
+        Args:
+            threads: Number of threads where the option is not given; None for PyTorch's setting.
+        """
         return {
             "measure": self.measure,
             "device": self.device,
             "mixed_precision": read_precision(self.mixed_precision),
-            "threads": self.threads,
+            "threads": threads if self.threads is None else self.threads or None,
             "n_workers": self.workers,
         }
 

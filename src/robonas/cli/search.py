@@ -65,6 +65,12 @@ def search(
     validation_fraction: Annotated[
         float, typer.Option(help="Fraction of the data that is held out to judge networks.")
     ] = 0.25,
+    test_fraction: Annotated[
+        float,
+        typer.Option(
+            help="Fraction of the data that is held out of everything, and used once: to judge the winner at the end."
+        ),
+    ] = 0.0,
     training_fraction: Annotated[
         float | None,
         typer.Option(help="Fraction of the data that networks are trained with; None for all that is not held out."),
@@ -99,8 +105,9 @@ def search(
         judge = trained = TrainingObjective(
             images,
             validation_fraction=validation_fraction,
+            test_fraction=test_fraction,
             training_fraction=training_fraction,
-            **training.settings(),
+            **training.settings(threads=1),
             **recipe.settings(),
         )
         where = space.made(images, smaller=bool(trained.recipe.resized_crop))
@@ -117,6 +124,7 @@ def search(
         "pool": plan.pool,
         "budget": plan.budget,
         "grow": plan.grow,
+        "share": plan.share,
         "pruner": plan.prune,
         "seed": scoring.seed,
         "batch_size": scoring.batch_size,
@@ -124,6 +132,8 @@ def search(
         "n_jobs": scoring.jobs,
         "folder": folder,
         "storage": storage,
+        "confirm": plan.confirm,
+        "repeats": plan.repeats,
         **parallel.settings(),
     }
     others = split("--compare", compare)

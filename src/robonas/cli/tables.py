@@ -1,4 +1,4 @@
-"""`robonas tables`: benchmark tables that others publish."""
+"""`robonas tables`: benchmark tables that others publish, and your own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
+from robonas.cli.groups import takes_groups
 from robonas.cli.help import QuickGroup
-from robonas.cli.options import Json, not_empty, output_file
+from robonas.cli.options import (
+    PAPER,
+    Data,
+    Json,
+    Metrics,
+    ParallelOptions,
+    Pool,
+    ReadingOptions,
+    ScoringOptions,
+    SpaceSetting,
+    TrainingOptions,
+    not_empty,
+    output_file,
+)
+from robonas.cli.reading import read_space, split
+from robonas.cli.recipe_options import RecipeOptions
+from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-app = typer.Typer(cls=QuickGroup, help="Benchmark tables that others publish.", no_args_is_help=True)
+    from robonas.experiments import Noise
+
+app = typer.Typer(cls=QuickGroup, help="Benchmark tables that others publish, and your own.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="File, or folder of NATS-Bench.")]
 Format = Annotated[
@@ -28,7 +48,7 @@ TaskName = Annotated[str | None, typer.Option(help="Task whose columns are kept,
 
 @app.callback()
 def tables() -> None:
-    """Benchmark tables that others publish."""
+    """Benchmark tables that others publish, and your own."""
 
 
 @app.command("import")
@@ -59,6 +79,74 @@ def info(file: File, format: Format = None, task: TaskName = None, as_json: Json
 
 
 @app.command()
+@takes_groups
+def build(
+    space: Annotated[str, typer.Argument(help="Search space: a name, or package.module:NAME.")],
+    *,
+    output: Annotated[Path, output_file("Parquet file to write.")],
+    data: Data = "digits",
+    reading: ReadingOptions,
+    space_set: SpaceSetting = [],  # noqa: B006
+    metrics: Metrics = PAPER,
+    pool: Pool = 1000,
+    seeds: Annotated[int, typer.Option(help="Number of trainings of each architecture, with seeds 0, 1, ….")] = 3,
+    scoring: ScoringOptions,
+    recipe: RecipeOptions,
+    validation_fraction: Annotated[float, typer.Option(help="Fraction of the data that is held out.")] = 0.25,
+    training_fraction: Annotated[
+        float | None, typer.Option(help="Fraction of the data that networks are trained with; None for all the rest.")
+    ] = None,
+    training: TrainingOptions,
+    parallel: ParallelOptions,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the studies and the scores.  [default: the table's name without .parquet]"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train every architecture of a sample, and write a table of your own.
+
+    If it is stopped, the same command continues where it was.
+    """
+    from robonas.cli.console import say
+    from robonas.experiments import build_table
+    from robonas.objectives import TrainingObjective
+    from robonas.training.descent import check_space
+
+    if parallel.timeout is not None:
+        raise ConfigError("A table needs all of its trainings; leave out `--timeout`, and stop it by Ctrl-C.")
+    images = reading.read(data)
+    objective = TrainingObjective(
+        images,
+        validation_fraction=validation_fraction,
+        training_fraction=training_fraction,
+        **training.settings(threads=1),
+        **recipe.settings(),
+    )
+    where = read_space(space, space_set, images, smaller=bool(objective.recipe.resized_crop))
+    check_space(where, images, objective.recipe)
+    settings = parallel.settings()
+    del settings["timeout"]
+    size = where.size
+    table = build_table(
+        where,
+        objective,
+        split("--metrics", metrics),
+        pool=pool if size is None else min(pool, size),
+        folder=folder or output.with_suffix(""),
+        seeds=seeds,
+        seed=scoring.seed,
+        batch_size=scoring.batch_size,
+        n_jobs=scoring.jobs,
+        progress=not as_json,
+        **settings,
+    )
+    table.write(output)
+    _show(table, as_json=as_json)
+    say(f"Table: {output}")
+
+
+@app.command()
 def formats(as_json: Json = False) -> None:
     """List the formats that can be read, and what each reader was checked against."""
     from robonas.cli.console import print_json
@@ -78,8 +166,9 @@ def formats(as_json: Json = False) -> None:
 
 
 def _show(table: Any, *, as_json: bool) -> None:
-    from robonas.cli.console import print_json, warn
+    from robonas.cli.console import out, print_json, warn
     from robonas.cli.layout import print_table
+    from robonas.experiments.own_table import noise_of
 
     rows = records(table.summary().reset_index())
     if as_json:
@@ -94,6 +183,18 @@ def _show(table: Any, *, as_json: bool) -> None:
     )
     for sentence in table.warnings():
         warn(sentence)
+    noise = noise_of(table)
+    if noise is not None:
+        out.print(Text(noise_in_words(noise)), soft_wrap=True)
+
+
+def noise_in_words(noise: Noise) -> str:
+    """Return what the noise of a table means for who predicts its values."""
+    return (
+        f"Noise: the value of one training deviates by {noise.within:.4g} between seeds, that of candidates by "
+        f"{noise.between:.4g}. No prediction can correlate more than {noise.ceiling():.2f} with the value of one seed, "
+        f"or {noise.ceiling(noise.n_seeds):.2f} with the mean of {noise.n_seeds}."
+    )
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -70,6 +70,13 @@ def train(
         float,
         typer.Option(help="Fraction of the data that is held out to choose the best epoch; 0 to train with all."),
     ] = 0.1,
+    test_fraction: Annotated[
+        float | None,
+        typer.Option(
+            help="Fraction of the data that is held out of everything, and used once, at the end.  [default: that of "
+            "the search, if the data are the same and there is no --test-data; else 0]"
+        ),
+    ] = None,
     seed: Seed = 0,
     training: TrainingOptions,
     folder: Annotated[Path, output_folder("Folder for checkpoints, log and trained network.")] = Path("robonas-train"),
@@ -84,6 +91,7 @@ def train(
     from robonas.callbacks import make_log
     from robonas.cli.console import print_json, print_trained
     from robonas.retraining import train as train_in_full
+    from robonas.retraining.run import held_out_by
 
     images = reading.read(data)
     tested = None if test_data is None else reading.read(test_data, part="test")
@@ -92,6 +100,8 @@ def train(
         raise ConfigError("`--at` chooses from the front of a search; leave it out, or `--architecture`.")
     query = None if isinstance(winner, str) else read_at(winner, at)
     where = _space(winner, space, space_set, images, smaller=bool(recipe.settings()["resized_crop"]))
+    if query is not None and test_fraction is None and tested is None:
+        test_fraction, _ = held_out_by(winner, images)  # which an architecture's text does not say
     first = os.environ.get("RANK", "0") == "0"
     with contextlib.ExitStack() as stack:
         logs = [stack.enter_context(make_log(each, folder)) for each in split("--log", log) if first]
@@ -102,10 +112,11 @@ def train(
             test=tested,
             folder=folder,
             validation_fraction=validation_fraction,
+            test_fraction=test_fraction,
             seed=seed,
             callbacks=logs,
             progress=not as_json and first,
-            **training.settings(),
+            **training.settings(threads=None),
             **recipe.settings(),
         )
     if not first:

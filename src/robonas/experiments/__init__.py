@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from robonas.experiments.contenders import Contender
 from robonas.experiments.formats import NamedTable, all_tables, to_csv, to_latex, to_markdown
+from robonas.experiments.own_table import Noise, build_table, noise_of
 from robonas.experiments.ranking import metric_quality
 from robonas.experiments.results import Results
 from robonas.experiments.runs import run_experiment
@@ -19,15 +20,18 @@ from robonas.experiments.tasks import Task
 __all__ = [
     "Contender",
     "NamedTable",
+    "Noise",
     "Results",
     "Task",
     "across_tasks",
     "all_tables",
+    "build_table",
     "cautions",
     "compare",
     "critical_difference",
     "load_suite",
     "metric_quality",
+    "noise_of",
     "paper_table",
     "run_experiment",
     "summarise",

@@ -117,7 +117,8 @@ def resolve_metrics(names_or_objects: Sequence[MetricLike]) -> tuple[Metric, ...
     """Return the metrics that names, references, functions and `Metric` objects stand for, in their order.
 
     A plain function becomes a metric of its own name. It reads the passes that its attribute ``needs`` lists (members
-    of `Need` or their names); without one, what a forward and a backward pass give.
+    of `Need` or their names); without one, what a forward and a backward pass give. The attributes ``higher_is_better``
+    and ``by_class`` mean what they do in `Metric`.
 
     Args:
         names_or_objects: At least one; see `MetricLike`.
@@ -176,6 +177,7 @@ def _from_function(function: Any, label: str) -> Metric:
         source=f"{getattr(function, '__module__', '?')}",
         higher_is_better=bool(getattr(function, "higher_is_better", True)),
         needs_labels=bool(needs & LABELLED),
+        by_class=bool(getattr(function, "by_class", False)),
     )
 
 

@@ -67,6 +67,9 @@ class Metric:
     """How large a batch it needs."""
     sample_by_sample: bool = False
     """Whether it makes a pass for each sample, or each class."""
+    by_class: bool = False
+    """Whether the scores of all architectures of a scoring class have one distribution, so that one is scored for all.
+    True only where the names, number and order of modules and the order of channels mean nothing."""
     measures_the_machine: bool = False
     """Whether the value is a measurement of this machine, which differs from run to run."""
     agreement: str = ""
@@ -101,6 +104,7 @@ class Metric:
             "needs": "; ".join([*needs, *(["labels"] if self.needs_labels else [])]),
             "tasks": ", ".join(self.tasks),
             "cost": self.cost,
+            "scored": "once a scoring class" if self.by_class else "once a canonical form",
             "source": self.source,
             "agreement": f"{self.agreement} {YARDSTICK}" if self.agreement else "not measured",
             "reported agreement": self.reported or "none known",

@@ -37,6 +37,7 @@ EPE_NAS = Metric(
     name="epe_nas",
     compute=epe_nas,
     needs=frozenset({Need.JACOBIAN}),
+    by_class=True,
     brief="unlikeness of samples within a class",
     meaning="How uncorrelated the network's local linear maps are at samples of the same class.",
     formula="Σ_c |Σ log(|C_c| + 1e-5)|, C_c the correlation between the rows ∂(Σ logits)/∂x_n of class c; with more "

@@ -25,6 +25,7 @@ FISHER = Metric(
     name="fisher",
     compute=fisher,
     needs=frozenset({Need.SALIENCIES, Need.GRADIENTS}),
+    by_class=True,
     brief="how much the loss would feel lost channels",
     meaning="How much the loss would feel the removal of whole channels, summed.",
     formula="Σ_l fan-in_l Σ_c ½ mean_n (Σ_positions a_nc · ∂L/∂a_nc)², a the output of convolution or linear call l "

@@ -20,6 +20,7 @@ FLOPS = Metric(
     name="flops",
     compute=flops,
     needs=frozenset({Need.OPERATIONS}),
+    by_class=True,
     brief="operations, counted as in published tables",
     meaning="What a forward pass of one sample costs, in millions of operations.",
     formula="[multiply-adds, which `macs` defines + 2 an element of batch norm + 1 an element of ReLU or its kin "

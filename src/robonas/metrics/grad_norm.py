@@ -20,6 +20,7 @@ GRAD_NORM = Metric(
     name="grad_norm",
     compute=grad_norm,
     needs=frozenset({Need.GRADIENTS}),
+    by_class=True,
     brief="size of the gradient in the weights",
     meaning="How strongly the loss pulls at the weights before training.",
     formula="Σ_l ‖∂L/∂w_l‖₂ over convolution and linear layers l, L the mean loss of the batch",

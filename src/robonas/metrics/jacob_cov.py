@@ -33,6 +33,7 @@ JACOB_COV = Metric(
     name="jacob_cov",
     compute=jacob_cov,
     needs=frozenset({Need.OWN_PASSES}),
+    by_class=True,
     brief="`jacov` with each sample on its own",
     meaning="How uncorrelated the network's local linear maps are at different samples, each sample on its own.",
     formula="−Σ_i [log(λ_i + k) + 1/(λ_i + k)], k = 1e-5, λ the eigenvalues of the correlation between rows ∂(Σ "

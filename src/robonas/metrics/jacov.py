@@ -31,6 +31,7 @@ JACOV = Metric(
     name="jacov",
     compute=jacov,
     needs=frozenset({Need.JACOBIAN}),
+    by_class=True,
     brief="unlikeness of the samples' gradients",
     meaning="How uncorrelated the network's local linear maps are at different samples.",
     formula="−Σ_i [log(λ_i + k) + 1/(λ_i + k)], k = 1e-5, λ the eigenvalues of the correlation between rows ∂(Σ "

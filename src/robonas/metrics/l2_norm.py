@@ -23,6 +23,7 @@ L2_NORM = Metric(
     name="l2_norm",
     compute=l2_norm,
     needs=frozenset({Need.PARAMETERS}),
+    by_class=True,
     brief="size of the initial weights",
     meaning="How large the initial weights are, which under usual initialisations says how many layers and channels "
     "there are.",

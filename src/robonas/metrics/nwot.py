@@ -45,6 +45,7 @@ NWOT = Metric(
     name="nwot",
     compute=nwot,
     needs=frozenset({Need.CODES}),
+    by_class=True,
     brief="unlikeness of which rectifiers are active",
     meaning="How well the pattern of active rectifiers tells the samples of a batch apart.",
     formula="log |det K|, K = Σ over rectifier calls of X Xᵀ + (1 − X)(1 − X)ᵀ, X = 1[input > 0]",

@@ -19,6 +19,7 @@ PARAMS = Metric(
     name="params",
     compute=params,
     needs=frozenset({Need.PARAMETERS}),
+    by_class=True,
     brief="number of parameters, in millions",
     meaning="How many parameters the network has, in millions.",
     formula="Σ numel(p) / 10⁶ over all parameters, tied ones once",

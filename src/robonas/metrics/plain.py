@@ -24,6 +24,7 @@ PLAIN = Metric(
     name="plain",
     compute=plain,
     needs=frozenset({Need.GRADIENTS}),
+    by_class=True,
     brief="change of the loss if all weights grew",
     meaning="First-order change of the loss if all weights grew in proportion.",
     formula="Σ w · ∂L/∂w over the weights w of convolution and linear layers",

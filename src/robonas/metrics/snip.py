@@ -24,6 +24,7 @@ SNIP = Metric(
     name="snip",
     compute=snip,
     needs=frozenset({Need.GRADIENTS}),
+    by_class=True,
     brief="how much the loss would feel lost weights",
     meaning="How much the loss would feel the removal of single weights, summed.",
     formula="Σ |w · ∂L/∂w| over the weights w of convolution and linear layers",

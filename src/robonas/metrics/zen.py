@@ -68,6 +68,7 @@ ZEN = Metric(
     name="zen",
     compute=zen,
     needs=frozenset({Need.OWN_PASSES}),
+    by_class=True,
     brief="reaction of the features to the input",
     meaning="How expressive the network is: how strongly its last features react to the input under Gaussian weights.",
     formula="log mean_n Σ|φ(x) − φ(x + 0.01 e)| + Σ over batch norms of log √(mean running variance), x and e "

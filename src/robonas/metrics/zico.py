@@ -67,6 +67,7 @@ ZICO = Metric(
     name="zico",
     compute=zico,
     needs=frozenset({Need.OWN_PASSES}),
+    by_class=True,
     brief="size of gradients against their spread",
     meaning="How large gradients are compared with how much they differ between batches.",
     formula="Σ_l log Σ_w (mean_b |g_b| / std_b g_b) over weights whose deviation is not zero; b the two halves of the "

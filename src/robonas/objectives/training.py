@@ -47,8 +47,8 @@ class TrainingObjective(Objective):
     The value of the last epoch is returned, not that of the best one, which would look at the held-out part for each.
 
     The same canonical architecture, settings and seed give the same value in any order and any process on the same kind
-    of machine. Other devices, versions of PyTorch and numbers of threads round otherwise, and some CUDA kernels add in
-    an order that varies; a training can enlarge such differences.
+    of machine, with any number of cores. Other devices, kinds of processors, versions of PyTorch and `threads` round
+    otherwise, and some CUDA kernels add in an order that varies; a training can enlarge such differences.
 
     Args:
         data: Inputs and labels, or other targets.
@@ -66,7 +66,8 @@ class TrainingObjective(Objective):
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
         mixed_precision: Half precision where it is safe; ``"auto"`` on CUDA, not elsewhere; ``"bf16"`` or ``"fp16"``
             for that one.
-        threads: CPU threads, on which rounding depends; None leaves PyTorch's setting.
+        threads: CPU threads of a training, on which rounding depends, and so the value by a little; with the default,
+            one, it is the same with any number of cores, and of trainings at once. None leaves PyTorch's setting.
         n_workers: Processes that read data ahead, where the data are read lazily; changes no value.
         logits: Picks the logits, or other answer, from what a network returns, where it is not that itself.
         isolated: True to let a search train in a process of its own, to which the data are sent once: a training that
@@ -92,7 +93,7 @@ class TrainingObjective(Objective):
         measure: str | None = None,
         device: str = "auto",
         mixed_precision: Mixed = "auto",
-        threads: int | None = None,
+        threads: int | None = 1,
         n_workers: int = 0,
         logits: Callable[[Any], Tensor] | None = None,
         isolated: bool = True,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from robonas.report import html, numbers, words
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    import pandas as pd
     import plotly.graph_objects as go
 
     from robonas.experiments import Results, Task
@@ -145,6 +145,8 @@ def _plain(table: Any) -> dict[str, Any]:
 
 def _metrics(task: Task, tables: dict[str, Any]) -> dict[str, Any]:
     """Return how well each metric of a task does alone, and how alike they are."""
+    import pandas as pd
+
     quality = tables["metrics"].frame
     scores = pd.DataFrame(task.scores, columns=list(task.metrics)).replace([np.inf, -np.inf], np.nan)
     if task.objective_name not in task.metrics:

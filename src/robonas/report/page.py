@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.report import cell, html, learned, next_steps, numbers, trust, words
 from robonas.report.palette import N_OPTIONS
+from robonas.study.certainty import certainty
 
 if TYPE_CHECKING:
     import os
@@ -85,7 +86,8 @@ def render(
         "word": words.evaluation_word(result),
         "digits": _digits([query.value for each in (result, *baselines) for query in each.queries]),
         "data": learned.data_of(result),
-        "noise": learned.noise(result),
+        "noise": learned.noise(result) if result.confirmation is None else None,
+        "certain": certainty(result),
         "headline": words.headline(result, baselines, size),
         "steps": next_steps.steps(result),
         "files": next_steps.files(result),
@@ -196,8 +198,7 @@ def _rows(result: SearchResult) -> list[dict[str, Any]]:
     """Return the queries, what their choices look like, how large their networks are, and what is to say of them."""
     options = {tuple(map(str, options)) for options in result.space.choices.values()}
     alike = len(options) == 1 and len(result.space.choices) <= _SHORT_STRIP and len(next(iter(options))) <= N_OPTIONS
-    reasons = [query.reason for query in result.queries if query.state == "complete"]
-    usual = {phase: max(said, key=said.count) for phase, said in _by_phase(result).items()} if reasons else {}
+    usual = _usual_reasons(result)
     rows = []
     for query, size in zip(result.queries, learned.sizes(result), strict=True):
         picks = _choices(result, query.architecture)
@@ -207,18 +208,19 @@ def _rows(result: SearchResult) -> list[dict[str, Any]]:
             remarks.append(f"after epoch {query.steps} of {query.steps + query.steps_saved}")
         if query.state == "failed":
             remarks.append(query.failure or "no reason given")
-        elif query.reason and query.reason != usual.get(query.phase):
+        elif query.phase in usual and query.reason not in {"", usual[query.phase]}:
             remarks.append(query.reason)
         rows.append({"query": query, "picks": picks if alike else (), "size": size, "remarks": remarks})
     return rows
 
 
-def _by_phase(result: SearchResult) -> dict[str, list[str]]:
-    """Return the reasons of the queries of each phase."""
-    found: dict[str, list[str]] = {}
+def _usual_reasons(result: SearchResult) -> dict[str, str]:
+    """Return the reason that most queries of a phase have, for each phase where there is one."""
+    said: dict[str, list[str]] = {}
     for query in result.queries:
-        found.setdefault(query.phase, []).append(query.reason)
-    return found
+        said.setdefault(query.phase, []).append(query.reason)
+    most = {phase: max(reasons, key=reasons.count) for phase, reasons in said.items()}
+    return {phase: reason for phase, reason in most.items() if 2 * said[phase].count(reason) > len(said[phase])}
 
 
 def _front(result: SearchResult) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from robonas.report.learned import noise
 from robonas.report.numbers import Standing, best_query, labels, plural, pool_size, standing
+from robonas.study.certainty import certainty, luck, sentences as certainty_in_words
 from robonas.study.shown import left_out_in_words
 
 if TYPE_CHECKING:
@@ -57,9 +58,13 @@ def _found(result: SearchResult, ours: Standing, size: Mapping[str, float | None
         if ours.n_queries == 0:
             return f"Nothing found yet: {ours.label} has started no {word}."
         return f"Nothing found: none of the {plural(ours.n_queries, word)} of {ours.label} completed."
-    exact = noise(result)
-    reach = "" if exact is None else f" ({number(exact.low, 3)} to {number(exact.high, 3)})"
-    facts = [f"{result.value_name} {number(ours.value)}{reach}"]
+    exact, again = noise(result), certainty(result)
+    value = number(ours.value)
+    if again is not None and again.mean is not None:
+        value = number(again.mean) if again.spread is None else f"{number(again.mean)} ± {number(again.spread, 2)}"
+    elif exact is not None:
+        value += f" ({number(exact.low, 3)} to {number(exact.high, 3)})"
+    facts = [f"{result.value_name} {value}"]
     if size is not None:
         facts += [
             f"{value:,.0f} {unit}"
@@ -95,12 +100,13 @@ def verdict(ours: Standing, other: Standing, direction: str, word: str = "traini
 
 
 def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -> list[str]:
-    word, sentences = evaluation_word(result), []
+    word, sentences = evaluation_word(result), certainty_in_words(result)
     exact = noise(result)
-    if exact is not None:
+    if exact is not None and result.confirmation is None:
         sentences.append(
             f"The range is a 95 % interval for one network on {exact.samples:,} held-out samples. The winner is the "
-            f"best of {plural(ours.n_complete, word)}, so expect a value in its lower half."
+            f"best of {plural(ours.n_complete, word)}, so expect a value in its lower half; "
+            "`--confirm 3` trains the best again with other seeds."
         )
     if any(other.value is not None and ours.value is not None and other.value != ours.value for other in others):
         sentences.append(
@@ -163,7 +169,7 @@ def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -
             f"The middle one of the {len(values)} {word}s reached {number(middle)}. The search was not compared with "
             "another one; `--compare random` does that."
         )
-    return sentences
+    return sentences + (luck(result) if exact is None else [])
 
 
 def number(value: float | None, digits: int = 4) -> str:

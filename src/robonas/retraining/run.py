@@ -54,6 +54,7 @@ def train(
     test: LabelledData | None = None,
     folder: str | os.PathLike[str] = "robonas-train",
     validation_fraction: float = 0.1,
+    test_fraction: float | None = None,
     split_seed: int = 0,
     measure: str | None = None,
     seed: int = 0,
@@ -87,13 +88,17 @@ def train(
         folder: Folder for everything that is kept: ``checkpoint.pt``, ``log.csv``, ``best.safetensors``, and at the end
             ``network.safetensors`` and ``training.json``.
         validation_fraction: Share that is held out, of every class where there are classes; 0 to train with all.
+        test_fraction: Share that is held out of everything before that, in place of a test set; 0 for none. By default
+            that of the search, with the same samples, where `winner` is its result, the data are the same, and there is
+            no test set; else 0.
         split_seed: Seed of the split into training and validation part.
         measure: Measure on the validation part, as for `TrainingObjective`: the accuracy for classes.
         seed: Seed of the first parameters, the order of samples, augmentation, and random layers.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``; with several processes, each takes the GPU
             of its number.
         mixed_precision: ``"auto"`` on CUDA, not elsewhere; True, False, ``"bf16"`` or ``"fp16"``.
-        threads: CPU threads; None leaves PyTorch's setting.
+        threads: CPU threads, on which rounding depends; None leaves PyTorch's setting, mostly one a core, since a full
+            training runs alone. With a number, such as 1, the end is the same on machines with other numbers of cores.
         n_workers: Processes that read data ahead, where they are read lazily.
         logits: Picks the logits from what the network returns.
         callbacks: Functions that are called after every epoch, in process 0, in this order.
@@ -122,8 +127,13 @@ def train(
     measure, judge = measure_of(data.task, measure, data.labels)
     where, text = _find(winner, space)
     check_space(where, data, chosen)
-    fitting = None if test is None else _as_test(test, data)
-    training, validation = _parts(data, validation_fraction, split_seed)
+    share, test_seed = held_out_by(winner, data) if test_fraction is None else (test_fraction, split_seed)
+    if test is not None and test_fraction:
+        raise ConfigError(f"`test_fraction` holds out a test set of its own; got {test_fraction} and `test` too.")
+    rest, fitting = data, None if test is None else _as_test(test, data)
+    if fitting is None and real("test_fraction", share):
+        rest, fitting = data.hold_out(share, test_seed)
+    training, validation = _parts(rest, validation_fraction, split_seed)
     tested = None if fitting is None else fitting.standardised(training)
     with working_together(choose_device(device)) as (workers, here), _alone_in(Path(folder), workers) as place:
         precision = choose_precision(mixed_precision, here)
@@ -134,6 +144,7 @@ def train(
                 "data": data.fingerprint(),
                 "recipe": dataclasses.asdict(chosen),
                 "validation_fraction": validation_fraction,
+                **({"test_fraction": share, "test_seed": test_seed} if rest is not data else {}),
                 "split_seed": split_seed,
                 "measure": measure,
                 "seed": seed,
@@ -320,6 +331,21 @@ def _find(winner: SearchResult | Architecture | str, space: SearchSpace | None) 
         where = space
     architecture = where.parse(winner) if isinstance(winner, str) else winner
     return where, where.format(where.canonical(architecture))
+
+
+def held_out_by(winner: SearchResult | Architecture | str, data: LabelledData) -> tuple[float, int]:
+    """Return which share of these data the search of a winner has held out of everything, and the seed of that split.
+
+    Args:
+        winner: Result of a search, or an architecture, which holds out nothing.
+        data: The data; of others a search holds out nothing.
+    """
+    if not isinstance(winner, SearchResult):
+        return 0.0, 0
+    settings = winner.settings.get("objective", {}).get("settings", {})
+    if not settings.get("test_fraction") or settings.get("data") != data.fingerprint():
+        return 0.0, 0
+    return settings["test_fraction"], settings["split_seed"]
 
 
 def _parts(data: LabelledData, fraction: float, seed: int) -> tuple[LabelledData, LabelledData | None]:

@@ -87,13 +87,11 @@ class Journal:
         return self._path.with_name(self._path.name + ".partial")
 
     def _take(self, table: ScoreTable) -> None:
-        for row in table.frame.to_dict("records"):
-            found = {}
-            for name in table.metrics:
-                reason = row[f"reason:{name}"]
+        for name in table.metrics:
+            parts = (table.frame[prefix + name] for prefix in ("", "reason:", "seconds:"))
+            for text, value, reason, seconds in zip(table.networks(name), *parts, strict=True):
                 if reason != NOT_SCORED:
-                    found[name] = Score(row[name], reason if isinstance(reason, str) else None, row[f"seconds:{name}"])
-            self.scores.add(row["canonical"], found)
+                    self.scores.add(text, {name: Score(value, reason if isinstance(reason, str) else None, seconds)})
 
     def _replay(self, partial: Path) -> int | None:
         """Take the lines of a journal; returns how many bytes of it are whole, or None where no line is."""
@@ -123,15 +121,15 @@ class Journal:
             return None
         return size
 
-    def add(self, canonical: str, found: Scores) -> None:
-        """Remember the scores of one class, to be written by `flush`."""
-        self.scores.add(canonical, found)
+    def add(self, text: str, found: Scores) -> None:
+        """Remember the scores of one network, by the text of its architecture, to be written by `flush`."""
+        self.scores.add(text, found)
         if self._stream is not None:
             values = {
                 name: (None if math.isnan(entry.value) else entry.value, entry.reason, round(entry.seconds, 6))
                 for name, entry in found.items()
             }
-            self._lines.append(json.dumps({"canonical": canonical, "scores": values}))
+            self._lines.append(json.dumps({"canonical": text, "scores": values}))
 
     def flush(self) -> None:
         """Write what was added, and make it safe from a kill and a power cut.
@@ -167,6 +165,12 @@ class Journal:
             return table
         old = ScoreTable.read(self._path)
         names = list(dict.fromkeys((*old.metrics, *table.metrics)))
-        pairs = dict.fromkeys(zip(old.frame["architecture"], old.frame["canonical"], strict=True))
-        pairs |= dict.fromkeys(zip(table.frame["architecture"], table.frame["canonical"], strict=True))
-        return ScoreTable.from_columns(pairs, self.scores, names, self._origin, absent=NOT_SCORED)
+        pairs: dict[tuple[str, str], None] = {}
+        classes: dict[str, str] = {}
+        for one in (old, table):
+            pairs |= dict.fromkeys(zip(one.frame["architecture"], one.frame["canonical"], strict=True))
+            classes |= zip(one.frame["canonical"], one.frame["scored_as"], strict=True)
+        by_class = table.by_class | (old.by_class - set(table.metrics))
+        return ScoreTable.from_columns(
+            pairs, self.scores, names, self._origin, absent=NOT_SCORED, classes=classes, by_class=by_class
+        )

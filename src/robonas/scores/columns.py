@@ -1,4 +1,4 @@
-"""Scores in memory, a column a metric: what a run of any length can hold."""
+"""Scores in memory while a run computes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ScoreColumns:
-    """Scores by canonical text, a column a metric: what a run of any length can hold in memory.
+    """Scores by the text of the scored architecture, a column a metric: what a run of any length can hold in memory.
 
     Sixteen bytes a score, and its reason where it has none.
     """

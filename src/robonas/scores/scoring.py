@@ -1,4 +1,4 @@
-"""Scoring a pool of architectures: isomorphic ones once, on one process or many, surviving any stop."""
+"""Scoring a pool of architectures: each scoring class once, on one process or many, surviving any stop."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from robonas.processes.parallel import Tell, spread
 from robonas.scores.cache import Journal, Scores
 from robonas.scores.memory import keep_memory, keeping_memory
 from robonas.scores.table import ScoreTable, provenance
+from robonas.spaces.base import SearchSpace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from robonas.architecture import Architecture
-    from robonas.spaces import SearchSpace
 
 CHUNK = 8
 """Architectures a task: small, so that a stop loses little, and large enough to make its overhead vanish."""
@@ -82,7 +82,7 @@ class Scorer:
         Args:
             pool: Architectures, or their texts. Repeats are allowed, and cost nothing.
             metrics: Names, ``package.module:NAME``, `Metric` objects, or functions of `Passes`.
-            callbacks: Functions that are called with the number of classes done and of all classes, at the start and
+            callbacks: Functions that are called with the number of networks done and of all networks, at the start and
                 whenever some are done.
 
         Raises:
@@ -93,7 +93,7 @@ class Scorer:
             NetworkError: Networks return something that is not logits; told before the first score.
             ScoreTableError: The cache is damaged, or belongs to another space, batch or seed.
         """
-        resolved, chosen = resolve_metrics(metrics), callbacks_of(callbacks)
+        resolved, told = resolve_metrics(metrics), callbacks_of(callbacks)
         pairs = texts(self.space, pool)
         if not pairs:
             raise ConfigError("The pool must have at least one architecture; got none.")
@@ -105,32 +105,46 @@ class Scorer:
         origin = provenance(self.space.name, self.space.settings, self.batch.fingerprint(), self.seed)
         memory = keeping_memory() if self.n_jobs == 0 else contextlib.nullcontext()
         with Journal(self.cache, origin) as journal, memory:
-            classes = dict.fromkeys(canonical for _, canonical in pairs)
+            classes = self._classes(canonical for _, canonical in pairs)
+            wanted = _networks(classes, resolved)
             todo: dict[str, tuple[Metric, ...]] = {}
-            for canonical in classes:
-                missing = tuple(metric for metric in resolved if not journal.scores.has(canonical, metric.name))
+            for text, chosen in wanted.items():
+                missing = tuple(metric for metric in chosen if not journal.scores.has(text, metric.name))
                 if missing:
-                    todo[canonical] = resolved if len(missing) == len(resolved) else missing
-            done = len(classes) - len(todo)
-            _tell_all(chosen, done, len(classes))
+                    todo[text] = chosen if len(missing) == len(chosen) else missing
+            done = len(wanted) - len(todo)
+            _tell_all(told, done, len(wanted))
             if todo:
                 self._probe(list(todo)[:PROBES])
             for results in self._run(todo):
-                for canonical, found in results.items():
-                    journal.add(canonical, found)
+                for text, found in results.items():
+                    journal.add(text, found)
                 journal.flush()
                 done += len(results)
-                _tell_all(chosen, done, len(classes))
-            table = ScoreTable.from_columns(pairs, journal.scores, [metric.name for metric in resolved], origin)
+                _tell_all(told, done, len(wanted))
+            by_class = [metric.name for metric in resolved if metric.by_class]
+            names = [metric.name for metric in resolved]
+            table = ScoreTable.from_columns(pairs, journal.scores, names, origin, classes=classes, by_class=by_class)
             journal.finish(table)
         return table
 
     def scores_of(self, architectures: Sequence[str], metrics: Sequence[Metric]) -> dict[str, Scores]:
         """Return scores by canonical text, computed as those of `score` are, but without its cache and its refusals."""
+        classes = self._classes(architectures)
         found: dict[str, Scores] = {}
-        for some in self._run(dict.fromkeys(architectures, tuple(metrics))):
+        for some in self._run(_networks(classes, metrics)):
             found |= some
-        return found
+        return {
+            canonical: {metric.name: found[_network_of(metric, canonical, text)][metric.name] for metric in metrics}
+            for canonical, text in classes.items()
+        }
+
+    def _classes(self, canonical: Iterable[str]) -> dict[str, str]:
+        """Return for each canonical text that of the architecture that stands for its scoring class."""
+        space, known = self.space, dict.fromkeys(canonical)
+        if type(space).scoring_class is SearchSpace.scoring_class:
+            return {text: text for text in known}
+        return {text: space.format(space.scoring_class(space.parse(text))) for text in known}
 
     def _probe(self, some: Sequence[str]) -> None:
         """Raise a fault that all networks share, such as a tuple for logits, instead of a table of NaN."""
@@ -160,14 +174,14 @@ class Scorer:
     # ── the map over candidates ──
 
     def _run(self, todo: Mapping[str, tuple[Metric, ...]]) -> Iterator[dict[str, Scores]]:
-        """Yield the scores of all classes, chunk by chunk as they come."""
+        """Yield the scores of all networks, chunk by chunk as they come."""
 
         def dead(text: str, parts: list[Scores], how: str) -> Scores:
             reason = f"the process that scored it ended {how}"
             told = {name: entry for part in parts for name, entry in part.items()}
             return {metric.name: told.get(metric.name, Score(math.nan, reason)) for metric in todo[text]}
 
-        # Most classes miss the same metrics; a worker needs to be sent each set only once.
+        # Most networks miss the same metrics; a worker needs to be sent each set only once.
         sets: dict[tuple[str, ...], list[str]] = {}
         for text, metrics in todo.items():
             sets.setdefault(tuple(metric.name for metric in metrics), []).append(text)
@@ -205,6 +219,24 @@ class Scorer:
             return {metric.name: Score(math.nan, str(error)) for metric in metrics}
 
 
+def _networks(classes: Mapping[str, str], metrics: Sequence[Metric]) -> dict[str, tuple[Metric, ...]]:
+    """Return by which metrics the network of each architecture is scored."""
+    places: dict[str, set[int]] = {}
+    for canonical, text in classes.items():
+        for place, metric in enumerate(metrics):
+            places.setdefault(_network_of(metric, canonical, text), set()).add(place)
+    sets: dict[frozenset[int], tuple[Metric, ...]] = {}  # few, so that networks can share them
+    return {
+        text: sets.setdefault(frozenset(some), tuple(metrics[place] for place in sorted(some)))
+        for text, some in places.items()
+    }
+
+
+def _network_of(metric: Metric, canonical: str, scored_as: str) -> str:
+    """Return the text of the architecture whose network is scored by a metric."""
+    return scored_as if metric.by_class else canonical
+
+
 def _tell_all(callbacks: Sequence[Callable[[int, int], None]], done: int, total: int) -> None:
     for callback in callbacks:
         callback(done, total)
@@ -230,10 +262,13 @@ def score(
 ) -> ScoreTable:
     """Score every architecture of a pool by every metric.
 
-    Each isomorphism class is built and scored once, with parameters seeded by its canonical text, so that a score
-    depends on the architecture, the batch and the seed, and not on the pool, its order, the number of processes or a
-    restart. Every process computes with one thread, for the same reason. Memory that is freed stays in a process as
-    long as it scores (see `robonas.scores.memory`).
+    Each scoring class is built and scored once (`SearchSpace.scoring_class`): the network of the architecture that
+    stands for it, with parameters seeded by the text of that architecture. So a score depends on the class, the batch
+    and the seed, and not on the pool, its order, the number of processes or a restart. A member's own network would
+    have other parameters of the same distribution. Metrics for which more than that differs are scored for each
+    canonical form: those whose card does not say `by_class`, such as `latency`, `vkdnw` and, unless it says otherwise,
+    one of your own. Every process computes with one thread. Memory that is freed stays in a process as long as it
+    scores (see `robonas.scores.memory`).
 
     With a `cache`, results are appended to ``CACHE.partial`` as they come; the file itself is written when all are
     there. A run that was stopped at any moment goes on where it was, and a larger pool or more metrics compute only
@@ -250,7 +285,7 @@ def score(
             into a metric with a debugger or a profiler.
         cache: Path of a Parquet file to resume from and to write.
         logits: From what a network returns to its logits, where it returns something else.
-        callbacks: Functions that are called with the number of classes done and of all classes, at the start and
+        callbacks: Functions that are called with the number of networks done and of all networks, at the start and
             whenever some are done.
         progress: Show a progress bar: True for always, as a line where there is no terminal; False for never; None on
             a terminal and in a notebook.
@@ -275,14 +310,24 @@ def score(
         return scorer.score(pool, metrics, callbacks=(bars.scoring, *callbacks_of(callbacks)))
 
 
-def texts(space: SearchSpace, pool: Iterable[Architecture | str]) -> list[tuple[str, str]]:
+def texts(
+    space: SearchSpace,
+    pool: Iterable[Architecture | str],
+    form: Callable[[Architecture], Architecture] | None = None,
+) -> list[tuple[str, str]]:
     """Return the text of each architecture of a pool, and of its canonical form.
+
+    Args:
+        space: Space of the architectures.
+        pool: Architectures, or their texts.
+        form: Function from an architecture to the one that stands for it, where it is another than the canonical form.
 
     Raises:
         ArchitectureError: One that is not of this space.
     """
     pairs = []
+    form = space.canonical if form is None else form
     for entry in pool:
         architecture = space.parse(entry) if isinstance(entry, str) else space.check(entry)
-        pairs.append((space.format(architecture), space.format(space.canonical(architecture))))
+        pairs.append((space.format(architecture), space.format(form(architecture))))
     return pairs

@@ -24,16 +24,18 @@ from robonas.scores.columns import ScoreColumns
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
     from robonas.metrics import Score
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file's layout; a newer one is refused, an older one is read."""
 _METADATA_KEY = b"robonas"
 _REASON, _SECONDS = "reason:", "seconds:"
+_TEXTS = ["architecture", "canonical", "scored_as"]
+"""Columns that say which architecture a row is of."""
 
 
 def provenance(space_name: str, space_settings: Mapping[str, Any], batch_fingerprint: str, seed: int) -> dict[str, Any]:
@@ -98,9 +100,10 @@ class ScoreTable:
     """
 
     frame: pd.DataFrame
-    """One row an architecture, in the order of the pool: ``architecture`` and ``canonical`` (texts of the space), a
-    column a metric with its scores, and for each metric ``reason:NAME`` (None where there is a score) and
-    ``seconds:NAME`` (CPU seconds)."""
+    """One row an architecture, in the order of the pool: ``architecture``, ``canonical`` and ``scored_as`` (texts of
+    the space), a column a metric with its scores, and for each metric ``reason:NAME`` (None where there is a score) and
+    ``seconds:NAME`` (CPU seconds). Scores of the metrics in `by_class` are of the network of ``scored_as``, which
+    stands for its scoring class; others are of the network of ``canonical``."""
     metrics: tuple[str, ...]
     """Names of the metrics, in the order of the columns."""
     provenance: Mapping[str, Any]
@@ -135,6 +138,15 @@ class ScoreTable:
         return self.summary().drop(columns="reason").round({"seconds": 1})
 
     @property
+    def by_class(self) -> frozenset[str]:
+        """Names of the metrics whose scores the members of a scoring class share."""
+        return frozenset(map(str, self.provenance.get("by_class", ())))
+
+    def networks(self, metric: str) -> pd.Series:
+        """Return the text of the architecture whose network was scored by a metric, for each row."""
+        return self.frame["scored_as" if metric in self.by_class else "canonical"]
+
+    @property
     def architectures(self) -> tuple[str, ...]:
         """The texts of the architectures."""
         return tuple(self.frame["architecture"])
@@ -166,8 +178,15 @@ class ScoreTable:
 
     @property
     def seconds(self) -> float:
-        """CPU seconds that all scores took; isomorphic architectures, which share theirs, counted once."""
-        return float(self.frame.iloc[self.distinct][[_SECONDS + name for name in self.metrics]].to_numpy().sum())
+        """CPU seconds that all scores took; those that several architectures share are counted once."""
+        return float(sum(self._seconds(name) for name in self.metrics))
+
+    def _seconds(self, metric: str) -> float:
+        return float(self.frame[_SECONDS + metric][~self.networks(metric).duplicated()].sum())
+
+    def n_networks(self) -> int:
+        """Return how many networks were built for the scores; 0 where there are none."""
+        return len(set().union(*(self.networks(name) for name in self.metrics)))
 
     def summary(self) -> pd.DataFrame:
         """Return one row a metric.
@@ -176,7 +195,6 @@ class ScoreTable:
         commonest ``reason``.
         """
         rows = []
-        first = self.frame.iloc[self.distinct]
         for name in self.metrics:
             values, reasons = self.frame[name], self.frame[_REASON + name].dropna()
             rows.append(
@@ -187,7 +205,7 @@ class ScoreTable:
                     "minimum": values.min(),
                     "median": values.median(),
                     "maximum": values.max(),
-                    "seconds": float(first[_SECONDS + name].sum()),
+                    "seconds": self._seconds(name),
                     "reason": str(reasons.mode().iloc[0]) if len(reasons) else None,
                 }
             )
@@ -216,6 +234,10 @@ class ScoreTable:
                     "it cannot tell them apart."
                 )
         return sentences
+
+    def shared(self) -> ScoreTable:
+        """Return the table with each scoring class as one candidate, of which its first row is the distinct one."""
+        return ScoreTable(self.frame.assign(canonical=self.frame["scored_as"]), self.metrics, self.provenance)
 
     def correlations(
         self,
@@ -269,7 +291,7 @@ class ScoreTable:
             if name not in self.metrics:
                 raise ScoreTableError(f"The table has no metric {name!r}; it has {', '.join(self.metrics)}.")
         columns = [prefix + name for name in metrics for prefix in ("", _REASON, _SECONDS)]
-        return ScoreTable(self.frame[["architecture", "canonical", *columns]], tuple(metrics), self.provenance)
+        return ScoreTable(self.frame[[*_TEXTS, *columns]], tuple(metrics), self.provenance)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a Parquet file, whole or not at all; readable by pandas, and by `read` with its provenance."""
@@ -300,11 +322,9 @@ class ScoreTable:
             content, notes = read_parquet(Path(path))
             note = parse_json(notes[_METADATA_KEY])
             metrics, origin = tuple(map(str, note["metrics"])), dict(note["provenance"])
-            wanted = [
-                "architecture",
-                "canonical",
-                *(prefix + name for name in metrics for prefix in ("", _REASON, _SECONDS)),
-            ]
+            if "scored_as" not in content.column_names:  # before format 2, each canonical form was scored itself
+                content = content.append_column("scored_as", content["canonical"])
+            wanted = [*_TEXTS, *(prefix + name for name in metrics for prefix in ("", _REASON, _SECONDS))]
             frame = to_frame(content, wanted, [prefix + name for name in metrics for prefix in ("", _SECONDS)])
         except FileNotFoundError:
             raise
@@ -348,22 +368,27 @@ class ScoreTable:
         origin: Mapping[str, Any],
         *,
         absent: str = "not scored",
+        classes: Mapping[str, str] | None = None,
+        by_class: Collection[str] = (),
     ) -> Self:
         """Assemble a table from columns.
 
         Args:
             architectures: Texts of each architecture and of its canonical form.
-            columns: The scores.
+            columns: The scores, by the texts of the architectures whose networks were scored.
             metrics: Names of the metrics to take.
             origin: The provenance.
             absent: Reason of a score that the columns do not have.
+            classes: For each canonical text the one that stands for its scoring class; None where each is its own.
+            by_class: Names of the metrics whose scores are those of the class.
         """
         pairs = list(architectures)
-        content: dict[str, Any] = {
-            "architecture": [text for text, _ in pairs],
-            "canonical": [text for _, text in pairs],
-        }
+        canonical = [text for _, text in pairs]
+        scored_as = canonical if classes is None else [classes[text] for text in canonical]
+        texts = ([text for text, _ in pairs], canonical, scored_as)
+        content: dict[str, Any] = dict(zip(_TEXTS, texts, strict=True))
         for name in metrics:
-            values, seconds, reasons = columns.take([text for _, text in pairs], name, absent)
+            values, seconds, reasons = columns.take(scored_as if name in by_class else canonical, name, absent)
             content |= {name: values, _REASON + name: reasons, _SECONDS + name: seconds}
-        return cls(pd.DataFrame(content), tuple(metrics), origin)
+        shared = {"by_class": sorted(by_class)} if by_class else {}
+        return cls(pd.DataFrame(content), tuple(metrics), {**origin, **shared})

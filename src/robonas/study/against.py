@@ -180,6 +180,9 @@ class CostMeter:
     """Scorer of those that are metrics; None where none is."""
     n_jobs: int = 1
     """Worker processes that measure; 0 measures in this process."""
+    form: Callable[[Architecture], Architecture] | None = None
+    """Function from a candidate to the architecture that stands for all that are one query with it; None for its
+    canonical form."""
 
     def table(self, some: Sequence[str]) -> ScoreTable:
         """Return the costs of architectures, by their texts, a column a cost; NaN where undefined, with the reason.
@@ -187,7 +190,7 @@ class CostMeter:
         Raises:
             ConfigError: A user's function fails, or returns no number.
         """
-        pairs = texts(self.space, some)
+        pairs = texts(self.space, some, self.form)
         metrics = [cost.metric for cost in self.costs if cost.metric is not None]
         found = ScoreColumns()
         if metrics:
@@ -195,10 +198,13 @@ class CostMeter:
             scored = self.scorer.score(some, metrics)
             for row, (_, canonical) in enumerate(pairs):
                 for column, metric in enumerate(metrics):
-                    found.add(
-                        canonical, {metric.name: _score(scored.scores[row, column], scored.reason(row, metric.name))}
-                    )
-        classes = {canonical: self.space.parse(canonical) for canonical in dict.fromkeys(text for _, text in pairs)}
+                    if not found.has(canonical, metric.name):  # the first one's, which is the one that is asked for
+                        cost_of_row = _score(scored.scores[row, column], scored.reason(row, metric.name))
+                        found.add(canonical, {metric.name: cost_of_row})
+        classes: dict[str, Architecture] = {}
+        for text, canonical in pairs:
+            if canonical not in classes:
+                classes[canonical] = self.space.canonical(self.space.parse(text))
         for cost in self.costs:
             if cost.compute is None:
                 continue

@@ -101,6 +101,7 @@ class Chooser:
                 seed=self.seed,
                 generation=len(asked),
                 allowed=self._candidates.may_join,
+                form=self._candidates.form,
             )
             self._bred = self._costed(self._scorable(born))
         self._arrange(len(asked))

@@ -172,14 +172,18 @@ def _worker_of(trial: StoredTrial) -> str:
 
 
 def somebody_works(trials: Sequence[tuple[int, StoredTrial]], sharing: Sharing) -> bool:
-    """Return whether another process is at one of the trials that are running; nothing is changed.
+    """Return whether another process is at the trials that are running, or between two trials; nothing is changed.
 
     Args:
         trials: Trials with the numbers by which their storage knows them.
         sharing: Rules by which the workers share the study.
     """
-    running = [(number, _worker_of(trial)) for number, trial in trials if trial.state.name == "RUNNING"]
-    return any(worker and sharing.alive(worker, number) for number, worker in running)
+    known = {
+        _worker_of(trial): number
+        for number, trial in trials
+        if sharing.seen_between_trials or trial.state.name == "RUNNING"
+    }
+    return any(worker and sharing.alive(worker, number) for worker, number in known.items())
 
 
 def _attempts_of(trial: FrozenTrial) -> int:

@@ -90,6 +90,7 @@ def breed(
     seed: int,
     generation: int,
     allowed: Callable[[Sequence[Architecture]], Iterable[bool]] = lambda born: [True] * len(born),
+    form: Callable[[Architecture], Architecture] | None = None,
     parents: int = PARENTS,
     crossover: float = CROSSOVER,
 ) -> list[str]:
@@ -107,6 +108,7 @@ def breed(
         seed: Seed of the search.
         generation: Its number; each draws differently.
         allowed: Function from some children to which of them may join; called once for each child.
+        form: Function from an architecture to the one that stands for it; None for its canonical form.
         parents: Number of the best candidates that have children; at most a fifth of the pool, at least two.
         crossover: The share of children that have two parents.
 
@@ -118,6 +120,7 @@ def breed(
     generator = numpy_generator("growth", seed, generation)
     neighbours = functools.cache(space.neighbours)  # a parent has many children
     known = set(pool)
+    form = space.canonical if form is None else form
 
     def draw() -> str:
         mother = couple[int(generator.integers(len(couple)))]
@@ -125,12 +128,12 @@ def breed(
         if generator.random() < crossover:
             child = _crossed(space, mother, couple[int(generator.integers(len(couple)))], generator)
         child = _mutated(neighbours, mother, generator) if child is None else child
-        text = space.format(space.canonical(child))
+        text = space.format(form(child))
         for _ in range(STEPS):
             if text not in known:
                 break
             child = _mutated(neighbours, child, generator)
-            text = space.format(space.canonical(child))
+            text = space.format(form(child))
         return text
 
     children: list[str] = []

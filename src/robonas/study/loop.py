@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from robonas.strategies import Strategy
     from robonas.study.against import AgainstLike
     from robonas.study.limits import Limits
+    from robonas.study.pool import Share
     from robonas.study.result import SearchResult
 
 
@@ -65,6 +66,7 @@ def search(
     budget: int = 20,
     seed: int = 0,
     grow: int = 0,
+    share: Share = "canonical",
     pruner: str | optuna.pruners.BasePruner | None = None,
     batch: Batch | None = None,
     batch_size: int = 64,
@@ -110,6 +112,9 @@ def search(
             1.
         grow: Number of children of the best candidates that join the pool before each query after the first answer; 0
             keeps the pool as it is. Children are scored as the pool was, keep the limits, and are new to it.
+        share: Candidates that are one query: ``"canonical"``, those that build the same network, or ``"class"``, all of
+            a scoring class, whose networks are the same function and differ by the draw of their parameters only. Of
+            these the first in the pool is trained.
         pruner: Pruner that ends hopeless trainings early, after any epoch but the last: ``"hyperband"``, ``"median"``,
             ``"successive_halving"``, or a pruner of Optuna. A pruned network counts as one of the budget; the strategy
             is told its last value, and it is never the winner. None trains each to the end. With `against`, it is
@@ -130,8 +135,8 @@ def search(
             again; None for one on each of `devices`, or one. The strategy is told which have no answer yet. A search
             that goes on may have another number.
         devices: Devices to divide the evaluations among, such as ``["cuda:0", "cuda:1"]``; several may share one. By
-            default all visible GPUs, or the CPU, whose threads are divided among the evaluations: one that has fewer
-            threads may round otherwise, so set `threads` of the objective where values must not depend on it.
+            default all visible GPUs, or the CPU. An objective that sets no number of threads itself gets its share of
+            PyTorch's.
         executor: Cluster that scores and trains, instead of processes of this machine: ``"ray"``, ``"ray:ADDRESS"``,
             ``"dask:ADDRESS"``, a `distributed.Client`, a `RayEngine`, or anything with the `submit` of
             `concurrent.futures`. As many evaluations run at once as it has room for, unless `n_parallel` says. The
@@ -161,13 +166,13 @@ def search(
     tell = caller_of(callbacks)
     check_reachable(storage)
     name, n_jobs = name_of(name), jobs_of(n_jobs)
-    plan = Plan.made(space, objective, metrics, limits, strategy, budget, seed, grow, pruner, against)
+    plan = Plan.made(space, objective, metrics, limits, strategy, budget, seed, grow, pruner, against, share)
     engine = None if executor is None else engine_of(executor)
     finish = Finish.made(plan, confirm, repeats)
     workforce = Workforce.made(plan, engine, n_parallel, devices, limit)
     with working_on(engine):
         place = check_folder(folder) if folder is not None else None
-        drawn, whole = draw_pool(space, pool, plan.seed)
+        drawn, whole = draw_pool(space, pool, plan.seed, plan.share)
         settings = plan.settings(drawn)
         candidates = plan.candidates(batch, batch_size, logits, n_jobs, place)
         pairs, left_out = candidates.within_limits(drawn, settings, place / f"{name}.pool.txt" if place else None)

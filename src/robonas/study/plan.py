@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from robonas.common.settings import count_of, seed_of
 from robonas.errors import ConfigError
@@ -14,7 +14,7 @@ from robonas.objectives.base import Objective
 from robonas.scores.scoring import Scorer
 from robonas.strategies import STRATEGIES, Strategy, make_strategy
 from robonas.study.against import Cost, CostMeter, costs_of
-from robonas.study.pool import Candidates
+from robonas.study.pool import Candidates, Share, form_of
 from robonas.study.pruning import Pruning
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class Plan:
     """Rule that ends hopeless evaluations early."""
     against: tuple[Cost, ...] = ()
     """Costs against which the objective is traded off."""
+    share: Share = "canonical"
+    """Candidates that are one query."""
 
     @classmethod
     def made(
@@ -67,6 +69,7 @@ class Plan:
         grow: int,
         pruner: str | optuna.pruners.BasePruner | None,
         against: object = None,
+        share: Share = "canonical",
     ) -> Plan:
         """Check the arguments of a search, and make its plan.
 
@@ -79,6 +82,8 @@ class Plan:
                 f"`objective` must be an Objective; got {type(objective).__name__}. Wrap a function by "
                 "FunctionObjective."
             )
+        if share not in get_args(Share):
+            raise ConfigError(f"`share` must be one of {', '.join(get_args(Share))}; got {share!r}.")
         chosen = make_strategy(strategy)
         resolved = resolve_metrics(metrics) if chosen.uses_scores else ()
         chosen.check_metrics([metric.name for metric in resolved])
@@ -99,6 +104,7 @@ class Plan:
             count_of("grow", grow, "children", least=0),
             None if pruner is None else Pruning(pruner),
             costs,
+            share,
         )
 
     @property
@@ -129,8 +135,9 @@ class Plan:
             seen = self._batch(batch_size) if batch is None else batch
             cache = None if folder is None else folder / cache_file(self.space, seen, self.seed)
             scorer = Scorer(self.space, seen, seed=self.seed, logits=logits, n_jobs=n_jobs, cache=cache)
-        meter = CostMeter(self.space, self.against, scorer, n_jobs) if self.against else None
-        return Candidates(self.space, self.seed, self.metrics, self.limits, scorer, n_jobs, meter)
+        form = form_of(self.space, self.share)
+        meter = CostMeter(self.space, self.against, scorer, n_jobs, form) if self.against else None
+        return Candidates(self.space, self.seed, self.metrics, self.limits, scorer, n_jobs, meter, self.share)
 
     def _batch(self, size: int) -> Batch:
         seen = self.objective.batch(size, self.seed)
@@ -162,6 +169,7 @@ class Plan:
             "limits": {} if self.limits is None else self.limits.settings,
             "pool": {"size": len(pairs), "fingerprint": fingerprint},
             "seed": self.seed,
+            **({"share": self.share} if self.share != "canonical" else {}),
             **({"grow": self.grow} if self.grow else {}),
             **({"against": [cost.settings for cost in self.against]} if self.against else {}),
             **({"pruner": self.pruning.settings} if self.pruning else {}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from robonas.common.files import write_text
 from robonas.common.reading import parse_json
@@ -26,20 +26,29 @@ if TYPE_CHECKING:
     from robonas.study.limits import Limits
 
 
+Share: TypeAlias = Literal["canonical", "class"]
+"""Candidates that are one query: those of one canonical form, or of one scoring class."""
+
+
 def draw_pool(
-    space: SearchSpace, pool: int | Iterable[Architecture | str], seed: int
+    space: SearchSpace, pool: int | Iterable[Architecture | str], seed: int, share: Share = "canonical"
 ) -> tuple[list[tuple[str, str]], bool]:
-    """Texts of the candidates and of their canonical forms, and whether these are all that the space has."""
+    """Texts of the candidates and of what stands for them, and whether these are all that the space has."""
     size = space.size
     if isinstance(pool, Iterable) and not isinstance(pool, str):
         architectures: Iterable[Architecture | str] = pool
     else:
         number = count_of("pool", pool, "architecture")
         architectures = space.sample(number if size is None else min(number, size), seed)
-    pairs = texts(space, architectures)
+    pairs = texts(space, architectures, form_of(space, share))
     if not pairs:
         raise ConfigError("The pool must have at least one architecture; got none.")
     return pairs, len({text for text, _ in pairs}) == size
+
+
+def form_of(space: SearchSpace, share: Share) -> Callable[[Architecture], Architecture]:
+    """Return the function from an architecture to the one that stands for all that are one query with it."""
+    return space.scoring_class if share == "class" else space.canonical
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +63,7 @@ class Candidates:
         scorer: Scorer for metrics; None where neither the strategy, a bound nor a cost reads one.
         n_jobs: Worker processes that measure what has a bound.
         meter: Costs against which the objective is traded off; None for none.
+        share: Candidates that are one query.
     """
 
     space: SearchSpace
@@ -63,6 +73,11 @@ class Candidates:
     scorer: Scorer | None = None
     n_jobs: int = 1
     meter: CostMeter | None = None
+    share: Share = "canonical"
+
+    def form(self, architecture: Architecture) -> Architecture:
+        """Return the architecture that stands for all that are one query with this one."""
+        return form_of(self.space, self.share)(architecture)
 
     def scores_of(self, some: Sequence[str], progress: Callable[[int, int], None] | None = None) -> ScoreTable:
         """Score architectures by their texts; a table without metrics where the strategy reads no scores.
@@ -73,8 +88,9 @@ class Candidates:
         """
         if self.scorer is None or not self.metrics:
             origin = {"space": {"name": self.space.reference, "settings": self.space.settings}, "seed": self.seed}
-            return ScoreTable.from_scores(texts(self.space, some), {}, (), origin)
-        return self.scorer.score(some, self.metrics, callbacks=() if progress is None else (progress,))
+            return ScoreTable.from_scores(texts(self.space, some, self.form), {}, (), origin)
+        table = self.scorer.score(some, self.metrics, callbacks=() if progress is None else (progress,))
+        return table.shared() if self.share == "class" else table
 
     def within_limits(
         self, pairs: list[tuple[str, str]], settings: dict[str, Any], memory: Path | None
@@ -97,7 +113,7 @@ class Candidates:
         if memory is not None and measured and memory.exists():
             found = _remembered(memory, origin)
             if found is not None:
-                return texts(self.space, found[0]), found[1]
+                return texts(self.space, found[0], self.form), found[1]
         parsed = dict.fromkeys(self.space.parse(text) for text, _ in pairs)
         judgement = self.limits.judge(self.space, parsed, scorer=self.scorer, n_jobs=self.n_jobs)
         kept = set(judgement.allowed)

@@ -47,12 +47,12 @@ class Record:
     """Number of candidates that broke each limit when the pool was drawn."""
     queries: tuple[Query, ...]
     """Every query, in the order of asking."""
+    stopped: str | None = None
+    """Why the latest search ended before its budget was spent, where it could say so."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Data, command line, machine, versions and dates, as far as they were noted; JSON values."""
     at_work: bool = False
-    """Whether another process was at a query when this was read."""
-    stopped: str | None = None
-    """Why the latest search ended before its budget was spent, where it could say so."""
+    """Whether another process was at the search when this was read."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What is known of the whole search, by name, such as its test; JSON values."""
 

@@ -44,6 +44,8 @@ class Sharing:
 
     beats: float | None = None
     """Seconds between two calls of `beat` while a worker evaluates; None where none are needed."""
+    seen_between_trials: bool = False
+    """Whether a worker shows that it is alive while it is at no trial too."""
 
     def turn(self) -> contextlib.AbstractContextManager[Any]:
         """Keep every other worker of this study from its turn until the block ends."""
@@ -72,6 +74,8 @@ class FileSharing(Sharing):
     Args:
         file: The storage's.
     """
+
+    seen_between_trials = True
 
     def __init__(self, file: Path) -> None:
         self._file = file

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from robonas.common.notebook import COLOURS, Picture
 from robonas.costs.size import size_in_words
+from robonas.study.certainty import in_rows, value_with_noise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,8 @@ def facts_of(result: Any, size: Mapping[str, float | None] | None) -> dict[str, 
     best = result.best if any(query.value is not None for query in result.queries) else None
     if best is not None:
         rows["architecture"] = best.architecture
-        rows[result.value_name] = f"{best.value:.4f}  (query {best.number} of {n}, {best.phase})"
+        rows[result.value_name] = f"{value_with_noise(result)}  (query {best.number} of {n}, {best.phase})"
+        rows |= in_rows(result)
     if size is not None:
         rows["size"] = size_in_words(size)
     rows["cost"] = (
