@@ -212,7 +212,7 @@ def test_events_tell_the_whole_story() -> None:
     assert kinds == [SearchStarted, *[QueryStarted, QueryStep, QueryStep, QueryFinished] * 7, SearchFinished]
     (started,) = [event for event in events if isinstance(event, SearchStarted)]
     assert (started.name, started.budget) == ("search", 7)
-    assert plain(started.settings) == plain(result.settings)
+    assert {**plain(started.settings), "budget": 7} == plain(result.settings)
     assert told(events[-1].result) == told(result)
     assert [event.query.number for event in events if isinstance(event, QueryFinished)] == list(range(1, 8))
 
