@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
 import functools
@@ -13,23 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
-from filelock import Timeout
 from torch import Tensor
 
 from robonas.common.bars import with_bars
-from robonas.common.files import check_folder, unwritable, write_tensors, write_text
+from robonas.common.files import write_tensors, write_text
 from robonas.common.randomness import seeded
 from robonas.common.settings import plain, real, seed_of
-from robonas.errors import CheckpointError, ConfigError, DataError, NasError
+from robonas.errors import CheckpointError, ConfigError, DataError
 from robonas.objectives.training import check_hook, check_processes, name_of_hook
 from robonas.processes import stops
 from robonas.retraining.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
+from robonas.retraining.lock import alone_in
 from robonas.retraining.progress import bar_of_training
 from robonas.retraining.result import BEST, LOG, NETWORK, RESULT, TrainedNetwork, load_trained, read_parameters
 from robonas.study.events import EpochFinished, caller_of
 from robonas.study.result import SearchResult
-from robonas.study.sharing import lock_of
-from robonas.study.storage import DATABASE
 from robonas.training.descent import Descent, check_images, check_space, guarded
 from robonas.training.device import Mixed, choose_device, choose_precision, training_settings
 from robonas.training.measures import MEASURES, Measure, guesses, measure_of
@@ -38,7 +35,7 @@ from robonas.training.workers import Workers, working_together
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from robonas.architecture import Architecture
     from robonas.datasets import LabelledData
@@ -135,7 +132,7 @@ def train(
         rest, fitting = data.hold_out(share, test_seed)
     training, validation = _parts(rest, validation_fraction, split_seed)
     tested = None if fitting is None else fitting.standardised(training)
-    with working_together(choose_device(device)) as (workers, here), _alone_in(Path(folder), workers) as place:
+    with working_together(choose_device(device)) as (workers, here), alone_in(Path(folder), workers) as place:
         precision = choose_precision(mixed_precision, here)
         settings = plain(
             {
@@ -370,37 +367,3 @@ def _as_test(test: LabelledData, data: LabelledData) -> LabelledData:
     if test.output_shape != data.output_shape:
         raise DataError(f"The test set must have targets of shape {data.output_shape}; got {test.output_shape}.")
     return test
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path, workers: Workers) -> Iterator[Path]:
-    """Lock the folder until the block ends, so that no other training writes to it.
-
-    Raises:
-        CheckpointError: Another one does.
-        ConfigError: It holds a search.
-        OutputError: It cannot be written.
-    """
-    if (folder / DATABASE).exists():
-        raise ConfigError(f"'{folder}' is the folder of a search. Choose another one for the full training.")
-    if workers.rank:
-        yield folder
-        return
-    try:
-        check_folder(folder).mkdir(parents=True, exist_ok=True)
-        lock = lock_of(folder / CHECKPOINT)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise CheckpointError(
-            f"Another program is training in '{folder}'. Wait for it, or choose another folder."
-        ) from error
-    except NasError:
-        raise
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    try:
-        for left in folder.glob(f".{CHECKPOINT}.*.tmp"):
-            left.unlink()  # of a program that was killed while it wrote
-        yield folder
-    finally:
-        lock.release()

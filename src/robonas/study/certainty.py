@@ -1,12 +1,12 @@
-"""How good the winner really is: trained again with other seeds, and on samples held out of everything."""
+"""How good the winner really is: trained again with other seeds, and on samples held out of everything.
+
+`SearchResult` uses these functions, so that they cannot import it: a result is ``Any`` here.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from robonas.study.result import SearchResult
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Certainty:
     """Number of these samples."""
 
 
-def certainty(result: SearchResult) -> Certainty | None:
+def certainty(result: Any) -> Certainty | None:
     """Return what is known of how good the winner really is; None where no query has completed."""
     n_complete = sum(query.value is not None for query in result.queries)
     if not n_complete:
@@ -55,7 +55,7 @@ def with_error(value: float, error: float | None, digits: int = 4) -> str:
     return f"{value:.{digits}f}" if error is None else f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
-def value_with_noise(result: SearchResult) -> str:
+def value_with_noise(result: Any) -> str:
     """Return the winner's value for a headline: the mean over other seeds ± their deviation, or the search's value."""
     known = certainty(result)
     if known is None:
@@ -65,7 +65,7 @@ def value_with_noise(result: SearchResult) -> str:
     return with_error(known.mean, known.spread)
 
 
-def sentences(result: SearchResult) -> list[str]:
+def sentences(result: Any) -> list[str]:
     """Return what the numbers of the winner mean, a sentence each."""
     known = certainty(result)
     if known is None:
@@ -89,7 +89,7 @@ def sentences(result: SearchResult) -> list[str]:
     return told
 
 
-def luck(result: SearchResult) -> list[str]:
+def luck(result: Any) -> list[str]:
     """Return a sentence on the luck in the best of many trainings, where none was done again; else none."""
     known = certainty(result)
     if known is None or known.mean is not None or known.n_complete < 2 or result.objective != "training":
@@ -99,7 +99,7 @@ def luck(result: SearchResult) -> list[str]:
     return [f"{best}: `--confirm 3` trains the best again with other seeds."]
 
 
-def in_rows(result: SearchResult) -> dict[str, str]:
+def in_rows(result: Any) -> dict[str, str]:
     """Return the same for a table of two columns."""
     known = certainty(result)
     if known is None:
