@@ -20,9 +20,10 @@ from robonas.common.randomness import seeded
 from robonas.common.settings import plain, real, seed_of
 from robonas.errors import CheckpointError, ConfigError, DataError
 from robonas.objectives.training import check_hook, check_processes, name_of_hook
+from robonas.prediction.files import NOTE
 from robonas.processes import stops
 from robonas.retraining.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
-from robonas.retraining.lock import alone_in
+from robonas.retraining.places import alone_in, folder_after
 from robonas.retraining.progress import bar_of_training
 from robonas.retraining.result import BEST, LOG, NETWORK, RESULT, TrainedNetwork, load_trained, read_parameters
 from robonas.study.events import EpochFinished, caller_of
@@ -49,7 +50,7 @@ def train(
     *,
     space: SearchSpace | None = None,
     test: LabelledData | None = None,
-    folder: str | os.PathLike[str] = "robonas-train",
+    folder: str | os.PathLike[str] | None = None,
     validation_fraction: float = 0.1,
     test_fraction: float | None = None,
     split_seed: int = 0,
@@ -83,7 +84,8 @@ def train(
         space: Builds the network: the same as the search's, in any size. The search's own where there is one.
         test: A test set, with the same classes.
         folder: Folder for everything that is kept: ``checkpoint.pt``, ``log.csv``, ``best.safetensors``, and at the end
-            ``network.safetensors`` and ``training.json``.
+            ``network.safetensors`` and ``training.json``. None for a folder beside the search's, named after it:
+            `folder_after`; ``robonas-train`` for an architecture.
         validation_fraction: Share that is held out, of every class where there are classes; 0 to train with all.
         test_fraction: Share that is held out of everything before that, in place of a test set; 0 for none. By default
             that of the search, with the same samples, where `winner` is its result, the data are the same, and there is
@@ -122,6 +124,7 @@ def train(
     check_images(chosen, data)
     check_hook(chosen, logits)
     measure, judge = measure_of(data.task, measure, data.labels)
+    home = folder_after(winner) if folder is None else Path(folder)
     where, text = _find(winner, space)
     check_space(where, data, chosen)
     share, test_seed = held_out_by(winner, data) if test_fraction is None else (test_fraction, split_seed)
@@ -132,7 +135,7 @@ def train(
         rest, fitting = data.hold_out(share, test_seed)
     training, validation = _parts(rest, validation_fraction, split_seed)
     tested = None if fitting is None else fitting.standardised(training)
-    with working_together(choose_device(device)) as (workers, here), alone_in(Path(folder), workers) as place:
+    with working_together(choose_device(device)) as (workers, here), alone_in(home, workers) as place:
         precision = choose_precision(mixed_precision, here)
         settings = plain(
             {
@@ -220,7 +223,7 @@ class _Run:
             if self.workers.rank == 0:
                 if row.value is not None and self.best_epoch(log) == epoch:
                     # Before the checkpoint: a stop between the two repeats this epoch, and writes the same again.
-                    self._write(BEST, descent.parameters(), epoch)
+                    self._write(BEST, descent, epoch)
                 write_checkpoint(self.folder, Checkpoint(self.settings, log, descent.state()))
                 write_text(self.folder / LOG, as_csv(log))
                 self.tell(row)
@@ -233,7 +236,7 @@ class _Run:
         return loss, self._judge(descent, self.validation)
 
     def _judge(self, descent: Descent, data: LabelledData) -> dict[str, float | None]:
-        """Value, loss, and top-1 and top-5 accuracy where there are classes; the processes share the samples."""
+        """Value, loss, and top-1 and (of six classes or more) top-5 accuracy; the processes share the samples."""
         losses, classes = MEASURES[data.task]["loss"], data.task == "classification"
         rows: list[list[Tensor]] = []
         for outputs, targets in descent.logits(data, self.workers):
@@ -244,6 +247,7 @@ class _Run:
             self.workers.gather(torch.cat(parts).to(wanted), len(data)).cpu() for parts in zip(*rows, strict=True)
         )
         top1, top5 = right[0].mean(0).tolist() if right else (None, None)
+        top5 = top5 if data.n_classes > 5 else None  # else it is 1, whatever the network has learned
         return {"value": self.measure.finish(value), "loss": losses.finish(loss), "top1": top1, "top5": top5}
 
     def check_parts(self, *parts: LabelledData | None) -> None:
@@ -283,9 +287,10 @@ class _Run:
                 judged = guarded(judge, "the test", descent.device)
             found = {name: value for name, value in judged.items() if value is not None}
             tested = {**found, "n": len(test), "data": test.fingerprint()}
-        result = TrainedNetwork(space, self.text, self.settings, log, epoch, tested, self.folder)
+        how = descent.preprocessing
+        result = TrainedNetwork(space, self.text, self.settings, log, epoch, tested, self.folder, how)
         if self.workers.rank == 0:
-            self._write(NETWORK, descent.parameters(), epoch)
+            self._write(NETWORK, descent, epoch)
             result.write_json(self.folder / RESULT)
         self.workers.wait()
         return result
@@ -298,9 +303,9 @@ class _Run:
         tested = test is None or (known.test is not None and known.test["data"] == test.fingerprint())
         return known if tested and known.settings == self.settings else None
 
-    def _write(self, name: str, parameters: dict[str, Tensor], epoch: int) -> None:
+    def _write(self, name: str, descent: Descent, epoch: int) -> None:
         notes = {"architecture": self.text, "space": json.dumps(self.settings["space"]), "epoch": str(epoch)}
-        write_tensors(self.folder / name, parameters, notes)
+        write_tensors(self.folder / name, descent.parameters(), {**notes, NOTE: descent.preprocessing.to_text()})
 
 
 def as_csv(log: tuple[EpochFinished, ...]) -> str:

@@ -1,8 +1,9 @@
-"""The lock of a training's folder: one program at a time writes to it."""
+"""Folders of full trainings: how they are named, and that one training at a time writes to each."""
 
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import Timeout
@@ -10,14 +11,27 @@ from filelock import Timeout
 from robonas.common.files import check_folder, unwritable
 from robonas.errors import CheckpointError, ConfigError, NasError
 from robonas.retraining.checkpoint import CHECKPOINT
+from robonas.study.result import SearchResult
 from robonas.study.sharing import lock_of
 from robonas.study.storage import DATABASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from robonas.architecture import Architecture
     from robonas.training.workers import Workers
+
+
+def folder_after(winner: SearchResult | Architecture | str) -> Path:
+    """Return the folder for the training of a search's winner: the search's with ``-train`` after it.
+
+    The name of a study other than ``search`` stands between them. ``robonas-train`` where the search has no folder.
+    """
+    if not isinstance(winner, SearchResult) or winner.folder is None:
+        return Path("robonas-train")
+    place = winner.folder.resolve() if winner.folder.name in {"", ".."} else winner.folder
+    study = "" if winner.study == "search" else f"-{winner.study}"
+    return place.parent / f"{place.name or 'robonas'}{study}-train"
 
 
 @contextlib.contextmanager
