@@ -91,4 +91,6 @@ def test_what_costs_nothing_is_a_property() -> None:
 
 def test_large_fields_are_left_out() -> None:
     weights = {"w": torch.zeros(100)}
-    assert repr(robonas.Evaluation(0.5, 1.0, (), weights)) == "Evaluation(value=0.5, seconds=1.0)"
+    shown = repr(robonas.Evaluation(0.5, 1.0, (), weights))
+    assert shown.startswith("Evaluation(value=0.5, seconds=1.0")
+    assert "tensor" not in shown

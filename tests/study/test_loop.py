@@ -10,11 +10,20 @@ import pytest
 import torch
 
 import robonas
+from robonas.common.settings import plain
 from robonas.errors import ConfigError, NetworkError, ObjectiveError, StudyError
 from robonas.objectives.base import Evaluation
 from robonas.report.words import headline
 from robonas.strategies import RandomSearch
-from robonas.study.events import CandidatesLeftOut, QueryFinished, QueryStarted, QueryStep, ScoringProgress
+from robonas.study.events import (
+    CandidatesLeftOut,
+    QueryFinished,
+    QueryStarted,
+    QueryStep,
+    ScoringProgress,
+    SearchFinished,
+    SearchStarted,
+)
 from robonas.study.loop import load_result, search
 from tests.fakes import CHEAP, CountParameters, small_batch, small_space
 
@@ -195,12 +204,16 @@ def test_isomorphic_cells_are_one_candidate() -> None:
 
 def test_events_tell_the_whole_story() -> None:
     events: list = []
-    run(callbacks=[events.append])
+    result = run(callbacks=[events.append])
     scoring = [event for event in events if isinstance(event, ScoringProgress)]
     assert scoring[0].done == 0
     assert scoring[-1].done == scoring[-1].total
     kinds = [type(event) for event in events if not isinstance(event, ScoringProgress)]
-    assert kinds == [QueryStarted, QueryStep, QueryStep, QueryFinished] * 7
+    assert kinds == [SearchStarted, *[QueryStarted, QueryStep, QueryStep, QueryFinished] * 7, SearchFinished]
+    (started,) = [event for event in events if isinstance(event, SearchStarted)]
+    assert (started.name, started.budget) == ("search", 7)
+    assert {**plain(started.settings), "budget": 7} == plain(result.settings)
+    assert told(events[-1].result) == told(result)
     assert [event.query.number for event in events if isinstance(event, QueryFinished)] == list(range(1, 8))
 
 
