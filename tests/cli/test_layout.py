@@ -7,7 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from robonas.cli import console, layout
+from robonas.cli import layout
+from robonas.common import bars
 
 ROWS = [
     {
@@ -27,7 +28,7 @@ def printed(monkeypatch):
         shown, told = io.StringIO(), io.StringIO()
         out = Console(file=shown, width=width, force_terminal=terminal, color_system=None, highlight=False)
         monkeypatch.setattr(layout, "out", out)
-        monkeypatch.setattr(console, "err", Console(file=told, width=width, color_system=None))
+        monkeypatch.setattr(bars, "err", Console(file=told, width=width, color_system=None))
         layout.print_table(title, rows, **options)
         return shown.getvalue().splitlines(), told.getvalue()
 
