@@ -2,6 +2,7 @@
 
     python benchmarks/parallel.py --seeds 10
     python benchmarks/parallel.py --strategies robot,random,tpe,evolution --seeds 5 --hours ""
+    python benchmarks/parallel.py --against params --seeds 5
 
 Each worker that becomes free asks the strategy at once, with the queries of the others pending, and trains for the
 seconds of its table. Every seed draws a random half of the table, the same for all strategies and numbers of workers.
@@ -16,7 +17,11 @@ Measures, geometric means over tasks of means over seeds:
     - Rank after the hours in which one at a time finishes n trainings; what is not finished then does not count.
     - Speed-up: hours for n trainings one at a time, divided by hours for n trainings with several at once.
     - Speed-up to the same rank: hours until one at a time has found the best of its 20 trainings, divided by the hours
-      until several at once have found as good a one; such a search goes on until it has, up to its limit of trainings.
+      until several at once have found as good a one. In brackets, the share of searches that did; others count with all
+      their hours. Searches whose strategy does not look at the budget may make 80 or more trainings, others 20.
+
+With `--against`, strategies trade the objective off against a known cost, and the share of the true front's hypervolume
+that is missing, in percent, stands in the place of the rank. The reference point is that of `trade_offs.py`.
 """
 
 from __future__ import annotations
@@ -36,6 +41,8 @@ import pandas as pd
 
 from robonas.common.randomness import numpy_generator
 from robonas.strategies import Problem, Strategy, Trial, make_strategy
+from robonas.strategies.fronts import hypervolume
+from robonas.strategies.scaling import min_max
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from search_quality import BUDGET_AWARE, METRICS, PAPER, TABLES, TASKS, Task, table
@@ -59,6 +66,7 @@ class Timed(Task):
         data = data[np.isfinite(data[TASKS[name]])]
         flops = data["flops"].to_numpy(float)
         constant = CONSTANT_SHARE * flops.mean() if self.clock == "fitted" else 0.0
+        self.flops, self.params = flops, data["params"].to_numpy(float)
         self.seconds = data[SECONDS].to_numpy(float) if SECONDS in data else flops + constant
 
 
@@ -79,21 +87,35 @@ class Half:
     truth: np.ndarray
     seconds: np.ndarray
     codes: np.ndarray
+    costs: np.ndarray | None = None
 
     @classmethod
-    def of(cls, task: Timed, strategy: str, seed: int) -> Half:
+    def of(cls, task: Timed, strategy: str, seed: int, against: str | None = None) -> Half:
         """The half of one seed, the same as in `search_quality`."""
         rows = np.sort(numpy_generator("half", seed).permutation(len(task.objective))[: len(task.objective) // 2])
         metrics = [metric for metric in (PAPER if strategy == "robot" else METRICS) if metric in task.scores]
-        return cls(task.scores.iloc[rows][metrics], task.objective[rows], task.seconds[rows], task.codes[rows])
+        costs = None if against is None else min_max(getattr(task, against)[rows, None])
+        return cls(task.scores.iloc[rows][metrics], task.objective[rows], task.seconds[rows], task.codes[rows], costs)
 
     def problem(self, budget: int, seed: int) -> Problem:
         """The problem of a search with a budget."""
-        return Problem(self.scores.to_numpy(float), tuple(self.scores), budget, seed, codes=self.codes)
+        scores, names = self.scores.to_numpy(float), tuple(self.scores)
+        return Problem(scores, names, budget, seed, codes=self.codes, costs=self.costs)
 
-    def rank(self, value: float) -> int:
-        """Rank of a value, from 1."""
-        return 1 + int(np.sum(self.truth > value))
+    def best(self, rows: list[int]) -> float:
+        """The best value of some candidates; that of the worst candidate where there are none."""
+        return float(self.truth[rows].max(initial=self.truth.min()))
+
+    def measure(self, rows: list[int]) -> float:
+        """Rank of the best of some candidates, from 1; with costs, percents of the hypervolume that they miss."""
+        if self.costs is None:
+            return 1.0 + float(np.sum(self.truth > self.best(rows)))
+        every = np.arange(len(self.truth))
+        found, whole = (
+            hypervolume(self.truth[part], self.costs[part], self.truth.min(), np.array([1.1]), np.zeros(1))
+            for part in (np.array(rows, dtype=np.intp), every)
+        )
+        return 100.0 * (1.0 - found / whole)
 
 
 @dataclass
@@ -104,18 +126,13 @@ class Run:
     ends: list[float]
     longest_ask: float
 
-    def best_of(self, half: Half, n: int) -> float:
-        """The best value of the first n trainings."""
-        return float(half.truth[self.rows[:n]].max())
-
     def hours_of(self, n: int) -> float:
         """When the first n trainings have ended."""
         return max(self.ends[:n])
 
-    def best_by(self, half: Half, end: float) -> float:
-        """The best value that is known at a time; that of the worst candidate where no training has ended."""
-        known = [half.truth[row] for row, ended in zip(self.rows, self.ends, strict=True) if ended <= end]
-        return max(known, default=float(half.truth.min()))
+    def ended_by(self, time: float) -> list[int]:
+        """The candidates whose trainings have ended at a time."""
+        return [row for row, ended in zip(self.rows, self.ends, strict=True) if ended <= time]
 
     def when(self, half: Half, value: float) -> float | None:
         """When a value as good as this is known; None where the search does not find one."""
@@ -168,6 +185,7 @@ class Plan:
     goal: int
     clock: str
     folder: str
+    against: str | None = None
 
 
 @dataclass
@@ -185,8 +203,8 @@ class Outcome:
 def one(plan: Plan, name: str, strategy: str, seed: int) -> Outcome:
     """Search one half of a table with each number of workers."""
     warnings.simplefilter("ignore")
-    half = Half.of(CLOCKS[plan.clock].read(plan.folder, name), strategy, seed)
-    aware = strategy in BUDGET_AWARE
+    half = Half.of(CLOCKS[plan.clock].read(plan.folder, name), strategy, seed, plan.against)
+    aware = strategy in {*BUDGET_AWARE, "nsga2"}
     ranks = np.zeros((len(plan.workers), len(plan.trainings)))
     hours, by_hours = ranks.copy(), np.zeros((len(plan.workers), len(plan.hours)))
     to_goal, reached = np.zeros(len(plan.workers)), np.zeros(len(plan.workers), dtype=bool)
@@ -200,7 +218,7 @@ def one(plan: Plan, name: str, strategy: str, seed: int) -> Outcome:
 
     ends = sorted({*plan.trainings, *plan.hours, plan.goal})
     alone = {end: run(1, end, end) for end in ends} if aware else dict.fromkeys(ends, run(1, ends[-1], ends[-1]))
-    goal = alone[plan.goal].best_of(half, plan.goal)
+    goal = half.best(alone[plan.goal].rows[: plan.goal])
     goal_time = alone[plan.goal].when(half, goal)
     assert goal_time is not None
     for i, workers in enumerate(plan.workers):
@@ -210,7 +228,7 @@ def one(plan: Plan, name: str, strategy: str, seed: int) -> Outcome:
             whole = run(workers, most, plan.trainings[-1], until, goal)
         for j, end in enumerate(plan.trainings):
             found = alone[end] if workers == 1 else run(workers, end, end) if aware else whole
-            ranks[i, j], hours[i, j] = half.rank(found.best_of(half, end)), found.hours_of(end)
+            ranks[i, j], hours[i, j] = half.measure(found.rows[:end]), found.hours_of(end)
             if end == plan.goal or not aware:
                 when = found.when(half, goal)
                 reached[i] = when is not None
@@ -218,17 +236,18 @@ def one(plan: Plan, name: str, strategy: str, seed: int) -> Outcome:
         for j, end in enumerate(plan.hours):
             until = alone[end].hours_of(end)
             found = alone[end] if workers == 1 else run(workers, workers * end, 1, until) if aware else whole
-            by_hours[i, j] = half.rank(found.best_by(half, until))
+            by_hours[i, j] = half.measure(found.ended_by(until))
     return Outcome(ranks, hours, by_hours, to_goal, reached, longest)
 
 
 def report(plan: Plan, tasks: list[str], strategy: str, found: dict[str, list[Outcome]]) -> None:
     """Print the tables of one strategy."""
     names = [f"{workers} at once" for workers in plan.workers]
+    what = "rank" if plan.against is None else "missing, %"
     ranks = {name: np.mean([each.ranks for each in found[name]], axis=0) for name in tasks}
 
     def overall(means: dict[str, np.ndarray], chosen: list[str]) -> np.ndarray:
-        return np.exp(np.mean([np.log(means[name]) for name in chosen], axis=0))
+        return np.exp(np.mean([np.log(np.maximum(means[name], 0.01)) for name in chosen], axis=0))
 
     def lines(array: np.ndarray) -> dict[str, np.ndarray]:
         return dict(zip(names, array, strict=True))
@@ -241,25 +260,31 @@ def report(plan: Plan, tasks: list[str], strategy: str, found: dict[str, list[Ou
     for group, chosen in groups.items():
         if chosen and (group == "all" or len(chosen) < len(tasks)):
             means = overall(ranks, chosen)
-            table(f"{strategy}: rank, {group} tasks", lines(means), plan.trainings)
+            table(f"{strategy}: {what}, {group} tasks", lines(means), plan.trainings)
             table(f"{strategy}: ratio to the first line", lines(means / means[0]), plan.trainings)
     if plan.hours:
         by_hours = {name: np.mean([each.ranks_by_hours for each in found[name]], axis=0) for name in tasks}
-        table(f"{strategy}: rank at the hours of one", lines(overall(by_hours, tasks)), plan.hours)
+        table(f"{strategy}: {what}, at the hours of one", lines(overall(by_hours, tasks)), plan.hours)
     hours = {name: np.mean([each.hours for each in found[name]], axis=0) for name in tasks}
     speed = {name: hours[name][0] / hours[name] for name in tasks}
     timed = [name for name in tasks if name.startswith("nb201")]
     table(f"{strategy}: speed-up", lines(overall(speed, tasks)), plan.trainings)
     if timed and len(timed) < len(tasks):
         table(f"{strategy}: speed-up, recorded seconds", lines(overall(speed, timed)), plan.trainings)
-    to_goal = np.exp([-np.mean([np.log(each.to_goal) for each in found[name]], axis=0) for name in tasks])
-    reached = np.mean([each.reached for name in tasks for each in found[name]], axis=0)
-    print(f"\n{strategy}: speed-up to the rank that one at a time has after {plan.goal} (share that reached it)")
-    for name, gain, share in zip(names, np.exp(np.log(to_goal).mean(axis=0)), reached, strict=True):
-        print(f"  {name.ljust(32)}{gain:>10.2f} ({share:.0%})")
+    if plan.against is None:
+        _report_goal(plan, strategy, names, [found[name] for name in tasks])
     for name in tasks:
         print(f"  {name.ljust(32)}" + " | ".join(" ".join(f"{x:.1f}" for x in line) for line in ranks[name]))
     print(f"longest ask, milliseconds: {1000 * max(each.longest_ask for name in tasks for each in found[name]):.0f}")
+
+
+def _report_goal(plan: Plan, strategy: str, names: list[str], found: list[list[Outcome]]) -> None:
+    """Print how much sooner the rank that one at a time has after a number of trainings is reached."""
+    to_goal = np.exp([-np.mean([np.log(each.to_goal) for each in outcomes], axis=0) for outcomes in found])
+    reached = np.mean([each.reached for outcomes in found for each in outcomes], axis=0)
+    print(f"\n{strategy}: speed-up to the rank that one at a time has after {plan.goal} (share that reached it)")
+    for name, gain, share in zip(names, np.exp(np.log(to_goal).mean(axis=0)), reached, strict=True):
+        print(f"  {name.ljust(32)}{gain:>10.2f} ({share:.0%})")
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -276,6 +301,7 @@ def main() -> None:
     parser.add_argument("--trainings", default="5,10,20,50")
     parser.add_argument("--hours", default="5,10", help="equal hours, as trainings of one at a time; empty for none")
     parser.add_argument("--clock", choices=tuple(CLOCKS), default="fitted", help="seconds where none are recorded")
+    parser.add_argument("--against", choices=("params", "flops"), help="a known cost to trade off against")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
@@ -287,7 +313,7 @@ def main() -> None:
     trainings = numbers(options.trainings)
     workers = tuple(sorted({1, *numbers(options.workers)}))
     goal = 20 if 20 in trainings else trainings[-1]
-    plan = Plan(workers, trainings, numbers(options.hours), goal, options.clock, options.data)
+    plan = Plan(workers, trainings, numbers(options.hours), goal, options.clock, options.data, options.against)
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     for strategy in options.strategies.split(","):
         print(f"\n== {strategy}: {len(seeds)} seeds from {seeds[0]}, {len(tasks)} tasks, clock {plan.clock} ==")

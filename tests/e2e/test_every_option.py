@@ -92,6 +92,7 @@ WRONG: dict[str, list[str]] = {
     "--search": ["nowhere", "file", "file/x"],
     "--seed": ["", "abc", "1.5", "-1", "nan", HUGE, str(2**63)],
     "--seeds": [*COUNTS, HUGE],
+    "--share": ["", "both", "Class"],
     "--space": UNKNOWN,
     "--space-set": [*SETTINGS, "channels=x", "channels=0", "channels=true", "channels=", "input_shape=3"],
     "--storage": ["", "folder", "/dev/full", "nonsense://x", "file/x.log"],
@@ -257,7 +258,7 @@ def test_a_wrong_value_is_one_sentence_before_any_work(place, monkeypatch, path,
         raise AssertionError("work has begun")
 
     monkeypatch.setattr("robonas.scores.scoring.Scorer._run", no_work)
-    monkeypatch.setattr("robonas.study.loop._evaluate", no_work)
+    monkeypatch.setattr("robonas.study.running.Runner.run", no_work)
     monkeypatch.setattr("robonas.retraining.run._Run.epochs", no_work)
     monkeypatch.setattr("robonas.experiments.runs.spread", no_work)
     before = sorted(path.name for path in place.iterdir() if not path.name.startswith("new"))

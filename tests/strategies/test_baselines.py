@@ -15,6 +15,7 @@ from robonas.strategies import (
     Strategy,
     Trial,
 )
+from robonas.strategies.reinforce import _Policy
 from robonas.strategies.structure import hamming, known_values, mutated, nearest
 from tests.strategies.asking import rows_asked as run
 
@@ -89,6 +90,27 @@ def test_reinforce_learns_from_repeats_without_asking() -> None:
     """Two options of one choice: the answer is known after two queries, whatever the policy samples."""
     problem = Problem(np.zeros((2, 0)), (), 2, codes=np.array([[0], [1]]))
     assert sorted(run(Reinforce(), problem, np.array([0.0, 1.0]), 2)) == [0, 1]
+
+
+def test_reinforce_learns_from_an_answer_that_came_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, values = cube(budget=20)
+    assert problem.codes is not None
+    learned: list[tuple[int, ...]] = []
+    learn = _Policy.learn
+
+    def noting(policy: _Policy, code: np.ndarray, reward: float) -> None:
+        learned.append(tuple(code.tolist()))
+        learn(policy, code, reward)
+
+    monkeypatch.setattr(_Policy, "learn", noting)
+    history: list[Trial] = []
+    while len(history) < problem.limit:
+        if len(history) >= 4:
+            row = history[len(history) - 4].row
+            history[len(history) - 4] = Trial(row, float(values[row]), told_at=len(history))
+        learned.clear()
+        history.append(Trial(Reinforce().ask(problem, history).row))
+    assert [tuple(problem.codes[trial.row].tolist()) for trial in history[:16]] == list(dict.fromkeys(learned))
 
 
 def test_mutation_changes_one_choice_to_another_option() -> None:

@@ -243,7 +243,7 @@ def believed(
 
     Args:
         r: Targets of all queries, (t,); those of pending ones are ignored.
-        pending: Whether each query is pending, (t,).
+        pending: True for each query that is pending, (t,).
         prior: Prior mean of the queried candidates, (t,).
         K: Their covariance, (t, t).
         noise: Noise variance of each answer, (t,), positive.
