@@ -6,6 +6,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import typer
 from tests.experiments import toy
@@ -105,6 +106,7 @@ WRONG: dict[str, list[str]] = {
     "--test-data": [*UNKNOWN, "npz:nowhere.npz"],
     "--test-fraction": [*NUMBERS, "1"],
     "--threads": [*COUNTS_FROM_0, HUGE],
+    "--top-k": COUNTS,
     "--train-batch-size": [*COUNTS, "1"],
     "--training-fraction": [*NUMBERS, "0", "0.9"],
     "--validation-fraction": [*NUMBERS, "1"],
@@ -115,6 +117,7 @@ WRONG: dict[str, list[str]] = {
     "config": ["nowhere.toml", "folder", "file/x", "/dev/full", "binary", "unknown.toml"],
     "file": ["nowhere.csv", "folder", "file/x", "binary", "empty"],
     "folder": ["nowhere", "file", "file/x", "folder"],
+    "images": ["nowhere.png", "folder", "file/x", "binary", "wrong.npy", "nowhere.npy"],
     "name": UNKNOWN,
     "suite": ["nowhere.toml", "folder", "file/x", "/dev/full", "binary", "unknown.toml"],
     "what": ["", "metric", "no such thing"],
@@ -127,6 +130,7 @@ ALSO: dict[tuple[str, str], list[str]] = {
     ("score", "--batch-size"): [HUGE],
     ("experiment", "--budget"): ["1000", HUGE],
     ("export", "--output"): ["x", "x.docx"],
+    ("predict", "--output"): ["x", "x.csv"],
 }
 CALLED = {
     "--against": "against|cost|metric|module|settings",
@@ -164,6 +168,7 @@ CALLED = {
     "config": "file",
     "file": "file|looks like",
     "folder": "search",
+    "images": "image|array|shape|There is no file",
     "name": "Known|module|no file",
     "suite": "[Ss]uite",
     "what": "Known",
@@ -175,6 +180,7 @@ FULL: dict[str, list[str]] = {
     "search": [*SMALL, "-m", "params", "--budget", "2", "--epochs", "1", "--batch-size", "8", "-o", "new"],
     "score": [*SMALL, "-m", "params", "--batch-size", "8", "-o", "new.parquet"],
     "train": ["--search", "run", "--data", "data.npz", "--epochs", "1", "-o", "new"],
+    "predict": ["run", "some.npy"],
     "show": ["run"],
     "report": ["run"],
     "export": ["run", "-o", "new.json"],
@@ -221,6 +227,8 @@ def place(images, tmp_path_factory) -> Path:
     (folder / "empty").write_text("")
     (folder / "unknown.toml").write_text("no_such = 3\n")
     (folder / "folder").mkdir()
+    np.save(folder / "some.npy", np.zeros((1, 8, 8), np.uint8))
+    np.save(folder / "wrong.npy", np.zeros((1, 9, 9), np.uint8))
     arguments = ["search", *FULL["search"][:-2], "--data", f"{folder}/data.npz", "-o", f"{folder}/run"]
     done = CliRunner().invoke(app, [*arguments, "--strategy", "random"])
     assert done.exit_code == 0, done.output
@@ -235,7 +243,8 @@ def line_with(path: str, parameter: str, value: str) -> list[str]:
             return [*path.split(), *line, value]
         if parameter in {"config", "suite"}:
             return [*path.split(), value, *(line[:-2] if parameter == "config" else line[-4:])]
-        return [*path.split(), value, *line[1:]]
+        at = 1 if parameter == "images" else 0
+        return [*path.split(), *line[:at], value, *line[at + 1 :]]
     short = {"--folder": "-o", "--output": "-o", "--metrics": "-m"}.get(parameter)
     for flag in {parameter, short} - {"--space-set"}:
         if flag in line:
