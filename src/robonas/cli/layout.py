@@ -14,6 +14,8 @@ from robonas.cli.console import out, say
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from robonas.scores.table import ScoreTable
+
     Rows = Sequence[Mapping[Any, Any]]
 
 _ANY_WIDTH = 100_000
@@ -112,7 +114,7 @@ def cell_text(value: object) -> str:
     return str(value)
 
 
-def print_scores(table: Any) -> None:
+def print_scores(table: ScoreTable) -> None:
     """Print the summary of a table of scores, with what a user should know before trusting it."""
     from robonas.cli.console import warn
 

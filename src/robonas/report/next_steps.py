@@ -115,11 +115,13 @@ def _recipe(settings: Mapping[str, Any]) -> list[str]:
     from robonas.training.recipe import Recipe
 
     found: list[str] = []
+    adam = settings.get("optimizer") == "adamw"
+    usual = Recipe(optimizer="adamw") if adam else Recipe()  # its rates where none are given
     for setting in dataclasses.fields(Recipe):
         value = settings.get(setting.name, setting.default)
         if setting.name == "epochs":
             found += ["--epochs", str(LONGER * int(value))]
-        elif value != setting.default:
+        elif value != setting.default and (setting.name == "optimizer" or value != getattr(usual, setting.name)):
             flag = _OTHER_FLAGS.get(setting.name, "--" + setting.name.replace("_", "-"))
             if isinstance(setting.default, bool):
                 found.append(flag if value else flag.replace("--", "--no-", 1))
