@@ -64,6 +64,11 @@ if TYPE_CHECKING:
         TableObjective as TableObjective,
         TrainingObjective as TrainingObjective,
     )
+    from robonas.prediction import (
+        Predictions as Predictions,
+        Preprocessing as Preprocessing,
+        ReadyNetwork as ReadyNetwork,
+    )
     from robonas.report import (
         write_report as write_report,
     )
@@ -159,7 +164,10 @@ _HOMES = {
     "Objective": "objectives",
     "ObjectiveError": "errors",
     "OutputError": "errors",
+    "Predictions": "prediction",
+    "Preprocessing": "prediction",
     "Query": "study.query",
+    "ReadyNetwork": "prediction",
     "Recipe": "training.recipe",
     "SPACES": "spaces",
     "STRATEGIES": "strategies",

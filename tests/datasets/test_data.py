@@ -12,6 +12,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from robonas.datasets import from_arrays
+from robonas.datasets.image_reading import ImageReading
 from robonas.errors import ConfigError, DataError
 
 
@@ -300,3 +301,39 @@ def test_fingerprints_tell_tasks_apart():
 def test_targets_that_do_not_fit_their_task(targets, task, message):
     with pytest.raises(DataError, match=message):
         from_arrays(images()[0], targets, task=task)
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (12, 3, 4, 4), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("inputs", [PIXELS, PIXELS / 25], ids=["bytes", "numbers"])
+def test_standardising_twice_is_refused(inputs) -> None:
+    whole = from_arrays(inputs, np.arange(12) % 2, name="mine")
+    part, _ = whole.split()
+    for twice in (part.inputs, part.inputs[2:5], part.standardise(part.raw), part.standardise(part.raw)[0:1]):
+        with pytest.raises(DataError, match=r"Inputs of 'mine' are standardised already; .* as they are stored"):
+            part.standardise(twice)
+    for again in (part.standardised, part.split, lambda: part.standardised(whole.standardised())):
+        with pytest.raises(DataError, match="'mine' is standardised already, as both parts of a split are"):
+            again()
+    with pytest.raises(DataError, match="'mine' is standardised already"):
+        part.batch(4)
+    assert torch.equal(part.standardise(part.raw), part.inputs)
+    assert torch.equal(whole.standardise(whole.inputs), whole.inputs)  # before a split nothing is changed
+
+
+def test_bytes_are_known_from_numbers_that_were_standardised() -> None:
+    part, _ = from_arrays(PIXELS, np.arange(12) % 2, name="mine").split()
+    with pytest.raises(DataError, match="standardised already"):
+        part.standardise(part.inputs.clone())
+
+
+def test_raw_inputs_are_as_they_are_stored() -> None:
+    whole = from_arrays(PIXELS, np.arange(12) % 2)
+    _, part = whole.split()
+    assert part.raw.dtype == torch.uint8
+    assert torch.equal(part.raw, torch.from_numpy(PIXELS)[part.rows])
+    assert (whole.stored, from_arrays(PIXELS / 2, np.arange(12) % 2).stored) == ("uint8", "float32")
+    assert whole.images == ImageReading("RGB", (4, 4))
+    assert from_arrays(PIXELS[:, :2], np.arange(12) % 2).images is None
+    assert from_arrays(PIXELS / 2, np.arange(12) % 2).images is None

@@ -70,7 +70,7 @@ def test_the_network_at_a_cost_and_the_whole_front_are_exported(found, tmp_path)
     assert written == sorted(f"all-{query.number}.safetensors" for query in result.front)
     program = tmp_path / "net.pt2"
     call("export", found, "-o", str(program), "--at", f"params={cheapest.costs[0]}")
-    images = torch.rand(3, *result.space.input_shape)
+    images = torch.randint(256, (3, *result.space.input_shape), dtype=torch.uint8)
     expected = result.build(cheapest)(images)
     torch.testing.assert_close(torch.export.load(program).module()(images), expected)
 

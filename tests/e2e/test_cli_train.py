@@ -67,7 +67,11 @@ def test_export_of_a_trained_network(found, images, tmp_path) -> None:
     assert json.loads((tmp_path / "out.json").read_text())["epoch"] in {1, 2}
     assert (tmp_path / "out.csv").read_text().startswith("epoch,epochs,learning_rate,training_loss,value,")
     assert "classifier.weight" in load_file(tmp_path / "out.safetensors")
-    assert torch.export.load(tmp_path / "out.pt2").module()(torch.zeros(5, 1, 8, 8)).shape == (5, 10)
+    pixels = torch.zeros(5, 1, 8, 8, dtype=torch.uint8)
+    assert torch.export.load(tmp_path / "out.pt2").module()(pixels).shape == (5, 10)
+    how = robonas.load_trained(folder).preprocessing
+    for suffix in ("json", "safetensors", "pt2"):
+        assert robonas.Preprocessing.read(tmp_path / f"out.{suffix}") == how
     (Path(folder) / "training.json").unlink()
     (Path(folder) / "checkpoint.pt").write_bytes(b"nothing")
     assert "is damaged" in call("export", folder, "-o", str(tmp_path / "x.json"), code=2).stderr

@@ -6,6 +6,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import typer
 from tests.experiments import toy
@@ -92,17 +93,20 @@ WRONG: dict[str, list[str]] = {
     "--search": ["nowhere", "file", "file/x"],
     "--seed": ["", "abc", "1.5", "-1", "nan", HUGE, str(2**63)],
     "--seeds": [*COUNTS, HUGE],
+    "--share": ["", "both", "Class"],
     "--space": UNKNOWN,
     "--space-set": [*SETTINGS, "channels=x", "channels=0", "channels=true", "channels=", "input_shape=3"],
     "--storage": ["", "folder", "/dev/full", "nonsense://x", "file/x.log"],
     "--strategy": UNKNOWN,
     "--strategy-set": SETTINGS,
     "--table": ["nowhere.csv", "folder", "file/x", "binary", "empty"],
+    "--table-format": UNKNOWN,
     "--takes": ["", "weights"],
     "--task": ["", "no such task"],
     "--test-data": [*UNKNOWN, "npz:nowhere.npz"],
     "--test-fraction": [*NUMBERS, "1"],
     "--threads": [*COUNTS_FROM_0, HUGE],
+    "--top-k": COUNTS,
     "--train-batch-size": [*COUNTS, "1"],
     "--training-fraction": [*NUMBERS, "0", "0.9"],
     "--validation-fraction": [*NUMBERS, "1"],
@@ -113,6 +117,7 @@ WRONG: dict[str, list[str]] = {
     "config": ["nowhere.toml", "folder", "file/x", "/dev/full", "binary", "unknown.toml"],
     "file": ["nowhere.csv", "folder", "file/x", "binary", "empty"],
     "folder": ["nowhere", "file", "file/x", "folder"],
+    "images": ["nowhere.png", "folder", "file/x", "binary", "wrong.npy", "nowhere.npy"],
     "name": UNKNOWN,
     "suite": ["nowhere.toml", "folder", "file/x", "/dev/full", "binary", "unknown.toml"],
     "what": ["", "metric", "no such thing"],
@@ -125,6 +130,7 @@ ALSO: dict[tuple[str, str], list[str]] = {
     ("score", "--batch-size"): [HUGE],
     ("experiment", "--budget"): ["1000", HUGE],
     ("export", "--output"): ["x", "x.docx"],
+    ("predict", "--output"): ["x", "x.csv"],
 }
 CALLED = {
     "--against": "against|cost|metric|module|settings",
@@ -156,11 +162,13 @@ CALLED = {
     "--strategy": "strategy|module",
     "--strategy-set": "setting|no_such|KEY=VALUE",
     "--table": "file|looks like",
+    "--table-format": "format",
     "--test-data": "[Dd]ata|npz|file|There is no|module",
     "--workers": "workers",
     "config": "file",
     "file": "file|looks like",
     "folder": "search",
+    "images": "image|array|shape|There is no file",
     "name": "Known|module|no file",
     "suite": "[Ss]uite",
     "what": "Known",
@@ -172,6 +180,7 @@ FULL: dict[str, list[str]] = {
     "search": [*SMALL, "-m", "params", "--budget", "2", "--epochs", "1", "--batch-size", "8", "-o", "new"],
     "score": [*SMALL, "-m", "params", "--batch-size", "8", "-o", "new.parquet"],
     "train": ["--search", "run", "--data", "data.npz", "--epochs", "1", "-o", "new"],
+    "predict": ["run", "some.npy"],
     "show": ["run"],
     "report": ["run"],
     "export": ["run", "-o", "new.json"],
@@ -218,6 +227,8 @@ def place(images, tmp_path_factory) -> Path:
     (folder / "empty").write_text("")
     (folder / "unknown.toml").write_text("no_such = 3\n")
     (folder / "folder").mkdir()
+    np.save(folder / "some.npy", np.zeros((1, 8, 8), np.uint8))
+    np.save(folder / "wrong.npy", np.zeros((1, 9, 9), np.uint8))
     arguments = ["search", *FULL["search"][:-2], "--data", f"{folder}/data.npz", "-o", f"{folder}/run"]
     done = CliRunner().invoke(app, [*arguments, "--strategy", "random"])
     assert done.exit_code == 0, done.output
@@ -232,7 +243,8 @@ def line_with(path: str, parameter: str, value: str) -> list[str]:
             return [*path.split(), *line, value]
         if parameter in {"config", "suite"}:
             return [*path.split(), value, *(line[:-2] if parameter == "config" else line[-4:])]
-        return [*path.split(), value, *line[1:]]
+        at = 1 if parameter == "images" else 0
+        return [*path.split(), *line[:at], value, *line[at + 1 :]]
     short = {"--folder": "-o", "--output": "-o", "--metrics": "-m"}.get(parameter)
     for flag in {parameter, short} - {"--space-set"}:
         if flag in line:
@@ -255,7 +267,7 @@ def test_a_wrong_value_is_one_sentence_before_any_work(place, monkeypatch, path,
         raise AssertionError("work has begun")
 
     monkeypatch.setattr("robonas.scores.scoring.Scorer._run", no_work)
-    monkeypatch.setattr("robonas.study.loop._evaluate", no_work)
+    monkeypatch.setattr("robonas.study.running.Runner.run", no_work)
     monkeypatch.setattr("robonas.retraining.run._Run.epochs", no_work)
     monkeypatch.setattr("robonas.experiments.runs.spread", no_work)
     before = sorted(path.name for path in place.iterdir() if not path.name.startswith("new"))

@@ -7,7 +7,8 @@
 | darts, a normal cell | 180 · 7⁸ | 382,128,166 | 382,114,852 |
 | darts, a reduction cell | 180 · 7⁸ | 382,128,166 | 382,128,166 |
 
-The spaces that are not here have their canonical forms.
+The spaces that are not here have their canonical forms. Those of NAS-Bench-101 with up to three inner vertices are
+compared too: no two are one function.
 
 Cells of four nodes are compared by what they compute: with two equally likely draws for each operation, the
 distribution of their result is the list of the results of all draws, and cells of equal distribution have equal means
@@ -27,6 +28,8 @@ from robonas.spaces.darts import _in_order
 from robonas.spaces.darts_classes import form_of_nodes, rewritten
 from robonas.spaces.edges import EDGES
 from robonas.spaces.isomorphism import form_of
+from robonas.spaces.nasbench101 import _matrix, _used
+from tests.golden.test_space_counts import small_cells_of_nasbench101
 
 INPUTS = np.array([0.3, -0.7, 1.1])
 
@@ -117,6 +120,54 @@ def test_other_spaces_have_their_canonical_forms(name, count):
     forms, classes = forms_and_classes(name)
     assert forms == classes
     assert len(forms) == count
+
+
+# ── NAS-Bench-101 ──
+
+
+def fingerprint_of_vertices(architecture):
+    """Means, over all draws, of functions of what the vertices bring to the output, in any order of the vertices."""
+    generator = np.random.default_rng(0)
+
+    def drawn():
+        a, b, c = generator.normal(size=3)
+        return lambda x: np.tanh(a * x + b) + c * x**2 / 10
+
+    names = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3", "projection", "projection to the output")
+    known = {name: (drawn(), drawn()) for name in names}
+    matrix = _matrix(architecture)
+    used = _used(matrix)
+    matrix = matrix[np.ix_(used, used)]
+    inner = len(used) - 2
+    draws = np.array(list(itertools.product((0, 1), repeat=3 * inner + 1)))
+    x = np.broadcast_to(INPUTS, (len(draws), 3))
+
+    def applied(name, place, value):
+        one, other = (function(value) for function in known[name])
+        return np.where(draws[:, place, None] == 0, one, other)
+
+    values = [x]
+    for vertex in range(1, inner + 1):
+        total = sum((values[source] for source in range(1, vertex) if matrix[source, vertex]), np.zeros_like(x))
+        if matrix[0, vertex]:
+            total = total + applied("projection", inner + vertex - 1, x)
+        values.append(applied(architecture[f"operation_{used[vertex]}"], vertex - 1, total))
+    feeding = [vertex for vertex in range(1, inner + 1) if matrix[vertex, -1]]
+    parts = [
+        values[vertex] + (applied("projection to the output", 2 * inner + vertex - 1, x) if matrix[0, -1] else 0.0)
+        for vertex in feeding
+    ] or [applied("projection to the output", 3 * inner, x)]
+    one = sum(np.sin(1.3 * part + 0.2) for part in parts) @ np.array([0.7, 1.3, -0.4])
+    other = sum(np.cos(0.9 * part) * part**2 for part in parts) @ np.array([0.2, -0.9, 0.6])
+    return np.array([np.cos(one).mean() + len(feeding), np.sin(1.7 * one + other).mean(), np.cos(other).mean()])
+
+
+@pytest.mark.slow
+def test_no_two_classes_of_nasbench101_of_up_to_three_vertices_are_one_function():
+    space = make_space("nasbench101")
+    forms = sorted(small_cells_of_nasbench101(space), key=str)
+    assert [space.scoring_class(form) for form in forms] == forms
+    assert len(set(groups(np.array([fingerprint_of_vertices(form) for form in forms])).tolist())) == len(forms) == 2_532
 
 
 # ── DARTS ──

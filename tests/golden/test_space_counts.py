@@ -169,9 +169,8 @@ def test_nasbench101_classes():
     assert sum(count_nasbench101(n_inner) for n_inner in range(6)) == 423_624
 
 
-def test_small_nasbench101_classes_are_those_of_canonical():
-    # All cells of up to three inner vertices: as many canonical forms as the lemma says.
-    space = make_space("nasbench101")
+def small_cells_of_nasbench101(space):
+    """The canonical forms of all cells of up to three inner vertices."""
     found = set()
     for n_inner in range(4):
         n = n_inner + 2
@@ -186,6 +185,12 @@ def test_small_nasbench101_classes_are_those_of_canonical():
             for inner in itertools.product(("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"), repeat=n_inner):
                 text = json.dumps({"matrix": matrix.tolist(), "ops": ["input", *inner, "output"]})
                 found.add(space.canonical(space.parse(text)))
+    return found
+
+
+def test_small_nasbench101_classes_are_those_of_canonical():
+    # As many canonical forms as the lemma says.
+    found = small_cells_of_nasbench101(make_space("nasbench101"))
     assert len(found) == sum(count_nasbench101(n_inner) for n_inner in range(4))
 
 

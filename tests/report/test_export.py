@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from robonas.errors import ConfigError, ObjectiveError, OutputError, StudyError
+from robonas.datasets import from_arrays
+from robonas.errors import ConfigError, DataError, MissingExtraError, ObjectiveError, OutputError, StudyError
+from robonas.prediction import Preprocessing, ReadyNetwork
 from robonas.report.export import WRITERS, export
 from robonas.study.loop import search
 from tests.fakes import CountParameters, small_space
@@ -19,6 +24,12 @@ from tests.fakes import CountParameters, small_space
 def run(folder=None, objective=None):
     plan = {"pool": 20, "budget": 3, "strategy": "random"}
     return search(small_space(), objective or CountParameters(), folder=folder, **plan)
+
+
+def outcome(network):
+    """What has a trained network and nothing that prepares its inputs."""
+    space = SimpleNamespace(input_shape_of=lambda _: (3,), parse=lambda text: text)
+    return SimpleNamespace(text="a", space=space, build=lambda *, logits: network)
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +56,7 @@ def test_safetensors_are_the_winners_parameters(result, tmp_path) -> None:
 
 def test_a_program_computes_what_the_network_computes(tmp_path) -> None:
     network = torch.nn.Linear(3, 2)
-    winner = SimpleNamespace(
-        text="a", space=SimpleNamespace(input_shape=(3,)), build=lambda *, trained: network.eval() if trained else None
-    )
+    winner = outcome(network.eval())
     program = torch.export.load(export(winner, tmp_path / "winner.pt2")).module()
     inputs = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(program(inputs), network(inputs))
@@ -58,17 +67,99 @@ def test_a_network_that_is_no_program_is_told_and_leaves_no_file(tmp_path) -> No
         def forward(self, x):
             return x if x.sum().item() > 0 else -x
 
-    winner = SimpleNamespace(
-        text="a", space=SimpleNamespace(input_shape=(3,)), build=lambda *, trained: Guess().train(not trained)
-    )
+    winner = outcome(Guess().eval())
     with pytest.raises(StudyError, match="cannot export this network as a program"):
         export(winner, tmp_path / "winner.pt2")
     assert list(tmp_path.iterdir()) == []
 
 
+def linear(shape, n, **settings):
+    """A result whose network takes inputs as they come."""
+    generator = np.random.default_rng(0)
+    inputs = generator.integers(0, 256, (8, *shape), dtype=np.uint8) if settings.get("pixels") else None
+    data = from_arrays(generator.normal(9, 4, (8, *shape)) if inputs is None else inputs, np.arange(8) % n)
+    layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(math.prod(settings.get("sees", shape)), n))
+    how = Preprocessing.of(data.split()[0], settings.get("sees"), crop=settings.get("crop", False))
+    return data, outcome(ReadyNetwork(layers, how))
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings"),
+    [
+        ((6,), {}),
+        ((3, 8, 7), {"pixels": True}),
+        ((1, 8, 7), {"pixels": True, "sees": (1, 4, 5)}),
+        ((3, 8, 7), {"sees": (3, 6, 5), "crop": True}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("suffix", ["pt2", "onnx"])
+def test_programs_take_inputs_as_they_come(suffix, shape, settings, tmp_path) -> None:
+    data, winner = linear(shape, 3, **settings)
+    path = export(winner, tmp_path / f"winner.{suffix}")
+    expected = winner.build(logits=None).predict(data).outputs
+    if suffix == "pt2":
+        outputs = torch.export.load(path).module()(data.raw).detach().numpy()
+    else:
+        onnxruntime = pytest.importorskip("onnxruntime")
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        (outputs,) = session.run(None, {session.get_inputs()[0].name: data.raw.numpy()})
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
+    assert Preprocessing.read(path) == winner.build(logits=None).preprocessing
+
+
+def test_a_program_for_one_size_of_batches_is_refused(tmp_path) -> None:
+    class Two(torch.nn.Module):
+        def forward(self, x):
+            return x.reshape(2, 3) + 0
+
+    with pytest.raises(StudyError, match=r"does not take 7 inputs at once|cannot export"):
+        export(outcome(Two().eval()), tmp_path / "winner.pt2")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", ["pt2", "onnx"])
+def test_a_program_that_computes_something_else_is_refused(suffix, tmp_path) -> None:
+    class Liar(torch.nn.Module):
+        def forward(self, x):
+            return x + (1 if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export() else 0)
+
+    with pytest.raises(StudyError, match=r"does not compute what the network computes: .* differ by up to 1"):
+        export(outcome(Liar().eval()), tmp_path / f"winner.{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_packages_for_onnx_the_extra_is_named(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'robonas\[onnx\]'"):
+        export(outcome(torch.nn.Linear(3, 2).eval()), tmp_path / "winner.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_onnx_file_is_told(tmp_path) -> None:
+    pytest.importorskip("onnx")
+    (tmp_path / "a.onnx").write_bytes(b"\xff\xff\xff nothing")
+    with pytest.raises(DataError, match=r"Cannot read '.*a\.onnx'"):
+        Preprocessing.read(tmp_path / "a.onnx")
+
+
+def test_a_hook_picks_what_the_program_returns(tmp_path) -> None:
+    class Pair(torch.nn.Module):
+        def forward(self, x):
+            return x, x.flatten(1)[:, :3] * 2
+
+    data = from_arrays(np.random.default_rng(0).normal(size=(8, 6)), np.arange(8) % 3)
+    how = Preprocessing.of(data.split()[0])
+    space = SimpleNamespace(input_shape_of=lambda _: (6,), parse=lambda text: text)
+    winner = SimpleNamespace(text="a", space=space, build=lambda *, logits: ReadyNetwork(Pair(), how, logits=logits))
+    path = export(winner, tmp_path / "winner.pt2", logits=lambda returned: returned[1])
+    expected = how.prepare(data.raw)[:, :3] * 2
+    torch.testing.assert_close(torch.export.load(path).module()(data.raw), expected)
+
+
 def test_another_ending_is_told_with_the_known_ones(result, tmp_path) -> None:
-    with pytest.raises(ConfigError, match=r"one of \.json, \.csv, \.safetensors, \.pt2; got .*winner\.onnx"):
-        export(result, tmp_path / "winner.onnx")
+    with pytest.raises(ConfigError, match=r"one of \.json, .*\.pt2, \.onnx; got .*winner\.txt"):
+        export(result, tmp_path / "winner.txt")
 
 
 @pytest.mark.parametrize("suffix", WRITERS)

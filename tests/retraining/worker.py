@@ -55,6 +55,7 @@ def run(folder: str, stop: int | None = None, *, norm: bool = False) -> robonas.
         accumulate=2,
         clip=1.0,
         crop=1,
+        ema=0.9,
         cutout=3,
         device="cpu",
         threads=1,

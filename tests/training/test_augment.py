@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from robonas.common.randomness import torch_generator
+from robonas.datasets.batch import middle
 from robonas.errors import ConfigError
 from robonas.training.augment import (
     augment,
@@ -16,7 +17,6 @@ from robonas.training.augment import (
     draw,
     draw_boxes,
     jitter,
-    middle,
     mirror,
     shift,
 )

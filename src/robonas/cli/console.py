@@ -5,6 +5,7 @@ What is said while working goes to stderr, results to stdout.
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -18,7 +19,9 @@ from robonas.study.shown import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
+    from robonas.prediction import Preprocessing
     from robonas.retraining import TrainedNetwork
     from robonas.study.result import SearchResult
 
@@ -80,6 +83,13 @@ def print_trained(result: TrainedNetwork) -> None:
 
     rows = training_facts(result, result.size)
     _panel("trained", rows, style="green")
+
+
+def tell_next(folder: Path, how: Preprocessing) -> None:
+    """Say how a trained network is used: the commands that predict with it and export it."""
+    name, given = shlex.quote(str(folder)), "image.png" if how.images else "inputs.npy"
+    say(f"Next:  robonas predict {name} {given}   # its answers, with their names")
+    say(f"       robonas export {name} -o network.pt2   # for PyTorch without robonas; or network.onnx")
 
 
 def verdict(result: SearchResult, baseline: SearchResult) -> str:

@@ -95,7 +95,8 @@ def export(
         Path,
         output_file(
             "File to write. Its ending chooses the content: .json the result, .csv the queries, .safetensors the "
-            "trained parameters, .pt2 the trained network, which PyTorch loads without robonas."
+            "trained parameters, .pt2 the trained network, which PyTorch loads without robonas, .onnx the same for "
+            "ONNX Runtime and others (needs the extra 'onnx')."
         ),
     ],
     at: At = [],  # noqa: B006

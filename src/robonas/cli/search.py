@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from robonas.cli.completion import names_of
 from robonas.cli.front import Against, print_front, read_against
 from robonas.cli.groups import takes_groups
+from robonas.cli.help import DATA, PLAN, RESULTS
+from robonas.cli.limit_options import LimitOptions
 from robonas.cli.objective_options import ObjectiveOptions
 from robonas.cli.options import (
     PAPER,
     Data,
     Json,
-    LimitOptions,
     Logs,
     Metrics,
     Name,
@@ -63,17 +65,21 @@ def search(
     objective: ObjectiveOptions,
     recipe: RecipeOptions,
     validation_fraction: Annotated[
-        float, typer.Option(help="Fraction of the data that is held out to judge networks.")
+        float, typer.Option(help="Fraction of the data that is held out to judge networks.", rich_help_panel=DATA)
     ] = 0.25,
     test_fraction: Annotated[
         float,
         typer.Option(
-            help="Fraction of the data that is held out of everything, and used once: to judge the winner at the end."
+            help="Fraction of the data that is held out of everything, and used once: to judge the winner at the end.",
+            rich_help_panel=DATA,
         ),
     ] = 0.0,
     training_fraction: Annotated[
         float | None,
-        typer.Option(help="Fraction of the data that networks are trained with; None for all that is not held out."),
+        typer.Option(
+            help="Fraction of the data that networks are trained with; None for all that is not held out.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     training: TrainingOptions,
     parallel: ParallelOptions,
@@ -84,9 +90,13 @@ def search(
     name: Name = "search",
     compare: Annotated[
         list[str],
-        typer.Option(help="Another strategy to run with as many evaluations, such as random. May be repeated."),
+        typer.Option(
+            help="Another strategy to run with as many evaluations, such as random. May be repeated.",
+            autocompletion=names_of("strategies"),
+            rich_help_panel=PLAN,
+        ),
     ] = [],  # noqa: B006
-    report: Annotated[bool, typer.Option(help="Write report.html into the folder.")] = True,
+    report: Annotated[bool, typer.Option(help="Write report.html into the folder.", rich_help_panel=RESULTS)] = True,
     log: Logs = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
@@ -152,6 +162,31 @@ def search(
     if report:
         shown = baselines or remembered(folder, StudyOptions(name=name, storage=storage, space=space.own))
         _write_report(result, folder / "report.html", shown, quiet=as_json)
+    if not as_json:
+        _tell_next(folder, name, storage, space.own, data, reading)
+
+
+def _tell_next(
+    folder: Path, name: str, storage: str | None, own_space: str | None, data: str, reading: ReadingOptions
+) -> None:
+    """Say what follows a search: the full training of the winner, with the options that this search was given."""
+    import shlex
+
+    from robonas.cli.console import say
+    from robonas.study.storage import shown
+
+    given = {
+        "--search": folder,
+        "--name": None if name == "search" else name,
+        "--storage": None if storage is None else shown(storage),
+        "--space": own_space,
+        "--data": data,
+        "--data-root": reading.data_root,
+        "--image-size": reading.image_size,
+        "--image-mode": reading.image_mode,
+    }
+    options = " ".join(f"{key} {shlex.quote(str(value))}" for key, value in given.items() if value is not None)
+    say(f"Next:  robonas train {options} --epochs 100   # the winner, trained for longer; add your recipe's options")
 
 
 def _rivals(chosen: Strategy, names: list[str]) -> list[Strategy]:
@@ -215,7 +250,8 @@ def score(
     metrics: Metrics = PAPER,
     pool: Pool = 1000,
     architectures: Annotated[
-        Path | None, typer.Option(help="Text file with one architecture on each line, instead of a sample.")
+        Path | None,
+        typer.Option(help="Text file with one architecture on each line, instead of a sample.", rich_help_panel=PLAN),
     ] = None,
     scoring: ScoringOptions,
     output: Annotated[

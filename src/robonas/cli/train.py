@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robonas.cli.completion import names_of
 from robonas.cli.front import At, read_at
 from robonas.cli.groups import takes_groups
+from robonas.cli.help import DATA, SPACE
 from robonas.cli.options import (
     Data,
     Json,
@@ -36,16 +38,21 @@ if TYPE_CHECKING:
     from robonas.spaces import SearchSpace
     from robonas.study.result import SearchResult
 
+WHICH = "Which network to train"
+"""Heading of the options that name it."""
+
 
 @takes_groups
 def train(
     *,
     config: Config = None,  # noqa: ARG001  # read by its callback
-    search: Annotated[Path, typer.Option(help="Folder of the search whose winner is trained.")] = Path("robonas-run"),
+    search: Annotated[
+        Path, typer.Option(help="Folder of the search whose winner is trained.", rich_help_panel=WHICH)
+    ] = Path("robonas-run"),
     name: Name = "search",
     storage: Storage = None,
     architecture: Annotated[
-        str | None, typer.Option(help="Architecture to train, as text, instead of a winner.")
+        str | None, typer.Option(help="Architecture to train, as text, instead of a winner.", rich_help_panel=WHICH)
     ] = None,
     at: At = [],  # noqa: B006
     data: Data = "digits",
@@ -55,12 +62,15 @@ def train(
         typer.Option(
             help="Test set, used once, at the end; of a data set of torchvision or Hugging Face, its test part.",
             callback=not_empty,
+            rich_help_panel=DATA,
         ),
     ] = None,
     space: Annotated[
         str | None,
         typer.Option(
-            help="Search space: a name, or package.module:NAME.  [default: the search's; --space-set changes its size]"
+            help="Search space: a name, or package.module:NAME.  [default: the search's; --space-set changes its size]",
+            autocompletion=names_of("spaces"),
+            rich_help_panel=SPACE,
         ),
     ] = None,
     space_set: SpaceSetting = [],  # noqa: B006
@@ -68,18 +78,28 @@ def train(
     recipe: RecipeOptions,
     validation_fraction: Annotated[
         float,
-        typer.Option(help="Fraction of the data that is held out to choose the best epoch; 0 to train with all."),
+        typer.Option(
+            help="Fraction of the data that is held out to choose the best epoch; 0 to train with all.",
+            rich_help_panel=DATA,
+        ),
     ] = 0.1,
     test_fraction: Annotated[
         float | None,
         typer.Option(
             help="Fraction of the data that is held out of everything, and used once, at the end.  [default: that of "
-            "the search, if the data are the same and there is no --test-data; else 0]"
+            "the search, if the data are the same and there is no --test-data; else 0]",
+            rich_help_panel=DATA,
         ),
     ] = None,
     seed: Seed = 0,
     training: TrainingOptions,
-    folder: Annotated[Path, output_folder("Folder for checkpoints, log and trained network.")] = Path("robonas-train"),
+    folder: Annotated[
+        Path | None,
+        output_folder(
+            "Folder for checkpoints, log and trained network.  [default: the search's with -train after it; "
+            "robonas-train for an architecture]"
+        ),
+    ] = None,
     log: Logs = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
@@ -89,8 +109,9 @@ def train(
     robonas train …
     """
     from robonas.callbacks import make_log
-    from robonas.cli.console import print_json, print_trained
+    from robonas.cli.console import print_json, print_trained, tell_next
     from robonas.retraining import train as train_in_full
+    from robonas.retraining.places import folder_after
     from robonas.retraining.run import held_out_by
 
     images = reading.read(data)
@@ -102,15 +123,16 @@ def train(
     where = _space(winner, space, space_set, images, smaller=bool(recipe.settings()["resized_crop"]))
     if query is not None and test_fraction is None and tested is None:
         test_fraction, _ = held_out_by(winner, images)  # which an architecture's text does not say
+    home = folder_after(winner) if folder is None else folder
     first = os.environ.get("RANK", "0") == "0"
     with contextlib.ExitStack() as stack:
-        logs = [stack.enter_context(make_log(each, folder)) for each in split("--log", log) if first]
+        logs = [stack.enter_context(make_log(each, home)) for each in split("--log", log) if first]
         result = train_in_full(
             winner if query is None else query.architecture,
             images,
             space=where,
             test=tested,
-            folder=folder,
+            folder=home,
             validation_fraction=validation_fraction,
             test_fraction=test_fraction,
             seed=seed,
@@ -125,6 +147,7 @@ def train(
         print_json(result.to_json())
     else:
         print_trained(result)
+        tell_next(result.folder, result.preprocessing)
 
 
 def _winner(folder: Path, name: str, storage: str | None, space: str | None, strategy: str | None) -> SearchResult:

@@ -135,3 +135,9 @@ def resize(inputs: Tensor, shape: tuple[int, ...]) -> Tensor:
     if len(shape) == 2:
         return interpolate(inputs, size=shape[1:], mode="linear")
     return interpolate(inputs, size=shape[1:], mode="bilinear", antialias=True)
+
+
+def middle(images: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return the middle of each image, of the network's input shape (channels, height, width)."""
+    top, left = (images.shape[-2] - shape[-2]) // 2, (images.shape[-1] - shape[-1]) // 2
+    return images[..., top : top + shape[-2], left : left + shape[-1]]

@@ -6,8 +6,7 @@ import functools
 import hashlib
 import math
 from dataclasses import dataclass, replace
-from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -16,10 +15,12 @@ from torch import Tensor
 from robonas.common.randomness import numpy_generator
 from robonas.common.settings import real, seed_of, whole
 from robonas.datasets.batch import Batch
+from robonas.datasets.image_reading import ImageReading, reading_of
 from robonas.datasets.moments import moments
 from robonas.datasets.samples import InMemory, Samples, as_numbers, as_tensor
 from robonas.datasets.splitting import SingleError, divide
-from robonas.datasets.targets import Task, check_targets, output_shape
+from robonas.datasets.standardising import by_channel, is_standardised, noted, standardised
+from robonas.datasets.targets import Task, check_classes, check_targets, output_shape
 from robonas.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 _STATISTICS_SAMPLES = 4096
 _BLOCK_NUMBERS = 2**24
-MOST_CLASSES = 1_000_000
-"""More is taken for a mistake; so are more classes than samples, where nobody says how many there are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +67,8 @@ class LabelledData:
     """Mean of each target of a regression over the training part; None before a split and for other tasks."""
     label_std: tuple[float, ...] | None = None
     """Standard deviation of each target of a regression over the training part, 1 where it is 0."""
+    images: ImageReading | None = None
+    """The way from an image to an input; None where the inputs are no images, or nobody knows their range."""
 
     def __post_init__(self) -> None:
         check_targets(self.labels, self.n_classes, self.task)
@@ -105,11 +106,25 @@ class LabelledData:
 
     @property
     def inputs(self) -> Tensor:
-        """All inputs as `standardise` gives them, float32, (n, *input_shape): a new tensor.
+        """All inputs as `standardise` gives them, float32, ``(n, *input_shape)``: a new tensor.
 
         For large data, walk `batches`.
         """
-        return torch.cat([self.standardise(raw) for raw in self.samples.batches(self._blocks(self.rows))])
+        found = torch.cat([self.standardise(raw) for raw in self.samples.batches(self._blocks(self.rows))])
+        return found if self.mean is None else noted(found)
+
+    @property
+    def raw(self) -> Tensor:
+        """All inputs as they are stored, bytes or float32, (n, *input_shape), as a trained network takes them.
+
+        A new tensor; for large data, walk `batches`.
+        """
+        return torch.cat(list(self.samples.batches(self._blocks(self.rows))))
+
+    @property
+    def stored(self) -> Literal["uint8", "float32"]:
+        """Type of the stored inputs: bytes or real numbers."""
+        return "uint8" if self.samples.dtype == torch.uint8 else "float32"
 
     def standardise(self, raw: Tensor) -> Tensor:
         """Stored inputs as networks see them: float32, bytes divided by 255, each channel (x - mean) / std.
@@ -117,17 +132,20 @@ class LabelledData:
         Without a mean and a deviation, before a split, values stay as they are.
 
         Args:
-            raw: (k, *input_shape), on any device.
+            raw: ``(k, *input_shape)``, on any device.
+
+        Raises:
+            DataError: They are standardised already.
         """
-        values = raw.to(torch.float32) / 255 if raw.dtype == torch.uint8 else raw
         if self.mean is None or self.std is None:
-            return values
-        shape = (1, -1) + (1,) * (len(self.input_shape) - 1)
-        mean, std = (
-            torch.tensor(numbers, dtype=torch.float32, device=values.device).reshape(shape)
-            for numbers in (self.mean, self.std)
-        )
-        return (values - mean) / std
+            return raw.to(torch.float32) / 255 if raw.dtype == torch.uint8 else raw
+        if is_standardised(raw) or (self.stored == "uint8" and raw.is_floating_point()):
+            raise DataError(
+                f"Inputs of {self.name!r} are standardised already; doing it twice would change them. "
+                "Give them as they are stored: see `raw`."
+            )
+        mean, std = (by_channel(numbers, self.input_shape, raw.device) for numbers in (self.mean, self.std))
+        return noted(standardised(raw, mean, std))
 
     def batches(self, order: Sequence[Tensor], *, seed: int = 0, n_workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Stored inputs (not yet standardised) and labels for each list of places.
@@ -174,7 +192,7 @@ class LabelledData:
 
         Raises:
             ConfigError: The fraction is not in (0, 1), or both are more than 1 together.
-            DataError: A class has a single sample.
+            DataError: A class has a single sample, or the data are a part of a split already.
         """
         seed = seed_of(seed)
         if not 0 < real("validation_fraction", fraction) < 1:
@@ -226,7 +244,16 @@ class LabelledData:
             ) from error
 
     def standardised(self, like: LabelledData | None = None) -> LabelledData:
-        """Return all samples, standardised by their own statistics, or as another part of the same data is."""
+        """Return all samples, standardised by their own statistics, or as another part of the same data is.
+
+        Raises:
+            DataError: They are standardised already.
+        """
+        if self.mean is not None:
+            raise DataError(
+                f"Data set {self.name!r} is standardised already, as both parts of a split are; twice would change it. "
+                "Give the data as they were before the split."
+            )
         mean, std = self.statistics() if like is None else (like.mean, like.std)
         part = replace(self, mean=mean, std=std)
         if self.task != "regression":
@@ -354,47 +381,10 @@ def from_arrays(
             targets = targets.to(torch.float32)
         targets = targets[:, None] if targets.ndim == 1 else targets
     names, targets = check_classes(name, targets, class_names, n_classes, task)
-    return LabelledData(name, InMemory(values), targets, names, torch.arange(len(targets)), task=task)
+    samples, rows = InMemory(values), torch.arange(len(targets))
+    return LabelledData(name, samples, targets, names, rows, task=task, images=bytes_read(values[0]))
 
 
-def check_classes(
-    name: str,
-    labels: Tensor,
-    class_names: Sequence[str] | None,
-    n_classes: int | None,
-    task: Task = "classification",
-) -> tuple[tuple[str, ...], Tensor]:
-    """Return the name of each class, or of each output of another task, and the labels as the losses take them.
-
-    Raises:
-        ConfigError: `n_classes` is no number of classes, or not that of the names.
-        DataError: Labels do not fit the task or the classes; or there are far more classes than samples, which comes
-            of labels that are no class indices.
-    """
-    given: Any = n_classes
-    whole = isinstance(given, Integral) and not isinstance(given, bool)
-    if given is not None and not (whole and 1 <= given <= MOST_CLASSES):
-        raise ConfigError(
-            f"`n_classes` of {name!r} must be a whole number from 1 to {MOST_CLASSES:,}; got {n_classes!r}."
-        )
-    if class_names is not None and n_classes not in {None, len(class_names)}:
-        raise ConfigError(
-            f"`n_classes` of {name!r} must be the number of `class_names`, {len(class_names)}; got {n_classes}."
-        )
-    known = len(class_names) if class_names is not None else n_classes
-    if known is None and task in {"classification", "segmentation"}:
-        indices = not (labels.is_floating_point() or labels.is_complex()) and labels.numel() > 0
-        count = max(1, int(labels.max()) + 1) if indices else 1
-    else:
-        count = known if known is not None else labels.shape[1]
-    try:
-        labels = check_targets(labels, count, task)
-    except DataError as error:
-        raise DataError(f"Data set {name!r}: {error}") from error
-    if known is None and count > labels.numel():
-        raise DataError(
-            f"Labels of {name!r} must be class indices from 0; "
-            f"the largest is {count - 1}, and there are only {len(labels)} samples. "
-            "Number the classes from 0, or give `n_classes`."
-        )
-    return tuple(map(str, range(count) if class_names is None else class_names)), labels
+def bytes_read(one: Tensor) -> ImageReading | None:
+    """Return how images are read for inputs like this one: as its bytes; None where it holds none or is no image."""
+    return reading_of(tuple(one.shape)) if one.dtype == torch.uint8 else None

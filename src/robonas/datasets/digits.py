@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from robonas.datasets.data import LabelledData, from_arrays
+from robonas.datasets.image_reading import reading_of
 
 
 def load_digits() -> LabelledData:
@@ -17,4 +20,10 @@ def load_digits() -> LabelledData:
 
     bunch = load()
     images = (np.asarray(bunch.images, dtype=np.float32) / 16)[:, None]
-    return from_arrays(images, np.asarray(bunch.target), class_names=[str(digit) for digit in range(10)], name="digits")
+    names = [str(digit) for digit in range(10)]
+    return with_images(from_arrays(images, np.asarray(bunch.target), class_names=names, name="digits"))
+
+
+def with_images(data: LabelledData) -> LabelledData:
+    """Return digits that say how an image becomes one: black is 0, white is 1."""
+    return replace(data, images=reading_of(data.input_shape, (0.0, 1.0)))

@@ -16,6 +16,7 @@ import numpy as np
 
 from robonas.common.randomness import numpy_generator
 from robonas.datasets.data import LabelledData, from_arrays
+from robonas.datasets.digits import with_images
 from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ MOMENTS = ("centre_x", "centre_y", "spread_x", "spread_y", "tilt")
 def digits_autoencoder(size: int = SIDE) -> LabelledData:
     """Return the image itself as the target, from -1 to 1."""
     images = _images(size)
-    return from_arrays(images, 2 * images - 1, class_names=["brightness"], name="digits_autoencoder", task="image")
+    targets, names = 2 * images - 1, ["brightness"]
+    return with_images(from_arrays(images, targets, class_names=names, name="digits_autoencoder", task="image"))
 
 
 def digits_jigsaw(size: int = 24) -> LabelledData:
@@ -65,7 +67,8 @@ def digits_moments(size: int = 8) -> LabelledData:
     dx, dy = place[None, None, :] - x[:, None, None], place[None, :, None] - y[:, None, None]
     second = [(mass * product).sum((1, 2)) for product in (dx * dx, dy * dy, dx * dy)]
     targets = np.stack([x, y, *second], axis=1).astype(np.float32)
-    return from_arrays(_images(size), targets, class_names=MOMENTS, name="digits_moments", task="regression")
+    data = from_arrays(_images(size), targets, class_names=MOMENTS, name="digits_moments", task="regression")
+    return with_images(data)
 
 
 def digits_normal(size: int = SIDE) -> LabelledData:
@@ -79,7 +82,8 @@ def digits_normal(size: int = SIDE) -> LabelledData:
     normals = np.stack([-right, -down, np.ones_like(height)], axis=1)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     names = ["right", "down", "towards"]
-    return from_arrays(images, normals.astype(np.float32), class_names=names, name="digits_normal", task="image")
+    targets = normals.astype(np.float32)
+    return with_images(from_arrays(images, targets, class_names=names, name="digits_normal", task="image"))
 
 
 def digits_segment(size: int = SIDE) -> LabelledData:
@@ -87,7 +91,7 @@ def digits_segment(size: int = SIDE) -> LabelledData:
     images = _images(size)
     labels = np.where(images[:, 0] >= INK, 1 + _bunch()[1][:, None, None], 0)
     names = ["paper", *map(str, range(10))]
-    return from_arrays(images, labels, class_names=names, name="digits_segment", task="segmentation")
+    return with_images(from_arrays(images, labels, class_names=names, name="digits_segment", task="segmentation"))
 
 
 def digits_signal() -> LabelledData:

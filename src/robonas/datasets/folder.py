@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from robonas.datasets.from_torch import from_dataset
-from robonas.datasets.images import Mode, Pictures, check_size, formats, name_of, suffixes
+from robonas.datasets.images import Pictures, check_size, formats, name_of, suffixes
 from robonas.datasets.samples import MEMORY_LIMIT
 from robonas.errors import DataError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from robonas.datasets.data import LabelledData
+    from robonas.datasets.image_reading import Mode
 
 _Identity: TypeAlias = tuple[int, int] | str
 _KNOWN_FOLDER = "to a folder that is read already, or that holds this one", "link"

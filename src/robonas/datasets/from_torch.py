@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
-from robonas.datasets.data import LabelledData, check_classes
+from robonas.datasets.data import LabelledData, bytes_read
 from robonas.datasets.loader import loaded_by
 from robonas.datasets.samples import MEMORY_LIMIT, InMemory, Lazy, Samples, as_label, read_item
-from robonas.datasets.targets import TASKS, Task
+from robonas.datasets.targets import TASKS, Task, check_classes
 from robonas.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -81,13 +81,13 @@ def from_dataset(
     else:
         if labels is None:
             labels = _all_equal([read_item(dataset, row, task)[1] for row in range(n)])
-        samples = Lazy(dataset, labels, tuple(first.shape), task)
+        samples = Lazy(dataset, labels, tuple(first.shape), task, first.dtype)
     if class_names is None and task not in {"regression", "image"}:
         listed = getattr(dataset, "classes", None)
         if isinstance(listed, Collection) and n_classes in {None, len(listed)}:
             class_names = tuple(map(str, listed))
     names, labels = check_classes(name, labels, class_names, n_classes, task)
-    return LabelledData(name, samples, labels, names, torch.arange(n), task=task)
+    return LabelledData(name, samples, labels, names, torch.arange(n), task=task, images=bytes_read(first))
 
 
 def _all_equal(targets: Sequence[Tensor]) -> Tensor:

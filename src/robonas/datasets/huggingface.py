@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from robonas.datasets.from_torch import from_dataset
-from robonas.datasets.images import Mode, check_size, formats, reading, to_bytes
+from robonas.datasets.images import check_size, formats, reading, to_bytes
 from robonas.datasets.samples import MEMORY_LIMIT
 from robonas.errors import ConfigError, DataError, MissingExtraError, UnknownNameError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from robonas.datasets.data import LabelledData
+    from robonas.datasets.image_reading import Mode
     from robonas.datasets.targets import Task
 
 _SAVED = ("state.json", "dataset_dict.json")

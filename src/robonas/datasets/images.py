@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-Mode: TypeAlias = Literal["L", "RGB"]
-"""Grey images with one channel, or colour images with three."""
+    from robonas.datasets.image_reading import ImageReading, Mode
+
 _GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N"})
 _COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "CMYK", "YCbCr", "HSV"})
 _NO_PICTURES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
@@ -95,6 +95,33 @@ def to_bytes(image: Image, mode: Mode | None = None, size: tuple[int, int] | Non
         image = ImageOps.fit(image, (size[1], size[0]), method=Images.Resampling.BILINEAR)
     array = np.array(image)
     return torch.from_numpy(array[None] if mode == "L" else np.ascontiguousarray(array.transpose(2, 0, 1)))
+
+
+def read_image(image: Any, how: ImageReading, place: str) -> Tensor:
+    """Return an image as a stored input: bytes, or float32 where the data hold real numbers.
+
+    Args:
+        image: Path of an image file, or a Pillow image.
+        how: Kind, size and numbers that the data have.
+        place: Place of the image, for messages.
+
+    Raises:
+        DataError: It is gone, damaged, no image, or of a mode that has no one meaning as bytes.
+    """
+    from PIL import Image as Images
+
+    with reading(place):
+        if hasattr(image, "getbands"):
+            kind_of(image)
+            values = to_bytes(image, how.mode, how.size)
+        else:
+            with Images.open(image, formats=formats()) as opened:
+                kind_of(opened)
+                values = to_bytes(opened, how.mode, how.size)
+    if how.values is None:
+        return values
+    black, white = how.values
+    return black + values.to(torch.float32) * ((white - black) / 255)
 
 
 @contextmanager

@@ -81,6 +81,27 @@ def load_npz(path: str | Path, **settings: Any) -> LabelledData:
     )
 
 
+def load_npy(path: str | Path) -> NDArray[Any]:
+    """Return the array in an ``.npy`` file, read without pickle, after its header was compared with the file's size.
+
+    Raises:
+        DataError: No such file, no permission, damaged, or Python objects.
+    """
+    file = Path(path).expanduser()
+    try:
+        with file.open("rb") as stream:
+            objects = _holds_objects(stream, file.stat().st_size)
+            stream.seek(0)
+            array: NDArray[Any] | None = None if objects else read_array(stream, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"There is no file '{file}'. Give an .npy file.") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"Cannot read the array in '{file}': {error}. Save it with numpy.save.") from error
+    if array is None:
+        raise DataError(f"'{file}' must hold numbers; it holds Python objects, which could run code when loaded.")
+    return array
+
+
 def _open(file: Path, stack: ExitStack) -> dict[str, tuple[zipfile.ZipFile, zipfile.ZipInfo]]:
     """Return the arrays by name; the stack closes the file."""
     try:

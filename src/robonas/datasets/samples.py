@@ -35,6 +35,11 @@ class Samples(Protocol):
         """Shape of one input."""
         ...
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the stored inputs: `torch.uint8`, or `torch.float32`."""
+        ...
+
     def batches(self, rows: Sequence[Tensor], *, seed: int = 0, n_workers: int = 0) -> Iterator[Tensor]:
         """Return the inputs of each list of rows, (k, *shape), as they are stored: uint8, or float32."""
         ...
@@ -55,6 +60,11 @@ class InMemory:
     def shape(self) -> tuple[int, ...]:
         """Shape of one input."""
         return tuple(self.values.shape[1:])
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the inputs."""
+        return self.values.dtype
 
     def batches(self, rows: Sequence[Tensor], *, seed: int = 0, n_workers: int = 0) -> Iterator[Tensor]:
         """Return the inputs of each list of rows; the seed and the workers have nothing to do here."""
@@ -80,15 +90,22 @@ class Lazy:
         labels: The label that each item must have, int64, (n,), or the targets of another task.
         shape: The shape that each input must have.
         task: Kind of the labels.
+        dtype: The type that each input must have.
     """
 
     def __init__(
-        self, dataset: Dataset[Any], labels: Tensor, shape: tuple[int, ...], task: Task = "classification"
+        self,
+        dataset: Dataset[Any],
+        labels: Tensor,
+        shape: tuple[int, ...],
+        task: Task = "classification",
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.dataset = dataset
         self.labels = labels
         self.shape = shape
         self.task = task
+        self.dtype = dtype
 
     def batches(self, rows: Sequence[Tensor], *, seed: int = 0, n_workers: int = 0) -> Iterator[Tensor]:
         """Return the inputs of each list of rows, through PyTorch's `DataLoader`.
@@ -113,6 +130,11 @@ class Lazy:
             raise DataError(
                 f"All inputs must have one shape, {self.shape} as the first; got {tuple(value.shape)} at item {row}. "
                 "Resize or crop them to one size, and convert grey or colour images to one kind."
+            )
+        if value.dtype != self.dtype:
+            raise DataError(
+                f"All inputs must have one type, {self.dtype} as the first; got {value.dtype} at item {row}. "
+                "Convert them all to bytes, or all to real numbers."
             )
         if self.task != "classification" and not torch.equal(label, self.labels[row]):
             raise DataError(

@@ -11,11 +11,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 
-from robonas.errors import DataError
+from robonas.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 Task: TypeAlias = Literal["classification", "multilabel", "regression", "segmentation", "image"]
@@ -23,6 +26,8 @@ Task: TypeAlias = Literal["classification", "multilabel", "regression", "segment
 TASKS: tuple[Task, ...] = get_args(Task)
 NUMBERS: tuple[Task, ...] = ("classification", "multilabel", "regression")
 """Tasks that are answered by numbers; the others want maps."""
+MOST_CLASSES = 1_000_000
+"""More is taken for a mistake; so are more classes than samples, where nobody says how many there are."""
 
 
 class LikeData(Protocol):
@@ -106,6 +111,49 @@ def check_labels(labels: Tensor, n_classes: int) -> None:
     if low < 0 or high >= n_classes:
         wrong = low if low < 0 else high
         raise DataError(f"Labels must be from 0 to {n_classes - 1} for {n_classes} classes; got {wrong}.")
+
+
+def check_classes(
+    name: str,
+    labels: Tensor,
+    class_names: Sequence[str] | None,
+    n_classes: int | None,
+    task: Task = "classification",
+) -> tuple[tuple[str, ...], Tensor]:
+    """Return the name of each class, or of each output of another task, and the labels as the losses take them.
+
+    Raises:
+        ConfigError: `n_classes` is no number of classes, or not that of the names.
+        DataError: Labels do not fit the task or the classes; or there are far more classes than samples, which comes
+            of labels that are no class indices.
+    """
+    given: Any = n_classes
+    whole = isinstance(given, Integral) and not isinstance(given, bool)
+    if given is not None and not (whole and 1 <= given <= MOST_CLASSES):
+        raise ConfigError(
+            f"`n_classes` of {name!r} must be a whole number from 1 to {MOST_CLASSES:,}; got {n_classes!r}."
+        )
+    if class_names is not None and n_classes not in {None, len(class_names)}:
+        raise ConfigError(
+            f"`n_classes` of {name!r} must be the number of `class_names`, {len(class_names)}; got {n_classes}."
+        )
+    known = len(class_names) if class_names is not None else n_classes
+    if known is None and task in {"classification", "segmentation"}:
+        indices = not (labels.is_floating_point() or labels.is_complex()) and labels.numel() > 0
+        count = max(1, int(labels.max()) + 1) if indices else 1
+    else:
+        count = known if known is not None else labels.shape[1]
+    try:
+        labels = check_targets(labels, count, task)
+    except DataError as error:
+        raise DataError(f"Data set {name!r}: {error}") from error
+    if known is None and count > labels.numel():
+        raise DataError(
+            f"Labels of {name!r} must be class indices from 0; "
+            f"the largest is {count - 1}, and there are only {len(labels)} samples. "
+            "Number the classes from 0, or give `n_classes`."
+        )
+    return tuple(map(str, range(count) if class_names is None else class_names)), labels
 
 
 def loss_of(

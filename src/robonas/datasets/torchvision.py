@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from robonas.datasets.from_torch import from_dataset
-from robonas.datasets.images import Mode, Pictures, check_size
+from robonas.datasets.images import Pictures, check_size
 from robonas.datasets.samples import MEMORY_LIMIT
 from robonas.errors import ConfigError, DataError, MissingExtraError, UnknownNameError
 
 if TYPE_CHECKING:
     from robonas.datasets.data import LabelledData
+    from robonas.datasets.image_reading import Mode
 
 
 def load_torchvision(

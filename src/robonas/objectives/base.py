@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from robonas.architecture import Architecture
     from robonas.datasets.batch import Batch
+    from robonas.prediction.preprocessing import Preprocessing
     from robonas.spaces import SearchSpace
 
 
@@ -52,6 +53,8 @@ class Evaluation:
     """The learning curve, a point an epoch."""
     parameters: dict[str, Tensor] | None = field(default=None, repr=False)
     """The trained network's state on the CPU; None where nothing was trained."""
+    preprocessing: Preprocessing | None = None
+    """How the network's inputs are prepared, kept with `parameters`; None where it takes them as they come."""
 
 
 @dataclass(frozen=True)

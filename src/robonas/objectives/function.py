@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from robonas.common.randomness import seeded
@@ -117,7 +118,7 @@ class FunctionObjective(Objective):
         seconds = time.perf_counter() - started
         source = f"Function {self.value_name!r}"
         if isinstance(answer, Evaluation):
-            return Evaluation(finite_number(answer.value, source), answer.seconds, answer.curve, answer.parameters)
+            return replace(answer, value=finite_number(answer.value, source))
         return Evaluation(finite_number(answer, source), seconds)
 
 

@@ -12,9 +12,9 @@ import torch
 
 from robonas.common.randomness import seeded
 from robonas.common.settings import LARGEST_JOBS, real, seed_of, whole
+from robonas.datasets.batch import middle
 from robonas.errors import ConfigError
 from robonas.objectives.base import CurvePoint, Evaluation, Judged, Objective, Report
-from robonas.training.augment import middle
 from robonas.training.descent import Descent, check_images, check_space, guarded
 from robonas.training.device import Mixed, choose_device, choose_precision, training_settings
 from robonas.training.measures import measure_of
@@ -211,7 +211,8 @@ class TrainingObjective(Objective):
             curve.append(point)
             if report is not None:
                 report(point)  # outside of our seeds and settings, and free to raise what it likes
-        return Evaluation(curve[-1].value, time.perf_counter() - started, tuple(curve), descent.parameters())
+        seconds = time.perf_counter() - started
+        return Evaluation(curve[-1].value, seconds, tuple(curve), descent.parameters(), descent.preprocessing)
 
     def test(
         self, space: SearchSpace, architecture: Architecture, parameters: Mapping[str, Tensor], *, seed: int

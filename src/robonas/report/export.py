@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robonas.common.files import check_file, replacing
-from robonas.errors import ConfigError, StudyError
+from robonas.errors import ConfigError, MissingExtraError, StudyError
+from robonas.prediction.files import EXTRA_FILE
 from robonas.study.result import SearchResult
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
 
+    from torch import Tensor, nn
+
+    from robonas.prediction import Preprocessing
     from robonas.retraining import TrainedNetwork
     from robonas.study.query import Query
 
     Result: TypeAlias = SearchResult | TrainedNetwork
 
+ONNX_EXTRA = ("onnx", "onnxruntime", "onnxscript")
+"""Packages that an ``.onnx`` file is written and checked with."""
 
-def export(result: Result, path: str | os.PathLike[str], *, query: Query | None = None) -> Path:
+
+def export(
+    result: Result,
+    path: str | os.PathLike[str],
+    *,
+    query: Query | None = None,
+    logits: Callable[[Any], Tensor] | None = None,
+) -> Path:
     """Write the network, or how it came about, in the format that the file's ending names.
+
+    ``.pt2`` and ``.onnx`` hold the trained network with the preparation of its inputs built in: it takes batches of any
+    size of inputs as they come, such as bytes of pixels, and returns what `robonas.prediction.MEANINGS` says. Both, and
+    ``.safetensors`` and ``.json``, hold the `Preprocessing` as JSON, which `Preprocessing.read` returns.
 
     Args:
         result: A search, whose winner is written, or a full training.
         path: ``.json`` for everything about the result, ``.csv`` for one line a query or epoch, ``.safetensors`` for
             the trained parameters, ``.pt2`` for the trained network as a program of `torch.export`, which PyTorch loads
-            without robonas and without the code that built it.
+            without robonas and without the code that built it, ``.onnx`` for the same as an ONNX model.
         query: Query of a search whose network is written, such as one of its front; None for the winner.
+        logits: Picks the answer from what the network returns, where the search or training was given one too.
 
     Returns:
         The path.
@@ -36,8 +55,10 @@ def export(result: Result, path: str | os.PathLike[str], *, query: Query | None 
     Raises:
         ConfigError: Another ending, or a query for a format that holds the whole search.
         OutputError: The place cannot be written.
-        StudyError: No query has completed, or no trained parameters were kept for a format that holds them.
+        StudyError: No query has completed, no trained parameters were kept for a format that holds them, or the program
+            does not compute what the network does.
         CheckpointError: The trained parameters are gone or damaged.
+        MissingExtraError: The packages for ``.onnx`` files are not installed.
     """
     target = Path(path)
     write = WRITERS.get(target.suffix)
@@ -50,19 +71,19 @@ def export(result: Result, path: str | os.PathLike[str], *, query: Query | None 
         )
     check_file(target)
     with replacing(target) as temporary:
-        write(result, temporary, query)
+        write(result, temporary, query, logits)
     return target
 
 
-def _json(result: Result, path: Path, _: Query | None) -> None:
+def _json(result: Result, path: Path, *_: object) -> None:
     result.write_json(path)
 
 
-def _csv(result: Result, path: Path, _: Query | None) -> None:
+def _csv(result: Result, path: Path, *_: object) -> None:
     result.history().to_csv(path, index=False)
 
 
-def _safetensors(result: Result, path: Path, query: Query | None) -> None:
+def _safetensors(result: Result, path: Path, query: Query | None, *_: object) -> None:
     if query is None:
         result.load_parameters()  # raises unless they are there, and the winner's
         source = result.parameters_file
@@ -74,28 +95,134 @@ def _safetensors(result: Result, path: Path, query: Query | None) -> None:
     path.write_bytes(source.read_bytes())
 
 
-def _program(result: Result, path: Path, query: Query | None) -> None:
+def _program(result: Result, path: Path, query: Query | None, logits: Callable[[Any], Tensor] | None) -> None:
     import torch
 
-    network = result.build(query, trained=True) if isinstance(result, SearchResult) else result.build(trained=True)
-    example = torch.zeros(2, *result.space.input_shape)
+    network, how, samples = _network(result, query, logits)
     try:
-        program = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+        program = torch.export.export(network, (samples[:2],), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+        answer = program.module()
     except Exception as error:
         raise StudyError(
             f"PyTorch cannot export this network as a program ({error}). Export its parameters as .safetensors."
         ) from error
+    _check(network, answer, samples, "The program that PyTorch exports")
     content = io.BytesIO()
-    torch.export.save(program, content)
+    notes = {} if how is None else {EXTRA_FILE: how.to_text()}
+    torch.export.save(program, content, extra_files=notes)
     path.write_bytes(content.getbuffer())  # PyTorch's own writing to files ends the process on a full disk
 
 
-HOLD_ONE_NETWORK = (".safetensors", ".pt2")
+def _onnx(result: Result, path: Path, query: Query | None, logits: Callable[[Any], Tensor] | None) -> None:
+    import torch
+
+    for package in ONNX_EXTRA:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise MissingExtraError("An .onnx file", "onnx") from error
+    import onnxruntime
+
+    network, how, samples = _network(result, query, logits)
+    try:
+        made = torch.onnx.export(
+            network,
+            (samples[:2],),
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim.AUTO},),
+            input_names=["inputs"],
+            output_names=["outputs"],
+            external_data=False,
+            verbose=False,
+        )
+        assert made is not None
+        model: Any = made.model_proto
+        if how is not None:
+            entry = model.metadata_props.add()
+            entry.key, entry.value = EXTRA_FILE, how.to_text()
+        content: bytes = model.SerializeToString()
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise StudyError(
+            f"This network cannot be written as an ONNX model ({type(error).__name__}: {error}). Export it as .pt2, or "
+            "its parameters as .safetensors."
+        ) from error
+
+    def answer(inputs: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(["outputs"], {"inputs": inputs.numpy()})[0])
+
+    _check(network, answer, samples, "The ONNX model, run by ONNX Runtime,")
+    path.write_bytes(content)
+
+
+def _network(
+    result: Result, query: Query | None, logits: Callable[[Any], Tensor] | None
+) -> tuple[nn.Module, Preprocessing | None, Tensor]:
+    """Return the trained network, its preprocessing where there is one, and seven inputs to try it with."""
+    import torch
+
+    from robonas.common.randomness import torch_generator
+    from robonas.prediction import ReadyNetwork
+
+    network = result.build(query, logits=logits) if isinstance(result, SearchResult) else result.build(logits=logits)
+    how = network.preprocessing if isinstance(network, ReadyNetwork) else None
+    generator = torch_generator("export")
+    if how is None:
+        text = result.text if query is None else query.architecture
+        shape = result.space.input_shape_of(result.space.parse(text))
+        return network, None, torch.randn(7, *shape, generator=generator)
+    if how.stored == "uint8":
+        return network, how, torch.randint(256, (7, *how.data_shape), generator=generator, dtype=torch.uint8)
+    inputs = torch.randn(7, *how.data_shape, generator=generator)
+    spread, centre = (
+        torch.tensor(numbers).reshape(1, -1, *(1,) * (len(how.data_shape) - 1)) for numbers in (how.std, how.mean)
+    )
+    return network, how, inputs * spread + centre
+
+
+def _check(network: nn.Module, answer: Callable[[Tensor], Any], samples: Tensor, what: str) -> None:
+    """Raise unless a program answers as the network does, also with another number of inputs than it was made with.
+
+    Raises:
+        StudyError: It does not run, or answers otherwise.
+    """
+    import torch
+
+    with torch.no_grad():
+        try:
+            expected, found = _tensors(network(samples)), _tensors(answer(samples))
+        except Exception as error:
+            raise StudyError(
+                f"{what} does not take {len(samples)} inputs at once ({error}). Export the parameters as .safetensors."
+            ) from error
+    for ours, theirs in zip(expected, found, strict=True):
+        scale = float(ours.abs().max()) + 1e-6
+        if theirs.shape != ours.shape or not torch.allclose(theirs.float(), ours.float(), rtol=1e-3, atol=1e-4 * scale):
+            raise StudyError(
+                f"{what} does not compute what the network computes: its answers differ by up to "
+                f"{_difference(ours, theirs)}. Export the parameters as .safetensors."
+            )
+
+
+def _tensors(returned: Any) -> list[Tensor]:
+    import torch
+
+    return [one for one in torch.utils._pytree.tree_leaves(returned) if isinstance(one, torch.Tensor)]  # noqa: SLF001
+
+
+def _difference(ours: Tensor, theirs: Tensor) -> str:
+    if ours.shape != theirs.shape:
+        return f"their shape, {tuple(theirs.shape)} instead of {tuple(ours.shape)}"
+    return f"{float((ours - theirs).abs().max()):.3g}"
+
+
+HOLD_ONE_NETWORK = (".safetensors", ".pt2", ".onnx")
 """Endings of the formats that hold one network."""
-WRITERS: Mapping[str, Callable[[Result, Path, Query | None], None]] = {
+WRITERS: Mapping[str, Callable[..., None]] = {
     ".json": _json,
     ".csv": _csv,
     ".safetensors": _safetensors,
     ".pt2": _program,
+    ".onnx": _onnx,
 }
 """Every format by the ending of its files."""

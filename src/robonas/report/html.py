@@ -37,7 +37,7 @@ def page(template: str, content: Mapping[str, Any], figures: Mapping[str, go.Fig
 
     Args:
         template: Name of its template.
-        content: What the template reads.
+        content: Names and values for the template.
         figures: Its charts by name.
     """
     common = {

@@ -1,4 +1,4 @@
-"""What to do after a search: the commands that train, predict and export, and the files that are there."""
+"""The next steps after a search: the commands that train, predict and export, and the files that are there."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Step:
     """One thing to do next."""
 
     name: str
-    """What it is, in one or two words."""
+    """Its name, in a few words."""
     command: str
     """Command line, or lines of Python."""
     note: str
-    """What comes of it."""
+    """Its outcome."""
 
 
 def steps(result: SearchResult) -> tuple[Step, ...]:

@@ -13,17 +13,20 @@ from robonas.common.reading import parse_json
 from robonas.common.registry import recorded_name
 from robonas.costs.size import as_size, network_size
 from robonas.errors import CheckpointError
+from robonas.prediction.files import NOTE
+from robonas.prediction.preprocessing import Preprocessing
 from robonas.retraining.checkpoint import CHECKPOINT, read_checkpoint
 from robonas.retraining.shown import facts_of, picture_of, title_of
 from robonas.study.events import EpochFinished
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
     from torch import Tensor, nn
 
+    from robonas.prediction import Predictions, ReadyNetwork
     from robonas.spaces import SearchSpace
 
 RESULT = "training.json"
@@ -48,10 +51,12 @@ class TrainedNetwork:
     epoch: int
     """Whose parameters were kept: the best on the validation part, the earliest on ties; without one, the last."""
     test: Mapping[str, Any] | None
-    """On the test set, seen once at the end: ``value`` of the metric, ``loss``, ``top1`` and ``top5`` where there are
-    classes, the number ``n`` of samples and a hash of the ``data``."""
+    """On the test set, seen once at the end: ``value`` of the metric, ``loss``, ``top1`` where there are classes and
+    ``top5`` where there are six or more, the number ``n`` of samples and a hash of the ``data``."""
     folder: Path
     """Folder of the training."""
+    preprocessing: Preprocessing
+    """How its inputs are prepared, and what its answers mean."""
     counted: Mapping[str, int | None] | None = None
     """Its size, where it was counted before."""
 
@@ -80,24 +85,60 @@ class TrainedNetwork:
         """
         return read_parameters(self.parameters_file, self.text)
 
-    def build(self, *, trained: bool = True) -> nn.Module:
-        """Build the network: trained, in evaluation mode; or as it was before.
+    def build(self, *, trained: bool = True, logits: Callable[[Any], Tensor] | None = None) -> nn.Module:
+        """Build the network: trained and ready for use, a `ReadyNetwork`; or as it was before.
+
+        A `ReadyNetwork` takes inputs as they come and standardises them itself; its ``network`` is the one within.
+
+        Args:
+            trained: Load the trained parameters.
+            logits: Picks the answer from what the trained network returns, where the training was given one too.
 
         Raises:
             CheckpointError: The parameters are gone, damaged, or of another network.
         """
-        network = self.space.build_seeded(self.space.parse(self.text), self.settings["seed"])
-        if trained:
-            network.load_state_dict(self.load_parameters())
-            network.eval()
-        return network
+        return self._ready(logits) if trained else self._bare()
+
+    def _bare(self) -> nn.Module:
+        return self.space.build_seeded(self.space.parse(self.text), self.settings["seed"])
+
+    def _ready(self, logits: Callable[[Any], Tensor] | None) -> ReadyNetwork:
+        from robonas.prediction import ReadyNetwork
+
+        network = self._bare()
+        parameters = self.load_parameters()
+        try:
+            network.load_state_dict(parameters)
+        except RuntimeError as error:
+            told = " ".join(str(error).split())
+            raise CheckpointError(
+                f"'{self.parameters_file}' does not hold the parameters of the network that the space builds "
+                f"({told[:200]}): has its code changed? Use `build(trained=False)`, or train again."
+            ) from error
+        return ReadyNetwork(network, self.preprocessing, logits=logits)
+
+    def predict(
+        self, inputs: Any, *, batch_size: int = 64, logits: Callable[[Any], Tensor] | None = None
+    ) -> Predictions:
+        """Return the answers to images, files of images, arrays or a data set, with their names.
+
+        Args:
+            inputs: Inputs as they come, not standardised; see `ReadyNetwork.predict`.
+            batch_size: Number of inputs that go through the network at once.
+            logits: Picks the answer from what the network returns, where the training was given one too.
+
+        Raises:
+            CheckpointError: The parameters are gone, damaged, or of another network.
+            DataError: There is no input, or one cannot be read, or does not fit.
+        """
+        return self._ready(logits).predict(inputs, batch_size=batch_size)
 
     @property
     def size(self) -> dict[str, int | None]:
         """Its ``parameters`` and ``macs`` (multiply-accumulates of one sample), None where not countable."""
         if self.counted is not None:
             return dict(self.counted)
-        return network_size(lambda: self.build(trained=False), self.space.input_shape_of(self.space.parse(self.text)))
+        return network_size(self._bare, self.space.input_shape_of(self.space.parse(self.text)))
 
     def history(self) -> pd.DataFrame:
         """Return one row an epoch."""
@@ -116,6 +157,7 @@ class TrainedNetwork:
             "test": None if self.test is None else dict(self.test),
             "seconds": sum(row.seconds for row in self.log),
             "parameters_file": str(self.parameters_file),
+            NOTE: self.preprocessing.to_json(),
             "settings": dict(self.settings),
             "log": [vars(row) for row in self.log],
         }
@@ -164,6 +206,7 @@ def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | str | N
         settings, text, epoch, test = (value[key] for key in ("settings", "architecture", "epoch", "test"))
         name, made = settings["space"]["name"], dict(settings["space"]["settings"])
         log = tuple(EpochFinished(**row) for row in value["log"])
+        how = Preprocessing.from_json(value[NOTE])
         _check_kept(value, len(log))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
@@ -172,7 +215,7 @@ def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | str | N
         ) from error
     if not isinstance(space, SearchSpace):
         space = make_space(space or recorded_name("search space", name, path, _NAME_SPACE), **made)
-    return TrainedNetwork(space, text, settings, log, epoch, test, place, as_size(value))
+    return TrainedNetwork(space, text, settings, log, epoch, test, place, how, as_size(value))
 
 
 def _check_kept(value: Mapping[str, Any], epochs: int) -> None:

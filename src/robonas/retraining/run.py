@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
 import functools
@@ -13,23 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
-from filelock import Timeout
 from torch import Tensor
 
 from robonas.common.bars import with_bars
-from robonas.common.files import check_folder, unwritable, write_tensors, write_text
+from robonas.common.files import write_tensors, write_text
 from robonas.common.randomness import seeded
 from robonas.common.settings import plain, real, seed_of
-from robonas.errors import CheckpointError, ConfigError, DataError, NasError
+from robonas.errors import CheckpointError, ConfigError, DataError
 from robonas.objectives.training import check_hook, check_processes, name_of_hook
+from robonas.prediction.files import NOTE
 from robonas.processes import stops
 from robonas.retraining.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
+from robonas.retraining.places import alone_in, folder_after
 from robonas.retraining.progress import bar_of_training
 from robonas.retraining.result import BEST, LOG, NETWORK, RESULT, TrainedNetwork, load_trained, read_parameters
 from robonas.study.events import EpochFinished, caller_of
 from robonas.study.result import SearchResult
-from robonas.study.sharing import lock_of
-from robonas.study.storage import DATABASE
 from robonas.training.descent import Descent, check_images, check_space, guarded
 from robonas.training.device import Mixed, choose_device, choose_precision, training_settings
 from robonas.training.measures import MEASURES, Measure, guesses, measure_of
@@ -38,7 +36,7 @@ from robonas.training.workers import Workers, working_together
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from robonas.architecture import Architecture
     from robonas.datasets import LabelledData
@@ -52,7 +50,7 @@ def train(
     *,
     space: SearchSpace | None = None,
     test: LabelledData | None = None,
-    folder: str | os.PathLike[str] = "robonas-train",
+    folder: str | os.PathLike[str] | None = None,
     validation_fraction: float = 0.1,
     test_fraction: float | None = None,
     split_seed: int = 0,
@@ -86,7 +84,8 @@ def train(
         space: Builds the network: the same as the search's, in any size. The search's own where there is one.
         test: A test set, with the same classes.
         folder: Folder for everything that is kept: ``checkpoint.pt``, ``log.csv``, ``best.safetensors``, and at the end
-            ``network.safetensors`` and ``training.json``.
+            ``network.safetensors`` and ``training.json``. None for a folder beside the search's, named after it:
+            `folder_after`; ``robonas-train`` for an architecture.
         validation_fraction: Share that is held out, of every class where there are classes; 0 to train with all.
         test_fraction: Share that is held out of everything before that, in place of a test set; 0 for none. By default
             that of the search, with the same samples, where `winner` is its result, the data are the same, and there is
@@ -125,6 +124,7 @@ def train(
     check_images(chosen, data)
     check_hook(chosen, logits)
     measure, judge = measure_of(data.task, measure, data.labels)
+    home = folder_after(winner) if folder is None else Path(folder)
     where, text = _find(winner, space)
     check_space(where, data, chosen)
     share, test_seed = held_out_by(winner, data) if test_fraction is None else (test_fraction, split_seed)
@@ -135,7 +135,7 @@ def train(
         rest, fitting = data.hold_out(share, test_seed)
     training, validation = _parts(rest, validation_fraction, split_seed)
     tested = None if fitting is None else fitting.standardised(training)
-    with working_together(choose_device(device)) as (workers, here), _alone_in(Path(folder), workers) as place:
+    with working_together(choose_device(device)) as (workers, here), alone_in(home, workers) as place:
         precision = choose_precision(mixed_precision, here)
         settings = plain(
             {
@@ -223,7 +223,7 @@ class _Run:
             if self.workers.rank == 0:
                 if row.value is not None and self.best_epoch(log) == epoch:
                     # Before the checkpoint: a stop between the two repeats this epoch, and writes the same again.
-                    self._write(BEST, descent.parameters(), epoch)
+                    self._write(BEST, descent, epoch)
                 write_checkpoint(self.folder, Checkpoint(self.settings, log, descent.state()))
                 write_text(self.folder / LOG, as_csv(log))
                 self.tell(row)
@@ -236,7 +236,7 @@ class _Run:
         return loss, self._judge(descent, self.validation)
 
     def _judge(self, descent: Descent, data: LabelledData) -> dict[str, float | None]:
-        """Value, loss, and top-1 and top-5 accuracy where there are classes; the processes share the samples."""
+        """Value, loss, and top-1 and (of six classes or more) top-5 accuracy; the processes share the samples."""
         losses, classes = MEASURES[data.task]["loss"], data.task == "classification"
         rows: list[list[Tensor]] = []
         for outputs, targets in descent.logits(data, self.workers):
@@ -247,6 +247,7 @@ class _Run:
             self.workers.gather(torch.cat(parts).to(wanted), len(data)).cpu() for parts in zip(*rows, strict=True)
         )
         top1, top5 = right[0].mean(0).tolist() if right else (None, None)
+        top5 = top5 if data.n_classes > 5 else None  # else it is 1, whatever the network has learned
         return {"value": self.measure.finish(value), "loss": losses.finish(loss), "top1": top1, "top5": top5}
 
     def check_parts(self, *parts: LabelledData | None) -> None:
@@ -286,9 +287,10 @@ class _Run:
                 judged = guarded(judge, "the test", descent.device)
             found = {name: value for name, value in judged.items() if value is not None}
             tested = {**found, "n": len(test), "data": test.fingerprint()}
-        result = TrainedNetwork(space, self.text, self.settings, log, epoch, tested, self.folder)
+        how = descent.preprocessing
+        result = TrainedNetwork(space, self.text, self.settings, log, epoch, tested, self.folder, how)
         if self.workers.rank == 0:
-            self._write(NETWORK, descent.parameters(), epoch)
+            self._write(NETWORK, descent, epoch)
             result.write_json(self.folder / RESULT)
         self.workers.wait()
         return result
@@ -301,9 +303,9 @@ class _Run:
         tested = test is None or (known.test is not None and known.test["data"] == test.fingerprint())
         return known if tested and known.settings == self.settings else None
 
-    def _write(self, name: str, parameters: dict[str, Tensor], epoch: int) -> None:
+    def _write(self, name: str, descent: Descent, epoch: int) -> None:
         notes = {"architecture": self.text, "space": json.dumps(self.settings["space"]), "epoch": str(epoch)}
-        write_tensors(self.folder / name, parameters, notes)
+        write_tensors(self.folder / name, descent.parameters(), {**notes, NOTE: descent.preprocessing.to_text()})
 
 
 def as_csv(log: tuple[EpochFinished, ...]) -> str:
@@ -370,37 +372,3 @@ def _as_test(test: LabelledData, data: LabelledData) -> LabelledData:
     if test.output_shape != data.output_shape:
         raise DataError(f"The test set must have targets of shape {data.output_shape}; got {test.output_shape}.")
     return test
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path, workers: Workers) -> Iterator[Path]:
-    """Lock the folder until the block ends, so that no other training writes to it.
-
-    Raises:
-        CheckpointError: Another one does.
-        ConfigError: It holds a search.
-        OutputError: It cannot be written.
-    """
-    if (folder / DATABASE).exists():
-        raise ConfigError(f"'{folder}' is the folder of a search. Choose another one for the full training.")
-    if workers.rank:
-        yield folder
-        return
-    try:
-        check_folder(folder).mkdir(parents=True, exist_ok=True)
-        lock = lock_of(folder / CHECKPOINT)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise CheckpointError(
-            f"Another program is training in '{folder}'. Wait for it, or choose another folder."
-        ) from error
-    except NasError:
-        raise
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    try:
-        for left in folder.glob(f".{CHECKPOINT}.*.tmp"):
-            left.unlink()  # of a program that was killed while it wrote
-        yield folder
-    finally:
-        lock.release()

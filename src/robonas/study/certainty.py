@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Certainty:
-    """What is known of how good the winner really is."""
+    """Numbers that tell how good the winner really is."""
 
     searched: float
     """Its value in the search: that of the best of all completed queries, and so too good by some."""

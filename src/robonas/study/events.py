@@ -138,7 +138,7 @@ class EpochFinished:
     top1: float | None
     """Share of samples whose class is the likeliest; None where there are no classes."""
     top5: float | None
-    """Share of samples whose class is among the five likeliest; None where there are no classes."""
+    """Share of samples whose class is among the five likeliest; None where there are fewer than six classes."""
     seconds: float
     """Seconds that the epoch took."""
 

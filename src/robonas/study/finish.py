@@ -10,6 +10,7 @@ from robonas.common.files import write_tensors
 from robonas.common.randomness import derive_seed
 from robonas.common.settings import count_of
 from robonas.errors import ConfigError, ObjectiveError, StudyError
+from robonas.prediction.files import NOTE
 from robonas.strategies.base import Proposal
 from robonas.study.confirmation import (
     CONFIRMED,
@@ -199,6 +200,8 @@ class Finish:
             return {}
         if folder is not None:
             notes = {"architecture": winner.architecture, "value": repr(answer.evaluation.value), "study": ledger.name}
+            if answer.evaluation.preprocessing is not None:
+                notes[NOTE] = answer.evaluation.preprocessing.to_text()
             write_tensors(folder / confirmed_file(ledger.name), answer.evaluation.parameters, notes)
         return answer.evaluation.parameters
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from robonas.common.settings import differences, plain
 from robonas.errors import StudyError
+from robonas.prediction.files import NOTE
 from robonas.processes import stops
 from robonas.study.against import costs_file
 from robonas.study.claims import Claim, Claims
@@ -384,6 +385,8 @@ class Ledger:
     def _stage(self, claim: Claim, answer: Evaluation) -> None:
         assert self._folder is not None and answer.parameters is not None  # noqa: PT018
         notes = {"architecture": claim.trial.user_attrs["architecture"], "value": repr(answer.value)}
+        if answer.preprocessing is not None:
+            notes[NOTE] = answer.preprocessing.to_text()
         alone = not self._costs
         file = stage(self._folder, self.name, claim.trial.number, answer.parameters, notes, alone=alone)
         claim.trial.set_user_attr("parameters", file)

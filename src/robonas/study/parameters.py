@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import glob
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from robonas.common.files import read_notes, read_tensors
 from robonas.errors import StudyError
+from robonas.prediction.files import NOTE
+from robonas.prediction.preprocessing import Preprocessing
 from robonas.study.query import confirmed_file, parameters_file, staged_file
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Callable, Mapping
 
+    from torch import Tensor, nn
+
+    from robonas.prediction import ReadyNetwork
     from robonas.study.query import Query
 
 
@@ -51,8 +57,6 @@ def read_kept(folder: Path | None, study: str, query: Query, who: str) -> dict[s
     Raises:
         StudyError: They were not kept, are elsewhere, or cannot be read.
     """
-    from robonas.common.files import read_tensors
-
     path, kept = find_parameters(folder, study, query), query.kept
     notes: dict[str, str] = {}
     if path is None and kept is None:
@@ -80,10 +84,85 @@ def read_kept(folder: Path | None, study: str, query: Query, who: str) -> dict[s
     )
 
 
+def kept_preprocessing(folder: Path | None, study: str, query: Query) -> Preprocessing | None:
+    """Return the preprocessing that was kept with the trained parameters of a query; None where there is none here.
+
+    Args:
+        folder: The search's; None for a search in memory.
+        study: Name of the study.
+        query: The query.
+
+    Raises:
+        StudyError: It is damaged.
+    """
+    path = find_parameters(folder, study, query)
+    if path is None or _owner(path) != query.architecture:
+        return None
+    text = read_notes(path).get(NOTE)
+    try:
+        return None if text is None else Preprocessing.from_text(text)
+    except ValueError as error:
+        raise StudyError(
+            f"The preprocessing in '{path}' cannot be read: {error}. Restore the file from a copy, or train its "
+            "network again with `robonas train`."
+        ) from error
+
+
+def made_ready(
+    network: nn.Module,
+    parameters: Mapping[str, Tensor],
+    how: Preprocessing | None,
+    logits: Callable[[Any], Tensor] | None,
+) -> ReadyNetwork | nn.Module:
+    """Return a trained network that prepares its inputs, in evaluation mode; the network itself where nobody says how.
+
+    Args:
+        network: The network as the space builds it.
+        parameters: Its trained parameters and buffers.
+        how: The preparation.
+        logits: Picks the answer from what it returns.
+
+    Raises:
+        StudyError: The parameters are those of another network.
+    """
+    try:
+        network.load_state_dict(parameters)
+    except RuntimeError as error:
+        told = " ".join(str(error).split())
+        raise StudyError(
+            f"The kept parameters are not those of the network that the space builds ({told[:200]}): has its code "
+            "changed? Use `build(trained=False)`, or train it again with `robonas train`."
+        ) from error
+    if how is None:
+        return network.eval()
+    from robonas.prediction import ReadyNetwork
+
+    return ReadyNetwork(network, how, logits=logits)
+
+
+def check_ready(network: nn.Module, study: str, objective: str) -> ReadyNetwork:
+    """Return the network, if it prepares its inputs.
+
+    Args:
+        network: Network of a study.
+        study: Name of the study.
+        objective: Name of its objective.
+
+    Raises:
+        StudyError: It does not.
+    """
+    from robonas.prediction import ReadyNetwork
+
+    if not isinstance(network, ReadyNetwork):
+        raise StudyError(
+            f"Study '{study}' cannot prepare inputs: its objective {objective!r} told no preprocessing. Return "
+            "`Evaluation(..., preprocessing=...)` from it, or prepare them yourself for the network of `build()`."
+        )
+    return network
+
+
 def _owner(path: Path) -> str | None:
     """Return the architecture whose parameters a file holds; None where it cannot be read."""
-    from robonas.common.files import read_notes
-
     try:
         return read_notes(path).get("architecture")
     except (ValueError, OSError):

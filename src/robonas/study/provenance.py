@@ -1,4 +1,4 @@
-"""Where a search came from: its data, command line, machine, versions and date; none of it changes a result."""
+"""The origin of a search: its data, command line, machine, versions and date; none of it changes a result."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def noted(known: Mapping[str, Any] | None, objective: Objective) -> dict[str, An
     """Return what a study shall know of where it came from, with this session.
 
     Args:
-        known: What it knows already; None for nothing.
+        known: Notes that it has already; None for none.
         objective: The objective, which tells of its data.
     """
     now = session()

@@ -13,7 +13,8 @@ from robonas.costs.size import network_size
 from robonas.errors import ConfigError, StudyError
 from robonas.strategies.base import Summary
 from robonas.study.front import CostAxis, Front
-from robonas.study.parameters import find_parameters, read_kept
+from robonas.study.networks import Networks
+from robonas.study.parameters import find_parameters
 from robonas.study.shown import facts_of, picture_of, title_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from numpy.typing import NDArray
-    from torch import Tensor, nn
 
     from robonas.architecture import Architecture
     from robonas.scores.table import ScoreTable
@@ -36,7 +36,7 @@ StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "time ov
 
 
 @dataclass(frozen=True, eq=False)
-class SearchResult:
+class SearchResult(Networks):
     """A search, finished or stopped."""
 
     study: str
@@ -275,41 +275,6 @@ class SearchResult:
         """The learned combined metric of every row of `scores`, higher is better; None where none is learned."""
         return self.summary.combined
 
-    def build(self, query: Query | None = None, *, trained: bool = True) -> nn.Module:
-        """Build the winning network, or that of another query.
-
-        Args:
-            query: The query, such as one of `front`; None for the winner.
-            trained: Load the trained parameters, where they were kept.
-
-        Raises:
-            StudyError: They are asked for, and were not kept.
-        """
-        query = query or self.best
-        network = self.space.build_seeded(self.space.parse(query.architecture), self.seed)
-        if trained:
-            network.load_state_dict(self.load_parameters(query))
-            network.eval()
-        return network
-
-    def load_parameters(self, query: Query | None = None) -> dict[str, Tensor]:
-        """Read the trained parameters and buffers of the winner, or of another query.
-
-        Args:
-            query: The query; None for the winner.
-
-        Raises:
-            StudyError: They were not kept.
-        """
-        chosen = query or self.best
-        if self.costs is not None and chosen.number not in {member.number for member in self.front}:
-            raise StudyError(
-                f"Query {chosen.number} is not on the front, and only those on it keep their trained parameters. Use "
-                "`build(query, trained=False)`."
-            )
-        who = "the winner" if chosen.number == self.best.number else f"query {chosen.number}"
-        return read_kept(self.folder, self.study, chosen, who)
-
     @property
     def size(self) -> dict[str, int | None]:
         """The winner's ``parameters`` and ``macs`` (of one sample), None for what cannot be counted."""
@@ -321,6 +286,7 @@ class SearchResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the tables and the curves as JSON values."""
+        how = self.preprocessing()
         return {
             "study": self.study,
             "strategy": self.strategy,
@@ -335,6 +301,7 @@ class SearchResult:
                 "joined_after": self.joined_after(self.best),
                 **self.size,
                 "parameters_file": str(self.parameters_file) if self.parameters_file else None,
+                "preprocessing": None if how is None else how.to_json(),
             },
             "confirmation": None if self.confirmation is None else self.confirmation.to_json(),
             "test": None if self.test is None else self.test.to_json(),

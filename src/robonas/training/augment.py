@@ -154,12 +154,6 @@ def cut_out_boxes(images: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tenso
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def middle(images: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return the middle of each image, of the network's input shape (channels, height, width)."""
-    top, left = (images.shape[-2] - shape[-2]) // 2, (images.shape[-1] - shape[-1]) // 2
-    return images[..., top : top + shape[-2], left : left + shape[-1]]
-
-
 def jitter(raw: Tensor, factors: Tensor) -> Tensor:
     """Brightness, then contrast, then saturation of each image times a factor of its own.
 

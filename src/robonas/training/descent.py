@@ -15,7 +15,8 @@ from robonas.common.randomness import seeded, torch_generator
 from robonas.datasets.batch import resize
 from robonas.datasets.targets import NUMBERS, loss_of
 from robonas.errors import ConfigError, NasError, ObjectiveError
-from robonas.training.augment import augment, draw, jitter, middle
+from robonas.prediction.preprocessing import Preprocessing
+from robonas.training.augment import augment, draw, jitter
 from robonas.training.averaging import averaged
 from robonas.training.logits import check_heads, check_logits
 from robonas.training.mixing import check_torchvision, mix, randaugment
@@ -64,6 +65,7 @@ class Descent:
     ) -> None:
         self.recipe, self.data, self.workers = recipe, data, workers
         self.input_shape, self.seed = input_shape, seed
+        self.preprocessing = Preprocessing.of(data, input_shape, crop=bool(recipe.resized_crop))
         self.device, self.precision = device, precision
         self.n_workers, self.hook = n_workers, logits
         self.network = network.to(device)
@@ -182,7 +184,7 @@ class Descent:
         if self._model is None:
             with seeded("probe"):
                 raw, labels = next(self.data.batches([torch.arange(min(2, len(self.data)))]))
-                inputs, targets = self._whole(self.data, raw), labels.to(self.device)
+                inputs, targets = self._whole(raw), labels.to(self.device)
                 self._model = self.workers.wrap(self.network, lambda trial: self._loss(trial, inputs, targets))
         return self._model
 
@@ -212,7 +214,7 @@ class Descent:
         batches = [places for places in order if len(places)]
         with torch.no_grad():
             for raw, targets in data.batches(batches, n_workers=self.n_workers):
-                inputs = self._whole(data, raw)
+                inputs = self._whole(raw)
                 with self._autocast():
                     returned = network(inputs)
                 logits = check_logits(returned, (len(inputs), *data.output_shape), self.hook).float().cpu()
@@ -223,10 +225,9 @@ class Descent:
                     )
                 yield logits, targets
 
-    def _whole(self, data: LabelledData, raw: Tensor) -> Tensor:
+    def _whole(self, raw: Tensor) -> Tensor:
         """Stored inputs as the network is judged on them: nothing random, and the middle where crops are resized."""
-        inputs = data.standardise(raw.to(self.device))
-        return resize(middle(inputs, self.input_shape) if self.recipe.resized_crop else inputs, self.input_shape)
+        return self.preprocessing.prepare(raw.to(self.device))
 
     # ── stopping and going on ──
 
