@@ -96,12 +96,12 @@ def test_a_scoring_class_is_scored_once_where_the_metric_says_that_this_is_right
     assert (len(shared), len(own)) == (1, 2)
     assert table.scores[0] == table.scores[1]
     assert each.scores[0] != each.scores[1], "each canonical form has a draw of its own"
-    assert table.distinct().tolist() == each.distinct().tolist() == [0, 1]
-    assert (table.n_networks(), each.n_networks()) == (1, 2)
+    assert table.distinct.tolist() == each.distinct.tolist() == [0, 1]
+    assert (table.n_networks, each.n_networks) == (1, 2)
     assert table.frame["scored_as"].tolist() == [representative] * 2
     assert table.by_class == {"mine"}
     assert each.by_class == set()
-    assert table.shared().distinct().tolist() == [0]
+    assert table.shared().distinct.tolist() == [0]
 
 
 def test_the_network_of_a_class_is_the_same_whatever_the_pool() -> None:
@@ -117,7 +117,7 @@ def test_the_network_of_a_class_is_the_same_whatever_the_pool() -> None:
 def test_seconds_of_a_class_are_counted_once() -> None:
     table = score(SPACE, [ONE, SAME], ["grad_norm", "vkdnw"], small_batch())
     seconds = table.frame[["seconds:grad_norm", "seconds:vkdnw"]].to_numpy()
-    assert table.seconds() == pytest.approx(seconds[0, 0] + seconds[:, 1].sum())
+    assert table.seconds == pytest.approx(seconds[0, 0] + seconds[:, 1].sum())
     assert table.summary()["seconds"].tolist() == pytest.approx([seconds[0, 0], seconds[:, 1].sum()])
 
 
