@@ -97,7 +97,7 @@ def test_a_scoring_class_is_scored_once_where_the_metric_says_that_this_is_right
     assert table.scores[0] == table.scores[1]
     assert each.scores[0] != each.scores[1], "each canonical form has a draw of its own"
     assert table.distinct.tolist() == each.distinct.tolist() == [0, 1]
-    assert (table.n_networks(), each.n_networks()) == (1, 2)
+    assert (table.n_networks, each.n_networks) == (1, 2)
     assert table.frame["scored_as"].tolist() == [representative] * 2
     assert table.by_class == {"mine"}
     assert each.by_class == set()

@@ -121,7 +121,7 @@ def print_scores(table: ScoreTable) -> None:
     summary = table.summary().reset_index()
     if not summary["undefined"].any():
         summary = summary.drop(columns=["undefined", "reason"])
-    different, scored = len(table.distinct), table.n_networks()
+    different, scored = len(table.distinct), table.n_networks
     words = f"{different:,} different networks" + (f"; {scored:,} were built" if scored != different else "")
     print_table(
         f"Scores of {len(table):,} architectures ({words})",

@@ -184,8 +184,9 @@ class ScoreTable:
     def _seconds(self, metric: str) -> float:
         return float(self.frame[_SECONDS + metric][~self.networks(metric).duplicated()].sum())
 
+    @property
     def n_networks(self) -> int:
-        """Return how many networks were built for the scores; 0 where there are none."""
+        """Number of networks that were built for the scores; 0 where there are none."""
         return len(set().union(*(self.networks(name) for name in self.metrics)))
 
     def summary(self) -> pd.DataFrame:
