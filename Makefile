@@ -15,10 +15,12 @@ help:
 	@echo "make test-slow  run the tests that take minutes"
 	@echo "make lint       run the linters, the type checker and the import contracts"
 	@echo "make format     format the code and mend what the linter can mend"
-	@echo "make docs       write the reference pages from the code"
+	@echo "make docs       build the site of the documentation: build/site/index.html"
+	@echo "make reference  write the reference pages from the code"
+	@echo "make gallery    run the examples, and take the pictures of the gallery (minutes)"
 	@echo "make clean      remove the virtual environment and what the tools left"
 
-.PHONY: demo test test-isa test-slow lint format docs clean help
+.PHONY: demo test test-isa test-slow lint format docs reference gallery clean help
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "robonas needs Python 3.11 or newer; none was found. Install it, or run: make PYTHON=/path/to/python3"; exit 1; }
@@ -65,8 +67,16 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.installed-dev
+reference: $(VENV)/.installed-dev
 	$(BIN)/python docs/make_reference.py
 
+# Warnings are errors: a link within the site that leads nowhere, a docstring that does not read, a notebook that fails.
+docs: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -E -W --keep-going -j 2 -d build/site-cache docs build/site
+	@echo "Open build/site/index.html"
+
+gallery: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python docs/make_gallery.py
+
 clean:
-	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEMO) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

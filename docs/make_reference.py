@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference from the catalogues; `make docs` runs it, and a test insists that they are current."""
+"""Writes the pages of docs/reference from the catalogues; `make reference` runs it, and a test insists that they are current."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from robonas.training.measures import MEASURES
 from robonas.training.recipe import Recipe, meanings
 
 FOLDER = Path(__file__).parent / "reference"
-NOTE = "<!-- Written by docs/make_reference.py from the code; run `make docs` after a change. -->\n\n"
+NOTE = "<!-- Written by docs/make_reference.py from the code; run `make reference` after a change. -->\n\n"
 
 
 def metrics_page() -> str:

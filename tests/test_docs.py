@@ -73,7 +73,7 @@ def test_reference_is_current() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     for name, text in module.pages().items():
-        assert (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8") == text, f"run `make docs`: {name}"
+        assert (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8") == text, f"run `make reference`: {name}"
 
 
 def test_pages_were_found() -> None:

@@ -14,6 +14,7 @@ from robonas.metrics import METRICS
 HEAVY = ("torch", "numpy", "scipy", "pandas", "botorch", "gpytorch", "optuna", "sklearn", "plotly", "pyarrow", "rich")
 HELP = [
     ["--help"],
+    ["--version"],
     *([command, "--help"] for command in ("search", "train", "score", "show", "report", "export", "list")),
     *([command, "--help"] for command in ("experiment", "tables", "space")),
     *(["tables", command, "--help"] for command in ("import", "info", "formats")),
@@ -58,6 +59,16 @@ def test_loads_nothing_heavy(arguments) -> None:
     loaded = set(done.stderr.decode().rpartition("LOADED")[2].split())
     assert "robonas" in loaded
     assert not loaded & set(HEAVY)
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    from importlib.metadata import version
+
+    import robonas
+
+    told = run("--version").stdout.decode()
+    assert told.startswith(f"robonas {robonas.__version__} (Python ")
+    assert f"PyTorch {version('torch')}" in told
 
 
 def test_metrics_are_listed_in_a_line_each() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import robonas
 from robonas.cli import experiment, listing, predict, results, search, spaces, tables, train
-from robonas.cli.help import QuickCommand, QuickGroup
+from robonas.cli.help import Commands, QuickGroup
 from robonas.common.registry import fault_of_own_code
 from robonas.errors import NasError
 from robonas.processes import stops
@@ -83,13 +85,12 @@ class _Group(QuickGroup):
             return super().invoke(ctx)
 
 
-app = typer.Typer(
+app = Commands(
     name="robonas",
     cls=_Group,
     help="Find a good neural network by training only a few: training-free metrics score many candidates, and a "
     "strategy learns which of them to train.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help comes at once
 )
@@ -103,10 +104,32 @@ for command in (
     results.export,
 ):
     app.command()(command)
-app.command("list", cls=QuickCommand, **listing.USAGE)(listing.list_entries)
+app.command("list", **listing.USAGE)(listing.list_entries)
 app.command()(experiment.experiment)
 app.add_typer(spaces.app, name="space")
 app.add_typer(tables.app, name="tables")
+
+
+def _tell_version(wanted: bool) -> None:
+    """Print the versions of robonas and of what its results depend on most, and end."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(
+            f"robonas {robonas.__version__} (Python {platform.python_version()}, PyTorch {version('torch')}, "
+            f"Optuna {version('optuna')})"
+        )
+        raise typer.Exit
+
+
+@app.callback()
+def robonas_command(
+    *,
+    version: Annotated[  # read by its callback
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take what stands before the first command."""
 
 
 def main() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
+from robonas.cli.completion import names_of
 from robonas.cli.groups import takes_groups
+from robonas.cli.help import PLAN, RESULTS
 from robonas.cli.options import Executor, Jobs, Json, output_folder
 from robonas.cli.reading import split
 from robonas.cli.tables import Format, TaskName, records
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 @dataclass
 class TaskOptions:
     """The options of a task that is written down on the command line, and not in a suite."""
+
+    HEADING: ClassVar[str] = "Benchmark table"
 
     table: Annotated[Path | None, typer.Option(help="Benchmark table, in any format of 'robonas tables formats'.")] = (
         None
@@ -77,27 +81,40 @@ def experiment(
     ] = None,
     task: TaskOptions,
     strategy: Annotated[
-        list[str], typer.Option(help="Strategy, or several with commas; see 'robonas list strategies'.")
+        list[str],
+        typer.Option(
+            help="Strategy, or several with commas; see 'robonas list strategies'.",
+            autocompletion=names_of("strategies"),
+            rich_help_panel=PLAN,
+        ),
     ] = [STRATEGY],  # noqa: B006
     budget: Annotated[
-        int | None, typer.Option("--budget", "-T", help="Number of queries in a search.  [default: 20]")
+        int | None,
+        typer.Option("--budget", "-T", help="Number of queries in a search.  [default: 20]", rich_help_panel=PLAN),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Number of searches by each strategy.  [default: 10]")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Number of searches by each strategy.  [default: 10]", rich_help_panel=PLAN)
+    ] = None,
     half_pools: Annotated[
         bool | None,
-        typer.Option("--half-pools/--whole-pools", help="Search a random half of the table, another for each seed."),
+        typer.Option(
+            "--half-pools/--whole-pools",
+            help="Search a random half of the table, another for each seed.",
+            rich_help_panel=PLAN,
+        ),
     ] = None,
     jobs: Jobs = -1,
     executor: Executor = None,
     folder: Annotated[Path, output_folder("Folder for finished runs, results.parquet, report.html and tables.")] = Path(
         "robonas-experiment"
     ),
-    report: Annotated[bool, typer.Option(help="Write report.html into the folder.")] = True,
+    report: Annotated[bool, typer.Option(help="Write report.html into the folder.", rich_help_panel=RESULTS)] = True,
     format: Annotated[  # noqa: A002
         str | None,
         typer.Option(
             metavar="[latex|csv|markdown]",
             help="Print the tables in this form, for a paper or a program, and write each to a file in FOLDER/tables.",
+            rich_help_panel=RESULTS,
         ),
     ] = None,
     as_json: Json = False,

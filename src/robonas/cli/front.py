@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robonas.cli.help import PLAN, RESULTS
 from robonas.cli.reading import split
 from robonas.errors import ConfigError
 
@@ -19,7 +20,8 @@ Against = Annotated[
     list[str],
     typer.Option(
         help="Cost to trade the value off against: params, macs, latency, memory or a metric; lower is better. May be "
-        "given twice."
+        "given twice.",
+        rich_help_panel=PLAN,
     ),
 ]
 At = Annotated[
@@ -27,9 +29,13 @@ At = Annotated[
     typer.Option(
         metavar="COST=VALUE",
         help="Take the best network whose cost is at most this, from a search with --against. May be repeated.",
+        rich_help_panel=RESULTS,
     ),
 ]
-All = Annotated[bool, typer.Option("--all", help="Write every network of the front, each to a file of its own.")]
+All = Annotated[
+    bool,
+    typer.Option("--all", help="Write every network of the front, each to a file of its own.", rich_help_panel=RESULTS),
+]
 
 
 def read_against(names: list[str]) -> list[str] | None:

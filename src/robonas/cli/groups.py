@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,7 +17,8 @@ def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
 
     Args:
         command: Function whose arguments are options of Typer or groups. A group is a dataclass of fields that are
-            annotated as options are; every field becomes an option of the same name and default.
+            annotated as options are; every field becomes an option of the same name and default. Where the group
+            has a `HEADING`, help shows its options under that.
 
     Returns:
         The command as Typer shall see it: with an argument for each option. It makes the groups and calls `command`.
@@ -43,11 +45,24 @@ def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
 def _options(group: Any) -> Iterator[inspect.Parameter]:
     """Yield the fields of a group as arguments of a command."""
     hints = get_type_hints(group, include_extras=True)
+    heading = getattr(group, "HEADING", None)
     for field in dataclasses.fields(group):
         make: Any = field.default_factory
         yield inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=field.default if make is dataclasses.MISSING else make(),
-            annotation=hints[field.name],
+            annotation=hints[field.name] if heading is None else under(heading, hints[field.name]),
         )
+
+
+def under(heading: str, annotation: Any) -> Any:
+    """Return an option's annotation for a command whose help shows it under a heading; its own heading wins."""
+    if get_origin(annotation) is not Annotated:
+        return annotation
+    kind, *facts = get_args(annotation)
+    placed = [copy.copy(fact) for fact in facts]
+    for fact in placed:
+        if getattr(fact, "rich_help_panel", "") is None:
+            fact.rich_help_panel = heading
+    return Annotated[kind, *placed]

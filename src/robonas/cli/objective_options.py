@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 @dataclass
 class ObjectiveOptions:
     """The options that put code of the user's own in the place of robonas's training."""
+
+    HEADING: ClassVar[str] = "Your own code instead of robonas's training"
 
     function: Annotated[
         str | None,

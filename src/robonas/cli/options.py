@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-from robonas.cli.reading import read_bounds, read_data, read_precision, read_space, read_strategy, split
+from robonas.cli.completion import names_of
+from robonas.cli.help import DATA, METRICS, PLAN, RESULTS, RUN, SPACE, TRAINING
+from robonas.cli.reading import read_data, read_precision, read_space, read_strategy, split
 from robonas.common.defaults import PAPER_METRICS, STRATEGY
 from robonas.common.files import check_file, check_folder
 from robonas.errors import ConfigError
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from robonas.datasets import LabelledData
     from robonas.spaces import SearchSpace
     from robonas.strategies import Strategy
-    from robonas.study.limits import Limits
     from robonas.study.result import SearchResult
 
 PAPER = list(PAPER_METRICS)
@@ -55,23 +56,29 @@ def _a_storage(text: str | None) -> str | None:
 
 def output_file(help: str) -> Any:  # noqa: A002
     """Return the option of a file that a command writes."""
-    return typer.Option("--output", "-o", help=help, parser=_file_to_write, metavar="FILE")
+    return typer.Option("--output", "-o", help=help, parser=_file_to_write, metavar="FILE", rich_help_panel=RESULTS)
 
 
 def output_folder(help: str) -> Any:  # noqa: A002
     """Return the option of a folder that a command writes to."""
-    return typer.Option("--folder", "-o", help=help, parser=_folder_to_write, metavar="FOLDER")
+    return typer.Option("--folder", "-o", help=help, parser=_folder_to_write, metavar="FOLDER", rich_help_panel=RESULTS)
 
 
 # ── single options ──
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and no progress.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout, and no progress.", rich_help_panel=RESULTS)
+]
 Folder = Annotated[Path, typer.Argument(help="Folder of a search.")]
 AnyFolder = Annotated[Path, typer.Argument(help="Folder of a search, or of a full training.")]
-Name = Annotated[str, typer.Option(help="Name of the study in the folder.")]
+Name = Annotated[str, typer.Option(help="Name of the study in the folder.", rich_help_panel=RESULTS)]
 Storage = Annotated[
     str | None,
-    typer.Option(help="Optuna storage URL of the study.  [default: a file in the folder]", callback=_a_storage),
+    typer.Option(
+        help="Optuna storage URL of the study.  [default: a file in the folder]",
+        callback=_a_storage,
+        rich_help_panel=RESULTS,
+    ),
 ]
 Data = Annotated[
     str,
@@ -79,6 +86,8 @@ Data = Annotated[
         help="Data set: digits, sklearn:NAME, folder:PATH, npz:FILE, torchvision:NAME, hf:NAME, or "
         "package.module:NAME; see 'robonas list datasets'.",
         callback=not_empty,
+        autocompletion=names_of("datasets"),
+        rich_help_panel=DATA,
     ),
 ]
 OwnSpace = Annotated[
@@ -88,6 +97,7 @@ OwnSpace = Annotated[
         metavar="package.module:NAME",
         help="The search's space, if you wrote it yourself; it is never imported because a folder names it.",
         callback=not_empty,
+        rich_help_panel=SPACE,
     ),
 ]
 OwnStrategy = Annotated[
@@ -97,33 +107,45 @@ OwnStrategy = Annotated[
         metavar="package.module:NAME",
         help="The search's strategy, if you wrote it yourself.",
         callback=not_empty,
+        rich_help_panel=PLAN,
     ),
 ]
 SpaceSetting = Annotated[
     list[str],
     typer.Option(
-        "--space-set", metavar="KEY=VALUE", help="Setting of the space, such as channels=16. May be repeated."
+        "--space-set",
+        metavar="KEY=VALUE",
+        help="Setting of the space, such as channels=16. May be repeated.",
+        rich_help_panel=SPACE,
     ),
 ]
 Metrics = Annotated[
     list[str],
     typer.Option(
-        "--metrics", "-m", help="Metric, or several with commas; see 'robonas list metrics'. May be repeated."
+        "--metrics",
+        "-m",
+        help="Metric, or several with commas; see 'robonas list metrics'. May be repeated.",
+        autocompletion=names_of("metrics"),
+        rich_help_panel=METRICS,
     ),
 ]
-Pool = Annotated[int, typer.Option(help="Number of architectures to sample from the space.")]
-Seed = Annotated[int, typer.Option(help="Seed of all random numbers, from 0.")]
+Pool = Annotated[int, typer.Option(help="Number of architectures to sample from the space.", rich_help_panel=PLAN)]
+Seed = Annotated[int, typer.Option(help="Seed of all random numbers, from 0.", rich_help_panel=RUN)]
 Jobs = Annotated[
     int,
     typer.Option(
-        "--jobs", "-j", help="Number of worker processes; -1: one for each core; 0: none, all in this process."
+        "--jobs",
+        "-j",
+        help="Number of worker processes; -1: one for each core; 0: none, all in this process.",
+        rich_help_panel=RUN,
     ),
 ]
-
 Logs = Annotated[
     list[str],
     typer.Option(
-        "--log", help="Log to tensorboard (into the folder), mlflow or wandb, which are extras. May be repeated."
+        "--log",
+        help="Log to tensorboard (into the folder), mlflow or wandb, which are extras. May be repeated.",
+        rich_help_panel=RESULTS,
     ),
 ]
 Executor = Annotated[
@@ -132,6 +154,7 @@ Executor = Annotated[
         metavar="[ray|ray:ADDRESS|dask:ADDRESS]",
         help="Cluster to work on instead of processes of this machine: Ray's or Dask's.",
         callback=not_empty,
+        rich_help_panel=RUN,
     ),
 ]
 
@@ -141,6 +164,8 @@ Executor = Annotated[
 @dataclass
 class ReadingOptions:
     """The options that say how data are read."""
+
+    HEADING: ClassVar[str] = DATA
 
     data_root: Annotated[Path | None, typer.Option(help="Folder in which torchvision keeps its data sets.")] = None
     image_size: Annotated[
@@ -183,8 +208,14 @@ class ReadingOptions:
 class SpaceOptions:
     """The options of a search space."""
 
+    HEADING: ClassVar[str] = SPACE
+
     space: Annotated[
-        str, typer.Option(help="Search space: a name, or package.module:NAME; see 'robonas list spaces'.")
+        str,
+        typer.Option(
+            help="Search space: a name, or package.module:NAME; see 'robonas list spaces'.",
+            autocompletion=names_of("spaces"),
+        ),
     ] = "nasbench201"
     space_set: SpaceSetting = field(default_factory=list)
 
@@ -202,8 +233,14 @@ class SpaceOptions:
 class StrategyOptions:
     """The options of a strategy."""
 
+    HEADING: ClassVar[str] = PLAN
+
     strategy: Annotated[
-        str, typer.Option(help="Strategy that chooses which network to train next; see 'robonas list strategies'.")
+        str,
+        typer.Option(
+            help="Strategy that chooses which network to train next; see 'robonas list strategies'.",
+            autocompletion=names_of("strategies"),
+        ),
     ] = STRATEGY
     strategy_set: Annotated[
         list[str], typer.Option(metavar="KEY=VALUE", help="Setting of the strategy. May be repeated.")
@@ -217,6 +254,8 @@ class StrategyOptions:
 @dataclass
 class PlanOptions:
     """The options that say how much is tried."""
+
+    HEADING: ClassVar[str] = PLAN
 
     budget: Annotated[int, typer.Option("--budget", "-T", help="Number of networks to train.")] = 20
     pool: Pool = 1000
@@ -252,6 +291,8 @@ class PlanOptions:
 class ParallelOptions:
     """The options that say how many trainings run at once, where, and for how long."""
 
+    HEADING: ClassVar[str] = RUN
+
     parallel: Annotated[
         int | None,
         typer.Option(
@@ -286,53 +327,10 @@ class ParallelOptions:
 
 
 @dataclass
-class LimitOptions:
-    """The options that bound what a candidate may cost or score."""
-
-    max_params: Annotated[int | None, typer.Option(help="Largest number of parameters of a candidate.")] = None
-    max_macs: Annotated[
-        float | None, typer.Option(help="Largest number of multiply-accumulate operations for one sample.")
-    ] = None
-    max_latency_ms: Annotated[
-        float | None, typer.Option(help="Longest time of a forward pass on this device, in milliseconds.")
-    ] = None
-    max_memory: Annotated[float | None, typer.Option(help="Largest number of bytes that a training step may keep.")] = (
-        None
-    )
-    at_least: Annotated[
-        list[str],
-        typer.Option(
-            metavar="METRIC=VALUE",
-            help="Least value of a cheap metric, in its own unit, such as synflow=80 or params=0.1 (millions). May be "
-            "repeated.",
-        ),
-    ] = field(default_factory=list)
-    at_most: Annotated[
-        list[str],
-        typer.Option(
-            metavar="METRIC=VALUE",
-            help="Largest value of a cheap metric, in its own unit, such as depth=12. May be repeated.",
-        ),
-    ] = field(default_factory=list)
-
-    def read(self) -> Limits | None:
-        """Return the limits that were given; None where there is none."""
-        from robonas.study.limits import Limits
-
-        limits = Limits(
-            max_params=self.max_params,
-            max_macs=self.max_macs,
-            max_latency_ms=self.max_latency_ms,
-            max_memory=self.max_memory,
-            at_least=read_bounds("--at-least", self.at_least),
-            at_most=read_bounds("--at-most", self.at_most),
-        )
-        return limits if limits.bounds else None
-
-
-@dataclass
 class ScoringOptions:
     """The options that say how metrics are computed."""
+
+    HEADING: ClassVar[str] = METRICS
 
     seed: Seed = 0
     batch_size: Annotated[int, typer.Option(help="Number of samples in the batch that the metrics see.")] = 64
@@ -343,12 +341,15 @@ class ScoringOptions:
 class TrainingOptions:
     """The options that say how a training is judged, and on what it runs."""
 
+    HEADING: ClassVar[str] = RUN
+
     measure: Annotated[
         str | None,
         typer.Option(
             help="Measure on held-out data by which networks are judged: loss; for classes accuracy (default), "
             "balanced_accuracy, f1, auroc, average_precision or matthews; for several labels f1, auroc or "
-            "average_precision; for numbers r2 or mae; for segments mean_iou, dice or pixel_accuracy; for images ssim."
+            "average_precision; for numbers r2 or mae; for segments mean_iou, dice or pixel_accuracy; for images ssim.",
+            rich_help_panel=TRAINING,
         ),
     ] = None
     device: Annotated[str, typer.Option(help="Device to train on: auto, cpu, cuda or mps.")] = "auto"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
+from robonas.cli.help import TRAINING
 from robonas.errors import ConfigError
 from robonas.training.recipe import Recipe, meanings
 
@@ -42,6 +43,8 @@ class RecipeOptions(_Options):
     Raises:
         ConfigError: A setting out of range.
     """
+
+    HEADING: ClassVar[str] = TRAINING
 
     def __post_init__(self) -> None:
         try:

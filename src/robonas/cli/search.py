@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from robonas.cli.completion import names_of
 from robonas.cli.front import Against, print_front, read_against
 from robonas.cli.groups import takes_groups
+from robonas.cli.help import DATA, PLAN, RESULTS
+from robonas.cli.limit_options import LimitOptions
 from robonas.cli.objective_options import ObjectiveOptions
 from robonas.cli.options import (
     PAPER,
     Data,
     Json,
-    LimitOptions,
     Logs,
     Metrics,
     Name,
@@ -63,17 +65,21 @@ def search(
     objective: ObjectiveOptions,
     recipe: RecipeOptions,
     validation_fraction: Annotated[
-        float, typer.Option(help="Fraction of the data that is held out to judge networks.")
+        float, typer.Option(help="Fraction of the data that is held out to judge networks.", rich_help_panel=DATA)
     ] = 0.25,
     test_fraction: Annotated[
         float,
         typer.Option(
-            help="Fraction of the data that is held out of everything, and used once: to judge the winner at the end."
+            help="Fraction of the data that is held out of everything, and used once: to judge the winner at the end.",
+            rich_help_panel=DATA,
         ),
     ] = 0.0,
     training_fraction: Annotated[
         float | None,
-        typer.Option(help="Fraction of the data that networks are trained with; None for all that is not held out."),
+        typer.Option(
+            help="Fraction of the data that networks are trained with; None for all that is not held out.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     training: TrainingOptions,
     parallel: ParallelOptions,
@@ -84,9 +90,13 @@ def search(
     name: Name = "search",
     compare: Annotated[
         list[str],
-        typer.Option(help="Another strategy to run with as many evaluations, such as random. May be repeated."),
+        typer.Option(
+            help="Another strategy to run with as many evaluations, such as random. May be repeated.",
+            autocompletion=names_of("strategies"),
+            rich_help_panel=PLAN,
+        ),
     ] = [],  # noqa: B006
-    report: Annotated[bool, typer.Option(help="Write report.html into the folder.")] = True,
+    report: Annotated[bool, typer.Option(help="Write report.html into the folder.", rich_help_panel=RESULTS)] = True,
     log: Logs = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
@@ -226,7 +236,8 @@ def score(
     metrics: Metrics = PAPER,
     pool: Pool = 1000,
     architectures: Annotated[
-        Path | None, typer.Option(help="Text file with one architecture on each line, instead of a sample.")
+        Path | None,
+        typer.Option(help="Text file with one architecture on each line, instead of a sample.", rich_help_panel=PLAN),
     ] = None,
     scoring: ScoringOptions,
     output: Annotated[

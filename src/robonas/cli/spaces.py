@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from robonas.cli.groups import takes_groups
-from robonas.cli.help import QuickGroup
+from robonas.cli.help import DATA, METRICS, Commands, QuickGroup
+from robonas.cli.limit_options import LimitOptions
 from robonas.cli.options import (
     Json,
-    LimitOptions,
     Metrics,
     ReadingOptions,
     ScoringOptions,
@@ -21,7 +21,7 @@ from robonas.cli.options import (
 from robonas.cli.reading import read_settings, read_space, split
 from robonas.common.settings import count_of
 
-app = typer.Typer(cls=QuickGroup, help="What a search space has to offer.", no_args_is_help=True)
+app = Commands(cls=QuickGroup, help="What a search space has to offer.", no_args_is_help=True)
 
 
 @app.callback()
@@ -41,11 +41,14 @@ def profile(
             help="Data set that the networks are made for and that the metrics see.  [default: the space's own sizes, "
             "and random noise]",
             callback=not_empty,
+            rich_help_panel=DATA,
         ),
     ] = None,
     reading: ReadingOptions,
-    sample: Annotated[int, typer.Option(help="Number of architectures to measure.")] = 100,
-    latency: Annotated[bool, typer.Option(help="Also time a forward pass of each on this machine.")] = False,
+    sample: Annotated[int, typer.Option(help="Number of architectures to measure.", rich_help_panel=METRICS)] = 100,
+    latency: Annotated[
+        bool, typer.Option(help="Also time a forward pass of each on this machine.", rich_help_panel=METRICS)
+    ] = False,
     metrics: Metrics = [],  # noqa: B006
     bounds: LimitOptions,
     scoring: ScoringOptions,

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from robonas.cli.groups import takes_groups
-from robonas.cli.help import QuickGroup
+from robonas.cli.help import DATA, RESULTS, TRAINING, Commands, QuickGroup
 from robonas.cli.options import (
     PAPER,
     Data,
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
     from robonas.experiments import Noise
 
-app = typer.Typer(cls=QuickGroup, help="Benchmark tables that others publish, and your own.", no_args_is_help=True)
+app = Commands(cls=QuickGroup, help="Benchmark tables that others publish, and your own.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="File, or folder of NATS-Bench.")]
 Format = Annotated[
@@ -89,18 +88,29 @@ def build(
     space_set: SpaceSetting = [],  # noqa: B006
     metrics: Metrics = PAPER,
     pool: Pool = 1000,
-    seeds: Annotated[int, typer.Option(help="Number of trainings of each architecture, with seeds 0, 1, ….")] = 3,
+    seeds: Annotated[
+        int,
+        typer.Option(help="Number of trainings of each architecture, with seeds 0, 1, ….", rich_help_panel=TRAINING),
+    ] = 3,
     scoring: ScoringOptions,
     recipe: RecipeOptions,
-    validation_fraction: Annotated[float, typer.Option(help="Fraction of the data that is held out.")] = 0.25,
+    validation_fraction: Annotated[
+        float, typer.Option(help="Fraction of the data that is held out.", rich_help_panel=DATA)
+    ] = 0.25,
     training_fraction: Annotated[
-        float | None, typer.Option(help="Fraction of the data that networks are trained with; None for all the rest.")
+        float | None,
+        typer.Option(
+            help="Fraction of the data that networks are trained with; None for all the rest.", rich_help_panel=DATA
+        ),
     ] = None,
     training: TrainingOptions,
     parallel: ParallelOptions,
     folder: Annotated[
         Path | None,
-        typer.Option(help="Folder for the studies and the scores.  [default: the table's name without .parquet]"),
+        typer.Option(
+            help="Folder for the studies and the scores.  [default: the table's name without .parquet]",
+            rich_help_panel=RESULTS,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -185,6 +195,8 @@ def _show(table: Any, *, as_json: bool) -> None:
         warn(sentence)
     noise = noise_of(table)
     if noise is not None:
+        from rich.text import Text
+
         out.print(Text(noise_in_words(noise)), soft_wrap=True)
 
 

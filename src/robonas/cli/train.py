@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robonas.cli.completion import names_of
 from robonas.cli.front import At, read_at
 from robonas.cli.groups import takes_groups
+from robonas.cli.help import DATA, SPACE
 from robonas.cli.options import (
     Data,
     Json,
@@ -36,16 +38,21 @@ if TYPE_CHECKING:
     from robonas.spaces import SearchSpace
     from robonas.study.result import SearchResult
 
+WHICH = "Which network to train"
+"""Heading of the options that name it."""
+
 
 @takes_groups
 def train(
     *,
     config: Config = None,  # noqa: ARG001  # read by its callback
-    search: Annotated[Path, typer.Option(help="Folder of the search whose winner is trained.")] = Path("robonas-run"),
+    search: Annotated[
+        Path, typer.Option(help="Folder of the search whose winner is trained.", rich_help_panel=WHICH)
+    ] = Path("robonas-run"),
     name: Name = "search",
     storage: Storage = None,
     architecture: Annotated[
-        str | None, typer.Option(help="Architecture to train, as text, instead of a winner.")
+        str | None, typer.Option(help="Architecture to train, as text, instead of a winner.", rich_help_panel=WHICH)
     ] = None,
     at: At = [],  # noqa: B006
     data: Data = "digits",
@@ -55,12 +62,15 @@ def train(
         typer.Option(
             help="Test set, used once, at the end; of a data set of torchvision or Hugging Face, its test part.",
             callback=not_empty,
+            rich_help_panel=DATA,
         ),
     ] = None,
     space: Annotated[
         str | None,
         typer.Option(
-            help="Search space: a name, or package.module:NAME.  [default: the search's; --space-set changes its size]"
+            help="Search space: a name, or package.module:NAME.  [default: the search's; --space-set changes its size]",
+            autocompletion=names_of("spaces"),
+            rich_help_panel=SPACE,
         ),
     ] = None,
     space_set: SpaceSetting = [],  # noqa: B006
@@ -68,13 +78,17 @@ def train(
     recipe: RecipeOptions,
     validation_fraction: Annotated[
         float,
-        typer.Option(help="Fraction of the data that is held out to choose the best epoch; 0 to train with all."),
+        typer.Option(
+            help="Fraction of the data that is held out to choose the best epoch; 0 to train with all.",
+            rich_help_panel=DATA,
+        ),
     ] = 0.1,
     test_fraction: Annotated[
         float | None,
         typer.Option(
             help="Fraction of the data that is held out of everything, and used once, at the end.  [default: that of "
-            "the search, if the data are the same and there is no --test-data; else 0]"
+            "the search, if the data are the same and there is no --test-data; else 0]",
+            rich_help_panel=DATA,
         ),
     ] = None,
     seed: Seed = 0,

@@ -106,7 +106,7 @@ class LabelledData:
 
     @property
     def inputs(self) -> Tensor:
-        """All inputs as `standardise` gives them, float32, (n, *input_shape): a new tensor.
+        """All inputs as `standardise` gives them, float32, ``(n, *input_shape)``: a new tensor.
 
         For large data, walk `batches`.
         """
@@ -132,7 +132,7 @@ class LabelledData:
         Without a mean and a deviation, before a split, values stay as they are.
 
         Args:
-            raw: (k, *input_shape), on any device.
+            raw: ``(k, *input_shape)``, on any device.
 
         Raises:
             DataError: They are standardised already.

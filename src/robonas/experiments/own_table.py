@@ -60,15 +60,13 @@ def build_table(
 
     Each seed is a study of its own in the folder, so that the work goes on where it was after any stop. The columns:
 
-    | column | meaning |
-    |---|---|
-    | each metric | its score |
-    | ``value`` | mean of the objective's value over the seeds; NaN where one training has failed |
-    | ``value_seed_0``, … | the value of each seed |
-    | ``value_1ep``, … | mean value after each epoch but the last |
-    | ``deviation`` | standard deviation of the value between the seeds |
-    | ``seconds`` | mean seconds of a training |
-    | ``params``, ``macs`` | size of the network, where no metric has this name |
+    - each metric: its score
+    - ``value``: mean of the objective's value over the seeds; NaN where one training has failed
+    - ``value_seed_0``, …: the value of each seed
+    - ``value_1ep``, …: mean value after each epoch but the last
+    - ``deviation``: standard deviation of the value between the seeds
+    - ``seconds``: mean seconds of a training
+    - ``params``, ``macs``: size of the network, where no metric has this name
 
     Args:
         space: Space of the candidates.

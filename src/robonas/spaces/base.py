@@ -75,7 +75,7 @@ class SearchSpace(abc.ABC):
     def build(self, architecture: Architecture) -> nn.Module:
         """Build a new network with fresh parameters, drawn from PyTorch's global generator; see `build_seeded`.
 
-        Maps (n, *input_shape) to (n, *output_shape).
+        Maps ``(n, *input_shape)`` to ``(n, *output_shape)``.
 
         Raises:
             ArchitectureError: The architecture does not belong to this space, or its choices make no valid network.

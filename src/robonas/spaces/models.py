@@ -109,7 +109,7 @@ def from_models(
     Args:
         models: Names of timm or torchvision models (``"timm:NAME"`` and ``"torchvision:NAME"`` say which; a bare name
             is timm's where timm is installed and has it), callables without arguments that make a network, or
-            `Model`s, which are callables that say their own input size. A mapping gives the names of callables.
+            instances of `Model`, which say their own input size. A mapping gives the names of callables.
         n_classes: Number of values that each network returns for a sample; named models get a head of that width.
         input_shape: Shape of one sample for all of them; None leaves each named model the size that it was made for,
             and asks for a `Model` instead of every plain callable.
