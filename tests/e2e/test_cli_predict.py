@@ -66,9 +66,12 @@ def place(tmp_path_factory) -> Path:
 
 
 def test_a_search_says_what_comes_next(place) -> None:
-    last = (place / "search.txt").read_text().strip().splitlines()[-1]
+    told = (place / "search.txt").read_text()
     folder, photos = place / "photos-search", place / "photos"
-    assert f"Next:  robonas train --search {folder} --data {photos} --image-size 8 --epochs 100" in last
+    assert f"Next:  robonas train --search {folder} --data folder:{photos} --image-size 8 --epochs 20" in told
+    assert "--train-batch-size 16" in told
+    assert f"robonas predict {folder}-train IMAGE.png" in told
+    assert f"robonas export {folder}-train -o network.pt2" in told
 
 
 def test_a_training_is_named_after_its_search_and_says_what_comes_next(place) -> None:

@@ -26,11 +26,10 @@ def searched(command=SESSION["command"], folder="runs/one", **settings):
 def test_the_three_commands():
     train, predict, export = next_steps.steps(searched())
     assert train.command == (
-        "robonas train --search runs/one --data photos --image-size 8 --epochs 80 --train-batch-size 32 --flip "
-        "--folder runs/one-trained"
+        "robonas train --search runs/one --data photos --image-size 8 --epochs 80 --train-batch-size 32 --flip"
     )
-    assert predict.command == "robonas predict runs/one-trained IMAGE.png"
-    assert export.command == "robonas export runs/one-trained -o network.pt2"
+    assert predict.command == "robonas predict runs/one-train IMAGE.png"
+    assert export.command == "robonas export runs/one-train -o network.pt2"
 
 
 @pytest.mark.parametrize(
@@ -60,6 +59,11 @@ def test_the_commands_are_understood(settings):
                 assert made.params["epochs"] == 80
                 assert str(made.params["search"]) == "a folder"
                 assert {key: made.params[key] for key in settings} == settings
+
+
+def test_a_settings_file_may_name_the_folder_of_the_search():
+    train, *_ = next_steps.steps(searched("robonas search examples/demo.toml --folder x"))
+    assert train.command.endswith("--folder runs/one-train")
 
 
 def test_other_studies_objectives_and_memory():

@@ -163,30 +163,16 @@ def search(
         shown = baselines or remembered(folder, StudyOptions(name=name, storage=storage, space=space.own))
         _write_report(result, folder / "report.html", shown, quiet=as_json)
     if not as_json:
-        _tell_next(folder, name, storage, space.own, data, reading)
+        _tell_next(result)
 
 
-def _tell_next(
-    folder: Path, name: str, storage: str | None, own_space: str | None, data: str, reading: ReadingOptions
-) -> None:
-    """Say what follows a search: the full training of the winner, with the options that this search was given."""
-    import shlex
-
+def _tell_next(result: SearchResult) -> None:
+    """Say what follows a search: the commands that train the winner in full, predict with it and export it."""
     from robonas.cli.console import say
-    from robonas.study.storage import shown
+    from robonas.report.next_steps import steps
 
-    given = {
-        "--search": folder,
-        "--name": None if name == "search" else name,
-        "--storage": None if storage is None else shown(storage),
-        "--space": own_space,
-        "--data": data,
-        "--data-root": reading.data_root,
-        "--image-size": reading.image_size,
-        "--image-mode": reading.image_mode,
-    }
-    options = " ".join(f"{key} {shlex.quote(str(value))}" for key, value in given.items() if value is not None)
-    say(f"Next:  robonas train {options} --epochs 100   # the winner, trained for longer; add your recipe's options")
+    for number, step in enumerate(steps(result)):
+        say(f"{'       ' if number else 'Next:  '}{step.command}   # {step.note}")
 
 
 def _rivals(chosen: Strategy, names: list[str]) -> list[Strategy]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robonas.report.learned import data_of, objective_settings
+from robonas.study.query import training_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,13 +44,15 @@ def steps(result: SearchResult) -> tuple[Step, ...]:
 
 def _commands(result: SearchResult) -> tuple[Step, ...]:
     folder = str(result.folder)
-    trained = f"{folder}-trained"
+    trained = str(training_folder(Path(folder), result.study))
     study = ["--name", result.study] if result.study != "search" else []
     found = [_join(["robonas", "predict", folder, *study]), _join(["robonas", "export", folder, *study])]
     steps = []
     if result.objective == "training":
+        # A settings file may name the search's own folder for both commands.
+        elsewhere = ["--folder", trained] if _settings_file(result) else []
         told = [*_data(result), *_recipe(objective_settings(result))]
-        line = ["robonas", "train", *_settings_file(result), "--search", folder, *study, *told, "--folder", trained]
+        line = ["robonas", "train", *_settings_file(result), "--search", folder, *study, *told, *elsewhere]
         steps.append(
             Step("Train it in full", _join(line), f"More epochs than the search gave it; the result is in {trained}.")
         )
@@ -66,7 +70,7 @@ def _commands(result: SearchResult) -> tuple[Step, ...]:
 def _lines() -> tuple[Step, ...]:
     return (
         Step("Train it in full", "trained = robonas.train(result, data, epochs=100)", "More epochs than the search."),
-        Step("Build the network", "network = result.build(trained=False)", "A new torch.nn.Module."),
+        Step("Build the network", "network = trained.build()", "A torch.nn.Module that takes inputs as they come."),
         Step("Export", 'robonas.export(result, "result.json")', "Everything about the search, for other programs."),
     )
 

@@ -11,6 +11,7 @@ from filelock import Timeout
 from robonas.common.files import check_folder, unwritable
 from robonas.errors import CheckpointError, ConfigError, NasError
 from robonas.retraining.checkpoint import CHECKPOINT
+from robonas.study.query import training_folder
 from robonas.study.result import SearchResult
 from robonas.study.sharing import lock_of
 from robonas.study.storage import DATABASE
@@ -23,15 +24,10 @@ if TYPE_CHECKING:
 
 
 def folder_after(winner: SearchResult | Architecture | str) -> Path:
-    """Return the folder for the training of a search's winner: the search's with ``-train`` after it.
-
-    The name of a study other than ``search`` stands between them. ``robonas-train`` where the search has no folder.
-    """
+    """Return the folder for the training of a search's winner; ``robonas-train`` where the search has no folder."""
     if not isinstance(winner, SearchResult) or winner.folder is None:
         return Path("robonas-train")
-    place = winner.folder.resolve() if winner.folder.name in {"", ".."} else winner.folder
-    study = "" if winner.study == "search" else f"-{winner.study}"
-    return place.parent / f"{place.name or 'robonas'}{study}-train"
+    return training_folder(winner.folder, winner.study)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from robonas.objectives.base import CurvePoint
 
@@ -96,6 +97,16 @@ def parameters_file(study: str) -> str:
 def confirmed_file(study: str) -> str:
     """Name of the file with the trained parameters of a winner that was chosen by its mean over other seeds."""
     return f"{study}.confirmed.safetensors"
+
+
+def training_folder(folder: Path, study: str) -> Path:
+    """Return the folder for the full training of a study's winner: the search's with ``-train`` after it.
+
+    The name of a study other than ``search`` stands between them.
+    """
+    place = folder.resolve() if folder.name in {"", ".."} else folder
+    middle = "" if study == "search" else f"-{study}"
+    return place.parent / f"{place.name or 'robonas'}{middle}-train"
 
 
 def staged_file(study: str, trial: int | str) -> str:
