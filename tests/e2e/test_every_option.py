@@ -53,9 +53,11 @@ WRONG: dict[str, list[str]] = {
     "--data-root": ["nowhere"],
     "--data-set": SETTINGS,
     "--device": ["", "tpu", "cuda:99", "cpu:x"],
+    "--devices": ["", ",", "tpu", "cuda:99", "cuda:x"],
     "--drop-path": [*NUMBERS, "1"],
     "--ema": [*NUMBERS, "1"],
     "--epochs": COUNTS,
+    "--executor": ["", "slurm", "dask", "dask:"],
     "--final": ["", "no such column", "synflow"],
     "--final-learning-rate": [*NUMBERS, "7"],
     "--folder": OUTPUT_FOLDERS,
@@ -81,6 +83,7 @@ WRONG: dict[str, list[str]] = {
     "--objective": ["", "no such column", "test_acc"],
     "--optimizer": UNKNOWN,
     "--output": OUTPUT_FILES,
+    "--parallel": [*COUNTS, "1000"],
     "--pool": COUNTS,
     "--prune": UNKNOWN,
     "--randaugment": COUNTS_FROM_0,
@@ -106,8 +109,10 @@ WRONG: dict[str, list[str]] = {
     "--test-data": [*UNKNOWN, "npz:nowhere.npz"],
     "--test-fraction": [*NUMBERS, "1"],
     "--threads": [*COUNTS_FROM_0, HUGE],
+    "--timeout": [*NUMBERS, "0"],
     "--top-k": COUNTS,
     "--train-batch-size": [*COUNTS, "1"],
+    "--trial-timeout": [*NUMBERS, "0"],
     "--training-fraction": [*NUMBERS, "0", "0.9"],
     "--validation-fraction": [*NUMBERS, "1"],
     "--value-name": [""],
@@ -119,6 +124,7 @@ WRONG: dict[str, list[str]] = {
     "folder": ["nowhere", "file", "file/x", "folder"],
     "images": ["nowhere.png", "folder", "file/x", "binary", "wrong.npy", "nowhere.npy"],
     "name": UNKNOWN,
+    "space": UNKNOWN,
     "suite": ["nowhere.toml", "folder", "file/x", "/dev/full", "binary", "unknown.toml"],
     "what": ["", "metric", "no such thing"],
 }  # fmt: skip
@@ -145,6 +151,7 @@ CALLED = {
     "--data-root": "nowhere|torchvision",
     "--data-set": "setting|no_such|KEY=VALUE",
     "--device": "[Dd]evice",
+    "--devices": "[Dd]evice",
     "--final": "[Cc]olumn",
     "--function": "function|module",
     "--folder": "Cannot write|folder",
@@ -170,6 +177,7 @@ CALLED = {
     "folder": "search",
     "images": "image|array|shape|There is no file",
     "name": "Known|module|no file",
+    "space": "space|module",
     "suite": "[Ss]uite",
     "what": "Known",
 }
@@ -187,6 +195,10 @@ FULL: dict[str, list[str]] = {
     "list": ["metrics"],
     "space profile": ["nasbench201", "--sample", "1", "--jobs", "1"],
     "tables import": ["toy.csv", "-o", "new.parquet"],
+    "tables build": [
+        *("nasbench201", *SMALL, "-m", "params", "--epochs", "1", "--batch-size", "8", "--seeds", "1"),
+        *("--folder", "new", "-o", "new.parquet"),
+    ],
     "tables info": ["toy.csv"],
     "tables formats": [],
     "experiment": [
@@ -245,8 +257,8 @@ def line_with(path: str, parameter: str, value: str) -> list[str]:
             return [*path.split(), value, *(line[:-2] if parameter == "config" else line[-4:])]
         at = 1 if parameter == "images" else 0
         return [*path.split(), *line[:at], value, *line[at + 1 :]]
-    short = {"--folder": "-o", "--output": "-o", "--metrics": "-m"}.get(parameter)
-    for flag in {parameter, short} - {"--space-set"}:
+    short = {"--folder": None if path == "tables build" else "-o", "--output": "-o", "--metrics": "-m"}.get(parameter)
+    for flag in {parameter, short} - {"--space-set", None}:
         if flag in line:
             at = line.index(flag)
             line = [*line[:at], *line[at + 2 :]]

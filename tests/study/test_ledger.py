@@ -16,7 +16,7 @@ from robonas.study.loop import search
 from robonas.study.trials import Candidate
 from tests.fakes import CHEAP, CountParameters, small_space
 
-SETTINGS = {"seed": 0, "objective": {"direction": "maximize"}}
+SETTINGS = {"seed": 0, "objective": {"direction": "maximize", "value_name": "value"}}
 
 
 class InOrder:

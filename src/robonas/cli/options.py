@@ -59,9 +59,11 @@ def output_file(help: str) -> Any:  # noqa: A002
     return typer.Option("--output", "-o", help=help, parser=_file_to_write, metavar="FILE", rich_help_panel=RESULTS)
 
 
-def output_folder(help: str) -> Any:  # noqa: A002
-    """Return the option of a folder that a command writes to."""
-    return typer.Option("--folder", "-o", help=help, parser=_folder_to_write, metavar="FOLDER", rich_help_panel=RESULTS)
+def output_folder(help: str, short: tuple[str, ...] = ("-o",)) -> Any:  # noqa: A002
+    """Return the option of a folder that a command writes to, with its short names."""
+    return typer.Option(
+        "--folder", *short, help=help, parser=_folder_to_write, metavar="FOLDER", rich_help_panel=RESULTS
+    )
 
 
 # ── single options ──

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robonas.cli.groups import takes_groups
-from robonas.cli.help import DATA, RESULTS, TRAINING, Commands, QuickGroup
+from robonas.cli.help import DATA, TRAINING, Commands, QuickGroup
 from robonas.cli.options import (
     PAPER,
     Data,
@@ -107,10 +107,7 @@ def build(
     parallel: ParallelOptions,
     folder: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder for the studies and the scores.  [default: the table's name without .parquet]",
-            rich_help_panel=RESULTS,
-        ),
+        output_folder("Folder for the studies and the scores.  [default: the table's name without .parquet]", short=()),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -88,7 +88,7 @@ def seconds_of(setting: str, value: object) -> float:
     if value is None:
         return math.inf
     seconds = real(setting, value)
-    if not seconds > 0:
+    if not 0 < seconds < math.inf:
         raise ConfigError(f"`{setting}` must be a positive number of seconds, or None; got {value!r}.")
     return seconds
 

@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 
 from robonas.common.bars import ScoringBars
-from robonas.common.settings import count_of
+from robonas.common.settings import count_of, seconds_of
 from robonas.errors import ConfigError
 from robonas.metrics import resolve_metrics
 from robonas.processes.executors import engine_of, working_on
 from robonas.scores.scoring import Scorer
 from robonas.study.loop import search
+from robonas.study.plan import Plan
 from robonas.study.progress import SearchBars
+from robonas.study.workforce import Workforce
 from robonas.tables.base import ARCHITECTURE, BenchmarkTable, Column
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from robonas.study.query import Query
     from robonas.study.result import SearchResult
 
+MOST_SEEDS = 1000
 VALUE, SECONDS, DEVIATION = "value", "seconds", "deviation"
 
 
@@ -91,9 +94,15 @@ def build_table(
         StudyError: The folder belongs to other settings.
     """
     n_seeds = count_of("seeds", seeds, "seed")
+    if n_seeds > MOST_SEEDS:
+        raise ConfigError(f"`seeds` must be at most {MOST_SEEDS:,}; got {n_seeds:,}.")
+    engine = None if executor is None else engine_of(executor)
+    limit = None if trial_timeout is None else seconds_of("trial_timeout", trial_timeout)
     place = Path(folder)
     chosen = space.sample(count_of("pool", pool, "architecture"), seed) if isinstance(pool, int) else list(pool)
     texts = _distinct(space, chosen)
+    plan = Plan.made(space, objective, (), None, "random", len(texts), seed, 0, None)
+    Workforce.made(plan, engine, n_parallel, devices, limit)  # told before any work
     resolved = resolve_metrics(metrics) if metrics else ()
     table = None
     if resolved:
@@ -101,7 +110,7 @@ def build_table(
         if seen is None:
             raise ConfigError(f"Objective {objective.name!r} has no data to draw a batch from. Pass `batch`.")
         scorer = Scorer(space, objective.as_seen(seen, space), seed=seed, n_jobs=n_jobs, cache=place / "scores.parquet")
-        with working_on(None if executor is None else engine_of(executor)), ScoringBars(progress) as bars:
+        with working_on(engine), ScoringBars(progress) as bars:
             table = scorer.score(texts, resolved, callbacks=(bars.scoring,))
     results = []
     for number in range(n_seeds):
@@ -119,7 +128,7 @@ def build_table(
                 callbacks=(*callbacks, bars),
                 n_parallel=n_parallel,
                 devices=devices,
-                executor=executor,
+                executor=engine,
                 trial_timeout=trial_timeout,
             )
         results.append(result)

@@ -66,7 +66,7 @@ def _basis(chooser: Chooser, history: Sequence[Trial]) -> str:
     problem, strategy = chooser.problem, chooser.strategy
     joined = None if problem.joined is None else problem.joined.tolist()
     rest: list[Any] = [strategy.name, strategy.settings, problem.budget, problem.seed, problem.higher_is_better, joined]
-    queries = [[trial.row, trial.value, trial.failed, trial.pruned] for trial in history]
+    queries = [[trial.row, trial.value, trial.failed, trial.pruned, trial.told_at] for trial in history]
     text = json.dumps([version_of("robonas"), chooser.table.fingerprint(), rest, queries], sort_keys=True)
     digest = hashlib.blake2b(text.encode(), digest_size=16)
     for numbers in (problem.codes, problem.costs):
