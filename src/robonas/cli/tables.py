@@ -23,6 +23,7 @@ from robonas.cli.options import (
     TrainingOptions,
     not_empty,
     output_file,
+    output_folder,
 )
 from robonas.cli.reading import read_space, split
 from robonas.cli.recipe_options import RecipeOptions
