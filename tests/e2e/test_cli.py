@@ -80,7 +80,7 @@ def test_export(finished, tmp_path, suffix) -> None:
         import torch
 
         network = torch.export.load(path).module()
-        assert network(torch.zeros(5, 1, 8, 8)).shape == (5, 10)
+        assert network(torch.zeros(5, 1, 8, 8, dtype=torch.uint8)).shape == (5, 10)
 
 
 def test_export_to_an_unknown_format_is_told(finished, tmp_path) -> None:
@@ -140,7 +140,7 @@ def test_profile_of_a_space_counts_what_keeps_the_limits() -> None:
 def test_every_default_is_in_the_help() -> None:
     environment = {"COLUMNS": "200"}
     shown = " ".join(RUNNER.invoke(app, ["search", "--help"], env=environment).stdout.split())
-    for default in ("digits", "nasbench201", "auto", "20", "1000", "robonas-run", "0.0005", "10"):
+    for default in ("digits", "nasbench201", "auto", "20", "1000", "robonas-run", "0.25", "10"):
         assert f"[default: {default}]" in shown, default
 
 

@@ -108,11 +108,11 @@ def test_experiment_from_a_suite(run, tmp_path) -> None:
     )
     strategies = '[[strategy]]\nname = "average_rank"\n[[strategy]]\nname = "random"\n'
     (tmp_path / "suite.toml").write_text(f"budget = 5\nseeds = 2\nhalf_pools = true\n{tasks}{strategies}")
-    told = json.loads(run("experiment", "suite.toml", "--seeds", "3", "--jobs", "1", "--no-figure", "--json").stdout)
+    told = json.loads(run("experiment", "suite.toml", "--seeds", "3", "--jobs", "1", "--no-report", "--json").stdout)
     assert told["settings"]["seeds"] == [0, 1, 2]  # the command line wins
     assert told["settings"]["half_pools"] is True
     assert set(told["over_tasks"]["average_ranks"]) == {"average_rank", "random"}
-    assert "Over 2 tasks" in run("experiment", "suite.toml", "--jobs", "1", "--no-figure").stdout
+    assert "Over 2 tasks" in run("experiment", "suite.toml", "--jobs", "1", "--no-report").stdout
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,10 @@ def test_the_task_follows_the_data(tmp_path, data, task):
         (["--space", "transnas_macro", "--data", "digits_segment"], "must be multiples of 64 for segmentsemantic"),
         (["--space", "conv1d", "--data", "digits"], "`input_shape` of conv1d must be (channels, length)"),
         (["--data", "digits_segment", "--image-size", "4"], "`size` of the digits must be at least 8"),
-        (["--space", "mlp", "--data", "sklearn:diabetes", "--measure", "accuracy"], "one of r2, loss for regression"),
+        (
+            ["--space", "mlp", "--data", "sklearn:diabetes", "--measure", "accuracy"],
+            "one of r2, mae, loss for regression",
+        ),
         (["--space", "mlp", "--data", "sklearn:diabetes", "--label-smoothing", "0.1"], "`label_smoothing` needs cl"),
         (["--space", "transnas_micro", "--data", "digits_segment", "--flip"], "whose targets are no maps"),
         (["--at-least", "synflow"], "`--at-least` must read METRIC=VALUE, such as synflow=80; got 'synflow'"),

@@ -11,7 +11,8 @@ import typer
 from robonas.cli.completion import names_of
 from robonas.cli.groups import takes_groups
 from robonas.cli.help import PLAN, RESULTS
-from robonas.cli.options import Executor, Jobs, Json, output_folder
+from robonas.cli.options import Jobs, Json, output_folder
+from robonas.cli.parallel_options import Executor
 from robonas.cli.reading import split
 from robonas.cli.tables import Format, TaskName, records
 from robonas.common.defaults import STRATEGY

@@ -10,7 +10,7 @@ import typer
 
 from robonas.cli.completion import names_of
 from robonas.cli.help import DATA, METRICS, PLAN, RESULTS, RUN, SPACE, TRAINING
-from robonas.cli.reading import read_data, read_precision, read_space, read_strategy, split
+from robonas.cli.reading import read_data, read_precision, read_space, read_strategy
 from robonas.common.defaults import PAPER_METRICS, STRATEGY
 from robonas.common.files import check_file, check_folder
 from robonas.errors import ConfigError
@@ -150,15 +150,6 @@ Logs = Annotated[
         rich_help_panel=RESULTS,
     ),
 ]
-Executor = Annotated[
-    str | None,
-    typer.Option(
-        metavar="[ray|ray:ADDRESS|dask:ADDRESS]",
-        help="Cluster to work on instead of processes of this machine: Ray's or Dask's.",
-        callback=not_empty,
-        rich_help_panel=RUN,
-    ),
-]
 
 # ── groups ──
 
@@ -287,45 +278,6 @@ class PlanOptions:
         ),
     ] = 0
     repeats: Annotated[int, typer.Option(help="Number of other seeds for each network that is confirmed.")] = 3
-
-
-@dataclass
-class ParallelOptions:
-    """The options that say how many trainings run at once, where, and for how long."""
-
-    HEADING: ClassVar[str] = RUN
-
-    parallel: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of networks to train at once.  [default: one on each of the devices, or one]",
-        ),
-    ] = None
-    devices: Annotated[
-        list[str],
-        typer.Option(
-            help="Devices to divide the trainings among, such as cuda:0,cuda:1. May be repeated.  [default: all GPUs "
-            "that are visible, or the CPU]"
-        ),
-    ] = field(default_factory=list)
-    executor: Executor = None
-    timeout: Annotated[
-        float | None,
-        typer.Option(help="Seconds after which no training begins; the same command, run again, goes on."),
-    ] = None
-    trial_timeout: Annotated[
-        float | None, typer.Option(help="Seconds that one training may take; one that takes longer has failed.")
-    ] = None
-
-    def settings(self) -> dict[str, Any]:
-        """Return the settings by the names that `search` has for them."""
-        return {
-            "n_parallel": self.parallel,
-            "devices": split("--devices", self.devices) or None,
-            "executor": self.executor,
-            "timeout": self.timeout,
-            "trial_timeout": self.trial_timeout,
-        }
 
 
 @dataclass

@@ -22,7 +22,6 @@ from robonas.cli.options import (
     Logs,
     Metrics,
     Name,
-    ParallelOptions,
     PlanOptions,
     Pool,
     ReadingOptions,
@@ -35,6 +34,7 @@ from robonas.cli.options import (
     output_file,
     output_folder,
 )
+from robonas.cli.parallel_options import ParallelOptions
 from robonas.cli.reading import read_lines, read_strategy, split
 from robonas.cli.recipe_options import RecipeOptions
 from robonas.cli.results import remembered

@@ -15,7 +15,6 @@ from robonas.cli.options import (
     Data,
     Json,
     Metrics,
-    ParallelOptions,
     Pool,
     ReadingOptions,
     ScoringOptions,
@@ -25,6 +24,7 @@ from robonas.cli.options import (
     output_file,
     output_folder,
 )
+from robonas.cli.parallel_options import ParallelOptions
 from robonas.cli.reading import read_space, split
 from robonas.cli.recipe_options import RecipeOptions
 from robonas.errors import ConfigError

@@ -48,7 +48,9 @@ def page(template: str, content: Mapping[str, Any], figures: Mapping[str, go.Fig
         "dark_json": script_json(palette.to_dark()),
         "plotly_js": script_text(library()) if figures else "",
     }
-    return environment().get_template(template).render({**common, **content})
+    text = environment().get_template(template).render({**common, **content})
+    # Names of files may hold bytes that are no text here; shown as question marks.
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 @functools.cache

@@ -59,10 +59,12 @@ class Claims:
                 with self._beating():
                     yield
             finally:
-                for claim in list(self._held.values()):
-                    with contextlib.suppress(Exception):  # an error of the storage would hide the one that matters
-                        self.give_back(claim)
-                del _HERE[worker]
+                try:
+                    for claim in list(self._held.values()):
+                        with contextlib.suppress(Exception):  # an error of the storage would hide the one that matters
+                            self.give_back(claim)
+                finally:
+                    del _HERE[worker]
 
     def in_vain(self, pending: Sequence[FrozenTrial]) -> bool:
         """Return whether one of these is with a search that this one was called from, and waiting for it is in vain."""
