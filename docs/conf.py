@@ -34,7 +34,7 @@ autodoc_default_options = {
     "members": True,
     "show-inheritance": True,
     # What every subclass has is told once, on the page of the class that says it.
-    "inherited-members": "SearchSpace,Strategy,Objective,Mapping,dict,tuple,Enum,Exception,object",
+    "inherited-members": "Module,SearchSpace,Strategy,Objective,Mapping,dict,tuple,Enum,Exception,object",
 }
 autodoc_preserve_defaults = True
 maximum_signature_line_length = 80

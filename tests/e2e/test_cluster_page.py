@@ -33,6 +33,7 @@ def commands() -> list[str]:
     return [line for block in blocks for line in block.splitlines() if line.startswith("robonas")]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_commands_of_the_page_work(tmp_path, server):  # noqa: F811
     """In the order of the page, in one folder: each search goes on where the one before has ended."""

@@ -79,7 +79,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("engine", ["ray", "dask"])
+@pytest.mark.parametrize("engine", ["ray", pytest.param("dask", marks=pytest.mark.slow)])
 def test_a_cluster_gives_the_same_search(engine, tmp_path) -> None:
     pytest.importorskip({"ray": "ray", "dask": "distributed"}[engine], reason=f"needs the extra `{engine}`")
     script = tmp_path / "script.py"

@@ -162,7 +162,7 @@ def test_a_training_that_takes_too_long_has_failed():
             time.sleep(0.1)
         return value
 
-    result = run(train, trial_timeout=6, budget=6, n_parallel=2)
+    result = run(train, trial_timeout=6, budget=4, n_parallel=2)
     assert {query.failure for query in result.queries} <= {None, "It took longer than the 6 seconds that it may."}
     assert all((query.failure is None) == (length(small_space().parse(query.architecture), 0) % 4 != 0)
                for query in result.queries)  # fmt: skip

@@ -115,7 +115,7 @@ class LabelledData:
 
     @property
     def raw(self) -> Tensor:
-        """All inputs as they are stored, bytes or float32, (n, *input_shape), as a trained network takes them.
+        """All inputs as they are stored, bytes or float32, ``(n, *input_shape)``, as a trained network takes them.
 
         A new tensor; for large data, walk `batches`.
         """

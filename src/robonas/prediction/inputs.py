@@ -118,7 +118,7 @@ def _check_data(data: LabelledData, how: Preprocessing) -> None:
 
 
 def _array(given: Any, how: Preprocessing) -> Tensor:
-    """Return inputs from an array, (n, *data_shape)."""
+    """Return inputs from an array, ``(n, *data_shape)``."""
     if isinstance(given, Mapping):
         raise DataError("Inputs must be images, paths or arrays; got a mapping. Give one of its values.")
     if isinstance(given, Tensor) and is_standardised(given):
@@ -142,7 +142,7 @@ def _array(given: Any, how: Preprocessing) -> Tensor:
 
 
 def _shaped(values: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return the values as (n, *shape): several inputs or one; of images also with the channels last, or left out."""
+    """Return the values as ``(n, *shape)``: several inputs or one; of images also with the channels last, or left out."""
     forms = {shape: values}
     if len(shape) == 3:
         if values.ndim >= 3:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class ReadyNetwork(nn.Module):
     """A trained network with the preparation of its inputs built in.
 
-    Called with inputs as they come, bytes or real numbers, (n, *data_shape), it standardises and resizes them as in the
+    Called with inputs as they come, bytes or real numbers, ``(n, *data_shape)``, it standardises and resizes them as in the
     training, and returns the network's answer: logits of classes, (n, classes) or (n, classes, height, width); images;
     or the numbers of a regression in the unit of the data. `predict` also reads images, and names the classes.
 
@@ -64,7 +64,7 @@ class ReadyNetwork(nn.Module):
         """Prepare the inputs, and return the network's answers.
 
         Args:
-            inputs: (n, *data_shape), as they come.
+            inputs: ``(n, *data_shape)``, as they come.
 
         Raises:
             DataError: They are known to be standardised already.
@@ -87,8 +87,8 @@ class ReadyNetwork(nn.Module):
 
         Args:
             inputs: Path of an image, a Pillow image, or a list of them; an array or tensor of one input, or of
-                several, (n, *data_shape), of images also with the channels last; or a `LabelledData`, standardised or
-                not.
+                several, ``(n, *data_shape)``, of images also with the channels last; or a `LabelledData`, standardised
+                or not.
             batch_size: Number of inputs that go through the network at once.
 
         Raises:

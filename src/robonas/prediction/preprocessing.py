@@ -110,10 +110,10 @@ class Preprocessing:
     # ── what it does ──
 
     def prepare(self, inputs: Tensor) -> Tensor:
-        """Return inputs as the network was trained with them, float32, (n, *input_shape).
+        """Return inputs as the network was trained with them, float32, ``(n, *input_shape)``.
 
         Args:
-            inputs: Inputs as they come, (n, *data_shape), on any device.
+            inputs: Inputs as they come, ``(n, *data_shape)``, on any device.
         """
         from robonas.datasets.standardising import by_channel
 
@@ -124,7 +124,7 @@ class Preprocessing:
         """Return the same with a mean and a deviation that are on the inputs' device already, as `by_channel` gives.
 
         Args:
-            inputs: Inputs as they come, (n, *data_shape).
+            inputs: Inputs as they come, ``(n, *data_shape)``.
             mean: `mean`, as a tensor.
             std: `std`, as a tensor.
         """
