@@ -142,7 +142,7 @@ def _array(given: Any, how: Preprocessing) -> Tensor:
 
 
 def _shaped(values: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return the values as ``(n, *shape)``: several inputs or one; of images also with the channels last, or left out."""
+    """Return values as ``(n, *shape)``: several inputs or one; of images also with the channels last, or left out."""
     forms = {shape: values}
     if len(shape) == 3:
         if values.ndim >= 3:

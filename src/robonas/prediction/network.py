@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class ReadyNetwork(nn.Module):
     """A trained network with the preparation of its inputs built in.
 
-    Called with inputs as they come, bytes or real numbers, ``(n, *data_shape)``, it standardises and resizes them as in the
-    training, and returns the network's answer: logits of classes, (n, classes) or (n, classes, height, width); images;
-    or the numbers of a regression in the unit of the data. `predict` also reads images, and names the classes.
+    Called with inputs as they come, bytes or real numbers, ``(n, *data_shape)``, it standardises and resizes them as in
+    the training, and returns the network's answer: logits of classes, (n, classes) or (n, classes, height, width);
+    images; or the numbers of a regression in the unit of the data. `predict` also reads images, and names the classes.
 
     Args:
         network: The network as it was trained; it is put into evaluation mode.
