@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 from torch.utils.data import (
     DataLoader,
-    Dataset,
     IterableDataset,
     RandomSampler,
     Subset,
@@ -18,17 +17,7 @@ from torch.utils.data import (
 
 from robonas.datasets import from_dataset, load_dataset
 from robonas.errors import ConfigError, DataError, UnknownNameError
-
-
-class Items(Dataset):
-    def __init__(self, items):
-        self.items = items
-
-    def __len__(self):
-        return len(self.items)
-
-    def __getitem__(self, index):
-        return self.items[index]
+from tests.datasets.test_sources import Items
 
 
 def pairs(n=8):

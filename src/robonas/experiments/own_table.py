@@ -15,7 +15,7 @@ from robonas.common.settings import count_of, seconds_of
 from robonas.errors import ConfigError
 from robonas.metrics import resolve_metrics
 from robonas.processes.executors import engine_of, working_on
-from robonas.scores.scoring import Scorer
+from robonas.scores.scoring import Scorer, texts as texts_of
 from robonas.study.loop import search
 from robonas.study.plan import Plan
 from robonas.study.progress import SearchBars
@@ -96,11 +96,11 @@ def build_table(
     n_seeds = count_of("seeds", seeds, "seed")
     if n_seeds > MOST_SEEDS:
         raise ConfigError(f"`seeds` must be at most {MOST_SEEDS:,}; got {n_seeds:,}.")
-    engine = None if executor is None else engine_of(executor)
+    engine = engine_of(executor)
     limit = None if trial_timeout is None else seconds_of("trial_timeout", trial_timeout)
     place = Path(folder)
     chosen = space.sample(count_of("pool", pool, "architecture"), seed) if isinstance(pool, int) else list(pool)
-    texts = _distinct(space, chosen)
+    texts = _distinct(texts_of(space, chosen))
     plan = Plan.made(space, objective, (), None, "random", len(texts), seed, 0, None)
     Workforce.made(plan, engine, n_parallel, devices, limit)  # told before any work
     resolved = resolve_metrics(metrics) if metrics else ()
@@ -135,12 +135,11 @@ def build_table(
     return _table(texts, table, [metric.higher_is_better for metric in resolved], results)
 
 
-def _distinct(space: SearchSpace, pool: Iterable[Architecture | str]) -> list[str]:
-    """Return the text of the first architecture of each class."""
+def _distinct(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the text of the first architecture of each class, from texts with their canonical forms."""
     first: dict[str, str] = {}
-    for entry in pool:
-        architecture = space.parse(entry) if isinstance(entry, str) else space.check(entry)
-        first.setdefault(space.format(space.canonical(architecture)), space.format(architecture))
+    for text, canonical in pairs:
+        first.setdefault(canonical, text)
     return list(first.values())
 
 

@@ -132,7 +132,7 @@ def run_experiment(
     left = [unit for unit in units if unit not in runs]
     if progress is not None:
         progress(len(runs), len(units))
-    with working_on(None if executor is None else engine_of(executor)):
+    with working_on(engine_of(executor)):
         for found in spread(runner, left, n_jobs=n_jobs, chunk=1, dead=runner.died):
             runs.update(found)
             if progress is not None:

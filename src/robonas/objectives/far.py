@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pickle  # between processes of one program
-import time
 from concurrent.futures import BrokenExecutor, CancelledError
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,6 @@ _LOOK_S = 0.1
 class _Running:
     place: Place
     promise: Promise
-    since: float = field(default_factory=time.monotonic)
     stop: Exception | None = None
 
 
@@ -63,7 +61,7 @@ class FarEvaluators(Evaluators):
         *,
         limit_s: float | None = None,
     ) -> None:
-        self._engine, self._limit = engine, limit_s
+        self._engine = engine
         self._free = list(places)
         self._running: dict[int, _Running] = {}
         self._ended: SimpleQueue[tuple[int, Promise]] = SimpleQueue()

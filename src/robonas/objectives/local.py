@@ -102,8 +102,7 @@ class LocalEvaluators(Evaluators):
 
     def free(self) -> Place | None:
         """Return the place of the evaluation that is started next; None while all are taken."""
-        slot = next((slot for slot in self._slots if slot.running is None), None)
-        return None if slot is None else slot.place
+        return next((slot.place for slot in self._slots if slot.running is None), None)
 
     def start(self, key: int, architecture: Architecture, *, seed: int) -> None:
         """Begin an evaluation at the free place; see `Evaluators.start`."""

@@ -301,8 +301,8 @@ class _DaskMailbox:
                 queue.close()
 
 
-def engine_of(executor: Any) -> Engine:
-    """Return the engine of an executor.
+def engine_of(executor: Any) -> Engine | None:
+    """Return the engine of an executor; None for None, which means processes of this machine.
 
     Args:
         executor: ``"ray"``, ``"ray:ADDRESS"``, ``"dask:ADDRESS"``, an `Engine`, a `distributed.Client`, or anything
@@ -311,7 +311,7 @@ def engine_of(executor: Any) -> Engine:
     Raises:
         ConfigError: It is none of these.
     """
-    if isinstance(executor, Engine):
+    if executor is None or isinstance(executor, Engine):
         return executor
     if isinstance(executor, str):
         kind, _, address = executor.partition(":")

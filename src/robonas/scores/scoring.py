@@ -306,7 +306,7 @@ def score(
     scorer = Scorer(space, batch, seed=seed, logits=logits, n_jobs=n_jobs, cache=cache)
     from robonas.common.bars import ScoringBars
 
-    with working_on(None if executor is None else engine_of(executor)), ScoringBars(progress) as bars:
+    with working_on(engine_of(executor)), ScoringBars(progress) as bars:
         return scorer.score(pool, metrics, callbacks=(bars.scoring, *callbacks_of(callbacks)))
 
 

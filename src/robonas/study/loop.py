@@ -167,7 +167,7 @@ def search(
     check_reachable(storage)
     name, n_jobs = name_of(name), jobs_of(n_jobs)
     plan = Plan.made(space, objective, metrics, limits, strategy, budget, seed, grow, pruner, against, share)
-    engine = None if executor is None else engine_of(executor)
+    engine = engine_of(executor)
     finish = Finish.made(plan, confirm, repeats)
     workforce = Workforce.made(plan, engine, n_parallel, devices, limit)
     with working_on(engine):
