@@ -21,6 +21,7 @@ from robonas.prediction import Preprocessing
 from robonas.report.export import export
 from robonas.spaces import from_choices
 from robonas.training.measures import measure_of
+from tests.objectives.toy import task_data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,16 +127,7 @@ def data_of(kind: str, folder: Path) -> LabelledData:
     if kind in TASKS:
         x = GENERATOR.normal(3, 5, size=(60, 2, 6, 6)).astype(np.float32)
         z = (x - 3) / 5
-        maps = np.tanh(np.stack([z[:, 0], -z[:, 1], z[:, 0] - z[:, 1]], axis=1))
-        means = maps.mean((2, 3))
-        targets = {
-            "classification": means.argmax(1),
-            "multilabel": (means > 0).astype(np.float32),
-            "regression": 100 + 50 * means,
-            "segmentation": maps.argmax(1),
-            "image": maps,
-        }[kind]
-        return from_arrays(x, targets, n_classes=3, task=kind)
+        return task_data(kind, x, z)
     return load_dataset(kind, **({"size": 16} if kind in {"digits_segment", "digits_normal"} else {}))
 
 

@@ -10,6 +10,7 @@ from robonas.datasets.targets import TASKS, loss_of
 from robonas.errors import ConfigError, NetworkError
 from robonas.objectives import TrainingObjective
 from robonas.spaces import TransNASMicro, from_choices
+from tests.objectives.toy import task_data
 
 GENERATOR = np.random.default_rng(0)
 INPUTS = GENERATOR.normal(size=(40, 2, 4, 4)).astype(np.float32)
@@ -17,16 +18,7 @@ INPUTS = GENERATOR.normal(size=(40, 2, 4, 4)).astype(np.float32)
 
 def data_of(task):
     """What a 1×1 convolution or a linear layer could answer."""
-    maps = np.tanh(np.stack([INPUTS[:, 0], -INPUTS[:, 1], INPUTS[:, 0] - INPUTS[:, 1]], axis=1))
-    means = maps.mean((2, 3))
-    targets = {
-        "classification": means.argmax(1),
-        "multilabel": (means > 0).astype(np.float32),
-        "regression": 100 + 50 * means,
-        "segmentation": maps.argmax(1),
-        "image": maps,
-    }[task]
-    return from_arrays(INPUTS, targets, n_classes=3, task=task)
+    return task_data(task, INPUTS, INPUTS)
 
 
 class Net(nn.Module):

@@ -28,6 +28,20 @@ def blobs(n: int = 60, n_classes: int = 3, shape: tuple[int, ...] = (4,), spread
     return from_arrays(centres[labels] + spread * generator.normal(size=(n, *shape)), labels, name="blobs")
 
 
+def task_data(task: str, inputs: np.ndarray, values: np.ndarray) -> LabelledData:
+    """Data of a task that a 1×1 convolution or a linear layer could answer, from the values that targets depend on."""
+    maps = np.tanh(np.stack([values[:, 0], -values[:, 1], values[:, 0] - values[:, 1]], axis=1))
+    means = maps.mean((2, 3))
+    targets = {
+        "classification": means.argmax(1),
+        "multilabel": (means > 0).astype(np.float32),
+        "regression": 100 + 50 * means,
+        "segmentation": maps.argmax(1),
+        "image": maps,
+    }[task]
+    return from_arrays(inputs, targets, n_classes=3, task=task)
+
+
 class ToySpace(SearchSpace):
     """Whatever network a function makes; `twin` is isomorphic to `first`."""
 
