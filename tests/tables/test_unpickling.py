@@ -293,7 +293,7 @@ ARRAY = b"cnumpy.core.numeric\n_frombuffer\n(%s" + b"cnumpy\ndtype\n(X\x02\x00\x
     [
         pytest.param(b"]" + ARRAY % (b"X\x01\x00\x00\x00a", b"h\x3c") + b"a.", "shape of numbers", id="shape"),
         pytest.param(b"]cnumpy\ndtype\n(h\x3ctRa.", "got type a tuple", id="type"),
-        pytest.param(b"]cnumpy\ndtype\n(X\x02\x00\x00\x00u1tR(K\x03h\x3cNNNK\x01K\x01K\x00tba.", "order of by", id="order"),
+        pytest.param(b"]cnumpy\ndtype\n(X\x02\x00\x00\x00u1tR(K\x03h\x3cNNNK\x01K\x01K\x00tba.", "order", id="order"),
         pytest.param(b"]c_codecs\nencode\n(X\x01\x00\x00\x00ah\x3ctRa.", "in latin1; got a tuple", id="encoding"),
     ],
 )  # fmt: skip
