@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 IMPORT = ("import torch", ["-c", "import torch"], None)
+TABLE = Path(__file__).parent / "tables" / "nb201-cifar10.parquet"
 SEARCH = ["search", "--space-set", "channels=4", "--space-set", "depth=1", "--pool", "30", "--budget", "4"]
 
 
@@ -34,7 +35,7 @@ def main() -> None:
         seconds(["-m", "robonas", *SEARCH, "--epochs", "1", "--metrics", "snip,params", "--jobs", "1", "-o", folder])
         lines = [("--help", 0.1), ("search --help", 0.1)]
         lines += [(f"list {what}", 0.1) for what in ("metrics", "spaces", "strategies", "datasets", "metrics zico")]
-        lines += [(f"show {folder}", 0.75), (f"report {folder}", 0.75)]
+        lines += [(f"show {folder}", 0.75), (f"report {folder}", 0.75), (f"tables info {TABLE}", 0.75)]
         rows = [IMPORT, *((line.split(" /")[0], ["-m", "robonas", *line.split()], most) for line, most in lines)]
         taken = {name: [] for name, _, _ in rows}
         for _ in range(rounds):
