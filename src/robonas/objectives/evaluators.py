@@ -42,6 +42,34 @@ class Answer:
     """``parameters`` and ``macs`` of the network that was trained; None where none was, or it cannot be counted."""
 
 
+@dataclass
+class Running:
+    """An evaluation under way, and whether a report has ended it."""
+
+    stop: Exception | None = field(default=None, kw_only=True)
+    """What its report has raised: the reason to end it."""
+
+    def hear(self, key: int, point: CurvePoint, report: Callable[[int, CurvePoint], None]) -> bool:
+        """Report a step, and return whether the evaluation goes on."""
+        try:
+            report(key, point)
+        except Exception as error:  # noqa: BLE001  # such as the pruner's word, which ends the evaluation
+            self.stop = error
+        return self.stop is None
+
+    def answer(
+        self,
+        key: int,
+        evaluation: Evaluation | None,
+        size: Mapping[str, int | None] | None,
+        error: BaseException | None = None,
+    ) -> Answer:
+        """Return its end; the reason to end it comes before all else."""
+        if self.stop is not None:
+            return Answer(key, None, self.stop)
+        return Answer(key, evaluation, error, size)
+
+
 class Evaluators(abc.ABC):
     """Evaluates candidates, one or several at once."""
 
