@@ -40,7 +40,7 @@ def main() -> None:
         lines += [(f"show {folder}", 0.75), (f"report {folder}", 0.75), (f"tables info {TABLE}", 0.75)]
         rows = [IMPORT, *((line.split(" /")[0], ["-m", "robonas", *line.split()], most) for line, most in lines)]
         taken = {name: [] for name, _, _ in rows}
-        for name, arguments, _ in rows:
+        for _, arguments, _ in rows:
             seconds(arguments)
         for _ in range(rounds):
             for name, arguments, _ in rows:

@@ -64,8 +64,8 @@ def commands(place: Path, out: Path) -> dict[str, list[str]]:
         "export onnx": ["export", run, "-o", f"{out}/x.onnx"],
         "predict": ["predict", run, f"{place}/one.npy", "-o", f"{out}/p.npz"],
         "build": [
-            *("tables", "build", "nasbench201", *SMALL[:-4], "--data", data, "--pool", "2", "-m", "params", "--seeds", "1"),
-            *("--epochs", "1", "--batch-size", "16", "-o", f"{out}/b.parquet"),
+            *("tables", "build", "nasbench201", *SMALL[:-4], "--data", data, "--pool", "2", "-m", "params"),
+            *("--seeds", "1", "--epochs", "1", "--batch-size", "16", "-o", f"{out}/b.parquet"),
         ],
     }  # fmt: skip
 

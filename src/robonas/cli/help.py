@@ -50,9 +50,9 @@ _ADDED = frozenset({"help", "install_completion", "show_completion"})
 class _Plain:
     """A command whose help is plain text, with its options under headings.
 
-    The flags that Typer adds, ``--help`` and those for completion, are False where they are not given, and not None, which
-    Typer would convert: it converts by pydantic, and importing that takes longer than all that ``list`` and ``--help``
-    do.
+    The flags that Typer adds, ``--help`` and those for completion, are False where they are not given, and not None,
+    which Typer would convert: it converts by pydantic, and importing that takes longer than all that ``list`` and
+    ``--help`` do.
     """
 
     def get_params(self, ctx: Any) -> Any:

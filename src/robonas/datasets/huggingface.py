@@ -105,7 +105,7 @@ def from_table(
     name: str | None = None,
     memory_limit: int = MEMORY_LIMIT,
 ) -> LabelledData:
-    """Data from the columns of a `datasets.Dataset`.
+    """Make data from the columns of a `datasets.Dataset`.
 
     Args:
         table: The data set: one part, not a `DatasetDict` and no stream.

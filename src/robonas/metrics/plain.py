@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def plain(passes: Passes) -> float:
-    """Sum of weight × gradient."""
+    """Return the sum of weight × gradient."""
     weights = passes.weights
     return sum(
         float((weights[name].detach() * gradient).sum(dtype=torch.float64))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from robonas.spaces import SearchSpace
 
 _LOOK_S = 0.1
-"""How often to look for reports."""
+"""Seconds between looks for reports."""
 
 
 @dataclass
@@ -46,7 +46,7 @@ class FarEvaluators(Evaluators):
         space: Builds the networks.
         objective: Evaluates them; sent to the engine once.
         engine: Runs them.
-        places: As many evaluations run at once.
+        places: Places of the evaluations; as many run at once.
         limit_s: Seconds after which an evaluation is ended; None for no limit.
 
     Raises:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 DEVICE = "ROBONAS_DEVICE"
 """Environment variable with the device of an evaluation, for functions and programs that choose one themselves."""
 _LOOK_S = 0.2
-"""How often to look whether an evaluation takes too long, or a signal has come."""
+"""Seconds between looks whether an evaluation takes too long, or a signal has come."""
 
 
 @dataclass

@@ -85,7 +85,7 @@ class TransNASSpace(SearchSpace):
     """
 
     most_halvings: ClassVar[int]
-    """How often an encoder halves the size, at most."""
+    """Largest number of times that an encoder halves the size."""
 
     def __init__(
         self,

@@ -173,12 +173,12 @@ class StreamingUnpickler(SafeUnpickler):
             self.steps, self.containers, self.room = MAX_STEPS, MAX_CONTAINERS, MAX_ROOM
 
     def do_refer(self) -> None:
-        """Weights of a network, which are not read."""
+        """Skip the weights of a network."""
         self.stack[-1] = None
 
 
 def _nothing(*_: object) -> None:
-    """Stands for a tensor."""
+    """Stand for a tensor."""
 
 
 _TENSORS = {

@@ -25,7 +25,7 @@ _COMPARED = 8
 
 
 class Containers(Memory):
-    """What makes lists, tuples, dictionaries and sets.
+    """Maker of lists, tuples, dictionaries and sets.
 
     Args:
         file: Stream to read.

@@ -58,7 +58,7 @@ class Kind:
         return self.code.startswith("O")
 
     def dtype(self) -> np.dtype[Any]:
-        """NumPy's type, one of a short list and never of objects.
+        """Return NumPy's type, one of a short list and never of objects.
 
         Raises:
             TableError: It is that of objects.
@@ -214,7 +214,7 @@ def check_key(key: object) -> int:
 
 
 def _kind(name: object, *_: object) -> Kind:
-    """NumPy's type of plain numbers, short texts or objects."""
+    """Return NumPy's type of plain numbers, short texts or objects."""
     if isinstance(name, bytes):
         name = name.decode("latin1")
     if not isinstance(name, str) or not _KIND.fullmatch(name):
@@ -245,7 +245,7 @@ def _beginning(kind: object, shape: object, code: object) -> Beginning:
 
 
 def _never(*_: object) -> Any:
-    """Stands for a class that a pickle names and never calls."""
+    """Raise, in the place of a class that a pickle names and never calls."""
     raise TableError("A pickle must not call numpy.ndarray.")
 
 
@@ -255,19 +255,19 @@ def _from_buffer(data: object, kind: object, shape: object, order: object) -> ND
 
 
 def _encode(text: object, encoding: object) -> bytes:
-    """Bytes, as protocols below 3 write them."""
+    """Return bytes, as protocols below 3 write them."""
     if not isinstance(text, str) or encoding != "latin1":
         raise TableError(f"A pickle's bytes must be in latin1; got {told(encoding)}.")
     return text.encode("latin1")
 
 
 def _no_bytes(*_: object) -> bytes:
-    """Empty bytes, which protocols below 3 write as a call without parts."""
+    """Return empty bytes, which protocols below 3 write as a call without parts."""
     return b""
 
 
 def _bytearray(content: object = b"", encoding: object = "latin-1") -> bytearray:
-    """Bytes that can be changed, as protocols below 5 write them."""
+    """Return bytes that can be changed, as protocols below 5 write them."""
     if isinstance(content, str) and encoding == "latin-1":
         content = content.encode("latin1")
     if not isinstance(content, bytes):

@@ -289,7 +289,7 @@ class _Referring(SafeUnpickler):
 
 
 def _never(*_: object) -> Any:
-    """Stands for a class that a pickle names and never calls."""
+    """Raise, in the place of a class that a pickle names and never calls."""
     raise TableError("A pickle must not call a type of storage.")
 
 
