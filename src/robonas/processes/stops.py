@@ -30,7 +30,7 @@ IMPATIENCE_S = 1.0
 _AGAIN_S = 0.02
 """Seconds until the next attempt to raise, where it is not a good moment."""
 _DELICATE = ("sqlalchemy", "optuna.storages", "weakref", "logging", "contextlib")
-"""Modules that are not interrupted for `_LENIENCE_S`: they swallow it, speak of it at length, or forget what to undo."""
+"""Modules not interrupted for `_LENIENCE_S`: they swallow it, speak of it at length, or forget what to undo."""
 _LENIENCE_S = 2.0
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """What stops."""
