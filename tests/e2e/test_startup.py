@@ -11,7 +11,10 @@ import pytest
 
 from robonas.metrics import METRICS
 
-HEAVY = ("torch", "numpy", "scipy", "pandas", "botorch", "gpytorch", "optuna", "sklearn", "plotly", "pyarrow", "rich")
+HEAVY = (
+    *("torch", "numpy", "scipy", "pandas", "botorch", "gpytorch", "optuna", "sklearn", "plotly", "pyarrow", "rich"),
+    "pydantic",  # by which Typer converts options
+)
 HELP = [
     ["--help"],
     ["--version"],

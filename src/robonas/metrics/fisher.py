@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def fisher(passes: Passes) -> float:
-    """Sum over layers and channels of fan-in × half the mean squared saliency of the channel."""
+    """Return the sum over layers and channels of fan-in × half the mean squared saliency of the channel."""
     saliencies = passes.saliencies
     if not saliencies:
         raise MetricError("no gradient reaches the output of a convolution or linear layer")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def grad_norm(passes: Passes) -> float:
-    """Sum over layers of the 2-norm of the loss's gradient in the layer's weights."""
+    """Return the sum over layers of the 2-norm of the loss's gradient in the layer's weights."""
     return total(torch.linalg.vector_norm(gradient, dtype=torch.float64) for gradient in passes.gradients.values())
 
 

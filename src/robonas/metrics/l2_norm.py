@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def l2_norm(passes: Passes) -> float:
-    """Sum over layers of the 2-norm of the layer's weights."""
+    """Return the sum over layers of the 2-norm of the layer's weights."""
     from robonas.metrics.passes.weights import layer_weights
 
     passes.check_seen()

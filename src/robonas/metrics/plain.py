@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def plain(passes: Passes) -> float:
-    """Sum of weight × gradient."""
+    """Return the sum of weight × gradient."""
     weights = passes.weights
     return total(
         (weights[name].detach() * gradient).sum(dtype=torch.float64) for name, gradient in passes.gradients.items()

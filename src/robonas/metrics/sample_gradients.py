@@ -82,7 +82,7 @@ def gradsign(passes: Passes) -> float:
 
 
 def ntk_condition(passes: Passes) -> float:
-    """Largest over smallest eigenvalue of the neural tangent kernel of the summed logits."""
+    """Return the largest over smallest eigenvalue of the neural tangent kernel of the summed logits."""
     parameters = {
         name: parameter
         for name, parameter in passes.network.named_parameters()
@@ -115,7 +115,7 @@ def ntk_condition(passes: Passes) -> float:
 
 
 def ntk_trace(passes: Passes) -> float:
-    """Root mean squared norm of the gradient of a sample's own logit."""
+    """Return the root mean squared norm of the gradient of a sample's own logit."""
     weights = {name: weight for name, weight in passes.weights.items() if weight.requires_grad}
     biases = {
         name: parameter
@@ -141,7 +141,7 @@ def _flat(gradient: Tensor | None, parameter: Tensor) -> Tensor:
 
 
 def _gram(rows: Tensor) -> Tensor:
-    """Rows times their transpose in float64, some columns at a time."""
+    """Return the rows times their transpose in float64, some columns at a time."""
     kernel = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
     for part in torch.split(rows, 1 << 16, dim=1):
         wide = part.double()

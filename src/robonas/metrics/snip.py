@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def snip(passes: Passes) -> float:
-    """Sum of |weight × gradient| over convolution and linear layers."""
+    """Return the sum of |weight × gradient| over convolution and linear layers."""
     weights = passes.weights
     return total(
         (weights[name].detach() * gradient).abs().sum(dtype=torch.float64)

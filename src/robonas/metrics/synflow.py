@@ -84,12 +84,12 @@ def _log_total(passes: Passes, *, skip_norms: bool) -> float:
 
 
 def synflow(passes: Passes) -> float:
-    """Logarithm of the total flow, normalisations skipped."""
+    """Return the logarithm of the total flow, normalisations skipped."""
     return _log_total(passes, skip_norms=True)
 
 
 def synflow_bn(passes: Passes) -> float:
-    """Logarithm of the total flow, normalisations kept."""
+    """Return the logarithm of the total flow, normalisations kept."""
     try:
         return _log_total(passes, skip_norms=False)
     except ValueError as error:
@@ -97,7 +97,7 @@ def synflow_bn(passes: Passes) -> float:
 
 
 def log_synflow(passes: Passes) -> float:
-    """Flow with a logarithm on every gradient."""
+    """Return the flow with a logarithm on every gradient."""
     found = flow(passes, skip_norms=True)
     if any_true((g <= -1.0).any() for _, g in found.pairs):
         raise MetricError(

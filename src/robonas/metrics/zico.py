@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def zico(passes: Passes) -> float:
-    """Sum over layers of the log of the summed inverse coefficients of variation of the gradient, over two halves."""
+    """Return the sum over layers of the log of summed inverse variation coefficients of gradients, over two halves."""
     n = len(passes.batch)
     tensors = {
         name: tensor.detach().double() if tensor.is_floating_point() else tensor.detach().clone()
@@ -46,7 +46,7 @@ def zico(passes: Passes) -> float:
 def _gradients(
     passes: Passes, part: slice, tensors: dict[str, Tensor], sources: dict[str, Tensor]
 ) -> tuple[Tensor | None, ...]:
-    """Gradient of the mean loss of some samples, in float64."""
+    """Return the gradient of the mean loss of some samples, in float64."""
     inputs = passes.inputs()[part].double()
     result = passes.run(inputs, tensors=tensors, recorder=passes.recorder(), purpose="zico")
     logits = passes.pick(result)

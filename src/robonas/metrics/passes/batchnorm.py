@@ -80,7 +80,7 @@ class TrainingBatchNorm(Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        """Watched in a pass for the input."""
+        """Return the gradients, watched in a pass for the input."""
         x, weight, mean, scale = ctx.saved_tensors
         dx, dw, db = _Gradient.apply(g, x, weight, mean, scale, ctx)
         if ctx.watch.awake:
@@ -146,7 +146,7 @@ class _Gradient(Function):
 def _gradient(
     g: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, scale: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """dx, dw = Σ g x̂ and db = Σ g, by PyTorch's own kernel."""
+    """Return dx, dw = Σ g x̂ and db = Σ g, by PyTorch's own kernel."""
     if x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last):
         g = g.contiguous(memory_format=torch.channels_last)  # the kernel is slow on two layouts
     if weight is None:
@@ -158,5 +158,5 @@ def _gradient(
 
 
 def _channel_sum(one: Tensor, other: Tensor) -> Tensor:
-    """Σ of the product over all axes but the channels'."""
+    """Return Σ of the product over all axes but the channels'."""
     return (one * other).sum([axis for axis in range(one.ndim) if axis != 1])

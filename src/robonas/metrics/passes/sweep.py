@@ -209,7 +209,7 @@ class _Sweep:
             self._second_backward(logits, gradients, watch)
 
     def _second_backward(self, logits: Tensor, gradients: Mapping[str, Tensor], watch: Watch) -> None:
-        """Whatever is wanted of H g, the dearest last, which may let go of the graph."""
+        """Return whatever is wanted of H g, the dearest last, which may let go of the graph."""
         makers: dict[Need, Callable[[bool], None]] = {
             Need.HESSIAN: lambda keep: self._add_products(gradients, keep=keep),
             Need.CURVATURE: lambda keep: self._add_curvature(gradients, watch, keep=keep),
@@ -220,7 +220,7 @@ class _Sweep:
             self._attempt([need], functools.partial(makers[need], need is not wanted[-1]))
 
     def _watch(self) -> Watch:
-        """Scales the weights where only their sum of products is wanted."""
+        """Scale the weights where only their sum of products is wanted."""
         return Watch(self.trainable.values() if self.needs & {Need.CURVATURE, Need.NORMED_CURVATURE} else ())
 
     def _second(self, part: slice) -> None:
@@ -337,7 +337,7 @@ class _Sweep:
         shared.normed_curvature = (shared.normed_curvature or 0.0) + rest - norms * (len(logits) / self.n)
 
     def _curvature(self, gradients: Mapping[str, Tensor], watch: Watch, *, keep: bool) -> float:
-        """Σ w · (H g), convolutions by the derivative in their scale."""
+        """Return Σ w · (H g), convolutions by the derivative in their scale."""
         sources = [*self.trainable.values(), *([] if watch.scale is None else [watch.scale])]
         watch.second = True
         try:
@@ -378,7 +378,7 @@ class _Sweep:
 
 
 def _gradient(scalar: Tensor, inputs: Tensor) -> Tensor:
-    """Gradient in the inputs; the graph stays."""
+    """Return the gradient in the inputs; the graph stays."""
     rows = None
     if scalar.requires_grad:
         (rows,) = torch.autograd.grad(scalar, inputs, retain_graph=True, allow_unused=True)
