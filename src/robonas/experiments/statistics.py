@@ -40,9 +40,9 @@ def compare(
     ``advantage`` is the mean over seeds of the other's quantity minus the reference's: above 0 the reference is better.
     ``low`` and ``high`` bound it by the percentile bootstrap over seeds; ``wins``, ``ties`` and ``losses`` count seeds;
     ``p`` is of Wilcoxon's signed-rank test, two-sided, zeros by Pratt's rule, and ``p_holm`` corrects it for the
-    number of others on the task. None where undefined: fewer than two seeds, or no difference in any. Where both
-    strategies make the same run with every seed, seeds are no repetitions, so nothing is tested and ``deterministic``
-    is True.
+    number of others on the task. All four are None, so that nothing is tested, where the seeds tell nothing: fewer than
+    two of them, the same difference with every one, or two strategies that each make the same run with every seed,
+    for which ``deterministic`` is True.
 
     Args:
         results: The runs.
@@ -132,7 +132,7 @@ def cautions(results: Results, reference: str, *, alpha: float = 0.05) -> list[s
 def _pair(task: str, other: str, gaps: NDArray[np.float64], confidence: float, *, repeats: bool) -> dict[str, Any]:
     """Return one row of `compare`; `repeats` says that the gaps are one gap, repeated."""
     low = high = p = None
-    if len(gaps) > 1 and not repeats:
+    if len(gaps) > 1 and not repeats and np.ptp(gaps) > 0:
         interval = stats.bootstrap(
             (gaps,),
             np.mean,
@@ -142,10 +142,9 @@ def _pair(task: str, other: str, gaps: NDArray[np.float64], confidence: float, *
             random_state=numpy_generator("bootstrap", task, other, len(gaps)),
         ).confidence_interval
         low, high = float(interval.low), float(interval.high)
-        if np.any(gaps != 0):
-            few = len(gaps) <= _EXACT
-            method = stats.PermutationMethod(n_resamples=2**_EXACT) if few else "asymptotic"
-            p = float(stats.wilcoxon(gaps, zero_method="pratt", method=method).pvalue)
+        few = len(gaps) <= _EXACT
+        method = stats.PermutationMethod(n_resamples=2**_EXACT) if few else "asymptotic"
+        p = float(stats.wilcoxon(gaps, zero_method="pratt", method=method).pvalue)
     return {
         "task": task,
         "other": other,

@@ -63,6 +63,18 @@ class SearchSpace(abc.ABC):
         self.n_classes = n_classes
         self.reference = self.name
         """What `make_space` makes this space again from: its name, or ``package.module:NAME``."""
+        self.arguments: dict[str, Any] = {}
+        """What `make_space` called a function of the user's own with, to make this space."""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a study or a training writes down of this space: ``name``, ``settings``, and ``arguments`` if any.
+
+        The settings are those that the space has; the arguments are those that only the user's function knows.
+        """
+        settings = dict(self.settings)
+        arguments = {name: value for name, value in self.arguments.items() if name not in settings}
+        return {"name": self.reference, "settings": settings, **({"arguments": arguments} if arguments else {})}
 
     # ── what a space must say ──
 
