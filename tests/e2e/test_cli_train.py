@@ -91,7 +91,7 @@ def test_the_commands_that_follow_run_for_a_space_of_ones_own(images, tmp_path, 
             assert again[2:] == predict
     assert (tmp_path / "network.pt2").exists()
     value = json.loads(call("show", "run-train", "--space", "./mine.py:make", "--json").stdout)
-    assert value["settings"]["space"]["settings"]["widest"] == 9
+    assert value["settings"]["space"]["arguments"] == {"widest": 9}
     assert value["settings"]["recipe"]["epochs"] == 10
 
 

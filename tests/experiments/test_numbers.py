@@ -175,6 +175,9 @@ def test_the_same_difference_with_every_seed_is_not_tested() -> None:
     row = compare(made({"t": {"a": [1, 2, 3, 4, 5.0], "b": [184, 185, 186, 187, 188.0]}}), "a").iloc[0]
     assert (row["advantage"], row["wins"]) == (183.0, 5)
     assert (row["low"], row["high"], row["p"], row["p_holm"]) == (None, None, None, None)
+    beside = {"a": [1, 2, 3, 4, 5.0], "b": [184, 185, 186, 187, 188.0], "c": [3, 5, 7, 9, 11.0]}
+    other = compare(made({"t": beside}), "a").set_index("other").loc["c"]
+    assert (other["p"], other["p_holm"]) == (1 / 16, 1 / 8)  # corrected for both
 
 
 def test_wilcoxon_is_exact_for_few_seeds() -> None:

@@ -75,7 +75,9 @@ def compare(
             if reference in runs.columns
         ]
         for row, corrected in zip(found, holm([row["p"] for row in found]), strict=True):
-            rows.append({**row, "p_holm": corrected})
+            # One without spread counts as a test, so that the others are not corrected for fewer because of their data.
+            tested = {"p": row["p"], "p_holm": corrected} if row["low"] is not None else {"p": None, "p_holm": None}
+            rows.append({**row, **tested})
     names = (
         *("task", "other", "seeds", "advantage", "low", "high", "wins", "ties", "losses", "p", "p_holm"),
         "deterministic",
@@ -132,19 +134,21 @@ def cautions(results: Results, reference: str, *, alpha: float = 0.05) -> list[s
 def _pair(task: str, other: str, gaps: NDArray[np.float64], confidence: float, *, repeats: bool) -> dict[str, Any]:
     """Return one row of `compare`; `repeats` says that the gaps are one gap, repeated."""
     low = high = p = None
-    if len(gaps) > 1 and not repeats and np.ptp(gaps) > 0:
-        interval = stats.bootstrap(
-            (gaps,),
-            np.mean,
-            n_resamples=_RESAMPLES,
-            confidence_level=confidence,
-            method="percentile",
-            random_state=numpy_generator("bootstrap", task, other, len(gaps)),
-        ).confidence_interval
-        low, high = float(interval.low), float(interval.high)
-        few = len(gaps) <= _EXACT
-        method = stats.PermutationMethod(n_resamples=2**_EXACT) if few else "asymptotic"
-        p = float(stats.wilcoxon(gaps, zero_method="pratt", method=method).pvalue)
+    if len(gaps) > 1 and not repeats:
+        if np.ptp(gaps) > 0:
+            interval = stats.bootstrap(
+                (gaps,),
+                np.mean,
+                n_resamples=_RESAMPLES,
+                confidence_level=confidence,
+                method="percentile",
+                random_state=numpy_generator("bootstrap", task, other, len(gaps)),
+            ).confidence_interval
+            low, high = float(interval.low), float(interval.high)
+        if np.any(gaps != 0):
+            few = len(gaps) <= _EXACT
+            method = stats.PermutationMethod(n_resamples=2**_EXACT) if few else "asymptotic"
+            p = float(stats.wilcoxon(gaps, zero_method="pratt", method=method).pvalue)
     return {
         "task": task,
         "other": other,
