@@ -57,8 +57,8 @@ def unknown_name(
         own: True where objects of the user's own code can be named too.
 
     Example:
-        >>> print(unknown_name("part", "trian", ["train", "test"], "Data set 'x' has no part 'trian'"))
-        Data set 'x' has no part 'trian'. Did you mean 'train'? Known: train, test.
+        >>> print(unknown_name("part", "trian", ["train", "test"]))
+        Unknown part 'trian'. Did you mean 'train'? Known: train, test.
     """
     known = tuple(known)
     lower = {text.lower(): text for text in reversed(known)}

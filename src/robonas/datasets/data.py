@@ -293,7 +293,7 @@ class LabelledData:
             raise DataError(
                 f"A batch must be no larger than the training part of {self.name!r}, {len(training):,} samples; "
                 f"got {size:,}. "
-                "Ask for a smaller batch."
+                "Ask for a smaller one by `batch_size` (--batch-size on the command line)."
             )
         places = torch.from_numpy(numpy_generator("batch", seed).choice(len(training), max(size, 0), replace=False))
         if size < 1:

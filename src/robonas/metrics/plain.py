@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from robonas.common.lazy import torch
 from robonas.metrics.base import Metric, Need
+from robonas.metrics.passes.reading import total
 
 if TYPE_CHECKING:
     from robonas.metrics.passes.passes import Passes
@@ -14,9 +15,8 @@ if TYPE_CHECKING:
 def plain(passes: Passes) -> float:
     """Return the sum of weight × gradient."""
     weights = passes.weights
-    return sum(
-        float((weights[name].detach() * gradient).sum(dtype=torch.float64))
-        for name, gradient in passes.gradients.items()
+    return total(
+        (weights[name].detach() * gradient).sum(dtype=torch.float64) for name, gradient in passes.gradients.items()
     )
 
 

@@ -11,6 +11,7 @@ from robonas.errors import MetricError
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.passes.modules import buffers_of, parameters_of
 from robonas.metrics.passes.needs import CUT, INPUT_IGNORED
+from robonas.metrics.passes.reading import numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,20 +30,17 @@ def zico(passes: Passes) -> float:
     if not sources:
         raise MetricError("every weight is frozen")
     halves = [_gradients(passes, part, tensors, sources) for part in (slice(0, n // 2), slice(n // 2, n))]
-    total, layers = 0.0, 0
+    ratios: list[Tensor] = []
     for first, second in zip(*halves, strict=True):
         if first is None or second is None:
             continue
         mean = 0.5 * (first.abs() + second.abs())
         deviation = 0.5 * (first - second).abs()
-        varies = deviation > 0.0
-        ratio = float((mean[varies] / deviation[varies]).sum())
-        if ratio > 0.0:
-            total += math.log(ratio)
-            layers += 1
-    if layers == 0:
+        ratios.append(torch.where(deviation > 0.0, mean / deviation, 0.0).sum())
+    found = [math.log(ratio) for ratio in numbers(ratios) if ratio > 0.0]
+    if not found:
         raise MetricError("no gradient differs between the two halves of the batch")
-    return total
+    return sum(found)
 
 
 def _gradients(

@@ -29,8 +29,8 @@ IMPATIENCE_S = 1.0
 """Seconds from the second signal."""
 _AGAIN_S = 0.02
 """Seconds until the next attempt to raise, where it is not a good moment."""
-_DELICATE = ("sqlalchemy", "optuna.storages", "weakref", "logging")
-"""Modules that are not interrupted for `_LENIENCE_S`: they swallow it, or speak of it at length."""
+_DELICATE = ("sqlalchemy", "optuna.storages", "weakref", "logging", "contextlib")
+"""Modules not interrupted for `_LENIENCE_S`: they swallow it, speak of it at length, or forget what to undo."""
 _LENIENCE_S = 2.0
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """Signals that end the program."""

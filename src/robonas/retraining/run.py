@@ -140,7 +140,7 @@ def train(
         settings = plain(
             {
                 "architecture": text,
-                "space": {"name": where.reference, "settings": where.settings},
+                "space": where.record,
                 "data": data.fingerprint(),
                 "recipe": dataclasses.asdict(chosen),
                 "validation_fraction": validation_fraction,

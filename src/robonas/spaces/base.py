@@ -63,6 +63,15 @@ class SearchSpace(abc.ABC):
         self.n_classes = n_classes
         self.reference = self.name
         """Reference from which `make_space` makes this space again: its name, or ``package.module:NAME``."""
+        self.arguments: dict[str, Any] = {}
+        """Arguments with which `make_space` called a function of the user's own, to make this space."""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Record of this space in a study: its name, its settings, and arguments that only a user's function knows."""
+        settings = dict(self.settings)
+        arguments = {name: value for name, value in self.arguments.items() if name not in settings}
+        return {"name": self.reference, "settings": settings, **({"arguments": arguments} if arguments else {})}
 
     # ── what a space must say ──
 

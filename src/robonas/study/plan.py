@@ -156,7 +156,7 @@ class Plan:
         """
         fingerprint = hashlib.blake2b("\n".join(text for text, _ in pairs).encode(), digest_size=16).hexdigest()
         return {
-            "space": {"name": self.space.reference, "settings": self.space.settings},
+            "space": self.space.record,
             "objective": {
                 "name": self.objective.name,
                 "direction": self.objective.direction,

@@ -19,6 +19,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from robonas.metrics.passes.reading import any_true
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -56,11 +58,11 @@ class Watch:
     @property
     def cancelled(self) -> bool:
         """Whether some batch norm cancelled all of a gradient."""
+        flags = []
         for came, left, weight, scale in self._seen:
             bound = came * (scale if weight is None else scale * weight.abs()).amax()
-            if bool(bound > 0.0) and bool(left <= CANCELLED * bound):
-                return True
-        return False
+            flags.append((bound > 0.0) & (left <= CANCELLED * bound))
+        return any_true(flags)
 
 
 class TrainingBatchNorm(Function):
