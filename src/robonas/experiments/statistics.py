@@ -165,7 +165,7 @@ def _pair(task: str, other: str, gaps: NDArray[np.float64], confidence: float, *
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down correction; None stays None and counts for nothing."""
+    """Return Holm's step-down correction; None stays None and counts for nothing."""
     known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
     corrected: list[float | None] = [None] * len(p_values)
     largest = 0.0
@@ -204,7 +204,7 @@ def critical_difference(
     reference: str | None = None,
     strategies: Sequence[str] | None = None,
 ) -> CriticalDifference:
-    """Average ranks over tasks with Friedman's test and Nemenyi's critical difference.
+    """Return the average ranks over tasks with Friedman's test and Nemenyi's critical difference.
 
     With k strategies and N tasks CD = q_α √(k(k + 1) / 6N), q_α the studentized range's quantile divided by √2.
     Few tasks prove little: with ten strategies and seven tasks, average ranks must differ by more than five.

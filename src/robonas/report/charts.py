@@ -28,13 +28,13 @@ _FEW_POINTS = 40
 def progress_chart(
     main: Progress, baselines: Sequence[Progress], value_name: str, reasons: Sequence[str | None]
 ) -> go.Figure:
-    """Best value so far by query, each query's own value, failures at the foot, and the baselines' lines beside it.
+    """Draw the best value so far by query, each query's own value, failures at the foot, and the baselines' lines.
 
     Args:
         main: The search.
         baselines: Others to draw beside it.
         value_name: Title of the vertical axis.
-        reasons: Why each query of `main` failed.
+        reasons: Reason of the failure of each query of `main`.
     """
     figure = empty_figure(height=400)
     size = 8 if len(main.numbers) <= _FEW_POINTS else 5
@@ -225,7 +225,7 @@ def _bar_name(bar: Weight) -> str:
 
 
 def agreement_chart(points: Agreement, phases: Sequence[str], value_name: str, best: int | None) -> go.Figure:
-    """Combined score against value of the completed queries, the winner starred.
+    """Draw the combined score against the value of the completed queries, the winner starred.
 
     Args:
         points: Points to draw.
@@ -350,5 +350,5 @@ def size_chart(points: SizePoints, value_name: str, best: int | None) -> go.Figu
 
 
 def phase_colour(phase: str) -> str:
-    """Exploration, exploitation, and anything else."""
+    """Return the colour of exploration, exploitation, or anything else."""
     return light({"explore": "explore", "exploit": "exploit"}.get(phase, "option-4"))

@@ -167,7 +167,7 @@ def _styles(results: Results, names: Sequence[str]) -> dict[str, dict[str, Any]]
 
 
 def critical_difference_figure(found: CriticalDifference) -> go.Figure:
-    """Average ranks over tasks on a line, best at the left; bars join strategies that the test cannot tell apart."""
+    """Draw average ranks over tasks on a line, best at the left; bars join what the test cannot tell apart."""
     names = [str(name) for name in found.average_ranks.index]
     ranks = found.average_ranks.to_numpy()
     heights = np.arange(len(names))[::-1]

@@ -29,7 +29,7 @@ LIBRARY = "plotly-basic.min.js"
 SHORT_TEXT = 160
 """Longer architecture texts are folded outside of tables."""
 _BREAKS = re.compile(r"(?<=[|+,;:\]})/])(?=[^|+])")
-"""Where a long architecture text may be broken: after its own separators."""
+"""Places where a long architecture text may be broken: after its own separators."""
 
 
 def page(template: str, content: Mapping[str, Any], figures: Mapping[str, go.Figure]) -> str:

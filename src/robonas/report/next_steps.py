@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from robonas.study.result import SearchResult
 
 LONGER = 10
-"""How many times more epochs the full training has than the search's."""
+"""Ratio of the epochs of the full training to those of the search's."""
 _DATA_OPTIONS = ("--data", "--image-size", "--image-mode", "--data-root", "--data-set")
 _OTHER_FLAGS = {"batch_size": "--train-batch-size"}
 """Options with another name than the setting's."""

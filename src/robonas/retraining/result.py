@@ -56,7 +56,7 @@ class TrainedNetwork:
     folder: Path
     """Folder of the training."""
     preprocessing: Preprocessing
-    """How its inputs are prepared, and what its answers mean."""
+    """Preparation of its inputs, and meaning of its answers."""
     counted: Mapping[str, int | None] | None = None
     """Its size, where it was counted before."""
 

@@ -177,6 +177,9 @@ class Plan:
 
 
 def cache_file(space: SearchSpace, batch: Batch, seed: int) -> str:
-    """Name of the file with all scores of a space, a batch and a seed in a search's folder, for any of its studies."""
+    """Return the name of the file with all scores of a space, a batch and a seed, for any study of a folder.
+
+    It is in the search's folder.
+    """
     origin = json.dumps([space.name, space.settings, batch.fingerprint(), seed])
     return f"cache-{hashlib.blake2b(origin.encode(), digest_size=4).hexdigest()}.parquet"
