@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from robonas.common.record import GOOD, record_of_metrics
 from robonas.common.registry import import_object, lookup, matching
 from robonas.errors import ConfigError, MetricError
 from robonas.metrics.az_nas import AZ_COMPLEXITY, AZ_EXPRESSIVITY, AZ_PROGRESSIVITY, AZ_TRAINABILITY
@@ -98,6 +99,8 @@ METRICS: Mapping[str, Metric] = {
     "zico": ZICO,
 }
 """Every metric by name."""
+AUTO = "auto"
+"""The name that stands for the metrics with the best record for their cost."""
 
 
 def list_metrics(pattern: str = "*") -> list[str]:
@@ -113,6 +116,24 @@ def list_metrics(pattern: str = "*") -> list[str]:
     return matching(pattern, METRICS)
 
 
+def chosen_metrics() -> list[str]:
+    """Return the metrics that the name ``auto`` stands for, by their cost and their record over known tasks.
+
+    Those whose record in `robonas.common.record` is at least 0.1, that need no labels, so that they work with data of
+    every kind, and that cost no more than a few forward and backward passes.
+
+    Example:
+        >>> chosen_metrics()
+        ['flops', 'jacov', 'l2_norm', 'nwot', 'params', 'synflow']
+    """
+    record = record_of_metrics()
+    return [
+        name
+        for name, metric in METRICS.items()
+        if record.get(name, 0.0) >= GOOD and not metric.needs_labels and metric.cost not in DEAR
+    ]
+
+
 def resolve_metrics(names_or_objects: Sequence[MetricLike]) -> tuple[Metric, ...]:
     """Return the metrics that names, references, functions and `Metric` objects stand for, in their order.
 
@@ -121,7 +142,7 @@ def resolve_metrics(names_or_objects: Sequence[MetricLike]) -> tuple[Metric, ...
     and ``by_class`` mean what they do in `Metric`.
 
     Args:
-        names_or_objects: At least one; see `MetricLike`.
+        names_or_objects: At least one; see `MetricLike`. The name ``auto`` stands for all of `chosen_metrics`.
 
     Raises:
         UnknownNameError: A name that is not in `METRICS`, or a reference to nothing.
@@ -135,7 +156,10 @@ def resolve_metrics(names_or_objects: Sequence[MetricLike]) -> tuple[Metric, ...
         raise ConfigError(
             f"`metrics` must be a sequence; got the string {names_or_objects!r}. Write [{names_or_objects!r}]."
         )
-    metrics = tuple(_resolve(item) for item in names_or_objects)
+    named = [item for item in names_or_objects if not (isinstance(item, str) and item == AUTO)]
+    if len(named) < len(names_or_objects):
+        named += [name for name in chosen_metrics() if name not in named]
+    metrics = tuple(_resolve(item) for item in named)
     if not metrics:
         raise ConfigError(f"`metrics` must name at least one metric; got none. Known: {', '.join(METRICS)}.")
     names = [metric.name for metric in metrics]
