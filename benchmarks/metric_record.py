@@ -29,20 +29,27 @@ def gain(scores: np.ndarray, objective: np.ndarray) -> float:
     return float(percentile[best].mean()) - 0.5
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default=os.environ.get("ROBONAS_DATA", str(TABLES)))
-    options = parser.parse_args()
+def measured(folder: str) -> dict[str, dict[str, float]]:
+    """Return the gain of each metric by family of spaces, to two digits."""
     found: dict[str, dict[str, list[float]]] = {metric: {family: [] for family in FAMILIES} for metric in METRICS}
     for name in TASKS:
-        task = Task.read(options.data, name)
+        task = Task.read(folder, name)
         for metric in task.scores:
             value = gain(task.scores[metric].to_numpy(float), task.objective)
             if np.isfinite(value):
                 found[metric][family_of(name)].append(value)
+    return {
+        metric: {family: round(float(np.mean(values)), 2) for family, values in families.items() if values}
+        for metric, families in found.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=os.environ.get("ROBONAS_DATA", str(TABLES)))
+    options = parser.parse_args()
     print(f"{'metric':12}" + "".join(f"{family:>20}" for family in FAMILIES) + "   as shipped")
-    for metric, families in found.items():
-        means = {family: round(float(np.mean(values)), 2) for family, values in families.items() if values}
+    for metric, means in measured(options.data).items():
         shipped = RECORD.get(metric, {}) == means
         cells = "".join(f"{means[family]:>20.2f}" if family in means else f"{'':>20}" for family in FAMILIES)
         print(f"{metric:12}{cells}   {'yes' if shipped else 'NO'}")

@@ -142,7 +142,8 @@ def resolve_metrics(names_or_objects: Sequence[MetricLike]) -> tuple[Metric, ...
     and ``by_class`` mean what they do in `Metric`.
 
     Args:
-        names_or_objects: At least one; see `MetricLike`. The name ``auto`` stands for all of `chosen_metrics`.
+        names_or_objects: At least one; see `MetricLike`. The name ``auto``, alone or among others, stands for all of
+            `chosen_metrics`.
 
     Raises:
         UnknownNameError: A name that is not in `METRICS`, or a reference to nothing.
@@ -152,6 +153,8 @@ def resolve_metrics(names_or_objects: Sequence[MetricLike]) -> tuple[Metric, ...
         >>> [metric.name for metric in resolve_metrics(["snip", "params"])]
         ['snip', 'params']
     """
+    if names_or_objects == AUTO:
+        names_or_objects = [AUTO]
     if isinstance(names_or_objects, str):
         raise ConfigError(
             f"`metrics` must be a sequence; got the string {names_or_objects!r}. Write [{names_or_objects!r}]."
@@ -288,6 +291,7 @@ __all__ = [
     "Need",
     "Passes",
     "Score",
+    "chosen_metrics",
     "is_foreign",
     "left_out",
     "list_metrics",

@@ -90,8 +90,9 @@ class Auto(Strategy):
         - Of candidates that are expected to be equal, the first in the pool is taken. There is no draw: the
           seed is not used.
         - With `Problem.costs`, each process ranks the candidates by their expected hypervolume improvement, which is
-          exact, since the costs are known (see `fronts`), and there is no middling candidate. Costs are scaled to
-          [0, 1] over the pool; the reference point is half a standard deviation below the worst answer, at cost 1.1.
+          exact, since the costs are known (see `fronts`), and there is no middling candidate. All metrics count
+          alike, since it takes cheap networks too to find a front. Costs are scaled to [0, 1] over the pool; the
+          reference point is half a standard deviation below the worst answer, at cost 1.1.
         - With `Problem.codes`, architectures that differ in few choices are expected to be similar.
 
     Args:
@@ -227,7 +228,8 @@ class _Pool:
             K = self._covariance(number, queried, asked)
             noise = self.beliefs[number].noise + doubts
             prior = self._prior(number, queried)
-            ways[number] = direction(prior[~pending] / self._spread(number), r[~pending])
+            seen = prior[~pending] / self._spread(number)
+            ways[number] = direction(seen, r[~pending]) if self.costs is None else 1.0
             supposed[number] = believed(r, pending, ways[number] * prior, K, noise)
             return dual_weights(K, noise, supposed[number] - ways[number] * prior)
 
@@ -310,12 +312,13 @@ class _Pool:
 
     def _slopes(self, number: int) -> NDArray[np.float64]:
         """Return the slopes of the prior mean of a process, (M,)."""
-        if number not in self.slopes:
+        belief = self.beliefs[number]
+        if number not in self.slopes and self.costs is not None:
+            self.slopes[number] = np.full(len(self.columns), belief.slope / np.sqrt(max(1, len(self.columns))))
+        elif number not in self.slopes:
             if self.share is None:
                 self.share = novelty(Feature(self.sample, "rank").fitted)
-            self.slopes[number] = prior_slopes(
-                self.beliefs[number], self._feature(number).fitted, self.record, self.share
-            )
+            self.slopes[number] = prior_slopes(belief, self._feature(number).fitted, self.record, self.share)
         return self.slopes[number]
 
     def middling(self, other_than: list[int]) -> int:
