@@ -28,8 +28,6 @@ RECORD: Mapping[str, Mapping[str, float]] = {
 }
 """Gain of each metric by family of spaces: the mean share of all networks that are no better than the best 2 % by the
 metric, minus one half, over the tasks of the family. 0.5 is the most; a metric that says nothing has 0."""
-GOOD = 0.1
-"""Least record of the metrics that the name `auto` stands for."""
 
 
 def record_of_metrics(without: str | None = None) -> dict[str, float]:

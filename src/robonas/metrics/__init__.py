@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from robonas.common.record import GOOD, record_of_metrics
+from robonas.common.record import RECORD
 from robonas.common.registry import import_object, lookup, matching
 from robonas.errors import ConfigError, MetricError
 from robonas.metrics.az_nas import AZ_COMPLEXITY, AZ_EXPRESSIVITY, AZ_PROGRESSIVITY, AZ_TRAINABILITY
@@ -100,7 +100,7 @@ METRICS: Mapping[str, Metric] = {
 }
 """Every metric by name."""
 AUTO = "auto"
-"""The name that stands for the metrics with the best record for their cost."""
+"""The name that stands for the cheap metrics with a record."""
 
 
 def list_metrics(pattern: str = "*") -> list[str]:
@@ -119,19 +119,16 @@ def list_metrics(pattern: str = "*") -> list[str]:
 def chosen_metrics() -> list[str]:
     """Return the metrics that the name ``auto`` stands for, by their cost and their record over known tasks.
 
-    Those whose record in `robonas.common.record` is at least 0.1, that need no labels, so that they work with data of
-    every kind, and that cost no more than a few forward and backward passes.
+    Those that have a record in `robonas.common.record`, that work on tasks of every kind, and that cost neither a
+    double backward pass nor a pass for each sample. A bad record is no reason to leave a metric out: the strategy
+    `auto` begins without it, and learns from it which networks to avoid.
 
     Example:
-        >>> chosen_metrics()
-        ['flops', 'jacov', 'l2_norm', 'nwot', 'params', 'synflow']
+        >>> "jacov" in chosen_metrics(), "grasp" in chosen_metrics()
+        (True, False)
     """
-    record = record_of_metrics()
-    return [
-        name
-        for name, metric in METRICS.items()
-        if record.get(name, 0.0) >= GOOD and not metric.needs_labels and metric.cost not in DEAR
-    ]
+    every = METRICS["params"].tasks
+    return [name for name in RECORD if METRICS[name].tasks == every and METRICS[name].cost not in DEAR]
 
 
 def resolve_metrics(names_or_objects: Sequence[MetricLike]) -> tuple[Metric, ...]:
