@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from robonas.spaces.blocks import Cell, Reduction, ReLUConvBN
+from robonas.spaces.networks.blocks import Cell, Reduction, ReLUConvBN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +50,6 @@ class Network(nn.Module):
         return torch.relu(self.head[0](x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits."""
+        """Return logits."""
         logits: Tensor = self.classifier(self.head(self.blocks(self.stem(x))))
         return logits
