@@ -6,7 +6,8 @@ import dataclasses
 from pathlib import Path
 
 from robonas.cli.listing import LISTINGS
-from robonas.metrics import METRICS
+from robonas.common.record import record_of_metrics
+from robonas.metrics import METRICS, chosen_metrics
 from robonas.training.measures import MEASURES
 from robonas.training.recipe import Recipe, meanings
 
@@ -16,15 +17,22 @@ NOTE = "<!-- Written by docs/make_reference.py from the code; run `make referenc
 
 def metrics_page() -> str:
     """A card a metric."""
+    record = record_of_metrics()
     parts = [
         NOTE,
         "# Metrics\n\nEvery training-free metric: what it measures, how it is defined, which way it points, and when not to trust it. ",
         "A score is the metric's own value; where it has none it is NaN, with the reason beside it.\n\n",
-        "| metric | better | labels | cost |\n|---|---|---|---|\n",
+        '**`--metrics auto`**, and `metrics="auto"`, stands for ',
+        f"{', '.join(f'`{name}`' for name in chosen_metrics())}. The rule: a record, any kind of task, and no ",
+        "cost of a double backward pass or of a pass for each sample. The record says how much better than the middle the networks are that ",
+        "a metric puts first: the share of all networks that are no better than its best 2 %, minus one half, as the mean over NAS-Bench-201 and ",
+        "TransNAS-Bench-101 micro and macro; at least 0, at most 0.5. It is computed from published tables by `benchmarks/metric_record.py`; a metric without one was not in these ",
+        "tables. The strategy [`auto`](strategies.md) begins a search with metrics weighted by it. Metrics with a bad record are among the chosen, since they tell which networks to avoid: without them the mean rank on the published tables doubles.\n\n",
+        "| metric | better | labels | cost | record |\n|---|---|---|---|---|\n",
     ]
     parts += [
         f"| [`{name}`](#{name}) | {'higher' if metric.higher_is_better else 'lower'} "
-        f"| {'yes' if metric.needs_labels else 'no'} | {metric.cost} |\n"
+        f"| {'yes' if metric.needs_labels else 'no'} | {metric.cost} | {f'{record[name]:.2f}' if name in record else ''} |\n"
         for name, metric in METRICS.items()
     ]
     for name, metric in METRICS.items():

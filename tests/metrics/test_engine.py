@@ -12,7 +12,7 @@ from torch import nn
 
 from robonas.datasets.batch import Batch
 from robonas.errors import ConfigError, MetricError, NetworkError, UnknownNameError
-from robonas.metrics import METRICS, Metric, Need, resolve_metrics, score_network
+from robonas.metrics import METRICS, Metric, Need, chosen_metrics, resolve_metrics, score_network
 from robonas.spaces import NASBench201
 from tests.metrics.networks import convnet, images, seeded
 
@@ -447,3 +447,12 @@ def test_nothing_of_a_pass_waits_for_the_garbage_collector() -> None:
             assert alive() == before, names
     finally:
         gc.enable()
+
+
+def test_auto_stands_for_the_cheap_metrics_with_a_record() -> None:
+    chosen = chosen_metrics()
+    assert {"jacov", "nwot"} <= set(chosen)
+    assert not {"grasp", "zico", "vkdnw"} & set(chosen), "dear, or without a record"
+    assert [metric.name for metric in resolve_metrics("auto")] == chosen
+    with_others = [metric.name for metric in resolve_metrics(["snip", "auto", "nwot"])]
+    assert with_others == ["snip", "nwot", *(name for name in chosen if name not in {"snip", "nwot"})]

@@ -12,9 +12,11 @@ from robonas.strategies.candidates import (
     Feature,
     believed,
     covariance,
+    direction,
     dual_weights,
     linear_weights,
-    prior_mean,
+    novelty,
+    prior_slopes,
     targets,
     unit_scores,
 )
@@ -27,22 +29,23 @@ def test_covariance_is_the_sum_that_is_stated() -> None:
     F, codes = rng.normal(size=(6, 4)), rng.integers(3, size=(6, 5))
     smooth = Matern(length_scale=1.5 * np.sqrt(4), nu=2.5)(F)
     differing = (codes[:, None] != codes[None]).mean(axis=2)
-    expected = 0.5 * F @ F.T / 4 + 2.0 * smooth + 0.3 * np.exp(-2.0 * differing)
-    np.testing.assert_allclose(covariance(BELIEF, (F, codes), (F, codes)), expected, atol=1e-12)
+    expected = 0.6 + 0.5 * F @ F.T / 4 + 2.0 * smooth + 0.3 * np.exp(-2.0 * differing)
+    belief = dataclasses.replace(BELIEF, constant=0.6)
+    np.testing.assert_allclose(covariance(belief, (F, codes), (F, codes)), expected, atol=1e-12)
     without = expected - 0.3 * np.exp(-2.0 * differing)
-    np.testing.assert_allclose(covariance(BELIEF, (F, None), (F, None)), without, atol=1e-12)
+    np.testing.assert_allclose(covariance(belief, (F, None), (F, None)), without, atol=1e-12)
 
 
 def test_linear_weights_are_those_of_bayesian_regression() -> None:
-    """Without its other parts: prior weights slope / sqrt(M) of variance linear / M."""
+    """Without its other parts: prior weights v of variance linear / M."""
     rng = np.random.default_rng(1)
-    F, r = rng.normal(size=(9, 3)), rng.normal(size=9)
+    F, r, slopes = rng.normal(size=(9, 3)), rng.normal(size=9), np.array([0.7, 0.2, 0.0])
     belief = Belief("min_max", slope=0.7, linear=0.5, smooth=0.0, length=1.0, structure=0.0, decay=1.0, noise=0.1)
-    duals = dual_weights(covariance(belief, (F, None), (F, None)), np.full(9, 0.1), r - prior_mean(belief, F))
+    duals = dual_weights(covariance(belief, (F, None), (F, None)), np.full(9, 0.1), r - F @ slopes)
     precision = F.T @ F / 0.1 + np.eye(3) * 3 / 0.5
-    expected = np.linalg.solve(precision, F.T @ r / 0.1 + 3 / 0.5 * 0.7 / np.sqrt(3))
-    np.testing.assert_allclose(linear_weights(belief, F, duals), expected)
-    mean = prior_mean(belief, F) + covariance(belief, (F, None), (F, None)) @ duals
+    expected = np.linalg.solve(precision, F.T @ r / 0.1 + 3 / 0.5 * slopes)
+    np.testing.assert_allclose(linear_weights(belief, F, duals, slopes), expected)
+    mean = F @ slopes + covariance(belief, (F, None), (F, None)) @ duals
     np.testing.assert_allclose(mean, F @ expected)
 
 
@@ -120,4 +123,33 @@ def test_without_pending_queries_targets_stay_and_without_answers_all_are_middli
 
 def test_no_answers_leave_the_prior() -> None:
     assert dual_weights(BELIEF, np.zeros((0, 0)), np.zeros(0)).shape == (0,)
-    np.testing.assert_allclose(linear_weights(BELIEF, np.zeros((0, 4)), np.zeros(0)), 0.35)
+    np.testing.assert_allclose(linear_weights(BELIEF, np.zeros((0, 4)), np.zeros(0), np.full(4, 0.35)), 0.35)
+
+
+def test_copies_of_a_metric_count_together_as_one() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(2, 400))
+    F = Feature(unit_scores(np.column_stack([one, one**3, one, other])), "rank").fitted
+    share = novelty(F)
+    np.testing.assert_allclose(share[:3], 1 / 3, atol=0.02)
+    assert share[3] == pytest.approx(1.0, abs=0.05)
+    slopes = prior_slopes(BELIEF, F, np.full(4, 0.2), share)
+    assert slopes[:3].sum() == pytest.approx(slopes[3], rel=0.05)
+
+
+def test_a_prior_mean_is_as_steep_as_the_record_of_its_metrics() -> None:
+    F = Feature(unit_scores(np.random.default_rng(0).normal(size=(50, 3))), "rank").fitted
+    deviations = {}
+    for record in (0.0, 0.1, 0.2):
+        slopes = prior_slopes(BELIEF, F, np.full(3, record), np.ones(3))
+        deviations[record] = (F @ slopes).std()
+    assert deviations == pytest.approx({0.0: 0.05 * 0.7, 0.1: 0.5 * 0.7, 0.2: 0.7}), "the least record is 0.01"
+    slopes = prior_slopes(BELIEF, F, np.array([0.0, 0.1, 0.3]), np.ones(3))
+    np.testing.assert_allclose(slopes / slopes[1], [0.1, 1.0, 3.0])
+
+
+def test_answers_turn_the_direction() -> None:
+    prior = np.array([2.5, 0.0, 2.0])
+    assert 0.85 < direction(np.zeros(0), np.zeros(0)) < 0.95
+    assert direction(prior, targets([0.9, 0.1, 0.8])) > 0.95
+    assert direction(prior, targets([0.1, 0.9, 0.2])) < -0.5

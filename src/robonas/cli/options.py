@@ -126,7 +126,8 @@ Metrics = Annotated[
     typer.Option(
         "--metrics",
         "-m",
-        help="Metric, or several with commas; see 'robonas list metrics'. May be repeated.",
+        help="Metric, or several with commas; see 'robonas list metrics'. 'auto': the cheap ones that "
+        "have a record over known tasks. May be repeated.",
         autocompletion=names_of("metrics"),
         rich_help_panel=METRICS,
     ),

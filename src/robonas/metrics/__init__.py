@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from robonas.common.record import RECORD
 from robonas.common.registry import import_object, lookup, matching
 from robonas.errors import ConfigError, MetricError
 from robonas.metrics.az_nas import AZ_COMPLEXITY, AZ_EXPRESSIVITY, AZ_PROGRESSIVITY, AZ_TRAINABILITY
@@ -98,6 +99,8 @@ METRICS: Mapping[str, Metric] = {
     "zico": ZICO,
 }
 """Every metric by name."""
+AUTO = "auto"
+"""The name that stands for the cheap metrics with a record."""
 
 
 def list_metrics(pattern: str = "*") -> list[str]:
@@ -113,6 +116,21 @@ def list_metrics(pattern: str = "*") -> list[str]:
     return matching(pattern, METRICS)
 
 
+def chosen_metrics() -> list[str]:
+    """Return the metrics that the name ``auto`` stands for, by their cost and their record over known tasks.
+
+    Those that have a record in `robonas.common.record`, that work on tasks of every kind, and that cost neither a
+    double backward pass nor a pass for each sample. A bad record is no reason to leave a metric out: the strategy
+    `auto` begins without it, and learns from it which networks to avoid.
+
+    Example:
+        >>> "jacov" in chosen_metrics(), "grasp" in chosen_metrics()
+        (True, False)
+    """
+    every = METRICS["params"].tasks
+    return [name for name in RECORD if METRICS[name].tasks == every and METRICS[name].cost not in DEAR]
+
+
 def resolve_metrics(names_or_objects: Sequence[MetricLike]) -> tuple[Metric, ...]:
     """Return the metrics that names, references, functions and `Metric` objects stand for, in their order.
 
@@ -121,7 +139,8 @@ def resolve_metrics(names_or_objects: Sequence[MetricLike]) -> tuple[Metric, ...
     and ``by_class`` mean what they do in `Metric`.
 
     Args:
-        names_or_objects: At least one; see `MetricLike`.
+        names_or_objects: At least one; see `MetricLike`. The name ``auto``, alone or among others, stands for all of
+            `chosen_metrics`.
 
     Raises:
         UnknownNameError: A name that is not in `METRICS`, or a reference to nothing.
@@ -131,11 +150,16 @@ def resolve_metrics(names_or_objects: Sequence[MetricLike]) -> tuple[Metric, ...
         >>> [metric.name for metric in resolve_metrics(["snip", "params"])]
         ['snip', 'params']
     """
+    if names_or_objects == AUTO:
+        names_or_objects = [AUTO]
     if isinstance(names_or_objects, str):
         raise ConfigError(
             f"`metrics` must be a sequence; got the string {names_or_objects!r}. Write [{names_or_objects!r}]."
         )
-    metrics = tuple(_resolve(item) for item in names_or_objects)
+    named = [item for item in names_or_objects if not (isinstance(item, str) and item == AUTO)]
+    if len(named) < len(names_or_objects):
+        named += [name for name in chosen_metrics() if name not in named]
+    metrics = tuple(_resolve(item) for item in named)
     if not metrics:
         raise ConfigError(f"`metrics` must name at least one metric; got none. Known: {', '.join(METRICS)}.")
     names = [metric.name for metric in metrics]
@@ -264,6 +288,7 @@ __all__ = [
     "Need",
     "Passes",
     "Score",
+    "chosen_metrics",
     "is_foreign",
     "left_out",
     "list_metrics",

@@ -81,7 +81,8 @@ class Scorer:
 
         Args:
             pool: Architectures, or their texts. Repeats are allowed, and cost nothing.
-            metrics: Names, ``package.module:NAME``, `Metric` objects, or functions of `Passes`.
+            metrics: Names, ``package.module:NAME``, `Metric` objects, or functions of `Passes`; ``"auto"`` for the
+                cheap ones that have a record over known tasks.
             callbacks: Functions that are called with the number of networks done and of all networks, at the start and
                 whenever some are done.
 
@@ -277,7 +278,8 @@ def score(
     Args:
         space: Reads texts, and builds the networks.
         pool: Architectures, or their texts. Repeats are allowed, and cost nothing.
-        metrics: Names, ``package.module:NAME``, `Metric` objects, or functions of `Passes`.
+        metrics: Names, ``package.module:NAME``, `Metric` objects, or functions of `Passes`; ``"auto"`` for the
+                cheap ones that have a record over known tasks.
         batch: Samples that all networks see.
         seed: Seed of the networks' parameters.
         n_jobs: Worker processes; -1 is one a core, as joblib counts them. A network that ends its process costs its own

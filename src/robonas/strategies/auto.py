@@ -12,18 +12,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from robonas.common.lazy import np
+from robonas.common.record import record_of_metrics
 from robonas.errors import ConfigError
 from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial
+from robonas.strategies.beliefs import AGAINST_COSTS, BELIEFS
 from robonas.strategies.candidates import (
-    Belief,
+    GOOD_RECORD,
     Feature,
     believed,
     covariance,
+    direction,
     dual_weights,
     linear_weights,
+    novelty,
     posterior_deviation,
-    prior_mean,
+    prior_slopes,
     prior_variance,
+    ranks_from_best,
     targets,
     unit_scores,
 )
@@ -32,25 +37,12 @@ from robonas.strategies.scaling import is_dead, min_max, oriented
 from robonas.strategies.structure import free_rows, known_values
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
 
-def _smooth(feature: str) -> Belief:
-    return Belief(feature, slope=0.4, linear=1.0, smooth=1.0, length=2.5, structure=0.1, decay=2.0, noise=0.05, first=5)
-
-
-def _linear(feature: str) -> Belief:
-    return Belief(feature, slope=0.3, linear=1.0, smooth=0.0, length=1.0, structure=0.0, decay=1.0, noise=0.3, last=10)
-
-
-BELIEFS = (_smooth("min_max"), _smooth("asinh"), _smooth("normal"), _linear("asinh"), _linear("min_max"))
-"""The processes whose rankings are fused; the first one's linear weights are reported.
-
-Linear ones alone up to five queries, which is all that so few answers can tell; smooth ones alone from ten answers on.
-"""
-CONTRAST_AFTER = 3
+CONTRAST_AFTER = 1
 """Number of queries before the one that asks for a middling candidate."""
 FAILURE_NOISE = 1.0
 """Noise variance that is added to that of an answer for a failed evaluation, since a failure may be bad luck."""
@@ -76,34 +68,40 @@ class Auto(Strategy):
 
     The processes differ in how metrics are put on one scale, and in whether they see more than a linear combination;
     each ranks the candidates, and the smallest product of (rank + 30) is asked for. The first query is the best by the
-    metrics alone. The fourth is a middling candidate: without the contrast, metrics that point downwards could hardly
-    be told from metrics that point upwards.
+    metrics alone, each of which counts by its record over known tasks. The second is a middling candidate: without
+    the contrast, metrics that point downwards could hardly be told from metrics that point upwards.
 
     Rules:
         - Scores are scaled by the range of their metric, directions respected, then standardised. An
           undefined score takes the lowest value; a candidate without any comes after all others. A metric
           without two different values does not count.
+        - Before the first answer, a metric counts by its record (`robonas.common.record`), which is the mean of all
+          records for a metric that has none, times the share of it that no other metric has: copies count as one.
+          With every answer the processes ask again whether the metrics together point upwards or downwards.
         - The processes know the answers by their ranks, as normal scores; so a diverged training is a last
           place and no outlier, and any monotone change of the objective changes nothing. A failure shares the
           last place and weighs less, since it may be bad luck.
         - A pending query counts in each process as the answer that this process expects, but as none better than
           the best one known; as a middling one while none is known. Since processes expect more of their favourites
           than any answer can give, this keeps the next query away from the pending ones. Smooth processes speak
-          from the sixth query on, pending ones counted, and linear ones up to the tenth answer.
+          from the sixth query on, pending ones counted, and the linear one up to the tenth answer.
         - Candidates whose scores equal those of candidates that have been asked for are probably the same
           network in other words; each such query puts the others back.
         - Of candidates that are expected to be equal, the first in the pool is taken. There is no draw: the
           seed is not used.
         - With `Problem.costs`, each process ranks the candidates by their expected hypervolume improvement, which is
-          exact, since the costs are known (see `fronts`), and there is no middling candidate. Costs are scaled to
-          [0, 1] over the pool; the reference point is half a standard deviation below the worst answer, at cost 1.1.
+          exact, since the costs are known (see `fronts`), and there is no middling candidate. All metrics count
+          alike, since it takes cheap networks too to find a front. Costs are scaled to [0, 1] over the pool; the
+          reference point is half a standard deviation below the worst answer, at cost 1.1.
         - With `Problem.codes`, architectures that differ in few choices are expected to be similar.
 
     Args:
         optimism: Strength of the expectation, before the first answer, that metrics point upwards; 0 for none.
+        record: Record of metrics over known tasks by name, from 0 up; None for the shipped one. Equal numbers for all
+            metrics make them count alike.
 
     Raises:
-        ConfigError: `optimism` is negative or not finite.
+        ConfigError: `optimism`, or a record, is negative or not finite.
     """
 
     name: ClassVar[str] = "auto"
@@ -111,16 +109,20 @@ class Auto(Strategy):
     column_order_irrelevant: ClassVar[bool] = True
     affine_change_irrelevant: ClassVar[bool] = True
 
-    def __init__(self, optimism: float = 1.0) -> None:
+    def __init__(self, optimism: float = 1.0, record: Mapping[str, float] | None = None) -> None:
         if not 0 <= optimism < np.inf:
             raise ConfigError(f"`optimism` must be a number from 0 up; got {optimism}.")
+        for metric, gain in (record or {}).items():
+            if not 0 <= gain < np.inf:
+                raise ConfigError(f"`record` must have a number from 0 up for each metric; got {gain} for {metric!r}.")
         self.optimism = optimism
+        self.record = None if record is None else dict(record)
         self._pool: _Pool | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
         """Arguments of the constructor that make this strategy again."""
-        return {"optimism": self.optimism}
+        return {"optimism": self.optimism, "record": self.record}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_pool": None}
@@ -163,7 +165,7 @@ class Auto(Strategy):
 
     def _prepared(self, problem: Problem) -> _Pool:
         if self._pool is None or self._pool.problem is not problem:
-            self._pool = _Pool(problem, self.optimism)
+            self._pool = _Pool(problem, self.optimism, self.record)
         return self._pool
 
 
@@ -184,7 +186,7 @@ class _View:
 class _Pool:
     """Features of a problem's candidates, and their covariances with the evaluated ones: computed once, then kept."""
 
-    def __init__(self, problem: Problem, optimism: float) -> None:
+    def __init__(self, problem: Problem, optimism: float, record: Mapping[str, float] | None) -> None:
         self.problem = problem
         scores = oriented(problem.scores, problem.higher_is_better)
         absent = np.isnan(scores)
@@ -194,13 +196,20 @@ class _Pool:
         # In alphabetical order, so that the order of columns has no influence, not even by rounding.
         by_name = sorted(range(len(problem.metrics)), key=problem.metrics.__getitem__)
         self.columns = [column for column in by_name if not self.dead[column]]
-        self.beliefs = [replace(belief, slope=optimism * belief.slope) for belief in BELIEFS]
+        chosen = BELIEFS if problem.costs is None else AGAINST_COSTS
+        self.beliefs = [replace(belief, slope=optimism * belief.slope) for belief in chosen]
         self.unit = unit_scores(np.take(scores, self.columns, axis=1))
         self.whole = len(problem) <= WHOLE_POOL
         self.features: dict[str, Feature] = {}
+        known = record_of_metrics() if record is None else record
+        usual = sum(known.values()) / len(known) if known else GOOD_RECORD
+        self.record = np.array([known.get(problem.metrics[column], usual) for column in self.columns])
+        self.sample = self.unit[:: -(-len(self.unit) // WHOLE_POOL)]
+        self.share: NDArray[np.float64] | None = None
+        self.slopes: dict[int, NDArray[np.float64]] = {}
         self.costs = None if problem.costs is None else min_max(problem.costs)
         self.twins: dict[int, NDArray[np.bool_]] = {}
-        self.covariances: list[dict[int, NDArray[np.float64]]] = [{} for _ in BELIEFS]
+        self.covariances: list[dict[int, NDArray[np.float64]]] = [{} for _ in chosen]
 
     def learn(self, history: Sequence[Trial]) -> _View:
         """Compute the processes' expectations after the history, for the whole pool or for its shortlist."""
@@ -212,28 +221,32 @@ class _Pool:
         doubts = np.array([FAILURE_NOISE * trial.failed for trial in history])
         pending = np.array([trial.pending for trial in history], dtype=bool)
         queried = np.array(asked, dtype=np.intp)
+        ways: dict[int, float] = {}
         supposed: dict[int, NDArray[np.float64]] = {}
 
         def duals(number: int) -> NDArray[np.float64]:
             K = self._covariance(number, queried, asked)
             noise = self.beliefs[number].noise + doubts
-            supposed[number] = believed(r, pending, self._prior(number, queried), K, noise)
-            return dual_weights(K, noise, supposed[number] - self._prior(number, queried))
+            prior = self._prior(number, queried)
+            seen = prior[~pending] / self._spread(number)
+            ways[number] = direction(seen, r[~pending]) if self.costs is None else 1.0
+            supposed[number] = believed(r, pending, ways[number] * prior, K, noise)
+            return dual_weights(K, noise, supposed[number] - ways[number] * prior)
 
         def expected(number: int, dual: NDArray[np.float64]) -> NDArray[np.float64]:
-            mean = self._prior(number, rows) + self._covariance(number, rows, asked) @ dual
+            mean = ways[number] * self._prior(number, rows) + self._covariance(number, rows, asked) @ dual
             mean[self.unscored[rows]] = -1e6
             # Rounded, since candidates with the same scores must tie whatever rounding does to them.
             return np.round(mean, 9)
 
         first = duals(0)
-        weights = linear_weights(self.beliefs[0], self._features(0, queried), first)
+        weights = linear_weights(self.beliefs[0], self._features(0, queried), first, ways[0] * self._slopes(0))
         rows = self._modelled(weights)
         n_told = sum(not trial.pending for trial in history)
         speaking = [number for number, belief in enumerate(self.beliefs) if belief.speaks(len(history), n_told)]
         means = {0: expected(0, first)} | {number: expected(number, duals(number)) for number in speaking if number}
         liked = means if self.costs is None else self._improvements(means, rows, history, supposed)
-        fused = -np.sum([np.log(_ranks(liked[number]) + RANK_OFFSET) for number in speaking], axis=0)
+        fused = -np.sum([np.log(ranks_from_best(liked[number]) + RANK_OFFSET) for number in speaking], axis=0)
         fused -= TWIN_COST * np.log1p(self._n_twins(rows, asked))
         return _View(rows, fused, means[0], weights)
 
@@ -275,20 +288,38 @@ class _Pool:
             found[number] = np.round(stairs.expected_improvement(mean, deviation, areas), 9)
         return found
 
-    def _features(self, number: int, rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
-        """Return the features F of some rows, or of all."""
+    def _feature(self, number: int) -> Feature:
+        """Return the transformation of a process, fitted to the pool or to a sample of it."""
         kind = self.beliefs[number].feature
         if kind not in self.features:
-            every = -(-len(self.unit) // WHOLE_POOL)
-            self.features[kind] = Feature(self.unit[::every], kind)
-        feature = self.features[kind]
+            self.features[kind] = Feature(self.sample, kind)
+        return self.features[kind]
+
+    def _features(self, number: int, rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
+        """Return the features F of some rows, or of all."""
+        feature = self._feature(number)
         if self.whole:
             return feature.fitted if rows is None else feature.fitted[rows]
         return feature(self.unit if rows is None else self.unit[rows])
 
     def _prior(self, number: int, rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
         """Return the prior mean of some rows, or of all."""
-        return prior_mean(self.beliefs[number], self._features(number, rows))
+        return self._features(number, rows) @ self._slopes(number)
+
+    def _spread(self, number: int) -> float:
+        """Return the standard deviation of a process' prior mean over the pool; 1 where it is constant."""
+        return float((self._feature(number).fitted @ self._slopes(number)).std()) or 1.0
+
+    def _slopes(self, number: int) -> NDArray[np.float64]:
+        """Return the slopes of the prior mean of a process, (M,)."""
+        belief = self.beliefs[number]
+        if number not in self.slopes and self.costs is not None:
+            self.slopes[number] = np.full(len(self.columns), belief.slope / np.sqrt(max(1, len(self.columns))))
+        elif number not in self.slopes:
+            if self.share is None:
+                self.share = novelty(Feature(self.sample, "rank").fitted)
+            self.slopes[number] = prior_slopes(belief, self._feature(number).fitted, self.record, self.share)
+        return self.slopes[number]
 
     def middling(self, other_than: list[int]) -> int:
         """Return the candidate whose prior mean is nearest to the pool's median; of equals, the first in the pool."""
@@ -350,10 +381,3 @@ class _Pool:
         names = " and ".join(self.problem.metrics[self.columns[place]] for place in best)
         basis = f"After {n_asked} {'query' if n_asked == 1 else 'queries'}" if n_asked else "Before any answer"
         return f"{basis}, it is expected to be the best" + (f"; mostly {names} speak for it." if names else ".")
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the rank of each value, (n,): 1 for the largest; of equals, the first in the pool comes first."""
-    ranks = np.empty(len(values))
-    ranks[np.argsort(-values, kind="stable")] = np.arange(1, len(values) + 1)
-    return ranks

@@ -5,12 +5,13 @@
 | F | features: the metrics on one scale, then standardised by column | (N, M) |
 | C | option indices of the architectures | (N, n_choices) |
 | r | target: normal scores of the ranks of the answers so far | (t,) |
-| m | prior mean, slope / sqrt(M) times the row sums of F: metrics point upwards until told otherwise | (N,) |
+| v | slopes of the prior mean, by each metric's record and novelty | (M,) |
+| m | prior mean, ± F v: metrics point upwards until told otherwise | (N,) |
 | k | covariance of two candidates | scalar |
 
-k(x, x') = linear F F' / M + smooth Matern52(|F - F'| / (length sqrt(M))) + structure exp(-decay times the share of
-choices that differ). Observations have noise variance `noise`. All amplitudes are settings, not fitted: five answers
-cannot tell them.
+k(x, x') = constant + linear F F' / M + smooth Matern52(|F - F'| / (length sqrt(M))) + structure exp(-decay times the
+share of choices that differ). Observations have noise variance `noise`. All amplitudes are settings, not fitted: five
+answers cannot tell them.
 
 The prior mean of the candidates at the pool's extremes exceeds every target that an answer can have. So the first
 answers lower the expectation of the candidates that resemble them, and the search moves on to other extremes. This is
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from robonas.common.lazy import linalg, np, special
-from robonas.strategies.scaling import mean_ranks, min_max, normal_scores
+from robonas.strategies.scaling import mean_ranks, min_max, normal_scores, uniform_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ class Belief:
     feature: str
     """Transformation of the scaled metrics; a name in `FEATURES`."""
     slope: float
-    """Slope of the prior mean."""
+    """Standard deviation of the prior mean over the pool, where the metrics' mean record is `GOOD_RECORD`."""
     linear: float
     """Variance that is linear in the features."""
     smooth: float
@@ -55,6 +56,10 @@ class Belief:
     """Number of queries from which on the process takes part in the fusion."""
     last: int | None = None
     """Number of answers from which on the process takes no part any more; None for no end."""
+    constant: float = 0.0
+    """Variance of a constant that all candidates share: how unsure the process is about its prior mean as a whole."""
+    least_record: float = 0.01
+    """Record that a metric with a smaller one counts with in the prior mean."""
 
     def speaks(self, n_queries: int, n_answers: int) -> bool:
         """Return whether the process takes part in the fusion.
@@ -66,12 +71,19 @@ class Belief:
         return self.first <= n_queries and (self.last is None or n_answers < self.last)
 
 
-FEATURES = ("asinh", "min_max", "normal")
+FEATURES = ("asinh", "min_max", "normal", "rank")
 """Transformations of a min-max scaled metric x.
 
 asinh((x − median) / interquartile range), which leaves the middle and draws in both tails; x as it is; the normal
-score of the rank of x, which keeps its order only.
+score of the rank of x, which keeps its order only; the rank itself, which has no tails at all.
 """
+GOOD_RECORD = 0.2
+"""Mean record of metrics at which a prior mean has the slope of its `Belief`."""
+SURE = 3.0
+"""Logarithm of the odds, before any answer, that the metrics together point upwards."""
+TURN = 2.0
+"""Change of that logarithm by an answer that is one above the mean target, of a candidate that is one standard
+deviation above the mean by the prior."""
 
 
 class Feature:
@@ -90,9 +102,9 @@ class Feature:
         if kind == "asinh":
             low, self._middle, high = np.percentile(unit, (25, 50, 75), axis=0)
             self._spread = np.where(high > low, high - low, 1.0)
-        if kind == "normal":
+        if kind in {"normal", "rank"}:
             self._ordered = np.sort(unit, axis=0)
-            bent = normal_scores(unit)
+            bent = normal_scores(unit) if kind == "normal" else uniform_ranks(unit)
         else:
             bent = self._bent(unit)
         # The mean of equal values can differ from them by rounding.
@@ -124,7 +136,8 @@ class Feature:
             ranks[:, column] = (below + reached) / 2
         n = len(self._ordered)
         # What lies beyond the sample is like its extremes.
-        scores: NDArray[np.float64] = special.ndtri(np.clip(ranks, 0.5, n - 0.5) / n)
+        shares: NDArray[np.float64] = np.clip(ranks, 0.5, n - 0.5) / n
+        scores: NDArray[np.float64] = special.ndtri(shares) if self._kind == "normal" else shares
         return scores
 
 
@@ -159,7 +172,7 @@ def covariance(
     (F, codes), (G, others) = left, right
     size = max(1, F.shape[1])
     product = F @ G.T
-    result: NDArray[np.float64] = belief.linear / size * product
+    result: NDArray[np.float64] = belief.linear / size * product + belief.constant
     if belief.smooth:
         square = (F**2).sum(axis=1)[:, None] + (G**2).sum(axis=1) - 2.0 * product
         scaled = np.sqrt(np.maximum(square, 0.0) * (5.0 / size)) / belief.length
@@ -172,10 +185,53 @@ def covariance(
     return result
 
 
-def prior_mean(belief: Belief, F: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the prior mean m, (n,)."""
-    mean: NDArray[np.float64] = F.sum(axis=1) * (belief.slope / np.sqrt(max(1, F.shape[1])))
-    return mean
+def novelty(ranks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return for each metric the share of it that no other one has, (M,): 1 / Σ of squared correlations with all.
+
+    Of k copies of a metric, each has 1 / k, so copies count together as one.
+
+    Args:
+        ranks: Standardised ranks of the candidates by each metric, (n, M), no column constant.
+    """
+    correlations = ranks.T @ ranks / max(1, len(ranks))
+    share: NDArray[np.float64] = 1.0 / np.maximum((correlations**2).sum(axis=1), 1e-12)
+    return share
+
+
+def prior_slopes(
+    belief: Belief, F: NDArray[np.float64], record: NDArray[np.float64], share: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the slopes v of the prior mean F v, (M,).
+
+    They are proportional to record times novelty. The standard deviation of the prior mean over the pool is the slope
+    of the process, times the mean record of the metrics (weighted alike) relative to `GOOD_RECORD`.
+
+    Args:
+        belief: The process.
+        F: Features of the pool, (n, M).
+        record: Record of each metric over known tasks, (M,), from 0 up; see `robonas.common.record`.
+        share: The result of `novelty`, (M,).
+    """
+    record = np.maximum(record, belief.least_record)
+    weights = record * share
+    if not weights.sum() > 0:
+        return np.zeros(F.shape[1])
+    quality = float(record @ weights / weights.sum()) / GOOD_RECORD
+    # Metrics that cancel each other exactly say nothing.
+    deviation = float((F @ weights).std())
+    slopes: NDArray[np.float64] = weights * (belief.slope * quality / deviation if deviation > 1e-9 else 0.0)
+    return slopes
+
+
+def direction(prior: NDArray[np.float64], r: NDArray[np.float64]) -> float:
+    """Return the probability that the metrics together point upwards minus that they point downwards, in (−1, 1).
+
+    Args:
+        prior: Prior mean of the answered candidates, in standard deviations of the pool's, (t,).
+        r: Their targets, (t,).
+    """
+    agreement = float((prior - prior.mean()) @ (r - r.mean())) if len(r) else 0.0
+    return float(np.tanh((SURE + TURN * agreement) / 2.0))
 
 
 def prior_variance(belief: Belief, F: NDArray[np.float64], *, has_codes: bool) -> NDArray[np.float64]:
@@ -186,7 +242,7 @@ def prior_variance(belief: Belief, F: NDArray[np.float64], *, has_codes: bool) -
         F: Features of the candidates, (n, M).
         has_codes: True where the problem has codes.
     """
-    constant = belief.smooth + (belief.structure if has_codes else 0.0)
+    constant = belief.constant + belief.smooth + (belief.structure if has_codes else 0.0)
     variance: NDArray[np.float64] = belief.linear / max(1, F.shape[1]) * (F**2).sum(axis=1) + constant
     return variance
 
@@ -263,14 +319,23 @@ def believed(
     return filled
 
 
-def linear_weights(belief: Belief, F: NDArray[np.float64], duals: NDArray[np.float64]) -> NDArray[np.float64]:
+def linear_weights(
+    belief: Belief, F: NDArray[np.float64], duals: NDArray[np.float64], slopes: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the posterior mean of the linear part's weights on the features, (M,).
 
     Args:
         belief: The process.
         F: Features of the answered candidates, (t, M).
         duals: The result of `dual_weights` for them, (t,).
+        slopes: Slopes of the prior mean, (M,).
     """
-    size = max(1, F.shape[1])
-    weights: NDArray[np.float64] = belief.slope / np.sqrt(size) + belief.linear / size * (F.T @ duals)
+    weights: NDArray[np.float64] = slopes + belief.linear / max(1, F.shape[1]) * (F.T @ duals)
     return weights
+
+
+def ranks_from_best(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rank of each value, (n,): 1 for the largest; of equals, the first in the pool comes first."""
+    ranks = np.empty(len(values))
+    ranks[np.argsort(-values, kind="stable")] = np.arange(1, len(values) + 1)
+    return ranks

@@ -97,7 +97,7 @@ def search(
     Args:
         space: The architectures, and how to build them.
         objective: Objective that each query evaluates, such as `TrainingObjective`.
-        metrics: Training-free metrics; see `score`. Not used by strategies that read no scores.
+        metrics: Training-free metrics, or ``"auto"``; see `score`. Not used by strategies that read no scores.
         pool: Number of architectures to sample from the space (all of it, where it has fewer), or the architectures.
         limits: Bounds on size, work, time, memory or cheap metrics; what breaks one is left out before anything dearer
             is computed.
