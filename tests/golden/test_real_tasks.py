@@ -61,11 +61,12 @@ def test_equal_trainings_by_hand(bench) -> None:
 def test_an_interval_holds_its_value_and_is_a_point_where_all_seeds_agree(bench) -> None:
     generator = np.random.default_rng(0)
     curves = np.cumsum(generator.uniform(size=(20, 30)), axis=1)
-    value, low, high = bench.equal_with_interval(curves, curves[:, 9] + generator.normal(size=20))
-    assert low < value < high
-    assert bench.equal_with_interval(np.tile(curves[:1], (4, 1)), np.full(4, curves[0, 9])) == pytest.approx(
-        (10, 10, 10)
-    )
+    values = curves[:, 9] + generator.normal(size=20)
+    low, high = bench.interval(bench.equal_resampled(curves, values))
+    assert low < bench.equal_trainings(curves.mean(axis=0), values.mean()) < high
+    alike = bench.equal_resampled(np.tile(curves[:1], (4, 1)), np.full(4, curves[0, 9]))
+    np.testing.assert_allclose(alike, 10)
+    assert bench.interval(np.append(np.arange(99.0), math.inf)) == (2.0, 97.0)
 
 
 def test_a_random_search_for_itself_equals_its_own_trainings(bench) -> None:
