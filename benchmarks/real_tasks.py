@@ -675,10 +675,11 @@ def blocks(tasks: Sequence[Recorded], found: Mapping[tuple[str, str, int], Found
         "{:.0f} random ones ({:.0f} to {:.0f})".format(*(n * ratio for ratio in mean_ratio(tasks, found, "auto", n)))
         for n in TRAININGS
     ]
+    seen = 20 * seen_ratio(tasks, found, "auto", 20)
     summary = (
         f"On {len(tasks)} real tasks, 10 trainings of `auto` found as much as {told[0]}, and 20 as much as {told[1]}: "
-        f"geometric means, with intervals of 95 %, judged by trainings that the searches did not see. By the values that "
-        f"they see, 20 found as much as {20 * seen_ratio(tasks, found, 'auto', 20):.0f}. Task by task, after 20 trainings, `auto` was clearly ahead on "
+        "geometric means, with intervals of 95 %, judged by trainings that the searches did not see. By the values that "
+        f"they see, 20 found as much as {seen:.0f}. Task by task, after 20 trainings, `auto` was clearly ahead on "
         f"{gained}, clearly behind on {lost}, and on {len(tasks) - gained - lost} too near to random search for "
         f"{SEEDS} searches to tell."
     )

@@ -34,9 +34,20 @@ def test_catalogues_are_sorted_and_keys_are_names(catalogue) -> None:
     assert all(entry.name == name for name, entry in entries.items())
 
 
-FIRST_WORDS = ("What", "Whether", "How", "Of", "Within", "The", "A", "An")
-"""No verb: a function's summary says what the function does, such as "Return ..."."""
-ENTRY = re.compile(r"(?:Of|What|Whether|Where)\b")
+_VERBS = """
+Add Adopt Answer Apply Ask Assemble Be Begin Build Call Cancel Change Check Choose Compare Compute Connect Count
+Create Crop Cut Do Draw Drop End Escape Evaluate Export Feed Fill Find Forget Fork Free Give Go Group Hand Handle
+Have Hold Import Join Judge Keep Lay Leave Let List Load Lock Log Look Make Map Mark Measure Mirror Mix Name Note
+Open Pass Predict Prepare Print Propose Put Raise Read Recall Recognise Record Refer Refuse Reject Release Remember
+Remove Repair Replay Report Resize Restore Return Run Save Say Scale Scatter Score Search See Seed Send Set Share
+Show Silence Skip Sort Stand Start Stop Summarise Take Tell Train Try Turn Undo Update Use Wait Walk Warn Watch Work
+Write Yield
+"""
+VERBS = frozenset(_VERBS.split())
+"""First words of the summaries of functions: each says what its function does. A new verb is welcome here."""
+ENTRY = re.compile(r"(?:Of|What|Whether|Where|How|When|Who|Why|As|Such|That)\b")
+NO_NOUN = re.compile(r"(?:Of|What|Where|How|When|Who|Why|As|Such|That)\b")
+"""Beginnings of sentences that do not name the thing itself."""
 SECTIONS = {"Args", "Attributes", "Returns", "Raises", "Yields", "Example", "Examples", "Note", "Notes", "Rules"}
 
 
@@ -68,12 +79,27 @@ def hard_sentences(tree: ast.AST) -> list[str]:
         function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         named = [ast.unparse(entry) for entry in node.decorator_list] if function else []
         is_property = any(entry.rpartition(".")[2] in {"property", "cached_property"} for entry in named)
-        if (function and not is_property and summary.split(" ")[0] in FIRST_WORDS) or (
-            not function and re.match(r"What\b", summary)
+        if (function and not is_property and summary and summary.split(" ")[0].rstrip(",") not in VERBS) or (
+            not function and NO_NOUN.match(summary)
         ):
             found.append(f"{line}: {summary}")
         found += [f"{line}: {entry}" for entry in entries(text) if ENTRY.match(entry)]
-    return found
+    return found + sorted(hard_notes(tree))
+
+
+def hard_notes(tree: ast.AST) -> set[str]:
+    """Texts below an attribute or a constant that do not name it, as "line: sentence"."""
+    docstrings = {
+        id(node.body[0])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module) and node.body
+    }
+    return {
+        f"{node.lineno}: {text}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        if id(node) not in docstrings and NO_NOUN.match(text := node.value.value.partition("\n")[0])
+    }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
@@ -106,12 +132,20 @@ class Good:
 
 class Bad:
     """What nobody understands."""
+
+    legs: int
+    """How many legs."""
+
+    def height(self):
+        """Height of the table."""
 '''
     assert hard_sentences(ast.parse(text)) == [
         "23: What nobody understands.",
         "9: What it weighs.",
         "9: Of the table,",
         "9: Whether it has more.",
+        "29: Height of the table.",
+        "27: How many legs.",
     ]
 
 

@@ -10,7 +10,7 @@ from robonas.common.reading import parse_json
 from robonas.errors import ArchitectureError
 
 Option: TypeAlias = str | int | float | bool | None
-"""What a choice can be set to: a JSON scalar, so that every architecture can be stored, compared and sent."""
+"""Value that a choice can be set to: a JSON scalar, so that every architecture can be stored, compared and sent."""
 
 
 class Architecture(Mapping[str, Option]):

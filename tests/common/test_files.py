@@ -42,6 +42,22 @@ def test_the_temporary_file_is_beside_its_place(tmp_path):
         temporary.write_text("x")
 
 
+def test_a_signal_as_soon_as_the_temporary_file_is_there_leaves_nothing(tmp_path, monkeypatch):
+    make = os.open
+
+    def stopped(path, flags, *rights, **more):
+        handle = make(path, flags, *rights, **more)
+        if flags & os.O_CREAT:
+            os.close(handle)
+            raise KeyboardInterrupt
+        return handle
+
+    monkeypatch.setattr(os, "open", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        write_text(tmp_path / "a.txt", "new")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_rights_follow_the_umask(tmp_path):
     old = os.umask(0o027)
     try:

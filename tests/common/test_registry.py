@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from robonas.common.registry import import_object, lasting_reference, lookup
+from robonas.common.registry import import_object, lasting_reference, lookup, unknown_name
 from robonas.errors import UnknownNameError
 
 
@@ -41,6 +41,16 @@ def test_lookup_suggests_whatever_the_case_and_nothing_far_away():
     assert "Did you mean" not in str(caught.value)
     with pytest.raises(UnknownNameError, match="Unknown metric ''"):
         lookup("metric", "", {"snip": 1})
+
+
+def test_of_very_many_names_the_nearest_few_are_shown() -> None:
+    known = [f"resnet{n}" for n in range(201)]
+    error = unknown_name("model", "ResNet19x", known, "Unknown model 'timm:ResNet19x'")
+    assert str(error) == (
+        "Unknown model 'timm:ResNet19x'. Did you mean 'resnet19' or 'resnet199' or 'resnet198'? Known: 201 names."
+    )
+    assert (error.kind, error.name, error.known) == ("model", "ResNet19x", tuple(known))
+    assert str(unknown_name("part", "x", [])) == "Unknown part 'x'. Known: none."
 
 
 def test_imports_from_the_environment():

@@ -43,7 +43,7 @@ def test_a_saved_folder_is_read_part_by_part(tmp_path) -> None:
     assert data.input_shape == (3, 6, 6)
     assert torch.equal(data.inputs[3, 0], torch.full((6, 6), 30 / 255))
     assert len(load_dataset(f"hf:{tmp_path / 'saved'}", part="test", size=3, mode="L")) == 4
-    with pytest.raises(UnknownNameError, match=r"has no part 'val'\. It has train, test"):
+    with pytest.raises(UnknownNameError, match=r"has no part 'val'\. Known: train, test\."):
         load_dataset(f"hf:{tmp_path / 'saved'}", part="val")
     with pytest.raises(ConfigError, match="takes no options; got revision"):
         load_dataset(f"hf:{tmp_path / 'saved'}", revision="x")
@@ -101,7 +101,7 @@ def test_what_could_mean_several_columns_is_asked() -> None:
     with pytest.raises(ConfigError, match="2 columns of class labels, so the one to learn must be named by `target`"):
         load_dataset(table)
     assert load_dataset(table, target="label").n_classes == 2
-    with pytest.raises(UnknownNameError, match=r"has no column 'fine'\. It has image, label, coarse"):
+    with pytest.raises(UnknownNameError, match=r"has no column 'fine'\. Known: image, label, coarse"):
         load_dataset(table, target="fine")
     with pytest.raises(ConfigError, match="`size` and `mode` are for images"):
         load_dataset(table, input="coarse", target="label", size=3)

@@ -358,6 +358,7 @@ def test_an_unknown_setting_in_a_file_is_told(tmp_path) -> None:
     assert "unknown setting 'bugdet'. Did you mean 'budget'?" in told.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(images, tmp_path) -> None:
     arguments = [
         *("search", "--data", images, *SMALL, "--budget", "4", "--epochs", "30", "--batch-size", "16"),

@@ -79,7 +79,7 @@ def test_the_network_at_a_cost_and_the_whole_front_are_exported(found, tmp_path)
     ("arguments", "words"),
     [
         (["--at", "params=1"], "No completed query has params at most 1"),
-        (["--at", "latency=1"], "no cost 'latency'; it has params"),
+        (["--at", "latency=1"], "no cost 'latency'. Known: params"),
         (["--at", "params"], "`--at` must read COST=VALUE"),
         (["--at", "params=1", "--at", "params=2"], "bound each cost once"),
         (["--all", "--at", "params=1e9"], "leave out `--at`"),

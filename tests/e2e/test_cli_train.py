@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
@@ -57,6 +61,38 @@ def test_the_winner_of_a_search_is_trained_in_its_own_space(found, images, tmp_p
     value = json.loads(call(*given, *larger).stdout)
     assert value["settings"]["space"]["settings"] == {**space["settings"], "channels": 4}
     assert value["parameters"] > again["parameters"]
+
+
+def test_the_commands_that_follow_run_for_a_space_of_ones_own(images, tmp_path, monkeypatch) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import math\nfrom torch import nn\nfrom robonas.spaces import from_choices\n\n\n"
+        "def make(input_shape, n_classes, widest=4):\n"
+        "    def build(width):\n"
+        "        first = nn.Linear(math.prod(input_shape), width)\n"
+        "        return nn.Sequential(nn.Flatten(), first, nn.ReLU(), nn.Linear(width, n_classes))\n\n"
+        "    return from_choices({'width': list(range(2, widest + 1))}, build, input_shape=input_shape,"
+        " n_classes=n_classes)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    given = ["--data", images, "--space", "./mine.py:make", "--space-set", "widest=9", "-m", "snip", "--jobs", "1"]
+    told = call("search", *given, "--budget", "1", "--epochs", "1", "--batch-size", "16", "-o", "run").stderr
+    train, predict, export = (
+        shlex.split(line.removeprefix("Next:").partition("#")[0])[1:]
+        for line in told[told.index("Next:") :].splitlines()[:3]
+    )
+    np.save(tmp_path / "INPUTS.npy", np.zeros((2, 1, 8, 8), np.uint8))
+    Image.new("L", (9, 9)).save(tmp_path / "IMAGE.png")
+    for which in (train, predict, export):
+        done = call(*which)
+        if which is train:
+            assert "training         10 epochs" in done.stdout
+            again = shlex.split(done.stderr[done.stderr.index("Next:") :].splitlines()[0].partition("#")[0])
+            assert again[2:] == predict
+    assert (tmp_path / "network.pt2").exists()
+    value = json.loads(call("show", "run-train", "--space", "./mine.py:make", "--json").stdout)
+    assert value["settings"]["space"]["arguments"] == {"widest": 9}
+    assert value["settings"]["recipe"]["epochs"] == 10
 
 
 def test_export_of_a_trained_network(found, images, tmp_path) -> None:

@@ -17,7 +17,7 @@ from robonas.study.loop import search
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMON = """
-import json, time
+import json, sys
 from robonas.objectives import FunctionObjective
 from robonas.scores.scoring import score
 from robonas.study.events import QueryFinished, QueryStep
@@ -38,8 +38,19 @@ def told(result):
         [query.architecture, query.value, query.state, query.steps, list(query.pending)] for query in result.queries
     ]
 
-def scored(executor):
-    return score(space, space.sample(40, 0), CHEAP, small_batch(), executor=executor).scores.tolist()
+def pruned(executor):
+    events.clear()
+    noted = lambda event: events.append(type(event).__name__)
+    return told(run(climb, executor, pruner="median", n_parallel=1, budget=14, callbacks=[noted]))
+
+def found(executor, lose):
+    ways = {
+        "scores": lambda: score(space, space.sample(40, 0), CHEAP, small_batch(), executor=executor).scores.tolist(),
+        "one": lambda: told(run(slow_ones, executor, n_parallel=1)),
+        "pruned": lambda: [pruned(executor), events.count("QueryStep")],
+        "lost": lambda: told(run(slow_ones, executor, callbacks=[lose])),
+    }
+    return json.dumps({name: way() for name, way in ways.items() if name in sys.argv[1:]})
 """
 RAY = """
 import ray
@@ -51,17 +62,13 @@ if __name__ == "__main__":
     ray.init(address=cluster.address, log_to_driver=False, logging_level="error", include_dashboard=False)
     from robonas.processes.executors import RayEngine
     engine = RayEngine()
-    found = {"n": engine.n, "scores": scored(engine), "one": told(run(slow_ones, engine, n_parallel=1))}
-    found["pruned"] = told(run(climb, engine, pruner="median", n_parallel=1, budget=14,
-                               callbacks=[lambda e: events.append(type(e).__name__)]))
-    found["steps"] = events.count("QueryStep")
+    assert engine.n == 2
 
     def lose(event):
         if isinstance(event, QueryFinished) and event.query.number == 2:
             cluster.remove_node(node, allow_graceful=False)
 
-    found["lost"] = told(run(slow_ones, engine, callbacks=[lose]))
-    print(json.dumps(found))
+    print(found(engine, lose))
     ray.shutdown()
     cluster.shutdown()
 """
@@ -69,23 +76,26 @@ DASK = """
 if __name__ == "__main__":
     from distributed import Client, LocalCluster
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
-        found = {"n": None, "scores": scored(client), "one": told(run(slow_ones, client, n_parallel=1))}
-        found["pruned"] = told(run(climb, client, pruner="median", n_parallel=1, budget=14,
-                                   callbacks=[lambda e: events.append(type(e).__name__)]))
-        found["steps"] = events.count("QueryStep")
-        found["lost"] = told(run(slow_ones, f"dask:{cluster.scheduler_address}"))
-    print(json.dumps(found))
+        print(found(client, lambda event: None))
 """
+ALL = ("scores", "one", "pruned", "lost")
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("engine", ["ray", pytest.param("dask", marks=pytest.mark.slow)])
-def test_a_cluster_gives_the_same_search(engine, tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("engine", "parts"),
+    [
+        pytest.param("ray", ("scores", "lost"), id="ray"),
+        pytest.param("ray", ALL, id="ray, all", marks=pytest.mark.slow),
+        pytest.param("dask", ALL, id="dask, all", marks=pytest.mark.slow),
+    ],
+)
+def test_a_cluster_gives_the_same_search(engine, parts, tmp_path) -> None:
     pytest.importorskip({"ray": "ray", "dask": "distributed"}[engine], reason=f"needs the extra `{engine}`")
     script = tmp_path / "script.py"
     script.write_text(COMMON + {"ray": RAY, "dask": DASK}[engine], encoding="utf-8")
     child = subprocess.run(
-        [sys.executable, str(script)],
+        [sys.executable, str(script), *parts],
         cwd=ROOT,
         env=_environment(),
         capture_output=True,
@@ -95,17 +105,21 @@ def test_a_cluster_gives_the_same_search(engine, tmp_path) -> None:
     )
     assert child.returncode == 0, child.stderr[-3000:]
     found = json.loads(next(line for line in reversed(child.stdout.splitlines()) if line.startswith("{")))
+    assert tuple(found) == parts
     space = small_space()
     expected = score(space, space.sample(40, 0), CHEAP, small_batch()).scores
     np.testing.assert_array_equal(np.array(found["scores"], dtype=float), expected)
-    assert found["one"] == _told(slow_ones)
-    assert found["pruned"] == _told(climb, pruner="median", budget=14)
-    assert any(state == "pruned" for _, _, state, _, _ in found["pruned"])
-    # The function returns no curve, so only pruned queries tell their steps; the others have reported all four.
-    assert found["steps"] == sum(steps if state == "pruned" else 4 for _, _, state, steps, _ in found["pruned"])
     # Two at once, of which Ray loses one with its node: what was lost is tried again.
     assert [state for _, _, state, _, _ in found["lost"]] == ["complete"] * 8
     assert len({architecture for architecture, *_ in found["lost"]}) == 8
+    if parts != ALL:
+        return
+    assert found["one"] == _told(slow_ones)
+    pruned, n_steps = found["pruned"]
+    assert pruned == _told(climb, pruner="median", budget=14)
+    assert any(state == "pruned" for _, _, state, _, _ in pruned)
+    # The function returns no curve, so only pruned queries tell their steps; the others have reported all four.
+    assert n_steps == sum(steps if state == "pruned" else 4 for _, _, state, steps, _ in pruned)
 
 
 def _environment() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib.util
 import os
 import re
 import resource
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.experiments import toy
 from typer.testing import CliRunner
@@ -29,6 +31,8 @@ def place(images, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("full")
     shutil.copy(images, folder / "data.npz")
     toy.frame().to_csv(folder / "toy.csv", index=False)
+    with np.load(images) as arrays:
+        np.save(folder / "one.npy", arrays["x"][:1].transpose(0, 3, 1, 2))
     arguments = ["search", "--data", f"{folder}/data.npz", *SMALL, *SHORT, "-o", f"{folder}/run"]
     assert CliRunner().invoke(app, arguments).exit_code == 0
     return folder
@@ -53,12 +57,46 @@ def commands(place: Path, out: Path) -> dict[str, list[str]]:
         "import": ["tables", "import", f"{place}/toy.csv", "-o", f"{out}/t.parquet"],
         "experiment": [
             *("experiment", "--table", f"{place}/toy.csv", "--objective", "val_acc", "--strategy", "random"),
-            *("--budget", "5", "--seeds", "2", "--jobs", "1", "-o", f"{out}/exp"),
+            *("--budget", "5", "--seeds", "2", "--jobs", "1", "--format", "csv", "-o", f"{out}/exp"),
+        ],
+        "score csv": ["score", "--data", data, *SMALL, "--batch-size", "16", "-o", f"{out}/s.csv"],
+        "search with a log": ["search", "--data", data, *SMALL, *SHORT, "--log", "tensorboard", "-o", f"{out}/run"],
+        "export onnx": ["export", run, "-o", f"{out}/x.onnx"],
+        "predict": ["predict", run, f"{place}/one.npy", "-o", f"{out}/p.npz"],
+        "build": [
+            *("tables", "build", "nasbench201", *SMALL[:-4], "--data", data, "--pool", "2", "-m", "params"),
+            *("--seeds", "1", "--epochs", "1", "--batch-size", "16", "-o", f"{out}/b.parquet"),
         ],
     }  # fmt: skip
 
 
-NAMES = list(commands(Path(), Path()))
+NEEDS = {"export onnx": "onnxscript", "search with a log": "tensorboard"}
+"""Packages without which a command cannot be tried."""
+NAMES = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(
+            name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None, reason=f"needs {NEEDS.get(name)}"
+        ),
+    )
+    for name in commands(Path(), Path())
+]
+
+
+def test_every_command_that_writes_is_tried() -> None:
+    import typer
+
+    def writers(group, before: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+        found: set[tuple[str, ...]] = set()
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                found |= writers(command, (*before, name))
+            elif any(set(option.opts) & {"-o", "--output", "--folder"} for option in command.params):
+                found.add((*before, name))
+        return found
+
+    tried = {tuple(command[:size]) for command in commands(Path(), Path()).values() for size in (1, 2)}
+    assert writers(typer.main.get_command(app)) <= tried
 
 
 @contextlib.contextmanager

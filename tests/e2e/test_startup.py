@@ -11,7 +11,10 @@ import pytest
 
 from robonas.metrics import METRICS
 
-HEAVY = ("torch", "numpy", "scipy", "pandas", "botorch", "gpytorch", "optuna", "sklearn", "plotly", "pyarrow", "rich")
+HEAVY = (
+    *("torch", "numpy", "scipy", "pandas", "botorch", "gpytorch", "optuna", "sklearn", "plotly", "pyarrow", "rich"),
+    "pydantic",  # by which Typer converts options
+)
 HELP = [
     ["--help"],
     ["--version"],
@@ -150,7 +153,7 @@ def test_a_folder_of_any_name_in_a_locale_without_its_letters(tmp_path) -> None:
         assert done.stdout or (folder / "report.html").is_file()
 
 
-@pytest.mark.parametrize("strategy", ["auto", "robot"])
+@pytest.mark.parametrize("strategy", ["auto", pytest.param("robot", marks=pytest.mark.slow)])
 def test_show_and_report_load_only_what_they_need(tmp_path, strategy) -> None:
     """Also after a search that trained: sizes are recorded with the trials, and the summary in the folder."""
     import robonas

@@ -217,7 +217,7 @@ class Command:
     [
         pytest.param((signal.SIGINT,), 130, id="Ctrl-C", marks=pytest.mark.slow),
         pytest.param((signal.SIGINT, signal.SIGINT), 130, id="Ctrl-C twice"),
-        pytest.param((signal.SIGTERM,), 143, id="SIGTERM"),
+        pytest.param((signal.SIGTERM,), 143, id="SIGTERM", marks=pytest.mark.slow),
         pytest.param((signal.SIGHUP,), 129, id="SIGHUP", marks=pytest.mark.slow),
     ],
 )

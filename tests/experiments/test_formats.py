@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -74,20 +75,31 @@ def test_latex_escapes_and_names():
     assert r"\label{tab:rank}" in text
     assert r"\begin{tabular}{lr}" in text
     assert r"\toprule" in text
+    assert r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%" in text
     assert r"\begin{table}" not in to_latex(frame)
+    assert "resizebox" not in to_latex(frame)
+
+
+def test_numbers_for_people_are_right_aligned_and_in_digits():
+    frame = pd.DataFrame({"cost_s": ["2739", "–"], "low": [11268.4, 0.25], "kind": ["a", "b"]}, index=["x", "y"])
+    text = to_latex(frame)
+    assert r"\begin{tabular}{lrrl}" in text
+    assert "cost (s)" in text
+    assert "x & 2739 & 11,268 & a" in text
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs LaTeX")
 def test_latex_is_understood_by_latex(results, tasks, tmp_path):
     tables = [to_latex(table.frame, table.title, table.name) for table in all_tables(results, tasks) if not table.wide]
     text = "\n".join(
-        [r"\documentclass{article}\usepackage{booktabs}\usepackage[utf8]{inputenc}\begin{document}", *tables]
+        [r"\documentclass{article}\usepackage{booktabs,graphicx}\usepackage[utf8]{inputenc}\begin{document}", *tables]
     )
     (tmp_path / "t.tex").write_text(text + r"\end{document}", encoding="utf-8")
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "t.tex"], cwd=tmp_path, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stdout[-2000:]
+    assert b"Overfull" not in done.stdout
 
 
 def test_an_unknown_format_is_refused():
@@ -150,6 +162,14 @@ def test_each_line_has_a_name_and_a_look_of_its_own(results):
     assert len({(trace.line.color, trace.line.dash, trace.line.width) for trace in lines}) == len(lines)
     with pytest.raises(ConfigError, match="no task 'x'"):
         progress_figure(results, tasks=["x"])
+
+
+def test_tasks_of_unequal_budgets_are_told(tasks):
+    unequal = run_experiment([replace(tasks[0], budget=5), tasks[1]], ["random"], budget=3, seeds=2, baselines=False)
+    text = Reader(render_experiment(unequal)).text
+    assert "Mean rank after all queries (3 to 5 by task), where 1 is best: random" in text
+    titles = {table.name: table.title for table in all_tables(unequal)}
+    assert titles["progress"].endswith("; a task with fewer queries counts with its last")
 
 
 def test_a_page_without_tasks_or_with_one_strategy(tasks):

@@ -139,7 +139,7 @@ def test_paper_tables(results) -> None:
     assert (
         paper_table(results, "final").loc[BEST_SINGLE, "toy0"] >= paper_table(results, "final").loc[MEAN_SINGLE, "toy0"]
     )
-    assert to_markdown(found).splitlines()[0] == "|  | toy0 | toy1 | toy2 | cost_s |"
+    assert to_markdown(found).splitlines()[0] == "|  | toy0 | toy1 | toy2 | cost (s) |"
     with pytest.raises(ConfigError, match="A quantity must be one of"):
         paper_table(results, "speed")
 
@@ -169,6 +169,15 @@ def test_paired_comparison_by_hand() -> None:
     assert found.loc["c", "advantage"] == 0.0
     alone = compare(made({"t": {"a": [1.0], "b": [3.0]}}), "a").iloc[0]
     assert (alone["advantage"], alone["low"], alone["p"]) == (2.0, None, None)
+
+
+def test_the_same_difference_with_every_seed_is_not_tested() -> None:
+    row = compare(made({"t": {"a": [1, 2, 3, 4, 5.0], "b": [184, 185, 186, 187, 188.0]}}), "a").iloc[0]
+    assert (row["advantage"], row["wins"]) == (183.0, 5)
+    assert (row["low"], row["high"], row["p"], row["p_holm"]) == (None, None, None, None)
+    beside = {"a": [1, 2, 3, 4, 5.0], "b": [184, 185, 186, 187, 188.0], "c": [3, 5, 7, 9, 11.0]}
+    other = compare(made({"t": beside}), "a").set_index("other").loc["c"]
+    assert (other["p"], other["p_holm"]) == (1 / 16, 1 / 8)  # corrected for both
 
 
 def test_wilcoxon_is_exact_for_few_seeds() -> None:

@@ -142,7 +142,7 @@ def result(
         stop_reason="budget spent",
         summary=learned if learns else Summary(),
         settings={
-            "strategy": strategy,
+            "strategy": {"name": strategy, "settings": {}},
             "budget": n_queries,
             "seed": seed,
             "objective": {"epochs": 8, "learning_rate": 0.1},

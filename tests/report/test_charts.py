@@ -78,11 +78,14 @@ def test_weights_are_signed_bars_and_dead_ones_named():
         numbers.Weight("bad", -0.25, dead=False),
         numbers.Weight("x", 0.1, dead=True),
     ]
-    bar = charts.weights_chart(bars).data[0]
-    assert list(bar.y) == ["x (dead)", "bad", "good"]
-    assert list(bar.x) == [0.1, -0.25, 0.5]
-    assert list(bar.text) == ["+0.10", "−0.25", "+0.50"]
-    assert list(bar.marker.color) == [light("muted"), light("negative"), light("exploit")]
+    figure = charts.weights_chart(bars)
+    assert {trace.name: (trace.y[0], trace.x[0], trace.marker.color) for trace in figure.data} == {
+        "weight": ("good", 0.5, light("exploit")),
+        "negative weight": ("bad", -0.25, light("negative")),
+        "dead metric": ("x (dead)", 0.1, light("muted")),
+    }
+    assert list(figure.layout.yaxis.categoryarray) == ["x (dead)", "bad", "good"]
+    assert list(figure.layout.yaxis.ticktext) == ["x (dead)  +0.10", "bad  −0.25", "good  +0.50"]
     assert charts.weights_chart([numbers.Weight("only", 0.0, dead=False)]).data
 
 

@@ -6,6 +6,7 @@ import hashlib
 from importlib.resources import files
 
 from robonas.report import html
+from robonas.report.html import command, marked
 from robonas.report.words import amount
 
 VERSION = "4.1.1"
@@ -37,3 +38,13 @@ def test_sizes_for_people():
 
 def test_shares_for_people():
     assert [html.percent(share) for share in (None, 0, 1, 0.125)] == ["–", "0 %", "100 %", "12.5 %"]
+
+
+def test_code_in_a_sentence_is_code_and_nothing_else_is_markup():
+    assert marked("a < b; `--confirm 3 & <b>` does it") == "a &lt; b; <code>--confirm 3 &amp; &lt;b&gt;</code> does it"
+    assert marked("one ` alone") == "one ` alone"
+
+
+def test_a_command_is_broken_between_its_words_alone():
+    made = command("robonas show a<b")
+    assert made == '<span class="word">robonas</span> <span class="word">show</span> <span class="word">a&lt;b</span>'

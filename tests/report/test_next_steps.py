@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,12 +67,35 @@ def test_a_settings_file_may_name_the_folder_of_the_search():
     assert train.command.endswith("--folder runs/one-train")
 
 
+def test_code_of_the_users_own_is_named_again():
+    result = searched("robonas search --data hf:x --data-set target=fine --space my.py:S --strategy mine:Best")
+    result = replace(result, space=copy(result.space))
+    result.space.reference = "/home/me/my.py:S"
+    result = replace(result, settings={**result.settings, "strategy": {"name": "mine:Best", "settings": {}}})
+    train, predict, export = next_steps.steps(result)
+    named = (
+        "--search runs/one --space /home/me/my.py:S --strategy mine:Best --data hf:x --data-set target=fine --epochs"
+    )
+    assert named in train.command
+    assert predict.command == "robonas predict runs/one-train --space /home/me/my.py:S IMAGE.png"
+    assert export.command == "robonas export runs/one-train --space /home/me/my.py:S -o network.pt2"
+    (alone,) = next_steps.steps(replace(result, objective="table"))
+    assert alone.command == ("robonas export runs/one --space /home/me/my.py:S --strategy mine:Best -o result.json")
+
+
+def test_a_full_training_has_ten_times_the_epochs_everywhere():
+    in_memory = replace(searched(epochs=3), folder=None)
+    assert next_steps.steps(in_memory)[0].command == "trained = robonas.train(result, data, epochs=30)"
+    assert "--epochs 30" in next_steps.steps(searched(epochs=3))[0].command
+    assert [step.name for step in next_steps.steps(replace(in_memory, objective="function"))] == ["Export"]
+
+
 def test_other_studies_objectives_and_memory():
     named = next_steps.steps(replace(searched(), study="mine"))
     assert "--search runs/one --name mine" in named[0].command
     (export,) = next_steps.steps(replace(searched(), objective="table"))
     assert export.command == "robonas export runs/one -o result.json"
-    assert "robonas.train(result, data" in next_steps.steps(sample.result(3))[0].command
+    assert "robonas.train(result, data, epochs=" in next_steps.steps(sample.result(3))[0].command
     assert next_steps.steps(sample.result(2, failures=(1, 2))) == ()
     assert next_steps.files(sample.result(3)) == ()
     assert dict(next_steps.files(searched()))["study.db"]

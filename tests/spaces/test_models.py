@@ -145,7 +145,9 @@ def test_impossible_models(models, given, error, message):
 
 
 def test_unknown_names_get_near_ones():
-    with pytest.raises(UnknownNameError, match="Near: .*resnet50"):  # noqa: RUF043
+    with pytest.raises(
+        UnknownNameError, match=r"Unknown model 'torchvision:resnet5'. Did you mean 'resnet50'\? Known: alexnet, "
+    ):
         from_models(["torchvision:resnet5"], n_classes=10)
 
 

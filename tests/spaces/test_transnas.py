@@ -147,7 +147,10 @@ def test_neighbours_of_macro_keep_the_rules():
 
 @pytest.mark.parametrize("cls", [TransNASMicro, TransNASMacro])
 def test_impossible_settings(cls):
-    with pytest.raises(UnknownNameError, match=r"Unknown task 'scene' of TransNAS-Bench-101. Known: autoencoder"):
+    with pytest.raises(
+        UnknownNameError,
+        match=r"Unknown task 'scene' of TransNAS-Bench-101. Did you mean 'class_scene'",
+    ):
         cls(task="scene")
     with pytest.raises(ConfigError, match="must be even and at least 2; got 3"):
         cls(channels=3)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+PATIENCE_S = 280.0
+"""Seconds after which what has not come about counts as hanging; long, since a machine may have much else to do."""
 FORK = multiprocessing.get_context("fork")
 """Kept imports: PyTorch takes longer to load than a round of searches."""
 
@@ -131,7 +133,7 @@ class Workers:
         self.processes[number].kill()
         self.processes[number].join()
 
-    def join(self, seconds: float = 120.0) -> list[str | None]:
+    def join(self, seconds: float = PATIENCE_S) -> list[str | None]:
         """The answers of those that ended well; a test fails with the traceback of any other that was not killed."""
         end = time.monotonic() + seconds
         try:
@@ -149,7 +151,7 @@ class Workers:
         return answers
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
     """Wait for what other processes bring about."""
     end = time.monotonic() + seconds
     while not condition():

@@ -423,8 +423,16 @@ def deadly(how=lambda: os.kill(os.getpid(), signal.SIGSEGV)):
     return convs((1, 3, 5), build)
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
-@pytest.mark.parametrize("bound", [{"max_macs": 1e9}, {"max_memory": 1e9}, {"max_latency_ms": 1e9, "repeats": 1}])
+@pytest.mark.parametrize(
+    ("bound", "n_jobs"),
+    [
+        ({"max_macs": 1e9}, 2),
+        ({"max_memory": 1e9}, 1),
+        pytest.param({"max_macs": 1e9}, 1, marks=pytest.mark.slow),
+        pytest.param({"max_memory": 1e9}, 2, marks=pytest.mark.slow),
+        *(pytest.param({"max_latency_ms": 1e9, "repeats": 1}, n, marks=pytest.mark.slow) for n in (1, 2)),
+    ],
+)
 def test_a_network_that_kills_its_process_is_left_out_with_its_reason(bound, n_jobs):
     space = deadly()
     judgement = Limits(**bound).judge(space, space, n_jobs=n_jobs)

@@ -144,7 +144,12 @@ def test_the_strategy_is_told_the_last_value_and_the_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "pruner"), [("random", "successive_halving"), ("robot", "median"), ("tpe", "hyperband")]
+    ("strategy", "pruner"),
+    [
+        ("random", "successive_halving"),
+        pytest.param("robot", "median", marks=pytest.mark.slow),
+        pytest.param("tpe", "hyperband", marks=pytest.mark.slow),
+    ],
 )
 def test_a_stopped_search_ends_as_the_uninterrupted_one(tmp_path, strategy, pruner) -> None:
     changes = {"strategy": strategy, "pruner": pruner, "pool": 20, "budget": 9}

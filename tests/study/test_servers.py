@@ -138,7 +138,9 @@ def round_of(server, home: Path, *, workers: int, killed: bool, budget: int = 16
     return {"begun": len(trained), "again": len(twice)}
 
 
-@pytest.mark.parametrize("killed", [False, True], ids=["all live", "one killed"])
+@pytest.mark.parametrize(
+    "killed", [pytest.param(False, id="all live", marks=pytest.mark.slow), pytest.param(True, id="one killed")]
+)
 @pytest.mark.usefixtures("hasty")
 def test_workers_share_a_study(server, tmp_path, killed) -> None:
     round_of(server, tmp_path, workers=4, killed=killed)
@@ -148,6 +150,7 @@ def test_a_pool_that_grows_is_shared_too(server, tmp_path) -> None:
     round_of(server, tmp_path, workers=4, killed=False, budget=10, grow=2, pool=20)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hasty")
 def test_pruned_searches_are_shared_too(server, tmp_path) -> None:
     round_of(server, tmp_path, workers=2, killed=True, pruner="median")

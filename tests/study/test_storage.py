@@ -292,7 +292,9 @@ def test_a_worker_that_lives_keeps_its_file(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
-@pytest.mark.parametrize("killed", [False, True], ids=["all live", "one killed"])
+@pytest.mark.parametrize(
+    "killed", [pytest.param(False, id="all live", marks=pytest.mark.slow), pytest.param(True, id="one killed")]
+)
 def test_workers_share_a_file(tmp_path, kind, killed) -> None:
     """Forked, so that they have the same host name; which of them lives is not told by process numbers."""
     log = tmp_path / "log"

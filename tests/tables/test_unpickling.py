@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from robonas.errors import TableError
-from robonas.tables import unpickling
+from robonas.tables import pickle_containers
 from robonas.tables.unpickling import SafeUnpickler, UnsafePickleError, read_small, unpickle, unpickle_all
 from tests.tables import fuzz
 
@@ -285,6 +285,77 @@ def test_deep_and_tangled_data_are_refused() -> None:
     assert sys.getrecursionlimit() < 100_000
 
 
+ARRAY = b"cnumpy.core.numeric\n_frombuffer\n(%s" + b"cnumpy\ndtype\n(X\x02\x00\x00\x00u1tR%sX\x01\x00\x00\x00CtR"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        pytest.param(b"]" + ARRAY % (b"X\x01\x00\x00\x00a", b"h\x3c") + b"a.", "shape of numbers", id="shape"),
+        pytest.param(b"]cnumpy\ndtype\n(h\x3ctRa.", "got type a tuple", id="type"),
+        pytest.param(b"]cnumpy\ndtype\n(X\x02\x00\x00\x00u1tR(K\x03h\x3cNNNK\x01K\x01K\x00tba.", "order", id="order"),
+        pytest.param(b"]c_codecs\nencode\n(X\x01\x00\x00\x00ah\x3ctRa.", "in latin1; got a tuple", id="encoding"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_is_neither_written_out_nor_compared(call, message) -> None:
+    """A tuple of 2^60 parts, where something else belongs."""
+    with pytest.raises(TableError, match=message):
+        unpickle(twice(60, b"t") + call, "f.p")
+
+
+def colliding(n: int) -> list[tuple[int, int]]:
+    """Different pairs of one hash, by the constants with which Python makes the hash of a tuple."""
+    one, two, five, bits = 11400714785074694791, 14029467366897019727, 2870177450012600261, 2**64
+    turned = lambda x: (x << 31 | x >> 33) % bits
+    undone = lambda x: (x >> 31 | x << 33) % bits
+    back_one, back_two = pow(one, -1, bits), pow(two, -1, bits)
+    found: list[tuple[int, int]] = []
+    first = 0
+    while len(found) < n:
+        first += 1
+        before = turned((five + first * two) % bits) * one % bits
+        second = (undone(12345 * back_one % bits) - before) * back_two % bits
+        if second < 2**61 - 1:
+            found.append((first, second))
+    assert len({hash(pair) for pair in found}) == 1
+    return found
+
+
+def test_keys_of_one_hash_cost_no_more_than_any_other_pickle(monkeypatch) -> None:
+    monkeypatch.setattr(pickle_containers, "MAX_STEPS", 10**6)
+    keys = colliding(8000)
+    for data in (dict.fromkeys(keys[:1000]), set(keys[:1000])):
+        assert unpickle(pickle.dumps(data, 4), "f.p") == data
+    for protocol in (2, 4):
+        for many in (dict.fromkeys(keys), set(keys), frozenset(keys), OrderedDict.fromkeys(keys)):
+            with pytest.raises(TableError, match="more instructions than any real one"):
+                unpickle(pickle.dumps(many, protocol), "f.p")
+    with pytest.raises(TableError, match="real numbers; got a complex"):
+        unpickle(pickle.dumps({1 + 2j: 1}, 4), "f.p")
+
+
+ROW = b"X" + struct.pack("<I", 2**16) + b"a" * 2**16
+
+
+@pytest.mark.parametrize(
+    ("part", "call"),
+    [
+        pytest.param(ROW, b"c_codecs\nencode\n(h\x00X\x06\x00\x00\x00latin1tR", id="texts"),
+        pytest.param(b"B" + ROW[1:], b"cbuiltins\nbytearray\n(h\x00tR", id="bytes"),
+        pytest.param(ROW, ARRAY % (b"h\x00", b"(J\x00\x00\x01\x00t"), id="arrays"),
+        pytest.param(b"](" + b"".join(b"J" + struct.pack("<i", n) for n in range(2**16)) + b"e",
+                     b"cbuiltins\nset\n(h\x00tR", id="sets"),
+    ],
+)  # fmt: skip
+def test_what_is_there_once_is_not_copied_without_end(monkeypatch, part, call) -> None:
+    monkeypatch.setattr(pickle_containers, "MAX_ROOM", 2**24)
+    monkeypatch.setattr(pickle_containers, "MAX_STEPS", 2**24)
+    start = b"\x80\x04](" + part + b"\x94"
+    assert len(unpickle(start + call * 20 + b"e.", "f.p")) == 21
+    with pytest.raises(TableError, match="than any real one"):
+        unpickle(start + call * 2000 + b"e.", "f.p")
+
+
 def test_a_shared_list_may_be_referred_to_a_few_times() -> None:
     assert unpickle(twice(2, b"l") + b".", "f.p") == [[[], []], [[], []]]
     shared = list(range(100))
@@ -296,11 +367,11 @@ def test_a_shared_list_may_be_referred_to_a_few_times() -> None:
 
 
 def test_long_pickles_are_refused(monkeypatch) -> None:
-    monkeypatch.setattr(unpickling, "MAX_STEPS", 1000)
+    monkeypatch.setattr(pickle_containers, "MAX_STEPS", 1000)
     with pytest.raises(TableError, match="more instructions"):
         unpickle(pickle.dumps(list(range(2000)), 4), "f.p")
-    monkeypatch.setattr(unpickling, "MAX_STEPS", 10**6)
-    monkeypatch.setattr(unpickling, "MAX_CONTAINERS", 1000)
+    monkeypatch.setattr(pickle_containers, "MAX_STEPS", 10**6)
+    monkeypatch.setattr(pickle_containers, "MAX_CONTAINERS", 1000)
     with pytest.raises(TableError, match="more containers"):
         unpickle(pickle.dumps([[n] for n in range(2000)], 4), "f.p")
 

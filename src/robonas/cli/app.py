@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
-"""What Typer raises for a command line that does not fit the options."""
+"""Errors that Typer raises for a command line that does not fit the options."""
 
 
 def _usage_in_words(error: Any) -> str:
@@ -133,7 +133,7 @@ def robonas_command(
 
 
 def main() -> None:
-    """Entry point of the `robonas` command."""
+    """Run the `robonas` command."""
     from robonas.common.streams import close_streams, drop_output, open_streams
 
     open_streams()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from robonas.prediction import Preprocessing
     from robonas.retraining import TrainedNetwork
+    from robonas.spaces import SearchSpace
     from robonas.study.result import SearchResult
 
 out = Console(highlight=False)
@@ -88,9 +89,11 @@ def print_trained(result: TrainedNetwork) -> None:
     _panel("trained", rows, style="green")
 
 
-def tell_next(folder: Path, how: Preprocessing) -> None:
+def tell_next(folder: Path, how: Preprocessing, space: SearchSpace) -> None:
     """Say how a trained network is used: the commands that predict with it and export it."""
-    name, given = shlex.quote(str(folder)), "image.png" if how.images else "inputs.npy"
+    from robonas.report.next_steps import own_space
+
+    name, given = shlex.join([str(folder), *own_space(space)]), "IMAGE.png" if how.images else "INPUTS.npy"
     say(f"Next:  robonas predict {name} {given}   # its answers, with their names")
     say(f"       robonas export {name} -o network.pt2   # for PyTorch without robonas; or network.onnx")
 

@@ -194,6 +194,7 @@ def _tell(tasks: Sequence[Task], results: Results, folder: Path, *, as_json: boo
         paper_table,
         summarise,
     )
+    from robonas.experiments.formats import carried_on
 
     summary, first = summarise(results), results.strategies[0]
     quality = [metric_quality(task, task.budget or results.settings["budget"]) for task in tasks]
@@ -228,7 +229,8 @@ def _tell(tasks: Sequence[Task], results: Results, folder: Path, *, as_json: boo
         named = "rank by the objective" if measure == "rank" else "final measure of the winner"
         print_table(f"Mean ± deviation over seeds: {named}", records(table.reset_index(names="strategy")))
     progress = overall.rename(columns=lambda queries: f"after {queries}").reset_index(names="strategy")
-    print_table("Rank by the objective, by number of queries (geometric mean over tasks)", records(progress))
+    told = f"Rank by the objective, by number of queries (geometric mean over tasks{carried_on(results)})"
+    print_table(told, records(progress))
     for task in results.tasks:
         rows = [_brief(pair) for pair in records(pairs) if pair["task"] == task]
         print_table(f"{first} against the others on {task}, seed by seed (rank; above 0 it is better)", rows)
@@ -247,11 +249,13 @@ def _tell(tasks: Sequence[Task], results: Results, folder: Path, *, as_json: boo
 
 def _brief(pair: dict[str, Any]) -> dict[str, Any]:
     """Return a comparison in few columns."""
-    interval = None if pair["low"] is None else f"{pair['low']:.4g} to {pair['high']:.4g}"
+    from robonas.cli.layout import cell_text
+
+    interval = None if pair["low"] is None else f"{cell_text(pair['low'])} to {cell_text(pair['high'])}"
     return {
         "other": pair["other"],
         "advantage": pair["advantage"],
         "95 % interval": interval,
         "won/drawn/lost": f"{pair['wins']}/{pair['ties']}/{pair['losses']}",
-        "p (Holm)": "same run" if pair["deterministic"] else pair["p_holm"],
+        "p (Holm)": "same run" if pair["deterministic"] else "no spread" if pair["low"] is None else pair["p_holm"],
     }

@@ -43,19 +43,25 @@ def sections(command: Any, ctx: Any) -> dict[str, list[tuple[str, str]]]:
     return {heading: records for heading, records in shown.items() if records}
 
 
+_ADDED = frozenset({"help", "install_completion", "show_completion"})
+"""Flags that Typer adds to commands by itself."""
+
+
 class _Plain:
     """A command whose help is plain text, with its options under headings.
 
-    Its ``--help`` is False where it is not given, and not None, which Typer would convert: it converts by pydantic, and
-    importing that takes longer than all that ``list`` and ``--help`` do.
+    The flags that Typer adds, ``--help`` and those for completion, are False where they are not given, and not None,
+    which Typer would convert: it converts by pydantic, and importing that takes longer than all that ``list`` and
+    ``--help`` do.
     """
 
-    def get_help_option(self, ctx: Any) -> Any:
-        """Return the option ``--help``."""
-        option = super().get_help_option(ctx)  # type: ignore[misc]
-        if option is not None:
-            option.default = False
-        return option
+    def get_params(self, ctx: Any) -> Any:
+        """Return the arguments and options."""
+        found = super().get_params(ctx)  # type: ignore[misc]
+        for parameter in found:
+            if parameter.name in _ADDED:
+                parameter.default = False
+        return found
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and options."""

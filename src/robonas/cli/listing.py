@@ -120,12 +120,12 @@ LISTINGS: Mapping[str, Callable[[], Sequence[Row]]] = {
     "spaces": spaces,
     "strategies": strategies,
 }
-"""What can be listed, by name."""
+"""Functions that find what can be listed, by name."""
 USAGE: Mapping[str, Any] = {
     "context_settings": {"allow_extra_args": True},
     "options_metavar": "WHAT [NAME] [OPTIONS]",
 }
-"""How the command is called: its words are taken as they are, so that nothing heavy is loaded to read them."""
+"""Settings of the command's call: its words are taken as they are, so that nothing heavy is loaded to read them."""
 
 
 def list_entries(ctx: typer.Context, as_json: Json = False) -> None:

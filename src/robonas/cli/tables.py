@@ -48,7 +48,7 @@ TaskName = Annotated[str | None, typer.Option(help="Task whose columns are kept,
 
 @app.callback()
 def tables() -> None:
-    """Benchmark tables that others publish, and your own."""
+    """Group the commands for benchmark tables."""
 
 
 @app.command("import")

@@ -147,7 +147,7 @@ def train(
         print_json(result.to_json())
     else:
         print_trained(result)
-        tell_next(result.folder, result.preprocessing)
+        tell_next(result.folder, result.preprocessing, result.space)
 
 
 def _winner(folder: Path, name: str, storage: str | None, space: str | None, strategy: str | None) -> SearchResult:
@@ -168,11 +168,16 @@ def _winner(folder: Path, name: str, storage: str | None, space: str | None, str
 def _space(
     winner: SearchResult | str, name: str | None, settings: list[str], data: LabelledData, *, smaller: bool
 ) -> SearchSpace:
-    """Return the space that was named, or the winner's own with other settings; made for the data."""
+    """Return the space that was named, or the winner's own with other settings; made for the data.
+
+    A space of the user's own must be named again, so that is no wish for its default settings.
+    """
+    from robonas.common.registry import lasting_reference
     from robonas.spaces import make_space
 
-    if name is not None or isinstance(winner, str):
+    own = None if isinstance(winner, str) else winner.space
+    named_again = own is not None and name is not None and ":" in name and lasting_reference(name) == own.reference
+    if own is None or (name is not None and not named_again):
         return read_space("nasbench201" if name is None else name, settings, data, smaller=smaller)
-    own = winner.space
     given = {"input_shape": data.input_shape, "n_classes": data.n_classes, **read_settings("space", settings)}
-    return make_space(own.reference, **{**own.settings, **given})
+    return make_space(own.reference, **{**(own.arguments if named_again else own.settings), **given})

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 Place: TypeAlias = Literal["terminal", "notebook", "lines", "nowhere"]
-"""Where progress is shown."""
+"""Place where progress is shown."""
 err = Console(stderr=True, highlight=False)
 """The standard error, which bars and messages share."""
 _REDRAW_S = 0.2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import uuid
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,12 +35,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     _check_kind(target)
-    temporary: Path | None = None
+    # Named before it is made: a signal that comes as soon as it is there finds it removed all the same.
+    temporary = target.parent / f".{target.name[:100]}.{uuid.uuid4().hex}{_HALF}"
     alive: int | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=_HALF, dir=target.parent)
-        temporary = Path(name)
+        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
         if _lock(handle):
             alive = handle
         else:
@@ -47,16 +48,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 is for secrets, and these are results to share
         temporary.replace(target)
     except NasError:
         raise
     except OSError as error:
         raise unwritable(target, error) from error
     finally:
-        if temporary is not None:
+        with suppress(OSError):
             temporary.unlink(missing_ok=True)
         if alive is not None:
             os.close(alive)

@@ -33,7 +33,7 @@ def derive_seed(*parts: object) -> int:
 
 
 def _plain(part: object) -> object:
-    """NumPy's and PyTorch's scalars as Python's."""
+    """Return NumPy's and PyTorch's scalars as Python's."""
     item = getattr(part, "item", None)
     if item is None or getattr(part, "ndim", 0) != 0:
         raise TypeError(f"Parts of a seed must be strings, numbers, booleans, None or lists of them; got {part!r}.")
@@ -42,14 +42,14 @@ def _plain(part: object) -> object:
 
 
 def numpy_generator(*parts: object) -> np.random.Generator:
-    """NumPy's generator, seeded by `derive_seed`."""
+    """Return NumPy's generator, seeded by `derive_seed`."""
     import numpy as np
 
     return np.random.default_rng(derive_seed(*parts))
 
 
 def torch_generator(*parts: object) -> torch.Generator:
-    """PyTorch's generator on the CPU, seeded by `derive_seed`."""
+    """Return PyTorch's generator on the CPU, seeded by `derive_seed`."""
     import torch
 
     return torch.Generator().manual_seed(derive_seed(*parts))
@@ -57,7 +57,7 @@ def torch_generator(*parts: object) -> torch.Generator:
 
 @contextmanager
 def seeded(*parts: object) -> Iterator[None]:
-    """Seeds PyTorch's, NumPy's and Python's global generators by the parts within, and restores them after.
+    """Seed PyTorch's, NumPy's and Python's global generators by the parts until the block ends, and restore them.
 
     For code that cannot be given a generator, such as a network's constructor or dropout.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DEEPEST = 100
 """Levels of lists and objects inside each other that JSON of others may have; ours has fewer than ten."""
 FOLD = 100
-"""How many times larger than its file the content of a large file may be."""
+"""Largest ratio of the content of a large file to the file itself."""
 MODEST = 64 * 2**20
 """Bytes up to which content may unpack to any multiple of its file: constant labels pack a thousandfold."""
 MAX_DIRECTORY = 16 * 2**20

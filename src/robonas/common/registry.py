@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, TypeVar
 from robonas.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import ModuleType
 
 T = TypeVar("T")
+_MOST_SHOWN = 200
+"""Names in an error; where there are more, the nearest few."""
 _OWN_MODULES: set[str] = set()
 """Packages and files that the user has named, by what they are called in Python; none of robonas or Python itself."""
 
@@ -37,15 +39,36 @@ def lookup(kind: str, name: str, entries: Mapping[str, T]) -> T:
     """
     if name in entries:
         return entries[name]
-    known = tuple(sorted(entries))
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise UnknownNameError(
-        f"Unknown {kind} {name!r}.{hint} Known: {', '.join(known)}; your own: 'package.module:NAME'.",
-        kind=kind,
-        name=name,
-        known=known,
-    )
+    raise unknown_name(kind, name, sorted(entries), own=True)
+
+
+def unknown_name(
+    kind: str, name: str, known: Iterable[str], sentence: str | None = None, *, own: bool = False
+) -> UnknownNameError:
+    """Return the error for a name that does not exist, with the nearest one and all that do.
+
+    Of very many names, the nearest few are shown.
+
+    Args:
+        kind: Kind of what bears the name, in the singular, such as ``"metric"``.
+        name: The name that was given.
+        known: Names that exist, in the order in which they are shown.
+        sentence: Sentence that says what was given and where, without its full stop; None for one of kind and name.
+        own: True where objects of the user's own code can be named too.
+
+    Example:
+        >>> print(unknown_name("part", "trian", ["train", "test"]))
+        Unknown part 'trian'. Did you mean 'train'? Known: train, test.
+    """
+    known = tuple(known)
+    lower = {text.lower(): text for text in reversed(known)}
+    many = len(known) > _MOST_SHOWN
+    near = [lower[text] for text in difflib.get_close_matches(name.lower(), lower, n=3 if many else 1, cutoff=0.5)]
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    names = f"{len(known):,} names" if many else ", ".join(known) or "none"
+    mine = "; your own: 'package.module:NAME'" if own else ""
+    told = f"{sentence or f'Unknown {kind} {name!r}'}.{hint} Known: {names}{mine}."
+    return UnknownNameError(told, kind=kind, name=name, known=known)
 
 
 def matching(pattern: str, entries: Mapping[str, object]) -> list[str]:

@@ -225,7 +225,7 @@ def _memory(tensor: Tensor) -> int:
 
 
 def _registered(packet: Any) -> Callable[[Any, Any, Any], int]:
-    """PyTorch's own formula, which counts two operations a multiply-add."""
+    """Return PyTorch's own formula, which counts two operations a multiply-add."""
     formula = flop_registry[packet]
     return lambda args, kwargs, result: int(formula(*args, **kwargs, out_val=result)) // 2
 
@@ -303,7 +303,7 @@ _EMPTY = frozenset(
         *(aten.rand_like, aten.randn_like, aten.randint_like),
     }
 )
-"""What takes nothing but the shape of a tensor."""
+"""Operations that take nothing but the shape of a tensor."""
 
 
 # ── others ──
@@ -331,7 +331,7 @@ _ADAPTIVE = {aten._adaptive_avg_pool2d: 2, aten._adaptive_avg_pool3d: 3}  # noqa
 
 
 def _others(packet: Any, args: Any, kwargs: Any, result: Any, *, averages: bool) -> int:
-    """Operations that are no multiply-adds; see `Counts.others`."""
+    """Return the operations that are no multiply-adds; see `Counts.others`."""
     if packet in _BATCH_NORMS:
         return 2 * int(result[0].numel())
     if packet in _RELUS:

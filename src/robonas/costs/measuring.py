@@ -37,7 +37,7 @@ COSTS = {
 
 
 def count_macs(space: SearchSpace, architecture: Architecture) -> int:
-    """Multiply–accumulate operations of one sample's forward pass; see `robonas.costs.counting`.
+    """Count the multiply–accumulate operations of one sample's forward pass; see `robonas.costs.counting`.
 
     Raises:
         ArchitectureError: It makes no network that runs.
@@ -53,7 +53,7 @@ def count_macs(space: SearchSpace, architecture: Architecture) -> int:
 
 
 def count_memory(space: SearchSpace, architecture: Architecture, batch_size: int = 64) -> int:
-    """Bytes that one training step keeps: parameters, their gradients, and what autograd saves for the backward pass.
+    """Count the bytes that one training step keeps: parameters, gradients, and what autograd saves for backward.
 
     What an allocator adds, temporary buffers and an optimiser's state are not in it.
 
@@ -91,7 +91,7 @@ def measure_latency(
     warm_up: int = 3,
     repeats: int = 15,
 ) -> float:
-    """Median time of a forward pass in evaluation mode, in milliseconds.
+    """Measure the median time of a forward pass in evaluation mode, in milliseconds.
 
     It is of this machine, now: other work on it makes it longer, and thread settings change it.
 

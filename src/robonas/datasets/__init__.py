@@ -123,7 +123,7 @@ DATASETS: Mapping[str, Source] = {
 
 
 def load_dataset(data: Any, **settings: Any) -> LabelledData:
-    """Data by one text, or from a data set that is there.
+    """Load data by one text, or take a data set that is there.
 
     ``digits``, ``digits_segment`` and others of its kind, ``folder:PATH``, ``npz:PATH.npz``, ``sklearn:diabetes``,
     ``torchvision:CIFAR10``, ``hf:NAME``, ``package.module:NAME``, or a path alone.

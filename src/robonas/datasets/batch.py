@@ -30,7 +30,7 @@ class Batch:
     targets: Tensor
     """One a sample: for classification, class indices, int64, (n,); of other tasks see `robonas.datasets.targets`."""
     n_classes: int
-    """How many numbers, or maps, the network returns for a sample."""
+    """Number of values, or of maps, that the network returns for a sample."""
     task: Task = "classification"
     """Kind of the targets; it chooses the loss."""
 

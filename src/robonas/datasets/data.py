@@ -127,7 +127,7 @@ class LabelledData:
         return "uint8" if self.samples.dtype == torch.uint8 else "float32"
 
     def standardise(self, raw: Tensor) -> Tensor:
-        """Stored inputs as networks see them: float32, bytes divided by 255, each channel (x - mean) / std.
+        """Return inputs as networks see them: float32, bytes divided by 255, each channel (x - mean) / std.
 
         Without a mean and a deviation, before a split, values stay as they are.
 
@@ -148,7 +148,7 @@ class LabelledData:
         return noted(standardised(raw, mean, std))
 
     def batches(self, order: Sequence[Tensor], *, seed: int = 0, n_workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Stored inputs (not yet standardised) and labels for each list of places.
+        """Yield stored inputs (not yet standardised) and labels for each list of places.
 
         Args:
             order: One tensor of places in [0, n) a batch.
@@ -293,7 +293,7 @@ class LabelledData:
             raise DataError(
                 f"A batch must be no larger than the training part of {self.name!r}, {len(training):,} samples; "
                 f"got {size:,}. "
-                "Ask for a smaller batch."
+                "Ask for a smaller one by `batch_size` (--batch-size on the command line)."
             )
         places = torch.from_numpy(numpy_generator("batch", seed).choice(len(training), max(size, 0), replace=False))
         if size < 1:
@@ -313,7 +313,7 @@ class LabelledData:
         return replace(self, rows=self.rows[chosen], labels=self.labels[chosen])
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each channel, over all samples in memory, or 4,096 that are read lazily.
+        """Return the mean and deviation of each channel, over all samples in memory, or 4,096 that are read lazily.
 
         Rounded to seven digits, so that sums in another order on another machine end in the same numbers.
         """
@@ -336,7 +336,7 @@ def from_arrays(
     name: str = "arrays",
     task: Task = "classification",
 ) -> LabelledData:
-    """Data from one array of inputs and one of labels or other targets.
+    """Make data from one array of inputs and one of labels or other targets.
 
     Args:
         inputs: (n, channels, ...): bytes for images, which are divided by 255, or real numbers, which are taken as they

@@ -11,7 +11,7 @@ from robonas.datasets.image_reading import reading_of
 
 
 def load_digits() -> LabelledData:
-    """1,797 grey images (1, 8, 8) of the digits 0 to 9, pixels from 0 to 1 in steps of 1/16.
+    """Load 1,797 grey images (1, 8, 8) of the digits 0 to 9, pixels from 0 to 1 in steps of 1/16.
 
     Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998; its
         test set, as in scikit-learn.

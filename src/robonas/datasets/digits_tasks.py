@@ -41,7 +41,7 @@ def digits_autoencoder(size: int = SIDE) -> LabelledData:
 
 
 def digits_jigsaw(size: int = 24) -> LabelledData:
-    """Nine tiles, (9, 1, size/3, size/3), in one of 24 orders; the target is which.
+    """Load nine tiles of each digit, (9, 1, size/3, size/3), in one of 24 orders; the target is which.
 
     The orders are chosen one after another, each as far from those before as it gets, much as Noroozi and Favaro choose
     theirs; the benchmark has 1,000. Which image gets which is drawn once.
@@ -59,7 +59,7 @@ def digits_jigsaw(size: int = 24) -> LabelledData:
 
 
 def digits_moments(size: int = 8) -> LabelledData:
-    """Five numbers that say where the ink lies: its centre, its spread, and how they lean, across and down."""
+    """Load the digits with five numbers on where the ink lies: its centre and spread, across and down, and its lean."""
     mass = _images(8)[:, 0].astype(np.float64)
     mass /= mass.sum(axis=(1, 2), keepdims=True)
     place = np.linspace(-1, 1, 8)
@@ -72,7 +72,7 @@ def digits_moments(size: int = 8) -> LabelledData:
 
 
 def digits_normal(size: int = SIDE) -> LabelledData:
-    """Direction of the surface whose height is the brightness, at every pixel: (3, size, size), of length 1.
+    """Load the digits with the direction of the surface whose height is the brightness: (3, size, size), of length 1.
 
     Synthetic: a digit is no relief. Right, down and towards the viewer are the positive directions.
     """
@@ -117,7 +117,7 @@ def permutations(n: int) -> NDArray[np.int64]:
 
 @functools.cache
 def _bunch() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Images from 0 to 1, (1797, 1, 8, 8), and digits."""
+    """Load images from 0 to 1, (1797, 1, 8, 8), and digits."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

@@ -34,7 +34,7 @@ def load_folder(
     mode: Mode | None = None,
     memory_limit: int = MEMORY_LIMIT,
 ) -> LabelledData:
-    """Images in class folders: every direct subfolder is a class, in the order of the names, with all images below it.
+    """Load images in class folders: every direct subfolder is a class, by name, with all images below it.
 
     Images are the files with an ending that the installed Pillow reads. Hidden files and folders are ignored; of an
     animation the first frame is taken. A file that several names or links lead to is one image, and is taken once; a
@@ -138,7 +138,7 @@ class _Walk:
         return folders
 
     def _images_below(self, folder: Path, label: int) -> Iterator[Path]:
-        """Images of one class. Links are followed last, so that a file goes by its own name where it has one."""
+        """Yield the images of one class. Links come last, so that a file goes by its own name where it has one."""
         seen = set(self._above)
         waiting, links = [folder], list[Path]()
         while waiting or links:
@@ -178,7 +178,7 @@ class _Walk:
 
 
 def _told(left_out: Counter[tuple[str, str]]) -> str:
-    """Counts by ending, a reason at a time: ``"2 .heic, 1 .txt (no image that this Pillow reads)"``."""
+    """Return counts by ending, a reason at a time: ``"2 .heic, 1 .txt (no image that this Pillow reads)"``."""
     reasons: dict[str, list[str]] = {}
     for (reason, ending), n in sorted(left_out.items()):
         reasons.setdefault(reason, []).append(f"{n:,} {ending or 'without an ending'}")

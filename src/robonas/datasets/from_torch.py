@@ -28,7 +28,7 @@ def from_dataset(
     name: str | None = None,
     memory_limit: int = MEMORY_LIMIT,
 ) -> LabelledData:
-    """Data from a map-style PyTorch data set whose items are (input, label), or (input, target) for other tasks.
+    """Make data from a map-style PyTorch data set of pairs (input, label), or (input, target) for other tasks.
 
     Inputs of up to `memory_limit` bytes are read once, and the transforms of the data set with them; bytes stay bytes.
     Larger data stay on disk: items are read each time, by `DataLoader`, with random transforms seeded by row and epoch.

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from robonas.common.registry import unknown_name
 from robonas.datasets.from_torch import from_dataset
 from robonas.datasets.images import check_size, formats, reading, to_bytes
 from robonas.datasets.samples import MEMORY_LIMIT
-from robonas.errors import ConfigError, DataError, MissingExtraError, UnknownNameError
+from robonas.errors import ConfigError, DataError, MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,12 +87,7 @@ def load_huggingface(
         raise DataError(f"Cannot read data set 'hf:{name}': {_told(error)}.") from error
     if isinstance(found, dict):
         if part not in found:
-            raise UnknownNameError(
-                f"Data set 'hf:{name}' has no part {part!r}. It has {', '.join(found)}.",
-                kind="part of a data set",
-                name=part,
-                known=tuple(found),
-            )
+            raise unknown_name("part of a data set", part, found, f"Data set 'hf:{name}' has no part {part!r}")
         found = found[part]
     return from_table(
         found, input=input, target=target, task=task, size=size, mode=mode, name=f"hf:{name}", memory_limit=memory_limit
@@ -109,7 +105,7 @@ def from_table(
     name: str | None = None,
     memory_limit: int = MEMORY_LIMIT,
 ) -> LabelledData:
-    """Data from the columns of a `datasets.Dataset`.
+    """Make data from the columns of a `datasets.Dataset`.
 
     Args:
         table: The data set: one part, not a `DatasetDict` and no stream.
@@ -161,12 +157,7 @@ def _columns(names: str | Sequence[str] | None, features: dict[str, Any], data: 
     chosen = [names] if isinstance(names, str) else list(names or ())
     for name in chosen:
         if name not in features:
-            raise UnknownNameError(
-                f"Data set {data!r} has no column {name!r}. It has {', '.join(features)}.",
-                kind="column",
-                name=name,
-                known=tuple(features),
-            )
+            raise unknown_name("column", name, features, f"Data set {data!r} has no column {name!r}")
     return chosen
 
 

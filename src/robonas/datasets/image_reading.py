@@ -1,4 +1,4 @@
-"""How an image becomes an input of a data set; light, so that it can be told without PyTorch."""
+"""The way from an image to an input of a data set; light, so that it can be told without PyTorch."""
 
 from __future__ import annotations
 

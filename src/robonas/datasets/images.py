@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 _GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N"})
 _COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "CMYK", "YCbCr", "HSV"})
 _NO_PICTURES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
-"""What Pillow recognises and cannot read by itself; for EPS, alone or in IPTC, it would start another program."""
+"""Formats that Pillow recognises and cannot read itself; for EPS, alone or in IPTC, it would start another program."""
 
 
 def check_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    """(height, width) from one side of a square, or from both.
+    """Return (height, width) from one side of a square, or from both.
 
     Raises:
         ConfigError: It is not one or two whole numbers, or a side is not positive.
@@ -52,7 +52,7 @@ def formats() -> tuple[str, ...]:
 
 
 def suffixes() -> frozenset[str]:
-    """Endings of the files that the installed Pillow reads as images, in lower case, such as ``".png"``."""
+    """Return the endings of the files that the installed Pillow reads as images, in lower case, such as ``".png"``."""
     from PIL import Image as Images
 
     # An .mpo file is a JPEG file with more images behind the first: one reader for both.

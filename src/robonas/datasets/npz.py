@@ -34,7 +34,7 @@ PAIRS = (
 
 
 def load_npz(path: str | Path, **settings: Any) -> LabelledData:
-    """Images and labels from an ``.npz`` file, read without pickle.
+    """Load images and labels from an ``.npz`` file, read without pickle.
 
     The arrays are one of `PAIRS`; ``class_names``, an array of texts, may stand beside them, and ``task``, a text,
     where the labels are the targets of another task than classification (see `robonas.datasets.targets`). Inputs

@@ -1,4 +1,4 @@
-"""Where the inputs of a data set are: in memory, or read when they are needed."""
+"""Inputs of a data set: in memory, or read when they are needed."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ class _SeededItems(Dataset[Tensor]):
 
 
 def read_item(dataset: Dataset[Any], row: int, task: Task = "classification") -> tuple[Tensor, Tensor]:
-    """Item `row` as a uint8 or float32 tensor and a label, int64 without a dimension, or the target of another task.
+    """Return item `row` as a uint8 or float32 tensor, with its label (int64) or its target of another task.
 
     Raises:
         DataError: The data set cannot give it, or it is not such a pair; the message says what it is.
@@ -247,7 +247,7 @@ def as_tensor(value: Any, what: str) -> Tensor:
 
 
 def as_numbers(values: Tensor, place: str | None = None) -> Tensor:
-    """Inputs as bytes, where they are bytes, or as float32.
+    """Return inputs as bytes, where they are bytes, or as float32.
 
     Args:
         values: One input, or all of them.

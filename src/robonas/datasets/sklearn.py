@@ -21,7 +21,7 @@ TABLES: Mapping[str, Task] = {
     "linnerud": "regression",
     "wine": "classification",
 }
-"""What can be had, and of which kind it is."""
+"""Tables that can be had, and the kind of each."""
 
 
 def load_sklearn(name: str) -> LabelledData:

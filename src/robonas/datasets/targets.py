@@ -50,7 +50,7 @@ class LikeData(Protocol):
 
 
 def output_shape(task: Task, n_outputs: int, targets: Tensor) -> tuple[int, ...]:
-    """Shape of one answer to targets of this kind, (n, …)."""
+    """Return the shape of one answer to targets of this kind, (n, …)."""
     return (n_outputs,) if task in NUMBERS else (n_outputs, *targets.shape[-2:])
 
 

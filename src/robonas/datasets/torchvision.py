@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from robonas.common.registry import unknown_name
 from robonas.datasets.from_torch import from_dataset
 from robonas.datasets.images import Pictures, check_size
 from robonas.datasets.samples import MEMORY_LIMIT
-from robonas.errors import ConfigError, DataError, MissingExtraError, UnknownNameError
+from robonas.errors import ConfigError, DataError, MissingExtraError
 
 if TYPE_CHECKING:
     from robonas.datasets.data import LabelledData
@@ -113,16 +113,7 @@ def _find(name: str, classes: dict[str, Any]) -> Any:
     """Return the class of that name."""
     if name in classes:
         return classes[name]
-    lower = {known.lower(): known for known in sorted(classes, reverse=True)}
-    near = difflib.get_close_matches(name.lower(), lower, n=1)
-    hint = f" Did you mean {lower[near[0]]!r}?" if near else ""
-    known = tuple(sorted(classes))
-    raise UnknownNameError(
-        f"torchvision has no data set {name!r}.{hint} It has {', '.join(known)}.",
-        kind="torchvision data set",
-        name=name,
-        known=known,
-    )
+    raise unknown_name("torchvision data set", name, sorted(classes), f"torchvision has no data set {name!r}")
 
 
 def _describe(name: str, row: int) -> str:

@@ -21,7 +21,7 @@ _WORD = re.compile(r"[A-Za-z0-9_.]+")
 
 
 def codes_of_texts(texts: Sequence[str]) -> NDArray[np.int64] | None:
-    """Option indices, (n, n_choices), or None where the texts do not say the same choices in the same order.
+    """Return option indices, (n, n_choices); None where the texts do not say the same choices in the same order.
 
     JSON objects by their keys; TransNAS-Bench-101's texts by their digits, absent modules as 0; texts of as many words,
     by word; texts of one length, by character. Choices with one option are left out. Options are numbered in the order

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from robonas.experiments.tasks import Task
 
 
+_FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
+"""LaTeX that keeps the width of a box, or shrinks it to that of the line."""
+_READ_AS = {"cost_s": "cost (s)", "p_holm": "p (Holm)", "first_rank": "first rank", "best_rank": "best rank"}
+"""Columns with another name where people read them."""
+
+
 @dataclass(frozen=True, eq=False)
 class NamedTable:
     """A table with what it is called."""
@@ -50,7 +56,7 @@ def all_tables(results: Results, tasks: Sequence[Task] = (), reference: str | No
     title = "Rank by the objective (1 is best), mean ± deviation over seeds"
     found.append(NamedTable("rank", title, _named(paper_table(results, "rank"), "strategy")))
     progress = across_tasks(results).rename(columns=lambda queries: f"after {queries}")
-    title = "Rank by the objective (1 is best) by number of queries, geometric mean over tasks"
+    title = "Rank by the objective (1 is best) by number of queries, geometric mean over tasks" + carried_on(results)
     found.append(NamedTable("progress", title, _named(progress, "strategy")))
     pairs = compare(results, first).drop(columns=["deterministic"]).set_index("task")
     title = f"{first} against the others, seed by seed: mean advantage in rank, above 0 where {first} is better"
@@ -68,6 +74,12 @@ def all_tables(results: Results, tasks: Sequence[Task] = (), reference: str | No
     return [*found, NamedTable("summary", "Means, deviations and medians over seeds", summary, wide=True)]
 
 
+def carried_on(results: Results) -> str:
+    """Return, for a title, that a task whose runs are over counts with its end; nothing where all have one length."""
+    ends = results.frame.groupby("task")["query"].max()
+    return "; a task with fewer queries counts with its last" if ends.min() < ends.max() else ""
+
+
 def _named(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     return frame.rename_axis(index=name, columns=None)
 
@@ -77,13 +89,16 @@ def to_markdown(table: pd.DataFrame, title: str = "", name: str = "") -> str:
     del name
     texts = _texts(table)
     rows = [[str(key), *entries] for key, entries in zip(texts.index, texts.to_numpy().tolist(), strict=True)]
-    lines = [[str(table.index.name or ""), *map(str, table.columns)], ["---"] * (1 + table.shape[1]), *rows]
+    lines = [[str(table.index.name or ""), *map(str, texts.columns)], ["---"] * (1 + table.shape[1]), *rows]
     body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
     return f"**{title}**\n\n{body}" if title else body
 
 
 def to_latex(table: pd.DataFrame, title: str = "", name: str = "") -> str:
-    """Return a table in LaTeX, for the package ``booktabs``: a float with caption and label where it has a title."""
+    """Return a table in LaTeX, for the package ``booktabs``: a float with caption and label where it has a title.
+
+    A table in a float that is wider than the line is made smaller, by the package ``graphicx``.
+    """
     texts = _texts(table).reset_index(names=table.index.name or "")
     styled = texts.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
     columns = "l" + "".join("r" if _numeric(table[column]) else "l" for column in table.columns)
@@ -92,6 +107,9 @@ def to_latex(table: pd.DataFrame, title: str = "", name: str = "") -> str:
         about |= {"caption": _escaped(title), "label": f"tab:{name or 'table'}", "position": "t"}
         about |= {"position_float": "centering"}
     text: str = styled.to_latex(**about)
+    if title:
+        begin, end = r"\begin{tabular}", r"\end{tabular}"
+        text = text.replace(begin, f"{_FITTED}{{%\n{begin}", 1).replace(end, f"{end}}}", 1)
     return text.replace("±", r"$\pm$").replace("–", "--")
 
 
@@ -121,19 +139,29 @@ def format_of(name: str) -> tuple[str, Callable[[pd.DataFrame, str, str], str]]:
 
 
 def _numeric(column: pd.Series[Any]) -> bool:
-    return all(isinstance(value, (int, float, np.number)) or value is None or "±" in str(value) for value in column)
+    """Return whether all are numbers: as such, as texts such as ``1.5 ± 0.2`` or ``2739``, or missing."""
+    return all(
+        isinstance(value, (int, float, np.number))
+        or value in {None, "–"}
+        or "±" in str(value)
+        or str(value).isdecimal()
+        for value in column
+    )
 
 
 def _texts(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with every value as people read it."""
     cells = [[_cell(value) for value in row] for row in table.to_numpy(dtype=object).tolist()]
-    return pd.DataFrame(cells, columns=[str(name) for name in table.columns], index=table.index, dtype=object)
+    names = [_READ_AS.get(str(name), str(name)) for name in table.columns]
+    return pd.DataFrame(cells, columns=names, index=table.index, dtype=object)
 
 
 def _cell(value: object) -> str:
     if value is None or value != value:  # noqa: PLR0124  # NaN
         return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return str(value)
 
 
 def _escaped(text: str) -> str:

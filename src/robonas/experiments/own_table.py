@@ -223,7 +223,7 @@ def _size(queries: Iterable[Query]) -> Callable[[str], float]:
 
 @dataclass(frozen=True)
 class Noise:
-    """How far the values of a table can be trusted.
+    """Measure of how far the values of a table can be trusted.
 
     A value is taken as y = t + e: t is the candidate's own, e differs between seeds. With s² the mean variance between
     seeds and v the variance of the candidates' means over S seeds, var(t) = v − s²/S.

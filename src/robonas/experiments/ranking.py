@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def ranks_of(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rank of each value, 1 is the largest; equals share the better rank; NaN comes last. (N,)."""
+    """Return the rank of each value, 1 is the largest; equals share the better rank; NaN comes last. (N,)."""
     filled = np.where(np.isnan(values), -np.inf, values)
     ordered = np.sort(filled)
     ranks: NDArray[np.int64] = 1 + len(filled) - np.searchsorted(ordered, filled, side="right")
@@ -33,13 +33,13 @@ def ranks_of(values: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def order_of(scores: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rows from the best score down, equals in pool order, NaN last. (N,)."""
+    """Return the rows from the best score down, equals in pool order, NaN last. (N,)."""
     rows: NDArray[np.int64] = np.argsort(np.where(np.isnan(scores), np.inf, -scores), kind="stable")
     return rows
 
 
 def precision_at(scores: NDArray[np.float64], utility: NDArray[np.float64], t: int) -> float | None:
-    """Precision@T: share of the T best by score that are among the T best by objective; None where s says nothing.
+    """Return Precision@T: the share of the T best by score among the T best by objective; None where s says nothing.
 
     A candidate as good as the T-th best counts as one of them.
 
@@ -52,7 +52,7 @@ def precision_at(scores: NDArray[np.float64], utility: NDArray[np.float64], t: i
 
 
 def ndcg_at(scores: NDArray[np.float64], utility: NDArray[np.float64], t: int) -> float | None:
-    """nDCG@T = Σ_j (2^g_j − 1)/log2(1 + j) over the T best by score, divided by its largest value.
+    """Return nDCG@T = Σ_j (2^g_j − 1)/log2(1 + j) over the T best by score, divided by its largest value.
 
     g is the objective, min-max scaled over the candidates; None where s or u is constant.
 
@@ -71,12 +71,12 @@ def ndcg_at(scores: NDArray[np.float64], utility: NDArray[np.float64], t: int) -
 
 
 def spearman(scores: NDArray[np.float64], utility: NDArray[np.float64]) -> float | None:
-    """Spearman's rank correlation over the candidates with a score; None for fewer than two or a constant."""
+    """Return Spearman's rank correlation over the candidates with a score; None for fewer than two or a constant."""
     return _correlation(stats.spearmanr, scores, utility)
 
 
 def kendall(scores: NDArray[np.float64], utility: NDArray[np.float64]) -> float | None:
-    """Kendall's tau-b over the candidates with a score; None for fewer than two, or where one is constant."""
+    """Return Kendall's tau-b over the candidates with a score; None for fewer than two, or where one is constant."""
     return _correlation(stats.kendalltau, scores, utility)
 
 

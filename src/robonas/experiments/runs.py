@@ -250,7 +250,7 @@ def _code_of(contender: Contender) -> str:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Numbers do not depend on how many threads add them up."""
+    """Set one thread: numbers do not depend on how many add them up."""
     import torch
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
@@ -326,5 +326,5 @@ def _about(task: Task, budget: int) -> dict[str, Any]:
 
 
 def _imports() -> list[str]:
-    """Folders of this process's own, where workers look for the user's modules too."""
+    """Return the folders of this process's own, where workers look for the user's modules too."""
     return [str(Path.cwd()), *(path for path in sys.path if path and Path(path).is_dir())]

@@ -40,9 +40,9 @@ def compare(
     ``advantage`` is the mean over seeds of the other's quantity minus the reference's: above 0 the reference is better.
     ``low`` and ``high`` bound it by the percentile bootstrap over seeds; ``wins``, ``ties`` and ``losses`` count seeds;
     ``p`` is of Wilcoxon's signed-rank test, two-sided, zeros by Pratt's rule, and ``p_holm`` corrects it for the
-    number of others on the task. None where undefined: fewer than two seeds, or no difference in any. Where both
-    strategies make the same run with every seed, seeds are no repetitions, so nothing is tested and ``deterministic``
-    is True.
+    number of others on the task. All four are None, so that nothing is tested, where the seeds tell nothing: fewer than
+    two of them, the same difference with every one, or two strategies that each make the same run with every seed,
+    for which ``deterministic`` is True.
 
     Args:
         results: The runs.
@@ -75,7 +75,9 @@ def compare(
             if reference in runs.columns
         ]
         for row, corrected in zip(found, holm([row["p"] for row in found]), strict=True):
-            rows.append({**row, "p_holm": corrected})
+            # One without spread counts as a test, so that the others are not corrected for fewer because of their data.
+            tested = {"p": row["p"], "p_holm": corrected} if row["low"] is not None else {"p": None, "p_holm": None}
+            rows.append({**row, **tested})
     names = (
         *("task", "other", "seeds", "advantage", "low", "high", "wins", "ties", "losses", "p", "p_holm"),
         "deterministic",
@@ -133,15 +135,16 @@ def _pair(task: str, other: str, gaps: NDArray[np.float64], confidence: float, *
     """Return one row of `compare`; `repeats` says that the gaps are one gap, repeated."""
     low = high = p = None
     if len(gaps) > 1 and not repeats:
-        interval = stats.bootstrap(
-            (gaps,),
-            np.mean,
-            n_resamples=_RESAMPLES,
-            confidence_level=confidence,
-            method="percentile",
-            random_state=numpy_generator("bootstrap", task, other, len(gaps)),
-        ).confidence_interval
-        low, high = float(interval.low), float(interval.high)
+        if np.ptp(gaps) > 0:
+            interval = stats.bootstrap(
+                (gaps,),
+                np.mean,
+                n_resamples=_RESAMPLES,
+                confidence_level=confidence,
+                method="percentile",
+                random_state=numpy_generator("bootstrap", task, other, len(gaps)),
+            ).confidence_interval
+            low, high = float(interval.low), float(interval.high)
         if np.any(gaps != 0):
             few = len(gaps) <= _EXACT
             method = stats.PermutationMethod(n_resamples=2**_EXACT) if few else "asymptotic"
@@ -162,7 +165,7 @@ def _pair(task: str, other: str, gaps: NDArray[np.float64], confidence: float, *
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down correction; None stays None and counts for nothing."""
+    """Return Holm's step-down correction; None stays None and counts for nothing."""
     known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
     corrected: list[float | None] = [None] * len(p_values)
     largest = 0.0
@@ -201,7 +204,7 @@ def critical_difference(
     reference: str | None = None,
     strategies: Sequence[str] | None = None,
 ) -> CriticalDifference:
-    """Average ranks over tasks with Friedman's test and Nemenyi's critical difference.
+    """Return the average ranks over tasks with Friedman's test and Nemenyi's critical difference.
 
     With k strategies and N tasks CD = q_α √(k(k + 1) / 6N), q_α the studentized range's quantile divided by √2.
     Few tasks prove little: with ten strategies and seven tasks, average ranks must differ by more than five.

@@ -71,7 +71,7 @@ def summarise(results: Results, at: Iterable[int] | None = None) -> pd.DataFrame
 
 
 def means(results: Results, quantity: str, queries: int) -> pd.DataFrame:
-    """Mean over seeds, strategies × tasks; strategies that did not run on every task are left out.
+    """Return the mean over seeds, strategies × tasks; strategies that did not run on every task are left out.
 
     Of a quantity that only tasks with costs have, the other tasks are left out.
 
@@ -89,7 +89,7 @@ def means(results: Results, quantity: str, queries: int) -> pd.DataFrame:
 
 
 def across_tasks(results: Results, at: Iterable[int] | None = None, quantity: str = "rank") -> pd.DataFrame:
-    """Geometric mean over tasks of the mean of a quantity ≥ 0, strategies × numbers of queries; best first.
+    """Return the geometric mean over tasks of a quantity's mean ≥ 0, strategies × numbers of queries; best first.
 
     A mean of 0 on one task, as a regret may have, makes it 0.
 
@@ -106,7 +106,9 @@ def across_tasks(results: Results, at: Iterable[int] | None = None, quantity: st
 
 
 def paper_table(results: Results, quantity: str = "final", *, queries: int | None = None) -> pd.DataFrame:
-    """Mean ± standard deviation over seeds, strategies × tasks, as the paper's tables 2 (``final``) and 3 (``rank``).
+    """Return mean ± standard deviation over seeds, strategies × tasks, as in the paper's tables 2 and 3.
+
+    Table 2 is by ``final``, table 3 by ``rank``.
 
     Rows "each metric alone" stand for the paper's "training-free": the mean and spread over metrics and seeds, and the
     best of them by its mean, task by task, which only hindsight can choose. A column ``cost_s`` has the mean seconds of

@@ -207,7 +207,7 @@ class Task:
         return digest.hexdigest()
 
     def metric_columns(self, names: Sequence[str]) -> list[int]:
-        """Columns of these metrics.
+        """Return the columns of these metrics.
 
         Raises:
             ConfigError: A metric that the task does not have.
@@ -220,7 +220,7 @@ class Task:
         return [self.metrics.index(name) for name in names]
 
     def pool(self, seed: int, *, half: bool) -> NDArray[np.int64]:
-        """Rows that a search with this seed chooses from: all, or a random half that is the same for all strategies."""
+        """Return the rows that a search with this seed chooses from: all, or a random half for all strategies alike."""
         if not half:
             return np.arange(len(self))
         drawn = numpy_generator("half pool", seed, len(self)).permutation(len(self))[: max(1, len(self) // 2)]

@@ -55,7 +55,7 @@ MetricLike: TypeAlias = str | Metric | Callable[["Passes"], float]
 """A name in `METRICS`, ``package.module:NAME``, a `Metric`, or a function from `Passes` to a number."""
 
 LABELLED = frozenset({Need.GRADIENTS, Need.SALIENCIES, Need.HESSIAN, Need.CURVATURE, Need.NORMED_CURVATURE})
-"""What reads the targets."""
+"""Needs that read the targets."""
 
 METRICS: Mapping[str, Metric] = {
     "az_complexity": AZ_COMPLEXITY,

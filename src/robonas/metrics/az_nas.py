@@ -80,7 +80,7 @@ def features(passes: Passes) -> list[Tensor]:
 
 
 def as_rows(values: Tensor, network: nn.Module) -> Tensor:
-    """Positions × channels.
+    """Return positions × channels.
 
     Three axes are (n, channels, positions) for 1-D convolutions, else (n, tokens, channels).
     """
@@ -89,7 +89,7 @@ def as_rows(values: Tensor, network: nn.Module) -> Tensor:
 
 
 def entropies(passes: Passes) -> list[float]:
-    """H_l for every block."""
+    """Return H_l for every block."""
     return passes.memo(
         "az entropies", lambda: [_entropy(as_rows(f.detach(), passes.network)) for f in features(passes)]
     )
@@ -108,12 +108,12 @@ def _entropy(rows: Tensor) -> float:
 
 
 def az_expressivity(passes: Passes) -> float:
-    """Sum over blocks of the entropy of the features' spectrum."""
+    """Return the sum over blocks of the entropy of the features' spectrum."""
     return sum(entropies(passes))
 
 
 def az_progressivity(passes: Passes) -> float:
-    """Smallest gain of that entropy from one block to the next."""
+    """Return the smallest gain of that entropy from one block to the next."""
     found = entropies(passes)
     if len(found) < 2:
         raise MetricError("needs at least two blocks, and the network has one")
@@ -168,7 +168,7 @@ def _match(back: Tensor, later: Tensor) -> Tensor:
 
 
 def az_complexity(passes: Passes) -> float:
-    """Floating-point operations for one sample, in millions, two for a multiply-add."""
+    """Return the floating-point operations for one sample, in millions, two for a multiply-add."""
     macs, _ = passes.operations
     return 2.0 * macs / 1e6
 

@@ -28,7 +28,7 @@ YARDSTICK = (
     "with the test accuracies of 400 cells of NAS-Bench-201 on CIFAR-10, scored with 16 crops of photographs of 16×16 "
     "pixels; positive where the direction is right"
 )
-"""What `Metric.agreement` is measured with."""
+"""Setting with which `Metric.agreement` is measured."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class Metric:
     bounds: tuple[float, float] = (-math.inf, math.inf)
     """Range of the value."""
     weaknesses: str = ""
-    """When not to trust it."""
+    """Cases in which it cannot be trusted."""
     tasks: tuple[Task, ...] = TASKS
     """Kinds of targets for which it is defined."""
     least_samples: int = 2
-    """How large a batch it needs."""
+    """Smallest batch that it needs."""
     sample_by_sample: bool = False
     """Whether it makes a pass for each sample, or each class."""
     by_class: bool = False
@@ -132,6 +132,6 @@ class Score:
     value: float
     """Finite, or NaN where `reason` says why."""
     reason: str | None = None
-    """Why the value is NaN; None where it is not."""
+    """Reason why the value is NaN; None where it is not."""
     seconds: float = 0.0
     """CPU time: its own, and its share of the passes that it shares."""

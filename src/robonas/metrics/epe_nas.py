@@ -17,7 +17,7 @@ FEW_CLASSES = 100
 
 
 def epe_nas(passes: Passes) -> float:
-    """Sum over classes of how decorrelated the Jacobians of the class's samples are."""
+    """Return the sum over classes of how decorrelated the Jacobians of the class's samples are."""
     batch, jacobian = passes.batch, passes.jacobian
     targets = batch.targets.to(jacobian.device)
     labels, counts = torch.unique(targets, return_counts=True)

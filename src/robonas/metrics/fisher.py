@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from robonas.errors import MetricError
 from robonas.metrics.base import Metric, Need
+from robonas.metrics.passes.reading import numbers
 
 if TYPE_CHECKING:
     from robonas.metrics.passes.passes import Passes
 
 
 def fisher(passes: Passes) -> float:
-    """Sum over layers and channels of fan-in × half the mean squared saliency of the channel."""
+    """Return the sum over layers and channels of fan-in × half the mean squared saliency of the channel."""
     saliencies = passes.saliencies
     if not saliencies:
         raise MetricError("no gradient reaches the output of a convolution or linear layer")
-    return sum(
-        saliency.fan_in * 0.5 * float(saliency.products.double().square().mean(0).sum()) for saliency in saliencies
-    )
+    squares = numbers(saliency.products.double().square().mean(0).sum() for saliency in saliencies)
+    return sum(saliency.fan_in * 0.5 * square for saliency, square in zip(saliencies, squares, strict=True))
 
 
 FISHER = Metric(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def flops(passes: Passes) -> float:
-    """Operations for one sample in millions, by the convention of the published tables."""
+    """Return the operations for one sample in millions, by the convention of the published tables."""
     macs, others = passes.operations
     return (macs + others) / 1e6
 

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 from robonas.common.lazy import torch
 from robonas.metrics.base import Metric, Need
+from robonas.metrics.passes.reading import total
 
 if TYPE_CHECKING:
     from robonas.metrics.passes.passes import Passes
 
 
 def grad_norm(passes: Passes) -> float:
-    """Sum over layers of the 2-norm of the loss's gradient in the layer's weights."""
-    return sum(float(torch.linalg.vector_norm(gradient, dtype=torch.float64)) for gradient in passes.gradients.values())
+    """Return the sum over layers of the 2-norm of the loss's gradient in the layer's weights."""
+    return total(torch.linalg.vector_norm(gradient, dtype=torch.float64) for gradient in passes.gradients.values())
 
 
 GRAD_NORM = Metric(

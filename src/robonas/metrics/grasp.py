@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def grasp(passes: Passes) -> float:
-    """Minus the sum of weight × Hessian-gradient product."""
+    """Return minus the sum of weight × Hessian-gradient product."""
     return -passes.curvature
 
 

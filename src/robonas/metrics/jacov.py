@@ -17,7 +17,7 @@ OFFSET = 1e-5
 
 
 def spread(jacobian: Tensor) -> float:
-    """Minus the sum of log(λ + k) + 1/(λ + k) over the spectrum of the correlation between rows."""
+    """Return minus the sum of log(λ + k) + 1/(λ + k) over the spectrum of the correlation between rows."""
     shifted = eigenvalues(correlation(jacobian, "the gradient of a sample")) + OFFSET
     return -float((torch.log(shifted) + 1.0 / shifted).sum())
 

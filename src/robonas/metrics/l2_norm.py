@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 from robonas.common.lazy import torch
 from robonas.metrics.base import Metric, Need
+from robonas.metrics.passes.reading import total
 
 if TYPE_CHECKING:
     from robonas.metrics.passes.passes import Passes
 
 
 def l2_norm(passes: Passes) -> float:
-    """Sum over layers of the 2-norm of the layer's weights."""
+    """Return the sum over layers of the 2-norm of the layer's weights."""
     from robonas.metrics.passes.weights import layer_weights
 
     passes.check_seen()
-    return sum(float(torch.linalg.vector_norm(w, dtype=torch.float64)) for w in layer_weights(passes.network))
+    return total(torch.linalg.vector_norm(w, dtype=torch.float64) for w in layer_weights(passes.network))
 
 
 L2_NORM = Metric(

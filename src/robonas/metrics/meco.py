@@ -18,7 +18,7 @@ CHANNELS = 8
 
 
 def least_eigenvalue(rows: Tensor) -> float:
-    """Smallest eigenvalue of the Pearson correlation between rows.
+    """Return the smallest eigenvalue of the Pearson correlation between rows.
 
     Constant rows correlate with nothing, not even themselves.
     """
@@ -37,7 +37,7 @@ def _maps(passes: Passes) -> list[Tensor]:
 
 
 def meco(passes: Passes) -> float:
-    """Sum over convolutions of the smallest eigenvalue of the correlation between channels, for one sample."""
+    """Return the sum over convolutions of the least eigenvalue of the correlation of channels, for one sample."""
     # With fewer positions than channels plus one the rank is short, and the smallest eigenvalue is exactly 0.
     return sum(least_eigenvalue(rows) for rows in _maps(passes) if rows.shape[1] > len(rows))
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def params(passes: Passes) -> float:
-    """Number of parameters in millions, frozen ones too, tied ones once."""
+    """Return the number of parameters in millions, frozen ones too, tied ones once."""
     return sum(parameter.numel() for parameter in passes.network.parameters()) / 1e6
 
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from robonas.common.lazy import torch
 from robonas.metrics.base import Metric, Need
+from robonas.metrics.passes.reading import total
 
 if TYPE_CHECKING:
     from robonas.metrics.passes.passes import Passes
 
 
 def plain(passes: Passes) -> float:
-    """Sum of weight × gradient."""
+    """Return the sum of weight × gradient."""
     weights = passes.weights
-    return sum(
-        float((weights[name].detach() * gradient).sum(dtype=torch.float64))
-        for name, gradient in passes.gradients.items()
+    return total(
+        (weights[name].detach() * gradient).sum(dtype=torch.float64) for name, gradient in passes.gradients.items()
     )
 
 

@@ -42,7 +42,7 @@ def swap(passes: Passes) -> float:
 
 
 def regularised_swap(target: float, width: float, name: str = "swap_reg") -> Metric:
-    """SWAP that prefers networks of a size.
+    """Return SWAP, changed to prefer networks of a size.
 
     Args:
         target: Preferred number of parameters, in thousands.
@@ -56,7 +56,7 @@ def regularised_swap(target: float, width: float, name: str = "swap_reg") -> Met
         raise ConfigError(f"`width` of regularised SWAP must be positive; got {width}.")
 
     def swap_reg(passes: Passes) -> float:
-        """SWAP × exp(−(T − target)² / width), T the thousands of parameters."""
+        """Return SWAP × exp(−(T − target)² / width), T the thousands of parameters."""
         return swap(passes) * math.exp(-((1e3 * params(passes) - target) ** 2) / width)
 
     return Metric(

@@ -11,6 +11,7 @@ from robonas.errors import MetricError
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.passes.linear_algebra import eigenvalues
 from robonas.metrics.passes.needs import CUT
+from robonas.metrics.passes.reading import numbers, total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,14 +75,14 @@ def gradsign(passes: Passes) -> float:
         for vote, gradient in zip(votes.values(), gradients, strict=True):
             if gradient is not None:
                 vote.add_(gradient.sign())
-    total = sum(float(vote.abs().sum(dtype=torch.float64)) for vote in votes.values())
-    if total == 0.0:
+    agreement = total(vote.abs().sum(dtype=torch.float64) for vote in votes.values())
+    if agreement == 0.0:
         raise MetricError("no sample pulls at any weight")
-    return total
+    return agreement
 
 
 def ntk_condition(passes: Passes) -> float:
-    """Largest over smallest eigenvalue of the neural tangent kernel of the summed logits."""
+    """Return the largest over smallest eigenvalue of the neural tangent kernel of the summed logits."""
     parameters = {
         name: parameter
         for name, parameter in passes.network.named_parameters()
@@ -105,7 +106,7 @@ def ntk_condition(passes: Passes) -> float:
         for gradients in sample_gradients(passes, parameters, lambda logits, _: logits.sum())
     ]
     spectrum = eigenvalues(_gram(torch.stack(rows)))
-    low, high = float(spectrum[0]), float(spectrum[-1])
+    low, high = numbers([spectrum[0], spectrum[-1]])
     if high == 0.0:
         raise MetricError("the gradient of the logits is zero in every parameter called weight")
     if low <= n * torch.finfo(rows[0].dtype).eps * high:
@@ -114,7 +115,7 @@ def ntk_condition(passes: Passes) -> float:
 
 
 def ntk_trace(passes: Passes) -> float:
-    """Root mean squared norm of the gradient of a sample's own logit."""
+    """Return the root mean squared norm of the gradient of a sample's own logit."""
     weights = {name: weight for name, weight in passes.weights.items() if weight.requires_grad}
     biases = {
         name: parameter
@@ -126,12 +127,13 @@ def ntk_trace(passes: Passes) -> float:
     def own_logit(logits: Tensor, target: Tensor) -> Tensor:
         return logits[0, target[0]] if classes else logits.sum()
 
-    total = 0.0
+    squares: list[Tensor] = []
     for gradients in sample_gradients(passes, weights | biases, own_logit):
-        total += sum(float(g.square().sum(dtype=torch.float64)) for g in gradients if g is not None)
-    if total == 0.0:
+        squares += [g.square().sum(dtype=torch.float64) for g in gradients if g is not None]
+    norm = total(squares)
+    if norm == 0.0:
         raise MetricError("the gradient of a sample's own logit is zero in every weight")
-    return math.sqrt(total / len(passes.batch))
+    return math.sqrt(norm / len(passes.batch))
 
 
 def _flat(gradient: Tensor | None, parameter: Tensor) -> Tensor:
@@ -139,7 +141,7 @@ def _flat(gradient: Tensor | None, parameter: Tensor) -> Tensor:
 
 
 def _gram(rows: Tensor) -> Tensor:
-    """Rows times their transpose in float64, some columns at a time."""
+    """Return the rows times their transpose in float64, some columns at a time."""
     kernel = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
     for part in torch.split(rows, 1 << 16, dim=1):
         wide = part.double()

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 from robonas.common.lazy import torch
 from robonas.metrics.base import Metric, Need
+from robonas.metrics.passes.reading import total
 
 if TYPE_CHECKING:
     from robonas.metrics.passes.passes import Passes
 
 
 def snip(passes: Passes) -> float:
-    """Sum of |weight × gradient| over convolution and linear layers."""
+    """Return the sum of |weight × gradient| over convolution and linear layers."""
     weights = passes.weights
-    return sum(
-        float((weights[name].detach() * gradient).abs().sum(dtype=torch.float64))
+    return total(
+        (weights[name].detach() * gradient).abs().sum(dtype=torch.float64)
         for name, gradient in passes.gradients.items()
     )
 

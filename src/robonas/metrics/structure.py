@@ -30,7 +30,7 @@ def depth(passes: Passes) -> float:
 
 
 def layers(passes: Passes) -> float:
-    """Number of layers with weights."""
+    """Return the number of layers with weights."""
     from robonas.metrics.passes.weights import layer_weights
 
     passes.check_seen()
@@ -38,7 +38,7 @@ def layers(passes: Passes) -> float:
 
 
 def macs(passes: Passes) -> float:
-    """Multiply-adds for one sample, in millions."""
+    """Return the multiply-adds for one sample, in millions."""
     return passes.operations[0] / 1e6
 
 
@@ -47,7 +47,7 @@ def _do_nothing() -> None:
 
 
 def latency(passes: Passes) -> float:
-    """Median time of a forward pass of the batch in evaluation mode, in milliseconds."""
+    """Measure the median time of a forward pass of the batch in evaluation mode, in milliseconds."""
     inputs = passes.inputs()
     wait: Callable[[], None] = torch.cuda.synchronize if inputs.is_cuda else _do_nothing
     times: list[float] = []

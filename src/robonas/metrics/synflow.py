@@ -12,6 +12,7 @@ from robonas.metrics.base import Metric, Need
 from robonas.metrics.passes.modules import buffers_of, parameters_of
 from robonas.metrics.passes.needs import CUT
 from robonas.metrics.passes.networks import place_of
+from robonas.metrics.passes.reading import any_true, total
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +45,7 @@ def flow(passes: Passes, *, skip_norms: bool) -> Flow:
     def make() -> Flow:
         recorder = passes.recorder(skip_norms=skip_norms)
         found = _flow(passes, recorder)
-        if skip_norms and not all(bool(torch.isfinite(gradient).all()) for _, gradient in found.pairs):
+        if skip_norms and any_true(~torch.isfinite(gradient).all() for _, gradient in found.pairs):
             found = _flow(passes, ScaledRecorder(protected=own_tensors(passes.network)))
         return found
 
@@ -76,19 +77,19 @@ def _flow(passes: Passes, recorder: Recorder) -> Flow:
 
 def _log_total(passes: Passes, *, skip_norms: bool) -> float:
     found = flow(passes, skip_norms=skip_norms)
-    total = sum(float((w * g).abs().sum()) for w, g in found.pairs)
-    if total == 0.0:
+    flowing = total((w * g).abs().sum() for w, g in found.pairs)
+    if flowing == 0.0:
         raise MetricError(NO_FLOW)
-    return math.log(total) + found.scale * math.log(2.0)
+    return math.log(flowing) + found.scale * math.log(2.0)
 
 
 def synflow(passes: Passes) -> float:
-    """Logarithm of the total flow, normalisations skipped."""
+    """Return the logarithm of the total flow, normalisations skipped."""
     return _log_total(passes, skip_norms=True)
 
 
 def synflow_bn(passes: Passes) -> float:
-    """Logarithm of the total flow, normalisations kept."""
+    """Return the logarithm of the total flow, normalisations kept."""
     try:
         return _log_total(passes, skip_norms=False)
     except ValueError as error:
@@ -96,20 +97,21 @@ def synflow_bn(passes: Passes) -> float:
 
 
 def log_synflow(passes: Passes) -> float:
-    """Flow with a logarithm on every gradient."""
+    """Return the flow with a logarithm on every gradient."""
     found = flow(passes, skip_norms=True)
-    if any(bool((g <= -1.0).any()) for _, g in found.pairs):
+    if any_true((g <= -1.0).any() for _, g in found.pairs):
         raise MetricError(
             "a gradient is below -1, where its logarithm ends: the network is not monotone in its weights"
         )
-    total = 0.0
+    parts = []
     for w, g in found.pairs:
         # log(1 + g 2^s) = softplus(log g + s log 2), which does not overflow
         logs = functional.softplus(torch.log(g) + found.scale * math.log(2.0)) if found.scale else torch.log1p(g)
-        total += float((w * logs).abs().sum())
-    if total == 0.0:
+        parts.append((w * logs).abs().sum())
+    flowing = total(parts)
+    if flowing == 0.0:
         raise MetricError(NO_FLOW)
-    return total
+    return flowing
 
 
 TANAKA = (

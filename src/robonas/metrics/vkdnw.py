@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SMOOTHING = 0.05
 LAYERS = 128
-"""As many layers at most, each with its first weight."""
+"""Largest number of layers, each with its first weight."""
 
 
 class _Nudges:
@@ -66,7 +66,7 @@ class _Nudges:
 
 
 def fisher_spectrum(passes: Passes) -> Tensor:
-    """Eigenvalues of the empirical Fisher matrix of the first weight of every layer, ascending."""
+    """Return the eigenvalues of the empirical Fisher matrix of the first weight of every layer, ascending."""
     nudges = _Nudges()
     recorder = passes.recorder(transform=nudges)
     inputs = passes.noise("vkdnw")
@@ -94,7 +94,7 @@ def fisher_spectrum(passes: Passes) -> Tensor:
 
 
 def vkdnw(passes: Passes) -> float:
-    """Entropy of the deciles of the Fisher spectrum."""
+    """Return the entropy of the deciles of the Fisher spectrum."""
     spectrum = fisher_spectrum(passes)
     deciles = torch.quantile(spectrum, torch.arange(1, 10, dtype=torch.float64, device=spectrum.device) / 10.0)
     total = float(deciles.sum())

@@ -9,6 +9,7 @@ from robonas.common.lazy import functional, torch
 from robonas.errors import MetricError
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.passes.modules import buffers_of, modules_of
+from robonas.metrics.passes.reading import numbers
 from robonas.metrics.passes.redraw import redrawn
 
 if TYPE_CHECKING:
@@ -36,12 +37,12 @@ def zen(passes: Passes) -> float:
     moved = float((before - after).abs().flatten(1).sum(1, dtype=torch.float64).mean())
     if moved == 0.0:
         raise MetricError("the last features do not depend on the input, or by less than their rounding shows")
-    scales = [
-        0.5 * math.log(float(tensors[f"{name}.running_var" if name else "running_var"].double().mean()))
+    variances = numbers(
+        tensors[f"{name}.running_var" if name else "running_var"].double().mean()
         for name, module in modules_of(network)
         if isinstance(module, BATCH_NORMS) and module.running_var is not None
-    ]
-    return math.log(moved) + sum(scales)
+    )
+    return math.log(moved) + sum(0.5 * math.log(variance) for variance in variances)
 
 
 def _features(passes: Passes, inputs: Tensor, tensors: dict[str, Tensor]) -> Tensor:

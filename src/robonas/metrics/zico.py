@@ -11,6 +11,7 @@ from robonas.errors import MetricError
 from robonas.metrics.base import Metric, Need
 from robonas.metrics.passes.modules import buffers_of, parameters_of
 from robonas.metrics.passes.needs import CUT, INPUT_IGNORED
+from robonas.metrics.passes.reading import numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def zico(passes: Passes) -> float:
-    """Sum over layers of the log of the summed inverse coefficients of variation of the gradient, over two halves."""
+    """Return the sum over layers of the log of summed inverse variation coefficients of gradients, over two halves."""
     n = len(passes.batch)
     tensors = {
         name: tensor.detach().double() if tensor.is_floating_point() else tensor.detach().clone()
@@ -29,26 +30,23 @@ def zico(passes: Passes) -> float:
     if not sources:
         raise MetricError("every weight is frozen")
     halves = [_gradients(passes, part, tensors, sources) for part in (slice(0, n // 2), slice(n // 2, n))]
-    total, layers = 0.0, 0
+    ratios: list[Tensor] = []
     for first, second in zip(*halves, strict=True):
         if first is None or second is None:
             continue
         mean = 0.5 * (first.abs() + second.abs())
         deviation = 0.5 * (first - second).abs()
-        varies = deviation > 0.0
-        ratio = float((mean[varies] / deviation[varies]).sum())
-        if ratio > 0.0:
-            total += math.log(ratio)
-            layers += 1
-    if layers == 0:
+        ratios.append(torch.where(deviation > 0.0, mean / deviation, 0.0).sum())
+    found = [math.log(ratio) for ratio in numbers(ratios) if ratio > 0.0]
+    if not found:
         raise MetricError("no gradient differs between the two halves of the batch")
-    return total
+    return sum(found)
 
 
 def _gradients(
     passes: Passes, part: slice, tensors: dict[str, Tensor], sources: dict[str, Tensor]
 ) -> tuple[Tensor | None, ...]:
-    """Gradient of the mean loss of some samples, in float64."""
+    """Return the gradient of the mean loss of some samples, in float64."""
     inputs = passes.inputs()[part].double()
     result = passes.run(inputs, tensors=tensors, recorder=passes.recorder(), purpose="zico")
     logits = passes.pick(result)

@@ -54,7 +54,7 @@ class Evaluation:
     parameters: dict[str, Tensor] | None = field(default=None, repr=False)
     """The trained network's state on the CPU; None where nothing was trained."""
     preprocessing: Preprocessing | None = field(default=None, repr=False)
-    """How the network's inputs are prepared, kept with `parameters`; None where it takes them as they come."""
+    """Preparation of the network's inputs, kept with `parameters`; None where it takes them as they come."""
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ class CommandObjective(Objective):
         return Evaluation(finite_number(value, program), seconds)
 
     def _run(self, command: list[str], message: str) -> tuple[str, str, int]:
-        """Standard output, standard error and exit status."""
+        """Return the standard output, standard error and exit status."""
         try:
             process = subprocess.Popen(  # noqa: S603  # running the user's program is the purpose; no shell
                 command,

@@ -1,4 +1,4 @@
-"""Where the evaluations of a search run: one or several at once, each with its device."""
+"""Places where the evaluations of a search run: one or several at once, each with its device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Place:
-    """Where an evaluation runs."""
+    """The slot and the device on which an evaluation runs."""
 
     slot: int
     """Number of the slot, from 0; a search with `n_parallel` slots evaluates as many candidates at once."""
@@ -35,11 +35,39 @@ class Answer:
     key: int
     """Key that it was started with."""
     evaluation: Evaluation | None
-    """What the objective has answered; None where it failed."""
+    """Answer of the objective; None where it failed."""
     error: BaseException | None = None
-    """Why it failed."""
+    """Reason why it failed."""
     size: Mapping[str, int | None] | None = None
     """``parameters`` and ``macs`` of the network that was trained; None where none was, or it cannot be counted."""
+
+
+@dataclass
+class Running:
+    """An evaluation under way, and whether a report has ended it."""
+
+    stop: Exception | None = field(default=None, kw_only=True)
+    """Error that its report has raised: the reason to end it."""
+
+    def hear(self, key: int, point: CurvePoint, report: Callable[[int, CurvePoint], None]) -> bool:
+        """Report a step, and return whether the evaluation goes on."""
+        try:
+            report(key, point)
+        except Exception as error:  # noqa: BLE001  # such as the pruner's word, which ends the evaluation
+            self.stop = error
+        return self.stop is None
+
+    def answer(
+        self,
+        key: int,
+        evaluation: Evaluation | None,
+        size: Mapping[str, int | None] | None,
+        error: BaseException | None = None,
+    ) -> Answer:
+        """Return its end; the reason to end it comes before all else."""
+        if self.stop is not None:
+            return Answer(key, None, self.stop)
+        return Answer(key, evaluation, error, size)
 
 
 class Evaluators(abc.ABC):
@@ -88,7 +116,7 @@ def places_of(objective: Objective, n_parallel: int | None, devices: Sequence[st
 
     Args:
         objective: Evaluates them.
-        n_parallel: How many at once; None for one on each of the given devices, or one where none are given.
+        n_parallel: Number of evaluations at once; None for one on each of the given devices, or one without such.
         devices: Devices to divide them among; None for those that the objective can use.
 
     Raises:

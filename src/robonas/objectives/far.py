@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from robonas.errors import ConfigError, ObjectiveError, StudyError
-from robonas.objectives.evaluators import Answer, Evaluators, Place
+from robonas.objectives.evaluators import Answer, Evaluators, Place, Running
 from robonas.objectives.local import LocalEvaluators
 from robonas.processes import stops
 from robonas.processes.executors import packed, unpacked
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from robonas.spaces import SearchSpace
 
 _LOOK_S = 0.1
-"""How often to look for reports."""
+"""Seconds between looks for reports."""
 
 
 @dataclass
-class _Running:
+class _Running(Running):
+    """An evaluation that the engine was given."""
+
     place: Place
     promise: Promise
-    stop: Exception | None = None
 
 
 class FarEvaluators(Evaluators):
@@ -45,7 +46,7 @@ class FarEvaluators(Evaluators):
         space: Builds the networks.
         objective: Evaluates them; sent to the engine once.
         engine: Runs them.
-        places: As many evaluations run at once.
+        places: Places of the evaluations; as many run at once.
         limit_s: Seconds after which an evaluation is ended; None for no limit.
 
     Raises:
@@ -115,12 +116,7 @@ class FarEvaluators(Evaluators):
     def _hear(self, key: int, point: CurvePoint, report: Callable[[int, CurvePoint], None]) -> None:
         assert self._mailbox is not None
         running = self._running.get(key)
-        if running is not None:
-            try:
-                report(key, point)
-            except Exception as error:  # noqa: BLE001  # such as the pruner's word, which ends the evaluation
-                running.stop = error
-        self._mailbox.answer(key, go_on=running is not None and running.stop is None)
+        self._mailbox.answer(key, go_on=running is not None and running.hear(key, point, report))
 
     def _answer(self, key: int, promise: Promise) -> Answer:
         running = self._running.pop(key)
@@ -132,12 +128,10 @@ class FarEvaluators(Evaluators):
         except (Exception, CancelledError) as failure:  # noqa: BLE001  # of the engine, such as a node that is lost
             first = (str(failure).splitlines() or [""])[0]
             error = ObjectiveError(f"The executor lost the training ({type(failure).__name__}: {first})")
-            return Answer(key, None, running.stop or error)
+            return running.answer(key, None, None, error)
         if error is not None:
             error = far_error(error)
-        if running.stop is not None:
-            return Answer(key, None, running.stop)
-        return Answer(key, evaluation, error, size)
+        return running.answer(key, evaluation, size, error)
 
 
 def _broken(error: BaseException) -> StudyError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from robonas.costs.size import network_size
 from robonas.errors import ConfigError, ObjectiveError
-from robonas.objectives.evaluators import Answer, Evaluators, Place, too_late
+from robonas.objectives.evaluators import Answer, Evaluators, Place, Running, too_late
 from robonas.processes.workers import NoProcessError, Packed, Worker, receive_within, warn_of
 
 if TYPE_CHECKING:
@@ -29,19 +29,17 @@ if TYPE_CHECKING:
 DEVICE = "ROBONAS_DEVICE"
 """Environment variable with the device of an evaluation, for functions and programs that choose one themselves."""
 _LOOK_S = 0.2
-"""How often to look whether an evaluation takes too long, or a signal has come."""
+"""Seconds between looks whether an evaluation takes too long, or a signal has come."""
 
 
 @dataclass
-class _Running:
-    """An evaluation under way."""
+class _Running(Running):
+    """An evaluation under way at one of the places."""
 
     key: int
     architecture: Architecture
     seed: int
     since: float = field(default_factory=time.monotonic)
-    stop: Exception | None = None
-    """What its report has raised: the reason to end it."""
 
 
 @dataclass
@@ -158,11 +156,7 @@ class LocalEvaluators(Evaluators):
                 continue
             if kind == "asked":
                 assert slot.running is not None
-                try:
-                    report(slot.running.key, value)
-                except Exception as error:  # noqa: BLE001  # such as the pruner's word, which ends the evaluation
-                    slot.running.stop = error
-                sender.answer(go_on=slot.running.stop is None)
+                sender.answer(go_on=slot.running.hear(slot.running.key, value, report))
             elif kind == "done":
                 return self._ended(slot, *value)
             elif kind == "raised":
@@ -181,9 +175,7 @@ class LocalEvaluators(Evaluators):
     ) -> Answer:
         running, slot.running = slot.running, None
         assert running is not None
-        if running.stop is not None:
-            return Answer(running.key, None, running.stop)
-        return Answer(running.key, evaluation, error, size)
+        return running.answer(running.key, evaluation, size, error)
 
     def _late(self) -> Answer | None:
         """End an evaluation that takes too long."""

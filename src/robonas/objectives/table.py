@@ -125,7 +125,7 @@ class TableObjective(Objective):
 def _series(
     values: Any, column: str | None, key: str | None, costs: Any
 ) -> tuple[pd.Series[Any], Mapping[str, float] | pd.Series[Any] | None]:
-    """Values and costs by text, from a Series or from the columns of a DataFrame."""
+    """Return the values and costs by text, from a Series or from the columns of a DataFrame."""
     import pandas as pd
 
     if isinstance(values, pd.Series):

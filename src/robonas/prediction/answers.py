@@ -31,7 +31,7 @@ class Predictions:
     names: tuple[str, ...]
     """A name for each input: the path of its image, or its number from 0."""
     outputs: NDArray[np.float32]
-    """What the network returned, (n, …): logits of classes, numbers in the unit of the data, or images in [-1, 1]."""
+    """Values from the network, (n, …): logits of classes, numbers in the unit of the data, or images in [-1, 1]."""
 
     def __len__(self) -> int:
         return len(self.names)

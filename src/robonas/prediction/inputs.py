@@ -24,7 +24,7 @@ TWICE = (
     "Inputs are standardised already, and the network does that itself. Give them as they are stored, such as "
     "`data.raw`, or give them to the network within, `network.network`."
 )
-"""What is said of inputs that would be standardised twice."""
+"""Sentence on inputs that would be standardised twice."""
 
 
 class Inputs:

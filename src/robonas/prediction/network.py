@@ -28,12 +28,12 @@ class ReadyNetwork(nn.Module):
 
     Args:
         network: The network as it was trained; it is put into evaluation mode.
-        preprocessing: How its inputs are prepared.
+        preprocessing: Preparation of its inputs.
         logits: Picks the answer from what the network returns, where it is not that itself.
 
     Attributes:
         network: The network alone, which takes standardised inputs.
-        preprocessing: How its inputs are prepared.
+        preprocessing: Preparation of its inputs.
     """
 
     mean: Tensor

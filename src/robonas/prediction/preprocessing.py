@@ -35,7 +35,7 @@ MEANINGS: dict[Task, str] = {
     "segmentation": "logits of the classes for every pixel; their softmax over the classes is the probabilities",
     "image": "an image in [-1, 1]",
 }
-"""What a network with its preparation returns, for each kind of task."""
+"""Meaning of the values that a network with its preparation returns, for each kind of task."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 RETRIES = 1
-"""How often Ray and Dask try again what a lost worker was at."""
+"""Number of times that Ray and Dask try again what a lost worker was at."""
 
 
 class Promise(Protocol):

@@ -35,7 +35,7 @@ Value = TypeVar("Value")
 WAVE = 4
 """Chunks a worker between two looks at the results, on backends that cannot hand them over as they come."""
 HOLD_S = 1.0
-"""How long finished values are held back before they are given out, where those of their chunk take longer."""
+"""Seconds for which finished values are held back before they are given out, where those of their chunk take longer."""
 
 
 Item_contra = TypeVar("Item_contra", contravariant=True)
@@ -210,7 +210,7 @@ class _Task(Generic[Item, Value]):
     done: dict[Item, Value] = field(default_factory=dict)
     """Values that were not given out yet."""
     since: float = field(default_factory=time.monotonic)
-    """When some were last."""
+    """Moment at which some were last."""
 
 
 class _Crew(Generic[Item, Value]):

@@ -199,7 +199,7 @@ def _adopt(setting: dict[str, Any]) -> None:
 
 
 def torch_settings() -> dict[str, Any] | None:
-    """PyTorch's settings in this process that values depend on; None where it is not imported."""
+    """Return PyTorch's settings in this process that values depend on; None where it is not imported."""
     if "torch" not in sys.modules:
         return None
     import torch

@@ -29,13 +29,13 @@ IMPATIENCE_S = 1.0
 """Seconds from the second signal."""
 _AGAIN_S = 0.02
 """Seconds until the next attempt to raise, where it is not a good moment."""
-_DELICATE = ("sqlalchemy", "optuna.storages", "weakref", "logging")
-"""Modules that are not interrupted for `_LENIENCE_S`: they swallow it, or speak of it at length."""
+_DELICATE = ("sqlalchemy", "optuna.storages", "weakref", "logging", "contextlib")
+"""Modules not interrupted for `_LENIENCE_S`: they swallow it, speak of it at length, or forget what to undo."""
 _LENIENCE_S = 2.0
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-"""What stops."""
+"""Signals that end the program."""
 WORDS = "Stopped. Finished work is kept: run the same command again to go on."
-"""What is said then."""
+"""Sentence that is said when one comes."""
 
 
 class Stop(KeyboardInterrupt):
@@ -192,7 +192,7 @@ def leave() -> NoReturn:
 
 
 def _end() -> NoReturn:
-    """Now."""
+    """End it now."""
     if sys.stderr.isatty():
         _write("\x1b[?25h")  # progress bars hide the cursor
     os._exit(tell(lambda words: _write(words + "\n")))

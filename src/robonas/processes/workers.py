@@ -43,7 +43,7 @@ _BEGIN = (
 READER = "robonas worker"
 """Name of the threads that read what workers say, one for each that lives."""
 _LOOK_S = 0.2
-"""How often to look whether Python has something else to do, such as handling Ctrl-C on Windows."""
+"""Seconds between looks whether Python has something else to do, such as handling Ctrl-C on Windows."""
 
 
 class NoProcessError(Exception):
@@ -204,7 +204,7 @@ def in_words(code: int) -> str:
 # ── keeping ──
 
 KEEP_S = 10.0
-"""How long a worker that is free is kept for the next work."""
+"""Seconds for which a worker that is free is kept for the next work."""
 _kept: dict[Worker, tuple[object, threading.Timer]] = {}
 
 

@@ -28,13 +28,13 @@ _FEW_POINTS = 40
 def progress_chart(
     main: Progress, baselines: Sequence[Progress], value_name: str, reasons: Sequence[str | None]
 ) -> go.Figure:
-    """Best value so far by query, each query's own value, failures at the foot, and the baselines' lines beside it.
+    """Draw the best value so far by query, each query's own value, failures at the foot, and the baselines' lines.
 
     Args:
         main: The search.
         baselines: Others to draw beside it.
         value_name: Title of the vertical axis.
-        reasons: Why each query of `main` failed.
+        reasons: Reason of the failure of each query of `main`.
     """
     figure = empty_figure(height=400)
     size = 8 if len(main.numbers) <= _FEW_POINTS else 5
@@ -158,27 +158,26 @@ def weights_chart(bars: Sequence[Weight], own: Sequence[Own] = ()) -> go.Figure:
     """
     drawn = list(reversed(bars))
     figure = empty_figure(height=max(220, 34 * len(drawn) + 110))
-    figure.add_trace(
-        go.Bar(
-            x=[bar.weight for bar in drawn],
-            y=[plain_text(bar.metric) + (" (dead)" if bar.dead else "") for bar in drawn],
-            orientation="h",
-            name="weight",
-            marker={
-                "color": [
-                    light("muted" if bar.dead else "exploit" if bar.weight >= 0 else "negative") for bar in drawn
-                ],
-                "pattern": {
-                    "shape": ["/" if bar.dead else "" for bar in drawn],
-                    "fgcolor": light("surface"),
-                    "fgopacity": 0.8,
-                },
-            },
-            text=[f"{bar.weight:+.2f}".replace("-", "−") for bar in drawn],
-            textposition="none",
-            hovertemplate="%{y}: %{x:+.4f}<extra></extra>",
-        )
-    )
+    for name, colour in (("weight", "exploit"), ("negative weight", "negative"), ("dead metric", "muted")):
+        own_bars = [bar for bar in drawn if _kind_of(bar) == name]
+        if own_bars:
+            figure.add_trace(
+                go.Bar(
+                    x=[bar.weight for bar in own_bars],
+                    y=[_bar_name(bar) for bar in own_bars],
+                    orientation="h",
+                    name=name,
+                    marker={
+                        "color": light(colour),
+                        "pattern": {
+                            "shape": "/" if name == "dead metric" else "",
+                            "fgcolor": light("surface"),
+                            "fgopacity": 0.8,
+                        },
+                    },
+                    hovertemplate="%{y}: %{x:+.4f}<extra></extra>",
+                )
+            )
     alone = {each.metric: each for each in own if each.spearman is not None}
     told = [bar for bar in drawn if bar.metric in alone and not bar.dead]
     if told:
@@ -201,22 +200,32 @@ def weights_chart(bars: Sequence[Weight], own: Sequence[Own] = ()) -> go.Figure:
     widest = max(len(bar.metric) for bar in drawn)
     reach = max([abs(bar.weight) for bar in drawn] + [abs(alone[bar.metric].spearman or 0) for bar in told] + [1e-9])
     figure.update_xaxes(range=[-1.42 * reach, 1.42 * reach], zeroline=True, zerolinecolor=light("muted"), nticks=5)
-    names = [plain_text(bar.metric) + (" (dead)" if bar.dead else "") for bar in drawn]
+    names = [_bar_name(bar) for bar in drawn]
     told_weights = [f"{name}  {bar.weight:+.2f}".replace("-", "−") for name, bar in zip(names, drawn, strict=True)]
     figure.update_yaxes(
         showgrid=False,
         ticks="",
         type="category",
+        categoryorder="array",
+        categoryarray=names,
         tickvals=names,
         ticktext=told_weights,
         tickfont={"size": 13 if widest < 16 else 10},
     )
-    figure.update_layout(bargap=0.4, showlegend=bool(told))
+    figure.update_layout(bargap=0.4, barmode="overlay", showlegend=bool(told))
     return figure
 
 
+def _kind_of(bar: Weight) -> str:
+    return "dead metric" if bar.dead else "weight" if bar.weight >= 0 else "negative weight"
+
+
+def _bar_name(bar: Weight) -> str:
+    return plain_text(bar.metric) + (" (dead)" if bar.dead else "")
+
+
 def agreement_chart(points: Agreement, phases: Sequence[str], value_name: str, best: int | None) -> go.Figure:
-    """Combined score against value of the completed queries, the winner starred.
+    """Draw the combined score against the value of the completed queries, the winner starred.
 
     Args:
         points: Points to draw.
@@ -341,5 +350,5 @@ def size_chart(points: SizePoints, value_name: str, best: int | None) -> go.Figu
 
 
 def phase_colour(phase: str) -> str:
-    """Exploration, exploitation, and anything else."""
+    """Return the colour of exploration, exploitation, or anything else."""
     return light({"explore": "explore", "exploit": "exploit"}.get(phase, "option-4"))

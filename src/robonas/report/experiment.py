@@ -79,7 +79,8 @@ def render_experiment(results: Results, *, tasks: Sequence[Task] = ()) -> str:
 def _headline(results: Results, progress: pd.DataFrame) -> str:
     """Return the result of the experiment in one sentence."""
     column, n = str(progress.columns[-1]), len(results.tasks)
-    queries = column.removeprefix("after ")
+    ends = sorted({int(last) for last in results.frame.groupby("task")["query"].max()})
+    queries = f"{ends[-1]:,} queries" if len(ends) == 1 else f"all queries ({ends[0]:,} to {ends[-1]:,} by task)"
     over = f" (geometric mean over {n} tasks)" if n > 1 else ""
     ranks = {
         str(name): words.number(float(rank), 3)
@@ -88,7 +89,7 @@ def _headline(results: Results, progress: pd.DataFrame) -> str:
     told = [f"{name} {rank}" for name, rank in ranks.items() if results.kind(name) != "single"]
     alone = [rank for name, rank in ranks.items() if results.kind(name) == "single"]
     told += [f"the best metric alone {alone[0]}"] if alone else []
-    return f"Mean rank after {queries} queries, where 1 is best: {', '.join(told)}{over}."
+    return f"Mean rank after {queries}, where 1 is best: {', '.join(told)}{over}."
 
 
 def _facts(results: Results) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 from robonas.errors import ConfigError
 from robonas.experiments.summary import QUANTITIES
 from robonas.report.palette import N_OPTIONS, light
-from robonas.report.style import empty_figure, plain_text, template_text
+from robonas.report.style import empty_figure, name_values, plain_text, template_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,11 @@ def progress_figure(
         legend={"orientation": "h", "x": 0, "y": -70 / (320 * heights), "yanchor": "top", "font": {"size": 12}},
     )
     figure.update_xaxes(style.xaxis.to_plotly_json() | {"title": {"text": "queries", "font": {"size": 12}}})
-    figure.update_yaxes(style.yaxis.to_plotly_json() | {"title": {"text": _TITLES[quantity], "font": {"size": 12}}})
+    figure.update_yaxes(style.yaxis.to_plotly_json())
+    if len(shown) == 1:
+        name_values(figure, _TITLES[quantity])  # above the axis, where long ranks do not reach
+    else:
+        figure.update_yaxes(title={"text": _TITLES[quantity], "font": {"size": 12}, "standoff": 12})
     if quantity in {"rank", "final_rank"}:
         figure.update_yaxes(type="log", tickvals=_RANKS, ticktext=[f"{rank:,}" for rank in _RANKS])
     return figure
@@ -163,7 +167,7 @@ def _styles(results: Results, names: Sequence[str]) -> dict[str, dict[str, Any]]
 
 
 def critical_difference_figure(found: CriticalDifference) -> go.Figure:
-    """Average ranks over tasks on a line, best at the left; bars join strategies that the test cannot tell apart."""
+    """Draw average ranks over tasks on a line, best at the left; bars join what the test cannot tell apart."""
     names = [str(name) for name in found.average_ranks.index]
     ranks = found.average_ranks.to_numpy()
     heights = np.arange(len(names))[::-1]

@@ -131,7 +131,7 @@ def hypervolume_chart(results: Sequence[SearchResult], names: Sequence[str]) -> 
 
     Args:
         results: The search first.
-        names: How each is called.
+        names: Name of each.
     """
     points = [each.trade_off.reference for each in results]
     sign = 1.0 if results[0].direction == "maximize" else -1.0

@@ -29,7 +29,7 @@ LIBRARY = "plotly-basic.min.js"
 SHORT_TEXT = 160
 """Longer architecture texts are folded outside of tables."""
 _BREAKS = re.compile(r"(?<=[|+,;:\]})/])(?=[^|+])")
-"""Where a long architecture text may be broken: after its own separators."""
+"""Places where a long architecture text may be broken: after its own separators."""
 
 
 def page(template: str, content: Mapping[str, Any], figures: Mapping[str, go.Figure]) -> str:
@@ -108,6 +108,25 @@ def breakable(text: str) -> Any:
     return Markup("<wbr>").join(escape(part) for part in _BREAKS.split(text))
 
 
+def marked(sentence: str) -> Any:
+    """Return a sentence, escaped, whose parts between backticks are code."""
+    from markupsafe import Markup, escape
+
+    parts = sentence.split("`")
+    if len(parts) % 2 == 0:
+        return escape(sentence)
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
+    )
+
+
+def command(text: str) -> Any:
+    """Return a command, escaped, that is broken between its words and not within one."""
+    from markupsafe import Markup
+
+    return Markup(" ").join(Markup('<span class="word">{}</span>').format(word) for word in text.split(" "))
+
+
 def percent(share: float | None) -> str:
     """Return a share for people, such as ``12.5 %``; a dash for none."""
     return "–" if share is None else f"{100 * share:.{0 if share in {0, 1} else 1}f} %"
@@ -130,6 +149,8 @@ def environment() -> jinja2.Environment:
         "duration": words.duration,
         "plural": numbers.plural,
         "breakable": breakable,
+        "marked": marked,
+        "command": command,
         "percent": percent,
         "count": lambda value: "–" if value is None else f"{value:,.0f}",
         "amount": words.amount,

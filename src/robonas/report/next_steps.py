@@ -14,11 +14,12 @@ from robonas.study.query import training_folder
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from robonas.spaces import SearchSpace
     from robonas.study.result import SearchResult
 
 LONGER = 10
-"""How many times more epochs the full training has than the search's."""
-_DATA_OPTIONS = ("--data", "--image-size", "--image-mode", "--data-root")
+"""Ratio of the epochs of the full training to those of the search's."""
+_DATA_OPTIONS = ("--data", "--image-size", "--image-mode", "--data-root", "--data-set")
 _OTHER_FLAGS = {"batch_size": "--train-batch-size"}
 """Options with another name than the setting's."""
 
@@ -39,40 +40,59 @@ def steps(result: SearchResult) -> tuple[Step, ...]:
     """Return what to do with the winner: train it in full, predict with it, export it; or to go on with the search."""
     if all(query.value is None for query in result.queries):
         return ()
-    return _commands(result) if result.folder is not None else _lines()
+    return _commands(result) if result.folder is not None else _lines(result)
 
 
 def _commands(result: SearchResult) -> tuple[Step, ...]:
     folder = str(result.folder)
     trained = str(training_folder(Path(folder), result.study))
     study = ["--name", result.study] if result.study != "search" else []
-    found = [_join(["robonas", "predict", folder, *study]), _join(["robonas", "export", folder, *study])]
+    own = own_space(result.space)
+    named = str(result.settings.get("strategy", {}).get("name", ""))
+    strategy = ["--strategy", named] if ":" in named else []
     steps = []
     if result.objective == "training":
         # A settings file may name the search's own folder for both commands.
         elsewhere = ["--folder", trained] if _settings_file(result) else []
         told = [*_data(result), *_recipe(objective_settings(result))]
-        line = ["robonas", "train", *_settings_file(result), "--search", folder, *study, *told, *elsewhere]
+        line = ["robonas", "train", *_settings_file(result), "--search", folder, *study, *own, *strategy]
+        line += [*told, *elsewhere]
         steps.append(
             Step("Train it in full", _join(line), f"More epochs than the search gave it; the result is in {trained}.")
         )
-        found = [_join(["robonas", "predict", trained]), _join(["robonas", "export", trained])]
+        found = [_join(["robonas", name, trained, *own]) for name in ("predict", "export")]
         images = len(data_of(result).get("input_shape") or ()) == 3
         what = "IMAGE.png" if images else "INPUTS.npy"
         steps.append(Step("Predict", f"{found[0]} {what}", "Prints the likeliest answers for each input."))
     else:
-        found = [_join(["robonas", "export", folder, *study])] * 2
-        return (Step("Export", f"{found[1]} -o result.json", "Everything about the search, for other programs."),)
+        line = ["robonas", "export", folder, *study, *own, *strategy, "-o", "result.json"]
+        return (Step("Export", _join(line), "Everything about the search, for other programs."),)
     steps.append(Step("Export", f"{found[1]} -o network.pt2", "PyTorch loads this file without robonas."))
     return tuple(steps)
 
 
-def _lines() -> tuple[Step, ...]:
+def _lines(result: SearchResult) -> tuple[Step, ...]:
+    export = Step("Export", 'robonas.export(result, "result.json")', "Everything about the search, for other programs.")
+    if result.objective != "training":
+        return (export,)
+    train = f"trained = robonas.train(result, data, epochs={_epochs(objective_settings(result))})"
     return (
-        Step("Train it in full", "trained = robonas.train(result, data, epochs=100)", "More epochs than the search."),
+        Step("Train it in full", train, "More epochs than the search gave it."),
         Step("Build the network", "network = trained.build()", "A torch.nn.Module that takes inputs as they come."),
-        Step("Export", 'robonas.export(result, "result.json")', "Everything about the search, for other programs."),
+        export,
     )
+
+
+def own_space(space: SearchSpace) -> list[str]:
+    """Return the option that names a space of the user's own, since no folder may name it; nothing for one of ours."""
+    return ["--space", space.reference] if ":" in space.reference else []
+
+
+def _epochs(settings: Mapping[str, Any]) -> int:
+    """Return the epochs of a full training, from the settings of the search's own."""
+    from robonas.training.recipe import Recipe
+
+    return LONGER * int(settings.get("epochs", Recipe().epochs))
 
 
 def _typed(result: SearchResult) -> list[str]:
@@ -124,7 +144,7 @@ def _recipe(settings: Mapping[str, Any]) -> list[str]:
     for setting in dataclasses.fields(Recipe):
         value = settings.get(setting.name, setting.default)
         if setting.name == "epochs":
-            found += ["--epochs", str(LONGER * int(value))]
+            found += ["--epochs", str(_epochs(settings))]
         elif value != setting.default and (setting.name == "optimizer" or value != getattr(usual, setting.name)):
             flag = _OTHER_FLAGS.get(setting.name, "--" + setting.name.replace("_", "-"))
             if isinstance(setting.default, bool):

@@ -157,11 +157,11 @@ class Agreement:
     interval: tuple[float, float] | None
     """Its 95 % percentile bootstrap interval; None where undefined."""
     undefined: str | None
-    """Why there is no correlation; None where there is one."""
+    """Reason why there is no correlation; None where there is one."""
 
 
 def agreement(result: SearchResult) -> Agreement | None:
-    """Combined score against value for the completed queries; None for strategies without a combined metric.
+    """Return combined score against value for the completed queries; None for strategies without a combined metric.
 
     The queried candidates were chosen by their scores, so the correlation is a biased view of that over the pool.
     """
@@ -180,7 +180,7 @@ def agreement(result: SearchResult) -> Agreement | None:
 def rank_correlation(
     x: NDArray[np.float64], y: NDArray[np.float64], seed: int = 0, *, resamples: int = RESAMPLES
 ) -> tuple[float | None, tuple[float, float] | None, str | None]:
-    """Spearman's rank correlation, its bootstrap interval, and why there is none.
+    """Return Spearman's rank correlation, its bootstrap interval, and why there is none.
 
     Args:
         x: One value a point, (n,), finite.
@@ -218,7 +218,7 @@ def _resampled_ranks(values: NDArray[np.float64], draws: NDArray[np.int64]) -> N
 
 
 def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Row-wise correlation, NaN where a row is constant."""
+    """Return the row-wise correlation, NaN where a row is constant."""
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     scale = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
     found: NDArray[np.float64] = np.full(len(a), np.nan)
@@ -309,7 +309,7 @@ def best_query(result: SearchResult) -> Query | None:
 
 
 def pool_size(result: SearchResult) -> int:
-    """Distinct candidates: isomorphic architectures count once."""
+    """Return the distinct candidates: isomorphic architectures count once."""
     return len(result.scores.distinct)
 
 

@@ -254,7 +254,7 @@ def _front(result: SearchResult) -> dict[str, Any] | None:
 
 
 def _digits(values: Sequence[float | None]) -> int:
-    """Significant digits, from 4 to 7, that keep different values different."""
+    """Return the significant digits, from 4 to 7, that keep different values different."""
     known = {value for value in values if value is not None}
     return next((d for d in range(4, 7) if len({words.number(value, d) for value in known}) == len(known)), 7)
 

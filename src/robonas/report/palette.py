@@ -26,7 +26,7 @@ PALETTE: dict[str, tuple[str, str]] = {
 """Light values are all different, since charts are drawn in them and the page looks up the dark ones by them."""
 
 N_OPTIONS = sum(name.startswith("option-") for name in PALETTE)
-"""How many options of a choice can be told apart by colour; more begin again."""
+"""Number of options of a choice that can be told apart by colour; more begin again."""
 
 
 def light(name: str) -> str:
@@ -35,7 +35,7 @@ def light(name: str) -> str:
 
 
 def css() -> dict[str, str]:
-    """Custom properties of the light and of the dark page, as declarations."""
+    """Return custom properties of the light and of the dark page, as declarations."""
     return {
         theme: " ".join(f"--{name}: {pair[place]};" for name, pair in PALETTE.items())
         for place, theme in enumerate(("light", "dark"))

@@ -43,10 +43,10 @@ OUTLIER_SPREAD = 1e-3
 
 
 def expected_best_rank(k: int, n: int) -> float:
-    """Expected smallest of `k` distinct ranks drawn uniformly from 1..`n`: (n + 1) / (k + 1); infinite for k = 0.
+    """Return the expected smallest of `k` distinct ranks drawn uniformly from 1..`n`: (n + 1) / (k + 1).
 
-    With k hits among the n candidates evaluated it is the expected true rank of the best one; with k = budget and n = N
-    that of random search. Derived by us; see the module.
+    Infinite for k = 0. With k hits among the n candidates evaluated it is the expected true rank of the best one; with
+    k = budget and n = N that of random search. Derived by us; see the module.
 
     Raises:
         ConfigError: Not 0 ≤ k ≤ n.
@@ -56,7 +56,9 @@ def expected_best_rank(k: int, n: int) -> float:
 
 
 def chance_worse_than(rank: int, k: int, n: int) -> float:
-    """Probability that all of `k` distinct ranks drawn from 1..`n` are larger than `rank`: C(n − rank, k) / C(n, k).
+    """Return the probability that all of `k` distinct ranks from 1..`n` are larger than `rank`.
+
+    That is C(n − rank, k) / C(n, k).
 
     Raises:
         ConfigError: Not 0 ≤ k ≤ n.
@@ -66,7 +68,9 @@ def chance_worse_than(rank: int, k: int, n: int) -> float:
 
 
 def best_rank_quantile(probability: float, k: int, n: int) -> int | None:
-    """Smallest rank that the best of `k` ranks from 1..`n` does not exceed with this probability; None for k = 0.
+    """Return the smallest rank that the best of `k` ranks from 1..`n` does not exceed with this probability.
+
+    None for k = 0.
 
     Raises:
         ConfigError: Not 0 ≤ k ≤ n, or a probability outside (0, 1).
@@ -84,9 +88,9 @@ def best_rank_quantile(probability: float, k: int, n: int) -> int | None:
 
 
 def hits_to_beat_random(n: int, draws: int, candidates: int) -> int | None:
-    """Fewest hits among `n` candidates with a better expected rank than `draws` random ones; None where n are too few.
+    """Return the fewest hits among `n` candidates with a better expected rank than `draws` random ones.
 
-    k > (n + 1)(draws + 1) / (N + 1) − 1. Derived by us; see the module.
+    None where n are too few. k > (n + 1)(draws + 1) / (N + 1) − 1. Derived by us; see the module.
 
     Raises:
         ConfigError: Not 0 ≤ draws ≤ candidates.
@@ -112,7 +116,7 @@ class WhatIf:
 
 
 def what_if(k: int, n: int) -> WhatIf:
-    """Expected value and quantiles of the smallest of `k` ranks, 1 ≤ k ≤ n, drawn uniformly from 1..`n`.
+    """Return the expected value and quantiles of the smallest of `k` ranks, 1 ≤ k ≤ n, drawn uniformly from 1..`n`.
 
     Raises:
         ConfigError: k out of its range.
@@ -232,7 +236,7 @@ def top(combined: NDArray[np.float64], n: int) -> NDArray[np.int64]:
 
 
 def jaccard(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
-    """Size of the intersection over that of the union, in [0, 1]; 1 for two empty sets."""
+    """Return the size of the intersection over that of the union, in [0, 1]; 1 for two empty sets."""
     union = len(np.union1d(one, other))
     return len(np.intersect1d(one, other)) / union if union else 1.0
 
@@ -258,7 +262,7 @@ def weight_sensitivity(
     noises: Sequence[float] = (0.01, 0.05, 0.1, 0.25),
     n_draws: int = 100,
 ) -> tuple[Sensitivity, ...]:
-    """Jaccard index of the top `n` under small normal changes of the weights.
+    """Return the Jaccard index of the top `n` under small normal changes of the weights.
 
     Args:
         scaled: Z, (N, M), finite.
@@ -279,7 +283,7 @@ def weight_sensitivity(
 
 
 def without_each_metric(scaled: NDArray[np.float64], weights: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Jaccard index of the top `n` with and without each metric, (M,): the lower, the more hangs on that metric."""
+    """Return the Jaccard index of the top `n` with and without each metric, (M,): low where much hangs on it."""
     before = top(scaled @ weights, n)
     return np.array(
         [
@@ -345,7 +349,7 @@ class Gain:
     final_best: float | None
     """Best value of all queries."""
     gain: float | None
-    """How much better the second is, ≥ 0; None where one is missing."""
+    """Gain of the second over the first, ≥ 0; None where one is missing."""
     found_after: int | None
     """The best is this query of the exploitation, from 1; None where exploration had it already."""
 
@@ -376,7 +380,7 @@ def exploitation_gain(values: NDArray[np.float64], n_explored: int, *, maximise:
 
 
 def true_ranks(objective: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks by the objective (higher is better), 1 is best, ties share their best rank; NaN where unknown. (N,)."""
+    """Return ranks by the objective (higher is better) from 1, ties share the best; NaN where unknown. (N,)."""
     ranks = np.full(len(objective), np.nan)
     known = np.isfinite(objective)
     ranks[known] = 1.0 + np.searchsorted(np.sort(-objective[known]), -objective[known])
@@ -384,7 +388,7 @@ def true_ranks(objective: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def hits(combined: NDArray[np.float64], objective: NDArray[np.float64], n: int) -> int:
-    """k: how many of the `n` best by combined score have a true rank of at most `n`; ties at rank `n` count as hits.
+    """Return how many of the `n` best by combined score have a true rank of at most `n`; ties at rank `n` count.
 
     Precision@n is k / n.
 

@@ -1,4 +1,4 @@
-"""Who evaluated what, and when: the timeline of a search with several evaluations at once."""
+"""The timeline of a search with several evaluations at once."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Stretch:
     query: Query
     """The evaluation."""
     place: str
-    """Where it ran: the host, and the device or the number of the slot."""
+    """Place where it ran: the host, and the device or the number of the slot."""
     start: float
     """Seconds since the first evaluation began."""
     end: float
-    """When it ended, likewise."""
+    """End, likewise."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def timeline(queries: Sequence[Query]) -> Timeline | None:
 
 
 def timeline_chart(record: Timeline) -> go.Figure:
-    """Bars of the evaluations, a row for each place; hover tells the query."""
+    """Draw bars of the evaluations, a row for each place; hover tells the query."""
     figure = empty_figure(height=90 + 34 * len(record.places))
     for state, colour in _COLOURS.items():
         some = [stretch for stretch in record.stretches if stretch.query.state == state]

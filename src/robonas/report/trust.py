@@ -95,7 +95,7 @@ class Trust:
     winner_corner: bool | None
     """Whether any weights put the winner on top."""
     sensitivity: tuple[theory.Sensitivity, ...]
-    """How firm the top is; empty where no weights explain the ranking."""
+    """Firmness of the top; empty where no weights explain the ranking."""
     depth: int
     """Size of that top."""
     metrics: tuple[MetricTrust, ...]
@@ -167,7 +167,7 @@ def trust(result: SearchResult, known_values: NDArray[np.float64] | None = None)
 
 
 def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Min-max scaled metrics with missing values at the column's median, as `robot` takes them."""
+    """Return min-max scaled metrics with missing values at the column's median, as `robot` takes them."""
     from robonas.strategies.scaling import column_medians, fill_missing, min_max
 
     scaled = min_max(scores)

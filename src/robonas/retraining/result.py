@@ -56,7 +56,7 @@ class TrainedNetwork:
     folder: Path
     """Folder of the training."""
     preprocessing: Preprocessing
-    """How its inputs are prepared, and what its answers mean."""
+    """Preparation of its inputs, and meaning of its answers."""
     counted: Mapping[str, int | None] | None = None
     """Its size, where it was counted before."""
 
@@ -204,7 +204,8 @@ def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | str | N
     try:
         value = parse_json(path.read_bytes())
         settings, text, epoch, test = (value[key] for key in ("settings", "architecture", "epoch", "test"))
-        name, made = settings["space"]["name"], dict(settings["space"]["settings"])
+        name = settings["space"]["name"]
+        made = {**settings["space"]["settings"], **settings["space"].get("arguments", {})}
         log = tuple(EpochFinished(**row) for row in value["log"])
         how = Preprocessing.from_json(value[NOTE])
         _check_kept(value, len(log))

@@ -140,7 +140,7 @@ def train(
         settings = plain(
             {
                 "architecture": text,
-                "space": {"name": where.reference, "settings": where.settings},
+                "space": where.record,
                 "data": data.fingerprint(),
                 "recipe": dataclasses.asdict(chosen),
                 "validation_fraction": validation_fraction,
@@ -236,7 +236,7 @@ class _Run:
         return loss, self._judge(descent, self.validation)
 
     def _judge(self, descent: Descent, data: LabelledData) -> dict[str, float | None]:
-        """Value, loss, and top-1 and (of six classes or more) top-5 accuracy; the processes share the samples."""
+        """Return value, loss, and top-1 and (of six classes or more) top-5 accuracy; processes share the samples."""
         losses, classes = MEASURES[data.task]["loss"], data.task == "classification"
         rows: list[list[Tensor]] = []
         for outputs, targets in descent.logits(data, self.workers):

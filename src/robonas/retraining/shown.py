@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 def title_of(result: Any) -> str:
     """Return what was trained, and for how long, in one line."""
-    return f"TrainedNetwork: {result.space.name}, {len(result.log)} epochs"
+    return f"TrainedNetwork: {result.space.name}, {_epochs(result)}"
+
+
+def _epochs(result: Any) -> str:
+    n = len(result.log)
+    return f"{n:,} epoch{'' if n == 1 else 's'}"
 
 
 def facts_of(result: Any, size: Mapping[str, float | None] | None) -> dict[str, str]:
@@ -27,7 +32,6 @@ def facts_of(result: Any, size: Mapping[str, float | None] | None) -> dict[str, 
         result: The trained network.
         size: Its ``parameters`` and ``macs``; None to leave them out.
     """
-    n = len(result.log)
     kept = "the best on the validation part" if result.validation else "the last"
     measure = str(result.settings["measure"])
     words = {"value": measure.replace("_", " "), "loss": "loss", "top1": "top-1", "top5": "top-5"}
@@ -37,7 +41,7 @@ def facts_of(result: Any, size: Mapping[str, float | None] | None) -> dict[str, 
     if size is not None:
         rows["size"] = size_in_words(size)
     took = sum(row.seconds for row in result.log)
-    rows["training"] = f"{n} epochs in {took:.1f} s; kept epoch {result.epoch}, {kept}"
+    rows["training"] = f"{_epochs(result)} in {took:.1f} s; kept epoch {result.epoch}, {kept}"
     for part, values in (("validation", result.validation), ("test", result.test)):
         if values is not None:
             rows[part] = ", ".join(f"{words[key]} {number:.4f}" for key, number in values.items() if key in words)

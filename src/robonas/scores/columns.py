@@ -50,7 +50,7 @@ class ScoreColumns:
     def take(
         self, canonical: Sequence[str], metric: str, absent: str
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.object_]]:
-        """Values, seconds and reasons of one metric for these classes."""
+        """Return values, seconds and reasons of one metric for these classes."""
         n = len(canonical)
         values, seconds, reasons = np.full(n, np.nan), np.zeros(n), np.full(n, None, dtype=object)
         for row, text in enumerate(canonical):

@@ -98,6 +98,8 @@ def make_space(name: str, **settings: Any) -> SearchSpace:
         raise ConfigError(f"Search space {name!r} must make a SearchSpace; it made a {type(space).__name__}.")
     _check_settings(space, name, made_already)
     space.reference = lasting_reference(name)
+    if ":" in name:
+        space.arguments = dict(settings)
     return space
 
 

@@ -62,7 +62,16 @@ class SearchSpace(abc.ABC):
         self.input_shape = input_shape
         self.n_classes = n_classes
         self.reference = self.name
-        """What `make_space` makes this space again from: its name, or ``package.module:NAME``."""
+        """Reference from which `make_space` makes this space again: its name, or ``package.module:NAME``."""
+        self.arguments: dict[str, Any] = {}
+        """Arguments with which `make_space` called a function of the user's own, to make this space."""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Record of this space in a study: its name, its settings, and arguments that only a user's function knows."""
+        settings = dict(self.settings)
+        arguments = {name: value for name, value in self.arguments.items() if name not in settings}
+        return {"name": self.reference, "settings": settings, **({"arguments": arguments} if arguments else {})}
 
     # ── what a space must say ──
 
@@ -100,7 +109,7 @@ class SearchSpace(abc.ABC):
 
     @classmethod
     def fitting(cls, task: Task, input_shape: Sequence[int]) -> dict[str, Any]:  # noqa: ARG003
-        """Settings beside `input_shape` and `n_classes` that fit the space to data of that kind, as defaults."""
+        """Return settings beside `input_shape` and `n_classes` that fit the space to data of that kind, as defaults."""
         return {}
 
     def check_data(self, data: LikeData) -> None:
@@ -126,7 +135,7 @@ class SearchSpace(abc.ABC):
             )
 
     def input_shape_of(self, architecture: Architecture) -> tuple[int, ...]:  # noqa: ARG002
-        """Shape of one sample for this architecture: `input_shape`, unless each candidate has its own."""
+        """Return the shape of one sample for this architecture: `input_shape`, unless each candidate has its own."""
         return self.input_shape
 
     def format(self, architecture: Architecture) -> str:

@@ -61,7 +61,7 @@ class FactorizedReduction(nn.Module):
         self.norm = nn.BatchNorm2d(c_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Half the size, rounded up, `c_out` channels."""
+        """Return half the size, rounded up, `c_out` channels."""
         x = self.relu(x)
         shifted = nn.functional.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
         y: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
@@ -161,7 +161,7 @@ class Reduction(nn.Module):
         self.shortcut = nn.Sequential(nn.AvgPool2d(2, stride=2, ceil_mode=True), nn.Conv2d(c_in, c_out, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Half the size, `c_out` channels."""
+        """Return half the size, `c_out` channels."""
         y: Tensor = self.shortcut(x) + self.body(x)
         return y
 

@@ -254,7 +254,7 @@ def _pairs(edges: Sequence[tuple[str, int]]) -> list[NodeInputs]:
 
 
 def _concat(node: ast.expr) -> list[int]:
-    """Numbers of the nodes that a genotype's ``range(2, 6)`` or list names."""
+    """Return numbers of the nodes that a genotype's ``range(2, 6)`` or list names."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
         return list(range(*(int(ast.literal_eval(argument)) for argument in node.args)))
     return [int(place) for place in ast.literal_eval(node)]

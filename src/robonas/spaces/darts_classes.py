@@ -31,7 +31,7 @@ class _Part(NamedTuple):
     term: int | None
     """Number of the operation's term; None for an identity."""
     counts: tuple[int, ...]
-    """How often each input and each term is in what it brings."""
+    """Number of times that each input and each term is in what it brings."""
 
 
 def form_of_nodes(nodes: tuple[NodeInputs, ...]) -> Form:
@@ -66,7 +66,7 @@ def _writings(
     Args:
         form: Form of the cell.
         placed: The state of each node so far, inputs included.
-        left: How many nodes of each state are left.
+        left: Number of nodes of each state that are left.
         written: Numbers of the terms that have their edge.
     """
     if len(placed) == N_INPUTS + N_NODES:

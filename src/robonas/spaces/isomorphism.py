@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Edge: TypeAlias = "tuple[str | None, int]"
 """An operation, or None for an identity, and the place of the node that it starts from."""
 _Sum: TypeAlias = "tuple[tuple[int, int], ...]"
-"""How often each input or term is in a state: (its number, times), in order."""
+"""Number of times that each input or term is in a state: (its number, times), in order."""
 
 
 class Term(NamedTuple):
@@ -35,7 +35,7 @@ class Term(NamedTuple):
     source: int
     """Number of the state that it is applied to."""
     counts: tuple[int, ...]
-    """How often its result is in each state."""
+    """Number of times that its result is in each state."""
 
 
 class Form(NamedTuple):

@@ -28,7 +28,7 @@ class Stage:
     name: str
     """Begins the names of its choices."""
     depths: tuple[int, ...]
-    """How many layers it may have, ascending."""
+    """Numbers of layers that it may have, ascending."""
     layer: Mapping[str, tuple[Option, ...]]
     """Choices of each layer."""
 
@@ -191,7 +191,7 @@ class LayeredSpace(SearchSpace):
         ]
 
     def format(self, architecture: Architecture) -> str:
-        """JSON, as the class says."""
+        """Return JSON, as the class says."""
         architecture = self.check(architecture)
         parts: dict[str, Any] = {name: architecture[name] for name in self.whole}
         for stage in self.stages:

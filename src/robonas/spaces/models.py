@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robonas.architecture import Architecture, Option, text_of
-from robonas.errors import ArchitectureError, ConfigError, MissingExtraError, UnknownNameError
+from robonas.common.registry import unknown_name
+from robonas.errors import ArchitectureError, ConfigError, MissingExtraError
 from robonas.spaces.base import SearchSpace
 from robonas.spaces.building import call_builder
 
@@ -172,24 +173,15 @@ def _of_name(text: str, shape: tuple[int, ...] | None, n_classes: int, pretraine
             if timm.is_model(name.split(".")[0]):
                 return _of_timm(text, name, shape, n_classes, pretrained)
             if library == "timm":
-                raise _unknown(text, name, timm.list_models())
+                raise unknown_name("model", name, timm.list_models(), f"Unknown model {text!r}")
     try:
         from torchvision import models as torchvision_models
     except ImportError as error:
         raise MissingExtraError(f"Model {text!r}", "vision") from error
     known = torchvision_models.list_models(module=torchvision_models)
     if name not in known:
-        raise _unknown(text, name, known)
+        raise unknown_name("model", name, known, f"Unknown model {text!r}")
     return _of_torchvision(text, name, shape, n_classes, pretrained)
-
-
-def _unknown(text: str, name: str, known: Sequence[str]) -> UnknownNameError:
-    """Return the error for a name that a library does not have, with the nearest ones."""
-    import difflib
-
-    near = difflib.get_close_matches(name, known, n=3)
-    hint = f" Near: {', '.join(near)}." if near else ""
-    return UnknownNameError(f"Unknown model {text!r}.{hint}", kind="model", name=text, known=tuple(known))
 
 
 def _of_timm(text: str, name: str, shape: tuple[int, ...] | None, n_classes: int, pretrained: bool) -> Model:

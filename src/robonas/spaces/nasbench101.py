@@ -152,7 +152,7 @@ class NASBench101(SearchSpace):
         return self.at(int(generator.integers(self.size)))
 
     def format(self, architecture: Architecture) -> str:
-        """JSON of the matrix and the operations."""
+        """Return JSON of the matrix and the operations."""
         architecture = self.check(architecture)
         operations = ["input", *(architecture[name] for name in OPERATION_NAMES), "output"]
         return json.dumps({"matrix": _matrix(architecture).tolist(), "ops": operations}, separators=(",", ":"))
@@ -250,7 +250,7 @@ def _architecture(edges: set[tuple[int, int]], operations: Sequence[str]) -> Arc
 
 
 def _used(matrix: NDArray[np.int64]) -> list[int]:
-    """Vertices on a path from input to output, in order; empty where there is no path."""
+    """Return the vertices on a path from input to output, in order; empty where there is no path."""
     n = len(matrix)
     ahead, behind = {0}, {n - 1}
     for target in range(1, n):

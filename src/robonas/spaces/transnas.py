@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from robonas.common.lazy import nn
+from robonas.common.registry import unknown_name
 from robonas.datasets.targets import NUMBERS, Task
-from robonas.errors import ConfigError, UnknownNameError
+from robonas.errors import ConfigError
 from robonas.spaces.base import SearchSpace
 
 if TYPE_CHECKING:
@@ -65,12 +66,7 @@ def task_of(name: str) -> TransNASTask:
         UnknownNameError: There is none.
     """
     if name not in TASKS:
-        raise UnknownNameError(
-            f"Unknown task {name!r} of TransNAS-Bench-101. Known: {', '.join(TASKS)}.",
-            kind="task",
-            name=name,
-            known=tuple(TASKS),
-        )
+        raise unknown_name("task", name, TASKS, f"Unknown task {name!r} of TransNAS-Bench-101")
     return TASKS[name]
 
 
@@ -89,7 +85,7 @@ class TransNASSpace(SearchSpace):
     """
 
     most_halvings: ClassVar[int]
-    """How often an encoder halves the size, at most."""
+    """Largest number of times that an encoder halves the size."""
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ _KEY = re.compile(r"\(?([0-4](?:, ?[0-4]){5})\)?")
 
 
 def _fits(modules: Sequence[Option]) -> bool:
-    """Four to six modules, one to four that halve the size, one to three that double the channels."""
+    """Return whether there are four to six modules, 1 to 4 that halve the size, 1 to 3 that double the channels."""
     used = [module for module in modules if module != 0]
     return (
         list(modules[: len(used)]) == used

@@ -49,7 +49,7 @@ class Step:
     row: int
     """The candidate."""
     told: tuple[Trial, ...]
-    """What was known of the candidates of all earlier pairs."""
+    """Values that were known of the candidates of all earlier pairs."""
 
 
 class Hnas(Strategy):

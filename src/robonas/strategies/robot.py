@@ -46,7 +46,7 @@ class Step:
     n_asked: int
     """Number of different candidates that earlier weights recommended; it tells which rows a growing pool had then."""
     told: tuple[Trial, ...]
-    """What was known of the candidates of all earlier weights."""
+    """Values that were known of the candidates of all earlier weights."""
 
 
 class Robot(Strategy):
@@ -298,7 +298,7 @@ class _Memory:
 def _distinct(
     weights: NDArray[np.float64], values: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Without weights that were proposed before: their answer is known, and the process gains nothing from it."""
+    """Leave out weights that were proposed before: their answer is known, and the process gains nothing from it."""
     _, first = np.unique(weights, axis=0, return_index=True)
     keep = np.sort(first)
     return weights[keep], values[keep]

@@ -37,7 +37,7 @@ def is_dead(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def column_bounds(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Smallest and largest defined value of each column, (M,) each; +inf and -inf for a column that has none."""
+    """Return the smallest and largest defined value of each column, (M,) each; +inf and -inf where it has none."""
     scores = np.asarray(scores, dtype=np.float64)
     known = np.isfinite(scores)
     low = np.min(scores, axis=0, initial=np.inf, where=known)
@@ -46,7 +46,7 @@ def column_bounds(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDA
 
 
 def min_max(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(x − min) / (max − min) over the defined values, (N, M) in [0, 1]; 0 in a dead column; NaN where missing."""
+    """Return (x − min) / (max − min) over defined values, (N, M) in [0, 1]; 0 in a dead column; NaN where missing."""
     scaled = finite_or_nan(scores)
     low, high = column_bounds(scaled)
     alive = low < high
@@ -62,7 +62,7 @@ def min_max(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def uniform_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(rank − ½) / n over the n defined values, (N, M) in (0, 1); ties share their mean; NaN where missing."""
+    """Return (rank − ½) / n over n defined values, (N, M) in (0, 1); ties share their mean; NaN where missing."""
     clean = finite_or_nan(scores)
     if clean.size == 0:
         return clean
@@ -74,14 +74,14 @@ def uniform_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def mean_ranks(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks from 1, (n,); ties share their mean. `scipy.stats` has the same, and takes a second to import."""
+    """Return ranks from 1, (n,); ties share their mean. `scipy.stats` has the same, and takes long to import."""
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
     ranks: NDArray[np.float64] = (np.cumsum(count) - (count - 1) / 2)[place]
     return ranks
 
 
 def normal_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standard normal quantiles of `uniform_ranks`, (N, M): a bell curve whatever the tails; NaN where missing."""
+    """Return normal quantiles of `uniform_ranks`, (N, M): a bell curve whatever the tails; NaN where missing."""
     quantiles: NDArray[np.float64] = special.ndtri(uniform_ranks(scores))
     return quantiles
 
@@ -92,7 +92,7 @@ def fill_missing(scaled: NDArray[np.float64], value: NDArray[np.float64] | float
 
 
 def column_medians(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Median of the defined values of each column, (M,); 0 for a column that has none."""
+    """Return the median of the defined values of each column, (M,); 0 for a column that has none."""
     medians = np.zeros(scaled.shape[1])
     known = ~np.all(np.isnan(scaled), axis=0) if len(scaled) else np.zeros(scaled.shape[1], dtype=bool)
     if known.any():

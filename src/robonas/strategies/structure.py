@@ -61,7 +61,7 @@ def mutated(code: NDArray[np.int64], options: NDArray[np.int64], generator: np.r
 
 
 def known_values(history: Collection[Trial]) -> dict[int, float]:
-    """Value by row, the worst of all for a failure, none for a pending one; empty where nothing has succeeded."""
+    """Return the value by row, the worst of all for a failure, none for a pending one; empty without a success."""
     values = [trial.value for trial in history if trial.value is not None]
     if not values:
         return {}

@@ -103,7 +103,7 @@ class SamplerStrategy(Strategy):
         seed: int,
         startup: int,
     ) -> NDArray[np.int64]:
-        """Options for every choice, (n_choices,)."""
+        """Return the options for every choice, (n_choices,)."""
         import optuna
         from optuna.distributions import BaseDistribution, CategoricalDistribution
         from optuna.study import StudyDirection

@@ -163,7 +163,7 @@ def log_likelihoods(weights: torch.Tensor, values: torch.Tensor, length_scales: 
 
 
 def standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(y − mean) / population deviation; zeros where all are equal. (n,)."""
+    """Return (y − mean) / population deviation; zeros where all are equal. (n,)."""
     values = np.asarray(values, dtype=np.float64)
     # Scaled first, so that the squares of huge values do not overflow.
     size = float(np.abs(values).max())

@@ -343,5 +343,5 @@ def read_costs(file: Path) -> ScoreTable:
 
 
 def costs_file(name: str) -> str:
-    """Name of the file with the costs of a study's pool, in the search's folder."""
+    """Return the name of the file with the costs of a study's pool, in the search's folder."""
     return f"{name}.costs.parquet"

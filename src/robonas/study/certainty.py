@@ -1,4 +1,4 @@
-"""How good the winner really is: trained again with other seeds, and on samples held out of everything.
+"""The winner's true quality: trained again with other seeds, and on samples held out of everything.
 
 `SearchResult` uses these functions, so that they cannot import it: a result is ``Any`` here.
 """

@@ -34,7 +34,7 @@ class Chooser:
 
     Args:
         space: Space of the candidates.
-        strategy: Who chooses.
+        strategy: Strategy that chooses.
         table: The pool at the start.
         budget: Budget of the search.
         seed: Seed of the search.

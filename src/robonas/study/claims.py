@@ -1,4 +1,4 @@
-"""Who is at which evaluation: claims, signs of life, and the count of attempts."""
+"""Claims of workers to evaluations, signs of life, and the count of attempts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from robonas.study.trials import StoredTrial
 
 ATTEMPTS = 2
-"""How often an evaluation may take its worker with it before it counts as failed."""
+"""Number of times that an evaluation may take its worker with it before it counts as failed."""
 _HERE: dict[str, int] = {}
 """The workers in this process, and the thread of each."""
 

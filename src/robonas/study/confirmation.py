@@ -1,4 +1,4 @@
-"""How good the best candidates of a search really are: trained again with other seeds, and tested once.
+"""The true quality of the best candidates of a search: trained again with other seeds, and tested once.
 
 The best of many trainings is partly the luckiest. A mean over trainings with other seeds is not.
 """

@@ -32,7 +32,7 @@ class CandidatesLeftOut:
     counts: Mapping[str, int]
     """Number of rejected candidates by the first limit that each breaks, such as ``"more than 10,000 parameters"``."""
     left: int
-    """How many architectures keep all."""
+    """Number of architectures that keep all."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class PoolGrown:
     """Children of the best candidates have been scored, and join the pool with the next query."""
 
     children: int
-    """How many."""
+    """Number of them."""
     candidates: int
     """Different networks in the pool, these included."""
 
@@ -50,7 +50,7 @@ class WaitingForOthers:
     """The budget is spent, and other workers are still at some evaluations; what one of them leaves is taken up."""
 
     pending: int
-    """How many evaluations."""
+    """Number of evaluations."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class EpochFinished:
     epoch: int
     """Number of the epoch, from 1."""
     epochs: int
-    """How many there will be."""
+    """Number that there will be."""
     learning_rate: float
     """Learning rate of its first step."""
     training_loss: float
@@ -155,7 +155,7 @@ Event: TypeAlias = (
     | TrainedAgain
     | SearchFinished
 )
-"""What a search tells while it runs."""
+"""Events that a search tells while it runs."""
 
 
 E = TypeVar("E")

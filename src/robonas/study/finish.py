@@ -45,7 +45,7 @@ SEEDS = 2**31
 
 @dataclass(frozen=True)
 class Finish:
-    """How a search ends, checked."""
+    """The end of a search, checked."""
 
     confirm: int
     """Number of candidates to train again; 0 for none."""

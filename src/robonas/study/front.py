@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from robonas.common.lazy import np
+from robonas.common.registry import unknown_name
 from robonas.common.settings import real
-from robonas.errors import ConfigError, StudyError, UnknownNameError
+from robonas.errors import ConfigError, StudyError
 from robonas.strategies.fronts import hypervolume, is_on_front
 
 if TYPE_CHECKING:
@@ -178,12 +179,7 @@ class Front:
     def _check_names(self, given: Mapping[str, float], known: Sequence[str]) -> None:
         for name in given:
             if name not in known:
-                raise UnknownNameError(
-                    f"The search has no cost {name!r}; it has {', '.join(known)}.",
-                    kind="cost",
-                    name=name,
-                    known=tuple(known),
-                )
+                raise unknown_name("cost", name, known, f"The search has no cost {name!r}")
 
     def _points(self, some: Sequence[Query]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         values = np.array([self.sign * (query.value or 0.0) for query in some])

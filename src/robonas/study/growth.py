@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from robonas.strategies.base import Problem, Strategy, Trial
 
 PARENTS = 10
-"""How many of the best candidates have children, unless that were more than a fifth of the pool."""
+"""Number of the best candidates that have children, unless that were more than a fifth of the pool."""
 PROVEN = 0.5
 """Share of the parents that are the best by their own values, whatever the combination says of them."""
 CROSSOVER = 0.5
 """Share of the children that have two parents; the others are a neighbour of one."""
 STEPS = 3
-"""How many times a child that is known already is changed once more."""
+"""Number of times that a child which is known already is changed once more."""
 ATTEMPTS = 20
 """Children drawn, for each that is wanted, before a generation ends with fewer: those around are known already."""
 
@@ -94,7 +94,7 @@ def breed(
     parents: int = PARENTS,
     crossover: float = CROSSOVER,
 ) -> list[str]:
-    """Children of the best candidates: new to the pool, different from each other, in canonical form.
+    """Return children of the best candidates: new to the pool, different from each other, in canonical form.
 
     A parent is one of the best few, each of them as likely. Half of the children take each choice from one of two
     parents at random; the others, and those whose choices do not go together, are a random neighbour of one parent. A

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def journal_backend(file: Path, *, repaired: bool) -> optuna.storages.journal.JournalFileBackend:
-    """Optuna's backend of a journal in a file, which never writes behind a line that was cut.
+    """Return Optuna's backend of a journal in a file, which never writes behind a line that was cut.
 
     A process that is killed while it writes leaves a part of a line, and so does a disk that is full. What Optuna
     writes next would be added to it, and nobody could read the journal again.

@@ -67,7 +67,7 @@ class Ledger:
         settings: Settings that must be equal to go on with a study; JSON values.
         folder: Folder of the best network's parameters; None to keep none.
         file: File of the storage; None for a server or memory.
-        pruning: When to end an evaluation early; None for never.
+        pruning: Rule that ends evaluations early; None for none.
         place: Place of the study, for messages.
 
     Raises:

@@ -29,7 +29,7 @@ class Judgement:
     """Which candidates keep some bounds."""
 
     reasons: Mapping[Architecture, str | None]
-    """Why each candidate is not allowed, as a sentence, or None where it is; in their order."""
+    """Reason why each candidate is not allowed, as a sentence, or None where it is; in their order."""
     left_out: Mapping[str, int]
     """Number of rejected candidates by the first limit that each breaks, such as ``"more than 10,000 parameters"``."""
 

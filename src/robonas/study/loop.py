@@ -344,5 +344,5 @@ def _place(folder: Path | None, storage: str | None) -> str:
 
 
 def scores_file(name: str) -> str:
-    """Name of the file with the scores of a study's pool, in the search's folder."""
+    """Return the name of the file with the scores of a study's pool, in the search's folder."""
     return f"{name}.scores.parquet"

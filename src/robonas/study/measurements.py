@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 CHUNK = 8
 """Architectures a task of a worker."""
 NO_NETWORK = "no network that runs"
-"""What leaves out a candidate whose network cannot be built or run."""
+"""Reason to leave out a candidate whose network cannot be built or run."""
 NO_COUNT = "a cost that cannot be counted"
-"""What leaves out a candidate whose network runs, but is not understood."""
+"""Reason to leave out a candidate whose network runs, but is not understood."""
 DEADLY = "a network that ends its process"
-"""What leaves out a candidate that kills the worker which measures it."""
+"""Reason to leave out a candidate that kills the worker which measures it."""
 Measure: TypeAlias = "Callable[[SearchSpace, Architecture, str], float]"
 """Function that measures one quantity of one architecture, such as `Limits.cost`."""
 
@@ -34,7 +34,7 @@ class Measured:
     numbers: Mapping[str, float] = field(default_factory=dict)
     """Values by name, in the order in which they were measured."""
     reason: str | None = None
-    """Why the next one has no value, as a sentence; None where there was no next one."""
+    """Reason why the next one has no value, as a sentence; None where there was no next one."""
     cause: str | None = None
     """The same in few words, as candidates are counted by."""
 

@@ -156,7 +156,7 @@ class Plan:
         """
         fingerprint = hashlib.blake2b("\n".join(text for text, _ in pairs).encode(), digest_size=16).hexdigest()
         return {
-            "space": {"name": self.space.reference, "settings": self.space.settings},
+            "space": self.space.record,
             "objective": {
                 "name": self.objective.name,
                 "direction": self.objective.direction,
@@ -177,6 +177,9 @@ class Plan:
 
 
 def cache_file(space: SearchSpace, batch: Batch, seed: int) -> str:
-    """Name of the file with all scores of a space, a batch and a seed in a search's folder, for any of its studies."""
+    """Return the name of the file with all scores of a space, a batch and a seed, for any study of a folder.
+
+    It is in the search's folder.
+    """
     origin = json.dumps([space.name, space.settings, batch.fingerprint(), seed])
     return f"cache-{hashlib.blake2b(origin.encode(), digest_size=4).hexdigest()}.parquet"

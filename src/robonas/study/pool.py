@@ -33,7 +33,7 @@ Share: TypeAlias = Literal["canonical", "class"]
 def draw_pool(
     space: SearchSpace, pool: int | Iterable[Architecture | str], seed: int, share: Share = "canonical"
 ) -> tuple[list[tuple[str, str]], bool]:
-    """Texts of the candidates and of what stands for them, and whether these are all that the space has."""
+    """Draw the texts of the candidates and of what stands for them, and say whether these are all of the space."""
     size = space.size
     if isinstance(pool, Iterable) and not isinstance(pool, str):
         architectures: Iterable[Architecture | str] = pool

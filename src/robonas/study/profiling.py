@@ -36,7 +36,7 @@ class Profile:
     """One row an architecture that makes a network, indexed by its text, one column a cost or metric; NaN where it
     has no value. Where nothing keeps a bound, what is dearer than it was not measured."""
     failures: Mapping[str, str]
-    """Why the others make none, by their texts."""
+    """Reasons why the others make none, by their texts."""
 
     @property
     def n(self) -> int:
@@ -44,7 +44,7 @@ class Profile:
         return len(self.frame) + len(self.failures)
 
     def range(self, quantity: str) -> tuple[float, float]:
-        """Smallest and largest value.
+        """Return the smallest and largest value.
 
         Raises:
             ConfigError: It was not measured.
@@ -179,7 +179,7 @@ def profile(
 
 
 def noise(space: SearchSpace, size: int = 16, seed: int = 0) -> Batch:
-    """White noise with targets at random, for a space without data."""
+    """Return white noise with targets at random, for a space without data."""
     import torch
 
     from robonas.datasets.batch import Batch

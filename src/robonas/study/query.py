@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from robonas.objectives.base import CurvePoint
 
 State: TypeAlias = Literal["complete", "pruned", "failed", "running"]
-"""How an evaluation stands."""
+"""State of an evaluation."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """When and where an evaluation ran."""
+    """Time and place of an evaluation."""
 
     host: str
     """Name of the host."""
@@ -26,9 +26,9 @@ class Work:
     device: str | None
     """Device that the objective was given, such as ``"cuda:1"``; None where it chose."""
     began: float
-    """When it began, by the host's clock, in seconds since 1970."""
+    """Beginning, by the host's clock, in seconds since 1970."""
     ended: float | None
-    """When it ended; None before."""
+    """End, likewise; None before."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Query:
     seconds: float = 0.0
     """Seconds that the evaluation took, or the recorded cost of a table."""
     reason: str = ""
-    """Why the strategy chose it."""
+    """Reason why the strategy chose it."""
     failure: str | None = None
-    """Why it failed; None unless failed."""
+    """Reason why it failed; None unless failed."""
     weights: tuple[float, ...] | None = None
     """Weights of the combined metric that chose it, one a metric."""
     curve: tuple[CurvePoint, ...] = field(default=(), repr=False)
@@ -76,7 +76,7 @@ class Query:
     pending: tuple[int, ...] = ()
     """Numbers of the queries that had no answer when it was chosen."""
     work: Work | None = field(default=None, compare=False)
-    """When and where it ran; None where nothing says so."""
+    """Time and place of its evaluation; None where nothing says so."""
 
     @property
     def steps(self) -> int:
@@ -90,12 +90,12 @@ class Query:
 
 
 def parameters_file(study: str) -> str:
-    """Name of the file with the trained parameters of a study's winner, in the search's folder."""
+    """Return the name of the file with the trained parameters of a study's winner, in the search's folder."""
     return f"{study}.safetensors"
 
 
 def confirmed_file(study: str) -> str:
-    """Name of the file with the trained parameters of a winner that was chosen by its mean over other seeds."""
+    """Return the name of the file with the parameters of a winner that was chosen by its mean over other seeds."""
     return f"{study}.confirmed.safetensors"
 
 
@@ -110,10 +110,10 @@ def training_folder(folder: Path, study: str) -> Path:
 
 
 def staged_file(study: str, trial: int | str) -> str:
-    """Name of the file with the parameters of a trial, by its number, until it is recorded that it is the winner."""
+    """Return the name of the file with the parameters of a trial, by number, until it is recorded as the winner."""
     return f".{study}.{trial}.safetensors"
 
 
 def member_file(study: str, trial: int | str) -> str:
-    """Name of the file with the trained parameters of a trial on a study's front, by its number."""
+    """Return the name of the file with the trained parameters of a trial on a study's front, by its number."""
     return f"{study}.front-{trial}.safetensors"

@@ -48,13 +48,13 @@ class Record:
     queries: tuple[Query, ...]
     """Every query, in the order of asking."""
     stopped: str | None = None
-    """Why the latest search ended before its budget was spent, where it could say so."""
+    """Reason why the latest search ended before its budget was spent, where it could say so."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Data, command line, machine, versions and dates, as far as they were noted; JSON values."""
     at_work: bool = False
     """Whether another process was at the search when this was read."""
     notes: Mapping[str, Any] = field(default_factory=dict)
-    """What is known of the whole search, by name, such as its test; JSON values."""
+    """Facts on the whole search, by name, such as its test; JSON values."""
 
     @classmethod
     def of(cls, name: str, notes: Mapping[str, Any], queries: tuple[Query, ...], *, at_work: bool = False) -> Record:
@@ -121,7 +121,7 @@ def record_by_optuna(url: str, name: str, place: str) -> Record:
 
 
 class _State(enum.Enum):
-    """How a trial stands, by the names of Optuna."""
+    """State of a trial, by the names of Optuna."""
 
     WAITING = enum.auto()
     RUNNING = enum.auto()

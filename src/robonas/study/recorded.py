@@ -30,9 +30,12 @@ def made_again(
         ConfigError: The study names a space or strategy that is not one of robonas's, and none is given.
     """
     try:
-        made = {what: (settings[what]["name"], dict(settings[what]["settings"])) for what in ("space", "strategy")}
+        made = {
+            what: (settings[what]["name"], {**settings[what]["settings"], **settings[what].get("arguments", {})})
+            for what in ("space", "strategy")
+        }
         int(settings["seed"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StudyError(f"The search in '{place}' is damaged: its settings lack {error}.") from error
 
     def named(kind: str, what: str) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from robonas.study.query import Query
 
 StopReason: TypeAlias = Literal["budget spent", "candidates exhausted", "time over", "interrupted", "running"]
-"""Why a search ended; ``running`` where another process was still at it when it was read."""
+"""Reason why a search ended; ``running`` where another process was still at it when it was read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class SearchResult(Networks):
     queries: tuple[Query, ...]
     """Every query, in the order of asking."""
     stop_reason: StopReason
-    """Why it ended."""
+    """Reason why it ended."""
     summary: Summary = field(default_factory=Summary)
     """Knowledge that the strategy has gained; ``combined`` has an entry for each row of `scores`."""
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class SearchResult(Networks):
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Number of rejected candidates by the first limit that each violates, such as ``"synflow below 80"``."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    """Where it came from: ``data``, the ``first`` and the ``latest`` session (``date``, ``command``, ``folder``,
+    """Origin: ``data``, the ``first`` and the ``latest`` session (``date``, ``command``, ``folder``,
     ``machine``, ``versions``) and the number of ``sessions``; empty where nothing was noted. JSON values."""
     folder: Path | None = None
     """Folder of the study, the scores, the trained parameters and the report; None for a search in memory."""

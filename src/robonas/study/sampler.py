@@ -146,7 +146,7 @@ class StrategySampler(optuna.samplers.BaseSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],  # noqa: ARG002
     ) -> dict[str, Any]:
-        """Asks for the trial's candidate and notes it in the study, unless `enqueue_trial` has set parameters."""
+        """Ask for the trial's candidate and note it in the study, unless `enqueue_trial` has set parameters."""
         if len(study.directions) > 1:
             raise ConfigError("A strategy has one objective; this study has several. Use another sampler for it.")
         if not _fixed(trial.system_attrs):

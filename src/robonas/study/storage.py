@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 Direction: TypeAlias = Literal["maximize", "minimize"]
 PATIENCE_S = 10.0
-"""How long to wait for another program that writes to a SQLite file."""
+"""Seconds to wait for another program that writes to a SQLite file."""
 BUSY_S = 60.0
-"""How long an open study waits for other workers that write to the same SQLite file."""
+"""Seconds for which an open study waits for other workers that write to the same SQLite file."""
 REACH_S = 2.0
-"""How long a server may take to take a connection before it counts as out of reach."""
+"""Seconds that a server may take to accept a connection before it counts as out of reach."""
 CONNECT_S = 10
-"""How long a server that is in reach may take to begin a session."""
+"""Seconds that a server in reach may take to begin a session."""
 DATABASE = "study.db"
 """Name of the SQLite file in a search's folder."""
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
@@ -44,7 +44,7 @@ _DRIVERS = {
 }
 """Modules that speak to each kind of server, in SQLAlchemy's order of choice."""
 _DIALECTS = {"MySQLdb": "mysqldb"}
-"""How SQLAlchemy names a driver, where that is not its module's name."""
+"""SQLAlchemy's name of a driver, where that is not its module's name."""
 
 
 def storage_url(folder: str | os.PathLike[str]) -> str:
@@ -98,7 +98,7 @@ def find_study(
         name: Name of the study.
         directions: ``"maximize"`` or ``"minimize"`` for the value and each cost. One of robonas's that has no trials
             yet is made again where its directions are others.
-        metric_names: How Optuna's dashboard calls the value and the costs of a new study.
+        metric_names: Names of the value and the costs of a new study in Optuna's dashboard.
     """
     import optuna
 

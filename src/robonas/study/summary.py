@@ -33,7 +33,7 @@ _COMBINED = "combined"
 
 
 def summary_file(name: str) -> str:
-    """Name of the file with the summary of a study, in the search's folder."""
+    """Return the name of the file with the summary of a study, in the search's folder."""
     return f"{name}.summary.parquet"
 
 

@@ -1,4 +1,4 @@
-"""How many evaluations of a search run at once, where, and for how long."""
+"""Evaluations of a search at once: their number, their places, and their limit of time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Workforce:
     """The settings of a search that change no result of an evaluation, checked."""
 
     places: tuple[Place, ...]
-    """Where evaluations run; as many at once."""
+    """Places where evaluations run; as many at once."""
     engine: Engine | None
     """Engine that runs them; None for processes of this machine."""
     limit_s: float | None
@@ -44,7 +44,7 @@ class Workforce:
         Args:
             plan: The search.
             engine: Engine that runs its evaluations; None for processes of this machine.
-            n_parallel: How many at once; None for one on each device, or as many as the engine has room for.
+            n_parallel: Number of evaluations at once; None for one on each device, or all that the engine has room for.
             devices: Devices to divide them among; None for those that the objective can use.
             limit_s: Seconds that an evaluation may take.
 

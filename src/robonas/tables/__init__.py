@@ -45,7 +45,7 @@ TABLE_FORMATS: Mapping[str, type[TableReader]] = {
 
 
 def detect_format(path: str | os.PathLike[str]) -> str:
-    """Name of the format that a file or folder looks like.
+    """Return the name of the format that a file or folder looks like.
 
     Raises:
         TableError: There is no such file, or it looks like none or several.

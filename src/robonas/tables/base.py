@@ -27,7 +27,7 @@ METADATA_KEY = b"robonas_table"
 ARCHITECTURE = "architecture"
 
 Role = Literal["metric", "objective", "final", "cost", "info"]
-"""What a column may be used for.
+"""Purpose that a column may be used for.
 
 A ``metric`` is known before any training; an ``objective`` is what a search may look at; a ``final`` measure judges a
 search that is over; a ``cost`` is in seconds or another unit; an ``info`` is none of these.
@@ -55,7 +55,7 @@ class Column:
     note: str = ""
     """Remark, such as the number of seeds of which it is the mean."""
     undefined: Mapping[str, int] = field(default_factory=dict)
-    """How many values are NaN, by why: ``absent``, ``nan``, ``infinite``, ``sentinel``, ``not a number``."""
+    """Number of values that are NaN, by reason: ``absent``, ``nan``, ``infinite``, ``sentinel``, ``not a number``."""
 
     def __post_init__(self) -> None:
         if self.role not in get_args(Role):
@@ -145,7 +145,7 @@ class BenchmarkTable:
         raise TableError(f"The table has no column {name!r}.{why}{hint} It has {_list(related or names)}.")
 
     def _meant(self, name: str) -> list[str]:
-        """Columns that a name without task or epochs, or with a slip, may stand for."""
+        """Return the columns that a name without task or epochs, or with a slip, may stand for."""
         for match in (
             lambda column: column.base == name,
             lambda column: column.name.startswith(f"{name}_"),
@@ -170,7 +170,7 @@ class BenchmarkTable:
         return values
 
     def scores(self, metrics: Sequence[str]) -> NDArray[np.float64]:
-        """Values of several metrics, (n, M), NaN where undefined.
+        """Return the values of several metrics, (n, M), NaN where undefined.
 
         Raises:
             TableError: None are named, one twice, one that the table lacks or has no value of, or one that is an

@@ -176,7 +176,7 @@ def provenance(format_name: str, path: Path, **more: Any) -> dict[str, Any]:
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
-    """Size and SHA-256 of a file; of a folder those of its files' names and contents, in the order of their names."""
+    """Return the size and SHA-256 of a file; of a folder those of its files' names and contents, by name."""
     if path.is_file():
         with path.open("rb") as file:
             return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

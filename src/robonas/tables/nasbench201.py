@@ -18,10 +18,11 @@ from robonas.errors import TableError
 from robonas.tables.base import BenchmarkTable, Column
 from robonas.tables.building import Builder, Raw, provenance
 from robonas.tables.nas_results import values_of
+from robonas.tables.pickle_containers import MAX_CONTAINERS, MAX_ROOM, MAX_STEPS
 from robonas.tables.plain_data import Kind, Name
 from robonas.tables.reader import TableReader
 from robonas.tables.torch_files import pickle_of
-from robonas.tables.unpickling import MAX_CONTAINERS, MAX_STEPS, SafeUnpickler, load_one
+from robonas.tables.unpickling import SafeUnpickler, load_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,15 +170,15 @@ class StreamingUnpickler(SafeUnpickler):
             self._record(made)
             made.clear()
             self.memo.forget_since(made)
-            self.steps, self.containers = MAX_STEPS, MAX_CONTAINERS
+            self.steps, self.containers, self.room = MAX_STEPS, MAX_CONTAINERS, MAX_ROOM
 
     def do_refer(self) -> None:
-        """Weights of a network, which are not read."""
+        """Skip the weights of a network."""
         self.stack[-1] = None
 
 
 def _nothing(*_: object) -> None:
-    """Stands for a tensor."""
+    """Stand for a tensor."""
 
 
 _TENSORS = {

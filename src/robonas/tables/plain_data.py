@@ -39,6 +39,8 @@ class Name:
     """The name, such as ``"numpy.dtype"``."""
     make: Callable[..., Any]
     """Record of ours that stands for a call of it."""
+    keyed: bool = False
+    """Whether a call makes a set or a dictionary of what it is given; `make` then makes an empty one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,7 +58,7 @@ class Kind:
         return self.code.startswith("O")
 
     def dtype(self) -> np.dtype[Any]:
-        """NumPy's type, one of a short list and never of objects.
+        """Return NumPy's type, one of a short list and never of objects.
 
         Raises:
             TableError: It is that of objects.
@@ -80,6 +82,8 @@ class Kind:
             raise TableError("A pickle's arrays must hold plain numbers or texts; got a type with fields.")
         _, order, _, _, _, size, _, flags = state[:8]
         order = order.decode("latin1") if isinstance(order, bytes) else order
+        if type(order) is not str:
+            raise TableError(f"A pickle's type must state its order of bytes by a text; got {told(order)}.")
         known = {-1, 8} if self.is_objects else {-1, self.dtype().itemsize}
         allowed = {_OBJECTS} if self.is_objects else {0, _TEXTS} if self.code[0] in "SU" else {0}
         if order not in {"<", ">", "|", "="} or size not in known or flags not in allowed:
@@ -97,6 +101,17 @@ class Beginning:
 
     places: list[int] = field(default_factory=list)
     """Places by which the pickle may refer back to it."""
+
+
+def told(value: object) -> str:
+    """Return a value of a pickle for an error, in a few words; one part of it may be referred to 2^60 times."""
+    if isinstance(value, (str, bytes)):
+        return repr(value[:100])
+    if isinstance(value, (int, float, complex, type(None))):
+        return repr(value)[:100]
+    if isinstance(value, tuple) and len(value) <= 32 and all(type(part) is int for part in value):
+        return repr(value)[:200]
+    return f"a {type(value).__name__}"
 
 
 def array_of(state: object) -> NDArray[Any]:
@@ -132,7 +147,7 @@ def _array(shape: object, kind: object, order: str, data: object) -> NDArray[Any
     try:
         made: NDArray[Any] = flat.reshape(shape, order="F" if order == "F" else "C")  # type: ignore[call-overload]
     except ValueError as error:
-        raise TableError(f"A pickle's array cannot have the shape {str(shape)[:200]} ({error}).") from error
+        raise TableError(f"A pickle's array cannot have the shape {told(shape)} ({error}).") from error
     return made
 
 
@@ -160,7 +175,7 @@ def check_extent(shape: object, n_bytes: int, itemsize: int) -> None:
         or len(shape) > 32
         or not all(type(side) is int and 0 <= side < 2**63 for side in shape)
     ):
-        raise TableError(f"A pickle's array must have a shape of numbers; got {str(shape)[:200]}.")
+        raise TableError(f"A pickle's array must have a shape of numbers; got {told(shape)}.")
     wanted = math.prod(shape) * itemsize
     if wanted != n_bytes or (itemsize == 0 and math.prod(shape)):
         raise TableError(
@@ -169,11 +184,11 @@ def check_extent(shape: object, n_bytes: int, itemsize: int) -> None:
         )
 
 
-def check_key(key: object) -> None:
-    """Raise unless a value may be a key of a dictionary or a member of a set, and cheap to compare.
+def check_key(key: object) -> int:
+    """Return the parts of a value that may be a key of a dictionary or a member of a set, and is cheap to compare.
 
     Raises:
-        TableError: It is neither a text, a number, a truth value nor a small tuple of such.
+        TableError: It is neither a text, a real number, a truth value nor a small tuple of such.
     """
     parts, seen = [key], 0
     while parts:
@@ -190,19 +205,20 @@ def check_key(key: object) -> None:
         elif kind is int:
             if not -(2**63) <= part < 2**64:  # type: ignore[operator]
                 raise TableError("A pickle's keys must be numbers of at most 64 bits. The file is damaged or hostile.")
-        elif kind not in {str, bytes, float, bool, type(None), complex}:
-            raise TableError(f"A pickle's keys must be texts and numbers; got a {kind.__name__}.")
+        elif kind not in {str, bytes, float, bool, type(None)}:  # complex numbers can all have one hash
+            raise TableError(f"A pickle's keys must be texts and real numbers; got a {kind.__name__}.")
+    return seen
 
 
 # ── what stands for a call ──
 
 
 def _kind(name: object, *_: object) -> Kind:
-    """NumPy's type of plain numbers, short texts or objects."""
+    """Return NumPy's type of plain numbers, short texts or objects."""
     if isinstance(name, bytes):
         name = name.decode("latin1")
     if not isinstance(name, str) or not _KIND.fullmatch(name):
-        raise TableError(f"A pickle's arrays must hold plain numbers or texts; got type {str(name)[:100]!r}.")
+        raise TableError(f"A pickle's arrays must hold plain numbers or texts; got type {told(name)}.")
     code = name.lstrip("<>|=")
     return Kind("b1" if code == "?" else "O8" if code == "O" else code, ">" if name.startswith(">") else "<")
 
@@ -224,12 +240,12 @@ def _scalar(kind: object, data: object = None) -> Any:
 def _beginning(kind: object, shape: object, code: object) -> Beginning:
     """Return the empty array that a pickle fills by its state."""
     if kind is not _NDARRAY or shape not in ((0,), 0) or code not in (b"b", "b"):
-        raise TableError(f"A pickle's array must start empty; got shape {str(shape)[:100]}.")
+        raise TableError(f"A pickle's array must start empty; got shape {told(shape)}.")
     return Beginning()
 
 
 def _never(*_: object) -> Any:
-    """Stands for a class that a pickle names and never calls."""
+    """Raise, in the place of a class that a pickle names and never calls."""
     raise TableError("A pickle must not call numpy.ndarray.")
 
 
@@ -239,19 +255,19 @@ def _from_buffer(data: object, kind: object, shape: object, order: object) -> ND
 
 
 def _encode(text: object, encoding: object) -> bytes:
-    """Bytes, as protocols below 3 write them."""
+    """Return bytes, as protocols below 3 write them."""
     if not isinstance(text, str) or encoding != "latin1":
-        raise TableError(f"A pickle's bytes must be in latin1; got {str(encoding)[:100]!r}.")
+        raise TableError(f"A pickle's bytes must be in latin1; got {told(encoding)}.")
     return text.encode("latin1")
 
 
 def _no_bytes(*_: object) -> bytes:
-    """Empty bytes, which protocols below 3 write as a call without parts."""
+    """Return empty bytes, which protocols below 3 write as a call without parts."""
     return b""
 
 
 def _bytearray(content: object = b"", encoding: object = "latin-1") -> bytearray:
-    """Bytes that can be changed, as protocols below 5 write them."""
+    """Return bytes that can be changed, as protocols below 5 write them."""
     if isinstance(content, str) and encoding == "latin-1":
         content = content.encode("latin1")
     if not isinstance(content, bytes):
@@ -262,32 +278,6 @@ def _bytearray(content: object = b"", encoding: object = "latin-1") -> bytearray
 def _empty(*_: object) -> dict[Any, Any]:
     """Return a dictionary; of a default dictionary, without its factory."""
     return {}
-
-
-def _ordered(items: object = ()) -> dict[Any, Any]:
-    """Return an ordered dictionary from nothing or from a list of pairs."""
-    made = {}
-    for pair in items if isinstance(items, (list, tuple)) else ():
-        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-            raise TableError("A pickle's ordered dictionary must be made of pairs.")
-        check_key(pair[0])
-        made[pair[0]] = pair[1]
-    return made
-
-
-def _members(items: object) -> list[Any]:
-    members = list(items) if isinstance(items, (list, tuple)) else []
-    for member in members:
-        check_key(member)
-    return members
-
-
-def _set(items: object = ()) -> set[Any]:
-    return set(_members(items))
-
-
-def _frozenset(items: object = ()) -> frozenset[Any]:
-    return frozenset(_members(items))
 
 
 def _complex(real: object, imaginary: object = 0.0) -> complex:
@@ -302,15 +292,12 @@ _NDARRAY = Name("numpy.ndarray", _never)
 def _allowed() -> dict[tuple[str, str], Name]:
     makers: dict[tuple[str, str], Callable[..., Any]] = {
         ("_codecs", "encode"): _encode,
-        ("collections", "OrderedDict"): _ordered,
         ("collections", "defaultdict"): _empty,
         ("numpy", "dtype"): _kind,
     }
     for module in ("builtins", "__builtin__"):
         makers[module, "bytes"] = _no_bytes
         makers[module, "bytearray"] = _bytearray
-        makers[module, "set"] = _set
-        makers[module, "frozenset"] = _frozenset
         makers[module, "complex"] = _complex
         for kind in ("dict", "list", "int", "float"):  # factories of default dictionaries, never called with data
             makers[module, kind] = _empty
@@ -320,6 +307,10 @@ def _allowed() -> dict[tuple[str, str], Name]:
         makers[f"{core}.numeric", "_frombuffer"] = _from_buffer
     names = {key: Name(".".join(key), make) for key, make in makers.items()}
     names["numpy", "ndarray"] = _NDARRAY
+    names["collections", "OrderedDict"] = Name("collections.OrderedDict", dict, keyed=True)
+    for module in ("builtins", "__builtin__"):
+        names[module, "set"] = Name(f"{module}.set", set, keyed=True)
+        names[module, "frozenset"] = Name(f"{module}.frozenset", frozenset, keyed=True)
     return names
 
 

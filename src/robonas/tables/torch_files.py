@@ -221,7 +221,7 @@ class _Tensors:
 
     def refer(self, pid: object) -> _Storage:
         """Return the storage that a pickle refers to."""
-        if not isinstance(pid, tuple) or len(pid) not in {5, 6} or pid[0] != "storage" or pid[5:] not in {(), (None,)}:
+        if not isinstance(pid, tuple) or len(pid) not in {5, 6} or pid[0] != "storage" or pid[5:] not in ((), (None,)):
             raise TableError("A file of torch.save may refer to the numbers of tensors alone.")
         name, key, size = getattr(pid[1], "text", None), pid[2], pid[4]
         kind = _TYPES.get(str(name).removeprefix("torch."))
@@ -289,7 +289,7 @@ class _Referring(SafeUnpickler):
 
 
 def _never(*_: object) -> Any:
-    """Stands for a class that a pickle names and never calls."""
+    """Raise, in the place of a class that a pickle names and never calls."""
     raise TableError("A pickle must not call a type of storage.")
 
 

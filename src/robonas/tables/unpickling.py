@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 import numpy as np
 
 from robonas.errors import TableError
-from robonas.tables.pickle_memory import Memory
+from robonas.tables.pickle_containers import Containers
 from robonas.tables.pickle_tree import check_tree
-from robonas.tables.plain_data import ALLOWED, Beginning, Kind, Name, array_of, check_key
+from robonas.tables.plain_data import ALLOWED, Beginning, Kind, Name, array_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 
 MAX_FILE = 512 * 2**20
 """Bytes of the largest pickle, decompressed, that is read into memory at once."""
-MAX_STEPS = 20_000_000
-"""Instructions of the longest pickle, unless its reader says otherwise."""
-MAX_CONTAINERS = 4_000_000
-"""Lists, dictionaries, sets, tuples and arrays of the largest pickle, unless its reader says otherwise."""
-MAX_MARKS = 1000
-"""Containers that may be begun inside each other at once."""
 _BROKEN = (
     ArithmeticError,
     AssertionError,
@@ -63,9 +57,10 @@ class UnsafePickleError(TableError):
 # ── the reader ──
 
 _COUNTED = frozenset({dict, list, set, frozenset, np.ndarray, Beginning})
+_BYTES = frozenset({str, bytes, bytearray})
 
 
-class SafeUnpickler(Memory):
+class SafeUnpickler(Containers):
     """Interprets the instructions that build data; see the module.
 
     Args:
@@ -76,24 +71,7 @@ class SafeUnpickler(Memory):
     INSTRUCTIONS: ClassVar[Mapping[bytes, str]] = {
         pickle.PROTO: "protocol",
         pickle.FRAME: "frame",
-        pickle.MARK: "mark",
-        **Memory.INSTRUCTIONS,
-        pickle.EMPTY_LIST: "empty_list",
-        pickle.LIST: "list",
-        pickle.APPEND: "append",
-        pickle.APPENDS: "appends",
-        pickle.EMPTY_TUPLE: "empty_tuple",
-        pickle.TUPLE: "tuple",
-        pickle.TUPLE1: "tuple_1",
-        pickle.TUPLE2: "tuple_2",
-        pickle.TUPLE3: "tuple_3",
-        pickle.EMPTY_DICT: "empty_dict",
-        pickle.DICT: "dict",
-        pickle.SETITEM: "setitem",
-        pickle.SETITEMS: "setitems",
-        pickle.EMPTY_SET: "empty_set",
-        pickle.ADDITEMS: "additems",
-        pickle.FROZENSET: "frozenset",
+        **Containers.INSTRUCTIONS,
         pickle.GLOBAL: "name_text",
         pickle.STACK_GLOBAL: "name",
         pickle.REDUCE: "reduce",
@@ -115,11 +93,6 @@ class SafeUnpickler(Memory):
             **ALLOWED,
             **{key: Name(".".join(key), make) for key, make in (extra or {}).items()},
         }
-        self._below: list[list[Any]] = []
-        self.steps = MAX_STEPS
-        """Instructions that are left."""
-        self.containers = MAX_CONTAINERS
-        """Containers that are left."""
 
     def load(self) -> Any:
         """Return the object of one pickle.
@@ -143,7 +116,7 @@ class SafeUnpickler(Memory):
                 raise EOFError("it ends before its last instruction")
             self.steps -= 1
             if self.steps < 0:
-                raise TableError("The pickle has more instructions than any real one; it was not read.")
+                self._spend(0)
             methods[code[0]]()
         made = self.stack.pop()
         self.check(made)
@@ -156,19 +129,6 @@ class SafeUnpickler(Memory):
             TableError: It is deeper or larger, or contains itself.
         """
         check_tree(made)
-
-    def _new(self, container: Any) -> None:
-        """Put a new container on the stack."""
-        self.containers -= 1
-        if self.containers < 0:
-            raise TableError("The pickle has more containers than any real one; it was not read.")
-        self.stack.append(container)
-
-    def _marked(self) -> list[Any]:
-        """Take everything since the last mark."""
-        items = self.stack
-        self.stack = self._below.pop()
-        return items
 
     def _refuse(self) -> None:
         raise UnsafePickleError(
@@ -188,88 +148,6 @@ class SafeUnpickler(Memory):
 
     def do_frame(self) -> None:  # noqa: D102
         self._take(8)
-
-    def do_mark(self) -> None:  # noqa: D102
-        if len(self._below) >= MAX_MARKS:
-            raise TableError(f"The pickle begins more than {MAX_MARKS:,} containers inside each other.")
-        self._below.append(self.stack)
-        self.stack = []
-
-    def do_empty_list(self) -> None:  # noqa: D102
-        self._new([])
-
-    def do_list(self) -> None:  # noqa: D102
-        self._new(self._marked())
-
-    def do_append(self) -> None:  # noqa: D102
-        value = self.stack.pop()
-        self._target(list).append(value)
-
-    def do_appends(self) -> None:  # noqa: D102
-        items = self._marked()
-        self._target(list).extend(items)
-
-    def do_empty_tuple(self) -> None:  # noqa: D102
-        self.stack.append(())
-
-    def do_tuple(self) -> None:  # noqa: D102
-        self._new(tuple(self._marked()))
-
-    def do_tuple_1(self) -> None:  # noqa: D102
-        self._new((self.stack.pop(),))
-
-    def do_tuple_2(self) -> None:  # noqa: D102
-        second, first = self.stack.pop(), self.stack.pop()
-        self._new((first, second))
-
-    def do_tuple_3(self) -> None:  # noqa: D102
-        third, second, first = self.stack.pop(), self.stack.pop(), self.stack.pop()
-        self._new((first, second, third))
-
-    def do_empty_dict(self) -> None:  # noqa: D102
-        self._new({})
-
-    def do_dict(self) -> None:  # noqa: D102
-        items = self._marked()
-        self._new({})
-        self._put_all(items)
-
-    def do_setitem(self) -> None:  # noqa: D102
-        value, key = self.stack.pop(), self.stack.pop()
-        self._put_all([key, value])
-
-    def do_setitems(self) -> None:  # noqa: D102
-        self._put_all(self._marked())
-
-    def _put_all(self, items: list[Any]) -> None:
-        """Put keys and values, in turn, into the dictionary on top."""
-        made = self._target(dict)
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            if type(key) is not str:
-                check_key(key)
-            made[key] = value
-
-    def do_empty_set(self) -> None:  # noqa: D102
-        self._new(set())
-
-    def do_additems(self) -> None:  # noqa: D102
-        items = self._marked()
-        made = self._target(set)
-        for item in items:
-            check_key(item)
-            made.add(item)
-
-    def do_frozenset(self) -> None:  # noqa: D102
-        items = self._marked()
-        for item in items:
-            check_key(item)
-        self._new(frozenset(items))
-
-    def _target(self, kind: type) -> Any:
-        made = self.stack[-1]
-        if type(made) is not kind:
-            raise TableError(f"The pickle is damaged: it treats a {type(made).__name__} as a {kind.__name__}.")
-        return made
 
     def do_name_text(self) -> None:  # noqa: D102
         module, name = self._line(), self._line()
@@ -295,11 +173,35 @@ class SafeUnpickler(Memory):
         named = self.stack.pop()
         if type(named) is not Name or type(args) is not tuple:
             raise TableError(f"A pickle must call what it names with its parts; got {type(named).__name__}.")
-        made = named.make(*args)
+        self._pay(args)
+        made = self._with_keys(named, args) if named.keyed else named.make(*args)
         if type(made) in _COUNTED:
             self._new(made)
         else:
             self.stack.append(made)
+
+    def _pay(self, parts: tuple[Any, ...]) -> None:
+        """Count what a call copies, since a pickle may give one large part to many calls."""
+        for part in parts:
+            if type(part) in _BYTES:
+                self.room -= len(part)
+                if self.room < 0:
+                    raise TableError("The pickle copies its texts and bytes more often than any real one does.")
+            elif type(part) in {list, tuple}:
+                self._spend(len(part))
+
+    def _with_keys(self, named: Name, args: tuple[Any, ...]) -> Any:
+        """Return the set or dictionary that a call of its class stands for."""
+        items = args[0] if args and type(args[0]) in {list, tuple} else ()
+        made = named.make()
+        if type(made) is dict:
+            if not all(type(pair) in {list, tuple} and len(pair) == 2 for pair in items):
+                raise TableError("A pickle's ordered dictionary must be made of pairs.")
+            self._put_all(made, [part for pair in items for part in pair])
+            return made
+        members: set[Any] = set()
+        self._add_all(members, items)
+        return type(made)(members)
 
     def do_build(self) -> None:  # noqa: D102
         state = self.stack.pop()
@@ -307,6 +209,7 @@ class SafeUnpickler(Memory):
         if type(made) is Kind:
             made.describe(state)
         elif type(made) is Beginning:
+            self._pay(state if type(state) is tuple else ())
             array = array_of(state)
             self.stack[-1] = array
             for place in made.places:

@@ -101,7 +101,7 @@ def shift(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
 
 
 def blank_squares(images: Tensor, centres: Tensor, side: int) -> Tensor:
-    """Zeros in a square around a pixel of each image; what lies outside of the image is lost.
+    """Fill a square around a pixel of each image with zeros; what lies outside of the image is lost.
 
     Args:
         images: (n, channels, height, width).
@@ -122,7 +122,7 @@ def blank_squares(images: Tensor, centres: Tensor, side: int) -> Tensor:
 
 
 def draw_boxes(least: float, n: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Boxes of random area, aspect ratio and place, (n, 4): height, width, top and left as shares of the image.
+    """Draw boxes of random area, aspect ratio and place, (n, 4): height, width, top and left as shares.
 
     The area is uniform from `least` to 1, the aspect ratio log-uniform from 3/4 to 4/3; a side longer than the image's
     is cut to that. torchvision's `RandomResizedCrop` draws again instead.
@@ -155,7 +155,7 @@ def cut_out_boxes(images: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tenso
 
 
 def jitter(raw: Tensor, factors: Tensor) -> Tensor:
-    """Brightness, then contrast, then saturation of each image times a factor of its own.
+    """Change brightness, then contrast, then saturation of each image by a factor of its own.
 
     Args:
         raw: Bytes, (n, channels, height, width); saturation is for three channels.

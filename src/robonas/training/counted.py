@@ -49,7 +49,7 @@ def margins_and_targets(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def f1(rows: Tensor) -> float:
-    """Macro F1 of `answers_and_targets`, over the classes that occur or are answered."""
+    """Return the macro F1 of `answers_and_targets`, over the classes that occur or are answered."""
     from torchmetrics.functional.classification import multiclass_f1_score
 
     answers, targets = rows.long().unbind(1)
@@ -57,7 +57,7 @@ def f1(rows: Tensor) -> float:
 
 
 def matthews(rows: Tensor) -> float:
-    """Matthews' correlation of `answers_and_targets`; 0 where all answers, or all targets, are one class."""
+    """Return Matthews' correlation of `answers_and_targets`; 0 where all answers, or all targets, are one class."""
     from sklearn.metrics import matthews_corrcoef  # torchmetrics 1.9 says 0.58 where three of four are right by chance
 
     answers, targets = rows.long().unbind(1)
@@ -65,21 +65,21 @@ def matthews(rows: Tensor) -> float:
 
 
 def auroc(rows: Tensor) -> float:
-    """Mean AUROC of each class that occurs against all others, of `margins_and_targets`."""
+    """Return the mean AUROC of each class that occurs against all others, of `margins_and_targets`."""
     from torchmetrics.functional.classification import binary_auroc
 
     return _mean_over(binary_auroc, _one_against_others(rows))
 
 
 def average_precision(rows: Tensor) -> float:
-    """Mean average precision of each class that occurs against all others, of `margins_and_targets`."""
+    """Return the mean average precision of each class that occurs against all others, of `margins_and_targets`."""
     from torchmetrics.functional.classification import binary_average_precision
 
     return _mean_over(binary_average_precision, _one_against_others(rows))
 
 
 def f1_of_labels(rows: Tensor) -> float:
-    """Macro F1 over the labels that occur or are answered.
+    """Return the macro F1 over the labels that occur or are answered.
 
     Args:
         rows: Logits and labels, (n, 2, C).
@@ -96,7 +96,7 @@ def f1_of_labels(rows: Tensor) -> float:
 
 
 def auroc_of_labels(rows: Tensor) -> float:
-    """Mean AUROC over the labels that some samples have and others have not; see `f1_of_labels`.
+    """Return the mean AUROC over the labels that some samples have and others have not; see `f1_of_labels`.
 
     Raises:
         ObjectiveError: There are none.
@@ -107,7 +107,7 @@ def auroc_of_labels(rows: Tensor) -> float:
 
 
 def average_precision_of_labels(rows: Tensor) -> float:
-    """Mean average precision over the labels that occur; see `f1_of_labels`.
+    """Return the mean average precision over the labels that occur; see `f1_of_labels`.
 
     Raises:
         ObjectiveError: There are none.

@@ -156,7 +156,7 @@ class Descent:
         return total
 
     def _prepare(self, raw: Tensor, draws: dict[str, Tensor]) -> Tensor:
-        """Stored inputs as the network is trained with them."""
+        """Return stored inputs as the network is trained with them."""
         raw = randaugment(raw, self.recipe, draws["policies"]) if "policies" in draws else raw
         raw = raw.to(self.device, non_blocking=True)
         raw = jitter(raw, draws["colours"]) if "colours" in draws else raw
@@ -203,7 +203,7 @@ class Descent:
         return self.network if self.average is None else self.average.module
 
     def logits(self, data: LabelledData, workers: Workers = ALONE) -> Iterator[tuple[Tensor, Tensor]]:
-        """Logits and targets of data in batches, on the CPU, with the network in evaluation mode.
+        """Return logits and targets of data in batches, on the CPU, with the network in evaluation mode.
 
         Args:
             data: Standardised as those that it was trained with.
@@ -226,7 +226,7 @@ class Descent:
                 yield logits, targets
 
     def _whole(self, raw: Tensor) -> Tensor:
-        """Stored inputs as the network is judged on them: nothing random, and the middle where crops are resized."""
+        """Return stored inputs as the network is judged on them: nothing random, the middle where crops are resized."""
         return self.preprocessing.prepare(raw.to(self.device))
 
     # ── stopping and going on ──

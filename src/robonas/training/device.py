@@ -1,4 +1,4 @@
-"""Where a training runs, in which precision, and PyTorch's settings while it does."""
+"""The device and precision of a training, and PyTorch's settings while it runs."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def guesses(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _balanced(rows: Tensor) -> float:
-    """Mean share over the classes that occur."""
+    """Return the mean share over the classes that occur."""
     right, targets = rows.unbind(1)
     return float(torch.stack([right[targets == label].mean() for label in torch.unique(targets)]).mean())
 
@@ -110,7 +110,7 @@ def _pixels_right(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _overlaps(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Pixels of every class in both the answer and the target, and in either of them: (n, classes, 2)."""
+    """Return the pixels of every class in both the answer and the target, and in either: (n, classes, 2)."""
     n_classes = outputs.shape[1]
     answers = F.one_hot(outputs.argmax(dim=1).flatten(1), n_classes)
     wanted = F.one_hot(targets.flatten(1), n_classes)
@@ -134,7 +134,7 @@ def _dice(overlaps: Tensor) -> float:
 
 
 def _r2(rows: Tensor) -> float:
-    """1 − Σ(y − ŷ)² / Σ(y − ȳ)², averaged over the outputs; one that is constant counts 1 where it is met, else 0."""
+    """Return 1 − Σ(y − ŷ)² / Σ(y − ȳ)², averaged over the outputs; one that is constant counts 1 where met, else 0."""
     outputs, targets = rows.unbind(1)
     residual = (targets - outputs).square().sum(0)
     spread = (targets - targets.mean(0)).square().sum(0)
@@ -144,7 +144,7 @@ def _r2(rows: Tensor) -> float:
 
 
 def ssim(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Structural similarity of images in [-1, 1], (n, channels, height, width): one number a sample, 1 where equal.
+    """Return the structural similarity of images in [-1, 1], (n, channels, height, width): a number each, 1 if equal.
 
     The mean over channels and positions of (2 μ_x μ_y + C₁)(2 σ_xy + C₂) / ((μ_x² + μ_y² + C₁)(σ_x² + σ_y² + C₂)),
     moments in a Gaussian window of deviation 1.5 and 11 pixels a side (or the largest odd side that fits), at positions

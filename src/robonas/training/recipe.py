@@ -254,7 +254,7 @@ def learning_rate(recipe: Recipe, step: int, steps_an_epoch: int) -> float:
 
 
 def drop_path_rate(recipe: Recipe, epoch: int) -> float:
-    """Probability of dropping a path in an epoch, from 1: p · (epoch - 1)/E.
+    """Return the probability of dropping a path in an epoch, from 1: p · (epoch - 1)/E.
 
     Source: Zoph et al., "Learning Transferable Architectures for Scalable Image Recognition", CVPR 2018, arXiv
     1707.07012, appendix A ("ScheduledDropPath"), as DARTS uses it, epoch by epoch.
@@ -279,5 +279,8 @@ def set_drop_path(network: nn.Module, recipe: Recipe, epoch: int) -> None:
 
 
 def steps_of_epoch(recipe: Recipe, n: int, n_processes: int = 1) -> int:
-    """⌈n/batch_size⌉, or fewer where a piece of a batch would be a single sample, on which batch norm is undefined."""
+    """Return ⌈n/batch_size⌉, or fewer where a piece of a batch would be a single sample.
+
+    Batch norm is undefined on one.
+    """
     return max(1, min(math.ceil(n / recipe.batch_size), n // (2 * recipe.accumulate * n_processes)))

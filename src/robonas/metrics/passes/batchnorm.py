@@ -19,6 +19,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from robonas.metrics.passes.reading import any_true
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -56,11 +58,11 @@ class Watch:
     @property
     def cancelled(self) -> bool:
         """Whether some batch norm cancelled all of a gradient."""
+        flags = []
         for came, left, weight, scale in self._seen:
             bound = came * (scale if weight is None else scale * weight.abs()).amax()
-            if bool(bound > 0.0) and bool(left <= CANCELLED * bound):
-                return True
-        return False
+            flags.append((bound > 0.0) & (left <= CANCELLED * bound))
+        return any_true(flags)
 
 
 class TrainingBatchNorm(Function):
@@ -78,7 +80,7 @@ class TrainingBatchNorm(Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        """Watched in a pass for the input."""
+        """Return the gradients, watched in a pass for the input."""
         x, weight, mean, scale = ctx.saved_tensors
         dx, dw, db = _Gradient.apply(g, x, weight, mean, scale, ctx)
         if ctx.watch.awake:
@@ -144,7 +146,7 @@ class _Gradient(Function):
 def _gradient(
     g: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, scale: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """dx, dw = Σ g x̂ and db = Σ g, by PyTorch's own kernel."""
+    """Return dx, dw = Σ g x̂ and db = Σ g, by PyTorch's own kernel."""
     if x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last):
         g = g.contiguous(memory_format=torch.channels_last)  # the kernel is slow on two layouts
     if weight is None:
@@ -156,5 +158,5 @@ def _gradient(
 
 
 def _channel_sum(one: Tensor, other: Tensor) -> Tensor:
-    """Σ of the product over all axes but the channels'."""
+    """Return Σ of the product over all axes but the channels'."""
     return (one * other).sum([axis for axis in range(one.ndim) if axis != 1])

@@ -131,7 +131,7 @@ class _Gradient(Function):
 
 
 def inner(one: Tensor, other: Tensor) -> Tensor:
-    """<one, other>: the network's precision within chunks, float64 for their sum."""
+    """Return <one, other>: the network's precision within chunks, float64 for their sum."""
     if one.ndim == 4 and one.is_contiguous(memory_format=torch.channels_last):
         one, other = one.permute(0, 2, 3, 1), other.permute(0, 2, 3, 1)
     pairs = zip(torch.split(one.reshape(-1), _CHUNK), torch.split(other.reshape(-1), _CHUNK), strict=True)

@@ -28,7 +28,7 @@ def log_determinant(kernel: Tensor, why: str) -> float:
 
 
 def correlation(rows: Tensor, what: str) -> Tensor:
-    """Pearson correlation between rows, (n, n), in float64.
+    """Return the Pearson correlation between rows, (n, n), in float64.
 
     Args:
         rows: (n, d).
@@ -51,7 +51,7 @@ def correlation(rows: Tensor, what: str) -> Tensor:
 
 
 def eigenvalues(matrix: Tensor) -> Tensor:
-    """Eigenvalues of a symmetric positive semi-definite matrix, ascending, in float64; round-off below zero is cut off.
+    """Return the eigenvalues of a symmetric positive semi-definite matrix, ascending, in float64; none is below zero.
 
     Raises:
         MetricError: An entry is not finite.

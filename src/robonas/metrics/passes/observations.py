@@ -52,7 +52,7 @@ class Shared:
     seconds: dict[Need, float] = field(default_factory=dict)
     """CPU seconds of each pass."""
     errors: dict[Need, str] = field(default_factory=dict)
-    """Why a pass has no result."""
+    """Reason why a pass has no result."""
 
     def versions(self) -> list[int]:
         """Return how often each tensor was written to."""
@@ -92,7 +92,7 @@ def by_sample(values: Tensor, n: int, *, batch_axis: int | None = None) -> Tenso
 
 
 def _rows(values: Tensor) -> Tensor:
-    """(n, units), the units in the order of the memory, which takes no copy."""
+    """Return (n, units), the units in the order of the memory, which takes no copy."""
     if values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last):
         values = values.permute(0, 2, 3, 1)
     return values.flatten(1)

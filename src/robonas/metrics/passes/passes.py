@@ -300,7 +300,7 @@ class Passes:
         return cast("T", found)
 
     def noise(self, purpose: str, *, n: int | None = None) -> Tensor:
-        """Standard normal inputs of the batch's shape, where the network computes; `purpose` and the seed draw them."""
+        """Return standard normal inputs of the batch's shape, where the network computes, by `purpose` and the seed."""
         self.check_seen()
         self._find_layout()
         device, dtype = place_of(self.network, self.batch.inputs)

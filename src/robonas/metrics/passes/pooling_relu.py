@@ -18,7 +18,7 @@ _POOL = ("input", "kernel_size", "stride", "padding", "ceil_mode", "count_includ
 
 
 def rectify(x: Tensor) -> Tensor:
-    """max(x, 0)."""
+    """Return max(x, 0)."""
     result: Tensor = _Relu.apply(x)
     return result
 

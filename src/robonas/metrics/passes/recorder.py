@@ -329,7 +329,7 @@ def _clamps_at_zero(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 
 
 def _layout(tensor: Tensor) -> torch.memory_format:
-    """Channels last, or not."""
+    """Return the layout: channels last, or not."""
     return torch.channels_last if tensor.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def redrawn(passes: Passes, law: Literal["normal", "kaiming"], purpose: str) -> dict[str, Tensor]:
-    """Stand-ins for all parameters and buffers of convolution, linear and normalisation layers.
+    """Return stand-ins for all parameters and buffers of convolution, linear and normalisation layers.
 
     Weights are drawn from N(0, 1) or from N(0, 2 / fan-in) (Kaiming), biases are 0, normalisations scale by 1, shift by
     0 and have running means 0 and variances 1. Other parameters stay.

@@ -29,7 +29,7 @@ _KINDS = (
     *("conv", "relu", "elu", "silu", "mish", "hardswish", "hardtanh", "softplus", "clamp", "pool"),
     *("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "lstm", "gru", "attention"),
 )
-"""What the names of operations that metrics tell apart have in them."""
+"""Parts of the names of operations that metrics tell apart."""
 MADE_OF = "score the module that it was made of"
 
 
@@ -101,7 +101,7 @@ class _PlainCall:
 
 
 def _no_hooks(*_args: Any, **_kwargs: Any) -> Iterator[None]:
-    """Stands for what surrounds a checkpointed call; does nothing."""
+    """Do nothing, in the place of what surrounds a checkpointed call."""
     yield
 
 

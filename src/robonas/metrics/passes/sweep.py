@@ -20,6 +20,7 @@ from robonas.metrics.passes.invariance import mark
 from robonas.metrics.passes.needs import CUT, CUT_INPUT, FLAT, HIDDEN, INPUT_IGNORED, Need
 from robonas.metrics.passes.networks import LogitsHook, call, explain, logits_of, place_of
 from robonas.metrics.passes.observations import Record, Saliency, Shared, join
+from robonas.metrics.passes.reading import any_true, numbers, total
 from robonas.metrics.passes.recorder import Recorder, own_tensors
 from robonas.metrics.passes.repeats import Repeats
 
@@ -92,6 +93,7 @@ class _Sweep:
         self.sharing = True  # until somebody writes to what is shared
         self.shared = Shared()
         self.logits: list[Tensor] = []
+        self.losses: list[Tensor] = []
         self.records: list[Record] = []
         self.jacobian: list[Tensor] = []
         self.used: set[str] = set()
@@ -111,6 +113,7 @@ class _Sweep:
             for part in self.parts:
                 self._second(part)
         shared.logits = torch.cat(self.logits)
+        shared.loss = total(self.losses)
         if self.jacobian:
             shared.jacobian = torch.cat(self.jacobian)
         shared.codes = join([record.codes for record in self.records])
@@ -139,7 +142,7 @@ class _Sweep:
         if shared.gradients is not None and Need.GRADIENTS not in shared.errors:
             if not self.used:
                 reasons.update(dict.fromkeys(BACKWARD, CUT))
-            elif not any(bool(gradient.any()) for gradient in shared.gradients.values()):
+            elif not any_true(gradient.any() for gradient in shared.gradients.values()):
                 reasons.update(dict.fromkeys(BACKWARD, FLAT))
             hidden = {weight for record in self.records for weight in record.hidden()}
             if any(id(self.trainable[name]) in hidden for name in self.used):
@@ -181,7 +184,7 @@ class _Sweep:
             self.called |= recorder.called
             self.logits.append(logits.detach())
             if Need.ACTIVATIONS in needs:
-                shared.loss += float(self._loss(part, logits.detach()))
+                self.losses.append(self._loss(part, logits.detach()))
             self.records.append(record)
             if Need.JACOBIAN in needs:
                 self._attempt([Need.JACOBIAN], lambda: self._add_jacobian(inputs, logits, recorder.watch))
@@ -206,7 +209,7 @@ class _Sweep:
             self._second_backward(logits, gradients, watch)
 
     def _second_backward(self, logits: Tensor, gradients: Mapping[str, Tensor], watch: Watch) -> None:
-        """Whatever is wanted of H g, the dearest last, which may let go of the graph."""
+        """Return whatever is wanted of H g, the dearest last, which may let go of the graph."""
         makers: dict[Need, Callable[[bool], None]] = {
             Need.HESSIAN: lambda keep: self._add_products(gradients, keep=keep),
             Need.CURVATURE: lambda keep: self._add_curvature(gradients, watch, keep=keep),
@@ -217,7 +220,7 @@ class _Sweep:
             self._attempt([need], functools.partial(makers[need], need is not wanted[-1]))
 
     def _watch(self) -> Watch:
-        """Scales the weights where only their sum of products is wanted."""
+        """Scale the weights where only their sum of products is wanted."""
         return Watch(self.trainable.values() if self.needs & {Need.CURVATURE, Need.NORMED_CURVATURE} else ())
 
     def _second(self, part: slice) -> None:
@@ -325,23 +328,31 @@ class _Sweep:
         assert shared.gradients is not None
         normed = mark(logits, self.trainable)
         norms = sum(
-            float(torch.linalg.vector_norm(shared.gradients[name], dtype=torch.float64)) ** 2 for name in normed
+            norm**2
+            for norm in numbers(
+                torch.linalg.vector_norm(shared.gradients[name], dtype=torch.float64) for name in normed
+            )
         )
         rest = self._curvature(gradients, watch, keep=keep)
         shared.normed_curvature = (shared.normed_curvature or 0.0) + rest - norms * (len(logits) / self.n)
 
     def _curvature(self, gradients: Mapping[str, Tensor], watch: Watch, *, keep: bool) -> float:
-        """Σ w · (H g), convolutions by the derivative in their scale."""
+        """Return Σ w · (H g), convolutions by the derivative in their scale."""
         sources = [*self.trainable.values(), *([] if watch.scale is None else [watch.scale])]
         watch.second = True
         try:
             *products, slope = self._differentiate_again(gradients, sources, keep=keep)
         finally:
             watch.second = False
-        return (0.0 if slope is None else float(slope)) + sum(
-            float((weight.detach() * product).sum(dtype=torch.float64))
-            for weight, product in zip(self.trainable.values(), products, strict=True)
-            if product is not None
+        return total(
+            [
+                *(
+                    (weight.detach() * product).sum(dtype=torch.float64)
+                    for weight, product in zip(self.trainable.values(), products, strict=True)
+                    if product is not None
+                ),
+                *([] if slope is None else [slope]),
+            ]
         )
 
     def _differentiate_again(
@@ -367,7 +378,7 @@ class _Sweep:
 
 
 def _gradient(scalar: Tensor, inputs: Tensor) -> Tensor:
-    """Gradient in the inputs; the graph stays."""
+    """Return the gradient in the inputs; the graph stays."""
     rows = None
     if scalar.requires_grad:
         (rows,) = torch.autograd.grad(scalar, inputs, retain_graph=True, allow_unused=True)

@@ -35,7 +35,7 @@ class Transformer(nn.Module):
         return {"positions"}
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits."""
+        """Return logits."""
         tokens = self.patches(x).flatten(2).transpose(1, 2) + self.positions  # (n, patches, width)
         logits: Tensor = self.classifier(self.norm(self.blocks(tokens)).mean(1))
         return logits

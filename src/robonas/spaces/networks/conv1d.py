@@ -25,5 +25,5 @@ class Block(nn.Module):
         self.shortcut = nn.Sequential(nn.Conv1d(c_in, c_out, 1, stride=2, bias=False), nn.BatchNorm1d(c_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Half the length, rounded up, `c_out` channels."""
+        """Return half the length, rounded up, `c_out` channels."""
         return torch.relu(self.body(x) + self.shortcut(x))

@@ -59,7 +59,7 @@ class Network(nn.Module):
         self.head = Classifier(last, n_classes)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Logits; in training with an auxiliary head, both logits."""
+        """Return logits; in training with an auxiliary head, both logits."""
         before = self.stem(x)
         last = before if self.second_stem is None else self.second_stem(before)
         side: Tensor | None = None
@@ -86,7 +86,7 @@ class _Cell(nn.Module):
         )
 
     def forward(self, before: Tensor, last: Tensor, drop_path: float) -> Tensor:
-        """Maps of 4·c channels from those of the two cells before."""
+        """Return maps of 4·c channels from those of the two cells before."""
         states = [self.before(before), self.last(last)]
         results: list[Tensor] = []
         for source, operation in zip(self.sources, self.operations, strict=True):
@@ -114,7 +114,7 @@ def _operation(name: str, c: int, stride: int) -> nn.Module:
 
 
 def _depthwise(c: int, kernel: int, stride: int, dilation: int = 1) -> nn.Sequential:
-    """ReLU, depthwise and pointwise convolution, batch norm."""
+    """Return ReLU, depthwise and pointwise convolution, and batch norm."""
     padding = dilation * (kernel // 2)
     return nn.Sequential(
         nn.ReLU(),

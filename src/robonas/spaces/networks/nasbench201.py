@@ -50,6 +50,6 @@ class Network(nn.Module):
         return torch.relu(self.head[0](x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits."""
+        """Return logits."""
         logits: Tensor = self.classifier(self.head(self.blocks(self.stem(x))))
         return logits

@@ -53,7 +53,7 @@ class TransNASNetwork(nn.Module):
             self.head = nn.Sequential(_decoder(widths, n_outputs, halvings, _Leaky), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Answers; for jigsaw from (n, patches, channels, height, width)."""
+        """Return answers; for jigsaw from (n, patches, channels, height, width)."""
         if self.patches:
             maps = self.encoder(x.flatten(0, 1))
             features = self.pool(maps).unflatten(0, (len(x), -1)).flatten(1)  # (n, patches·channels)
@@ -71,7 +71,7 @@ class _Leaky(nn.LeakyReLU):
 
 
 def _decoder(widths: Sequence[int], n_outputs: int, halvings: int, activation: type[nn.Module]) -> nn.Sequential:
-    """3×3 convolutions with biases; the last `halvings` before the answer double the size (transposed)."""
+    """Return 3×3 convolutions with biases; the last `halvings` before the answer double the size (transposed)."""
     steps = list(itertools.pairwise(widths))
     layers: list[nn.Module] = []
     for number, (c_in, c_out) in enumerate(steps):
