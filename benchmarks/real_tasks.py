@@ -646,20 +646,28 @@ def blocks(tasks: Sequence[Recorded], found: Mapping[tuple[str, str, int], Found
             for task in tasks
         ],
     )
-    run = [who for who in STRATEGIES if all((task.name, who, n) in found for task in tasks for n in TRAININGS)]
+    on = {who: [task for task in tasks if (task.name, who, max(TRAININGS)) in found] for who in STRATEGIES}
+    run = [who for who in STRATEGIES if on[who]]
+    every = {who for who in run if len(on[who]) == len(tasks)}
     second = rows_of(
         "| task | "
-        + " | ".join(heading(who, min(found[task.name, who, 20].searches for task in tasks)) for who in run)
+        + " | ".join(heading(who, min(found[task.name, who, 20].searches for task in on[who])) for who in run)
         + " |",
         [
-            *([f"`{task.name}`", *(equal(task, who, 20) for who in run)] for task in tasks),
             *(
-                [f"mean, to {n} trainings", *(times(*mean_ratio(tasks, found, who, n)) for who in run)]
+                [f"`{task.name}`", *(equal(task, who, 20) if task in on[who] else "not run" for who in run)]
+                for task in tasks
+            ),
+            *(
+                [
+                    f"mean, to {n} trainings",
+                    *(times(*mean_ratio(tasks, found, who, n)) if who in every else "" for who in run),
+                ]
                 for n in TRAININGS
             ),
             [
                 "mean, to 20 trainings, by the value seen",
-                *(f"× {seen_ratio(tasks, found, who, 20):.2f}" for who in run),
+                *(f"× {seen_ratio(tasks, found, who, 20):.2f}" if who in every else "" for who in run),
             ],
         ],
     )
@@ -669,7 +677,8 @@ def blocks(tasks: Sequence[Recorded], found: Mapping[tuple[str, str, int], Found
         [in_time(task, found) for task in tasks],
     )
     about = rows_of(
-        "| table | task | space | samples to train / judge | candidates | seeds | epochs | largest correlation |",
+        "| table | task | space | samples to train / judge | candidates | seeds | epochs | largest correlation | "
+        "strongest metric |",
         [about_table(task) for task in tasks],
     )
     files = rows_of(
@@ -754,6 +763,7 @@ def about_table(task: Recorded) -> list[str]:
     """A row on how a table was made."""
     real, data = TASKS[task.name], task.table.provenance["data"]
     settings = ", ".join(f"{name}={value}" for name, value in real.settings.items())
+    metric, correlation = strongest(task)
     return [
         f"`{task.name}`",
         real.words,
@@ -763,7 +773,16 @@ def about_table(task: Recorded) -> list[str]:
         str(task.n_seeds),
         str(task.epochs),
         "unknown" if task.noise is None else f"{task.noise.ceiling():.2f}",
+        f"`{metric}` {correlation:+.2f}",
     ]
+
+
+def strongest(task: Recorded) -> tuple[str, float]:
+    """The metric whose rank correlation with the mean value is farthest from 0."""
+    value = pd.Series(task.answers.mean(axis=1))
+    found = pd.DataFrame(task.scores, columns=task.metrics).corrwith(value, method="spearman")
+    name = str(found.abs().idxmax())
+    return name, float(found[name])
 
 
 def filled(page: str, parts: Mapping[str, str]) -> str:
