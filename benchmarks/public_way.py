@@ -20,8 +20,8 @@ from plain_metrics import PLAIN
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robonas.spaces.blocks import Cell, ReLUConvBN
 from robonas.spaces.edges import EDGE_NAMES, EDGES
+from robonas.spaces.networks.blocks import Cell, ReLUConvBN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

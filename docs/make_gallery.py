@@ -5,6 +5,7 @@ It needs Chromium on the PATH. The runs are kept in ``build/gallery``, where a s
 
 from __future__ import annotations
 
+import html
 import io
 import shlex
 import shutil
@@ -45,6 +46,18 @@ class Run:
     command: str
     page: str
     pictures: tuple[Picture, ...]
+    cell: str = ""
+    """A name for a picture of the result in a cell of a notebook; none where empty."""
+
+
+CELL = """<!doctype html><meta charset="utf-8"><style>
+:root { color-scheme: light dark; font: 14px/1.5 system-ui, sans-serif; }
+body { margin: 0; background: light-dark(#fff, #14171a); }
+#cell { display: grid; grid-template-columns: 4rem 1fr; gap: .6rem .8rem; padding: 1rem; width: 720px; box-sizing: border-box; }
+.prompt { color: light-dark(#5a6470, #9aa4b0); font-family: monospace; text-align: right; padding-top: .45rem; }
+pre { margin: 0; padding: .4rem .7rem; border: 1px solid light-dark(#d8dde3, #39414a); border-radius: .3rem; background: light-dark(#f6f8fa, #1d2126); }
+</style><div id="cell"><div class="prompt">In [1]:</div><pre>CODE</pre><div class="prompt">Out[1]:</div><div>OUTPUT</div></div>"""
+"""A cell of a notebook, by itself: the code, and what Jupyter shows of its value."""
 
 
 def chart(name: str, title: str, caption: str) -> Picture:
@@ -82,6 +95,7 @@ RUNS_OF_THE_GALLERY = (
             chart("size", "Accuracy against size", "The line joins the networks that no smaller one beats."),
             chart("curves", "Learning curves", "Every training; the winner is bold."),
         ),
+        cell="notebook",
     ),
     Run(
         "trade-off",
@@ -140,7 +154,23 @@ def photograph(browser: Browser, page: Path, each: Run) -> None:
             shot = opened.locator(picture.selector).first.screenshot()
             image = Image.open(io.BytesIO(shot)).convert("RGB")
             image.save(PICTURES / f"{each.name}-{picture.name}-{scheme}.webp", quality=82, method=6)
+        if each.cell:
+            opened.goto(cell_of(each).as_uri())
+            shot = opened.locator("#cell").screenshot()
+            image = Image.open(io.BytesIO(shot)).convert("RGB")
+            image.save(PICTURES / f"{each.name}-{each.cell}-{scheme}.webp", quality=82, method=6)
         context.close()
+
+
+def cell_of(each: Run) -> Path:
+    """Write a page with one cell of a notebook, which loads the result of a run and shows it; return its path."""
+    import robonas
+
+    code = f'import robonas\n\nresult = robonas.load_result("{each.name}")\nresult'
+    shown = robonas.load_result(RUNS / each.name)._repr_html_()
+    page = RUNS / f"{each.name}-cell.html"
+    page.write_text(CELL.replace("CODE", html.escape(code)).replace("OUTPUT", shown), encoding="utf-8")
+    return page
 
 
 def page_of(runs: tuple[Run, ...]) -> str:
@@ -160,6 +190,12 @@ def page_of(runs: tuple[Run, ...]) -> str:
                 f"### {picture.title}\n",
                 f"![{picture.title}](_static/gallery/{each.name}-{picture.name}-light.webp)\n",
                 f"*{picture.caption}*\n",
+            ]
+        if each.cell:
+            parts += [
+                "### The result in a notebook\n",
+                f"![A cell of a notebook with the result and its picture](_static/gallery/{each.name}-{each.cell}-light.webp)\n",
+                "*A cell whose last line is a result shows it: the facts of the winner, and the value of every query.*\n",
             ]
     return "\n".join(parts)
 

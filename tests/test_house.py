@@ -191,6 +191,21 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     tuple(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError with the circle
 
 
+def room_of(module: str) -> str:
+    """The room of a module: its folder, or its file."""
+    path = module.removeprefix("robonas.").replace(".", "/")
+    return max((room.rstrip("/") for room in rooms() if f"{path}/".startswith(room)), key=len, default=path)
+
+
+def test_imports_between_rooms_have_no_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for name, targets in imports().items():
+        if name != "robonas":
+            room = room_of(name)
+            graph.setdefault(room, set()).update({room_of(target) for target in targets - {"robonas"}} - {room})
+    tuple(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError with the circle
+
+
 def test_the_contract_names_every_room() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]

@@ -113,6 +113,21 @@ def test_experiment_from_a_suite(run, tmp_path) -> None:
     assert told["settings"]["half_pools"] is True
     assert set(told["over_tasks"]["average_ranks"]) == {"average_rank", "random"}
     assert "Over 2 tasks" in run("experiment", "suite.toml", "--jobs", "1", "--no-report").stdout
+    other = run("experiment", "suite.toml", "--strategy", "robot", "--jobs", "1", "--no-report", "--json").stdout
+    assert set(json.loads(other)["over_tasks"]["average_ranks"]) == {"robot", "random"}  # the yardstick is always there
+    message = run("experiment", "suite.toml", "--against", "train_seconds", code=2).stderr
+    assert "give either a suite or --table" in message
+
+
+def test_an_experiment_with_a_trade_off(run) -> None:
+    words = [*EXPERIMENT, "--against", "train_seconds", "-o", "traded"]
+    told = json.loads(run(*words, "--json").stdout)
+    missing = float(told["tables"]["hypervolume_regret"]["random"]["toy"].partition(" ")[0])
+    assert 0 < missing < 1
+    assert "share of the front's volume that is missing" in run(*words).stdout
+    run(*words, "--format", "latex")
+    assert r"\caption{Share of the true front's hypervolume" in Path("traded/tables/front.tex").read_text()
+    assert "Share of the true front" in Path("traded/report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

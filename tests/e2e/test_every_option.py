@@ -130,6 +130,7 @@ WRONG: dict[str, list[str]] = {
 }  # fmt: skip
 """Values that each option or argument refuses, in whatever command it is."""
 ALSO: dict[tuple[str, str], list[str]] = {
+    ("experiment", "--against"): ["val_acc", "no such column"],
     ("search", "--folder"): ["folder?", "a#b"],
     ("search", "--budget"): ["1000"],
     ("search", "--batch-size"): [HUGE],
@@ -139,7 +140,7 @@ ALSO: dict[tuple[str, str], list[str]] = {
     ("predict", "--output"): ["x", "x.csv"],
 }
 CALLED = {
-    "--against": "against|cost|metric|module|settings",
+    "--against": "against|column|cost|metric|module|settings",
     "--architectures": "architectures|architecture a line",
     "--at": "--at|no front",
     "--at-least": "at_least|metric",

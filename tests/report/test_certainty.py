@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from robonas.report import words
+from robonas.report import page, words
 from robonas.study.certainty import certainty, in_rows, luck, sentences, value_with_noise
 from robonas.study.confirmation import Confirmation, FinalTest, Repeated
 from tests.report import sample
+from tests.report.test_page import Reader
 
 
 def confirmed(values=(0.9, 0.8, 0.85), test=True):
@@ -73,3 +74,11 @@ def test_nothing_is_known_of_nothing() -> None:
     assert certainty(result) is None
     assert value_with_noise(result) == "–"
     assert (sentences(result), luck(result), in_rows(result)) == ([], [], {})
+
+
+def test_the_page_has_every_training_with_another_seed() -> None:
+    result = confirmed((0.9, None, 0.85))
+    text = Reader(page.render(result)).text
+    assert "QueryMeanDeviationIn the searchSeed 1Seed 2Seed 3" in text
+    assert f"{result.best.number}0.87500.035{result.value:.4f}0.9000failed0.8500" in text
+    assert "Seed 1" not in Reader(page.render(sample.result(20))).text

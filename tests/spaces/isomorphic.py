@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from robonas.spaces.blocks import Cell, FactorizedReduction
+from robonas.spaces.networks.blocks import Cell, FactorizedReduction
 from robonas.spaces.networks.darts import _Cell
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import torch
 from robonas.architecture import Architecture
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.spaces import MLP, AutoFormer, Conv1d, MobileNetV3
-from robonas.spaces.blocks import make_divisible
 from robonas.spaces.layered import LayeredSpace, Stage
+from robonas.spaces.networks.blocks import make_divisible
 
 
 class Toy(LayeredSpace):

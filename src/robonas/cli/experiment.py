@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from robonas.experiments import Contender, Results, Task
 
 
+_NAMES = {
+    "rank": "rank by the objective",
+    "final": "final measure of the winner",
+    "hypervolume_regret": "share of the front's volume that is missing",
+}
+"""What each table in the form of a paper's shows."""
+
+
 @dataclass
 class TaskOptions:
     """The options of a task that is written down on the command line, and not in a suite."""
@@ -41,6 +49,13 @@ class TaskOptions:
         list[str], typer.Option("--metrics", "-m", help="Metric columns, separated by commas.  [default: all]")
     ] = field(default_factory=list)
     cost: Annotated[str | None, typer.Option(help="Column with the recorded seconds of a query.")] = None
+    against: Annotated[
+        list[str],
+        typer.Option(
+            help="Column with a cost to trade the objective off against, such as params; lower is better. May be "
+            "given twice."
+        ),
+    ] = field(default_factory=list)
     minimize: Annotated[bool, typer.Option(help="A smaller objective is better.")] = False
     allow_test: Annotated[bool, typer.Option(help="Allow a test measure, or a final one, as the objective.")] = False
     table_format: Format = None
@@ -49,7 +64,8 @@ class TaskOptions:
     @property
     def given(self) -> bool:
         """True where an option is given that a suite would set too."""
-        return self.table is not None or self.objective is not None or bool(self.metrics) or self.final is not None
+        named = (self.table, self.objective, self.final, self.cost, self.table_format, self.task)
+        return bool(self.metrics or self.against) or any(option is not None for option in named)
 
     def made(self) -> Task:
         """Read the table, and make the task.
@@ -68,6 +84,7 @@ class TaskOptions:
             final=self.final,
             metrics=split("--metrics", self.metrics) or None,
             cost=self.cost,
+            against=split("--against", self.against),
             higher_is_better=False if self.minimize else None,
             allow_test=self.allow_test,
         )
@@ -84,11 +101,12 @@ def experiment(
     strategy: Annotated[
         list[str],
         typer.Option(
-            help="Strategy, or several with commas; see 'robonas list strategies'.",
+            help="Strategy, or several with commas, in place of those of a suite; see 'robonas list strategies'.  "
+            "[default: auto]",
             autocompletion=names_of("strategies"),
             rich_help_panel=PLAN,
         ),
-    ] = [STRATEGY],  # noqa: B006
+    ] = [],  # noqa: B006
     budget: Annotated[
         int | None,
         typer.Option("--budget", "-T", help="Number of queries in a search.  [default: 20]", rich_help_panel=PLAN),
@@ -140,10 +158,12 @@ def experiment(
         written = load_suite(suite)
         tasks: Sequence[Task] = written.tasks
         contenders: Sequence[Contender] = written.contenders
+        if strategy:
+            contenders = [Contender(name) for name in split("--strategy", strategy)]
         settings = {**written.settings, **settings}
     else:
         tasks = [task.made()]
-        contenders = [Contender(name) for name in split("--strategy", strategy)]
+        contenders = [Contender(name) for name in split("--strategy", strategy or [STRATEGY])]
     for each in tasks:
         if each.left_out:
             warn(f"{each.left_out:,} rows of {each.name} have no {each.objective_name}; they are no candidates.")
@@ -203,6 +223,8 @@ def _tell(tasks: Sequence[Task], results: Results, folder: Path, *, as_json: boo
     papers = {"rank": paper_table(results, "rank")}
     if any(task.final is not None for task in tasks):
         papers["final"] = paper_table(results, "final")
+    if any(task.against is not None for task in tasks):
+        papers["hypervolume_regret"] = paper_table(results, "hypervolume_regret")
     contending = [name for name in results.strategies if results.kind(name) != "single"]
     over = critical_difference(results, reference=first) if len(tasks) > 1 and len(contending) > 1 else None
     if as_json:
@@ -226,8 +248,7 @@ def _tell(tasks: Sequence[Task], results: Results, folder: Path, *, as_json: boo
         print_json(document)
         return
     for measure, table in papers.items():
-        named = "rank by the objective" if measure == "rank" else "final measure of the winner"
-        print_table(f"Mean ± deviation over seeds: {named}", records(table.reset_index(names="strategy")))
+        print_table(f"Mean ± deviation over seeds: {_NAMES[measure]}", records(table.reset_index(names="strategy")))
     progress = overall.rename(columns=lambda queries: f"after {queries}").reset_index(names="strategy")
     told = f"Rank by the objective, by number of queries (geometric mean over tasks{carried_on(results)})"
     print_table(told, records(progress))

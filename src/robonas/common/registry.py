@@ -67,8 +67,11 @@ def unknown_name(
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     names = f"{len(known):,} names" if many else ", ".join(known) or "none"
     mine = "; your own: 'package.module:NAME'" if own else ""
-    told = f"{sentence or f'Unknown {kind} {name!r}'}.{hint} Known: {names}{mine}."
-    return UnknownNameError(told, kind=kind, name=name, known=known)
+    if sentence is None:
+        return UnknownNameError(
+            f"Unknown {kind} {name!r}.{hint} Known: {names}{mine}.", kind=kind, name=name, known=known
+        )
+    return UnknownNameError(f"{sentence}.{hint} Known: {names}{mine}.", kind=kind, name=name, known=known)
 
 
 def matching(pattern: str, entries: Mapping[str, object]) -> list[str]:

@@ -55,6 +55,9 @@ def all_tables(results: Results, tasks: Sequence[Task] = (), reference: str | No
         found.append(NamedTable("final", title, _named(paper_table(results, "final"), "strategy")))
     title = "Rank by the objective (1 is best), mean ± deviation over seeds"
     found.append(NamedTable("rank", title, _named(paper_table(results, "rank"), "strategy")))
+    if "hypervolume_regret" in results.frame and results.frame["hypervolume_regret"].notna().any():
+        title = "Share of the true front's hypervolume that is missing, mean ± deviation over seeds"
+        found.append(NamedTable("front", title, _named(paper_table(results, "hypervolume_regret"), "strategy")))
     progress = across_tasks(results).rename(columns=lambda queries: f"after {queries}")
     title = "Rank by the objective (1 is best) by number of queries, geometric mean over tasks" + carried_on(results)
     found.append(NamedTable("progress", title, _named(progress, "strategy")))

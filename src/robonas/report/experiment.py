@@ -67,7 +67,7 @@ def render_experiment(results: Results, *, tasks: Sequence[Task] = ()) -> str:
         "headline": _headline(results, tables["progress"].frame),
         "facts": _facts(results),
         "cautions": cautions(results, first),
-        "papers": [_plain(tables[name]) for name in ("final", "rank") if name in tables],
+        "papers": [_plain(tables[name]) for name in ("final", "rank", "front") if name in tables],
         "pairs": {task: pairs[pairs["task"] == task].to_dict("records") for task in results.tasks},
         "over": over,
         "metrics": [_metrics(task, tables) for task in tasks if task.metrics],

@@ -13,17 +13,19 @@
     return value;
   };
   const config = { responsive: true, displaylogo: false, modeBarButtons: [["toImage"]], displayModeBar: false, showTips: false };
-  const draw = (dark) => {
+  const onPaper = 640; // CSS pixels between the margins of a printed page
+  const draw = (dark, widest = Infinity) => {
     for (const place of document.querySelectorAll("[data-chart]")) {
       const figure = structuredClone(figures[place.dataset.chart]);
       const { data, layout } = dark ? recolour(figure) : figure;
+      if (place.clientWidth > widest) layout.width = widest;
       Plotly.react(place, data, layout, config);
     }
   };
   if (Object.keys(figures).length) {
     draw(prefersDark.matches);
     prefersDark.addEventListener("change", () => draw(prefersDark.matches));
-    addEventListener("beforeprint", () => draw(false));
+    addEventListener("beforeprint", () => draw(false, onPaper));
     addEventListener("afterprint", () => draw(prefersDark.matches));
   }
 

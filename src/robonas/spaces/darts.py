@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from robonas.spaces.edges import NodeInputs
+    from robonas.spaces.networks.darts import NodeInputs
 
 OPERATIONS = (
     "max_pool_3x3",

@@ -16,8 +16,8 @@ from robonas.spaces.isomorphism import form_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from robonas.spaces.edges import NodeInputs
     from robonas.spaces.isomorphism import Form
+    from robonas.spaces.networks.darts import NodeInputs
 
 N_INPUTS = 2
 N_NODES = 4

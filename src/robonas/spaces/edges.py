@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """(source, target) of a four-node cell, in the order of the official texts: node 0 is its input, node 3 its output."""
 EDGE_NAMES = tuple(f"edge_{source}_{target}" for source, target in EDGES)
-NodeInputs = tuple[tuple[str, int], tuple[str, int]]
-"""The two (operation, source) of a node of a DARTS cell, the lower source first."""
 PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
 """All ways from input to output, as places in `EDGES`: 0→3, 0→1→3, 0→2→3, 0→1→2→3."""
 

@@ -96,7 +96,7 @@ class MobileNetV3(LayeredSpace):
 
     def build(self, architecture: Architecture) -> nn.Module:
         """Build the network of these layers; see the class."""
-        from robonas.spaces.blocks import ConvBNAct, InvertedResidual, make_divisible
+        from robonas.spaces.networks.blocks import ConvBNAct, InvertedResidual, make_divisible
 
         activations = (nn.ReLU, nn.ReLU, nn.Hardswish, nn.Hardswish, nn.Hardswish)
         architecture = self.check(architecture)

@@ -211,7 +211,7 @@ class NASBench101(SearchSpace):
 
     def build(self, architecture: Architecture) -> nn.Module:
         """Build the network of the architecture's class; see the class."""
-        from robonas.spaces.blocks import Classifier, ConvBNAct
+        from robonas.spaces.networks.blocks import Classifier, ConvBNAct
         from robonas.spaces.networks.nasbench101 import CellOfVertices
 
         architecture = self.canonical(architecture)

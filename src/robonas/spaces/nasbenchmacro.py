@@ -93,7 +93,7 @@ class NASBenchMacro(SearchSpace):
 
     def build(self, architecture: Architecture) -> nn.Module:
         """Build the network with these layers; see the class."""
-        from robonas.spaces.blocks import Classifier, ConvBNAct, InvertedResidual
+        from robonas.spaces.networks.blocks import Classifier, ConvBNAct, InvertedResidual
 
         architecture = self.check(architecture)
         width = 32

@@ -78,7 +78,7 @@ class NATSSize(SearchSpace):
 
     def build(self, architecture: Architecture) -> nn.Module:
         """Build the network of these widths; see the class."""
-        from robonas.spaces.blocks import Classifier, ConvBNAct, Reduction
+        from robonas.spaces.networks.blocks import Classifier, ConvBNAct, Reduction
         from robonas.spaces.networks.nats_size import make_cell
 
         one, two, three, four, five = (int(str(width)) for width in self.check(architecture).values())

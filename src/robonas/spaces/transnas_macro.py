@@ -130,7 +130,7 @@ class TransNASMacro(TransNASSpace):
 
     def build(self, architecture: Architecture) -> nn.Module:
         """Build the network with these modules; see the class."""
-        from robonas.spaces.blocks import BasicBlock
+        from robonas.spaces.networks.blocks import BasicBlock
         from robonas.spaces.networks.transnas import Stem
 
         architecture = self.check(architecture)

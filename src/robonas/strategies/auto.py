@@ -348,7 +348,7 @@ class _Pool:
         parts = weights * self._features(0, np.array([row]))[0]
         best = [place for place in np.argsort(-parts, kind="stable")[:2] if parts[place] > 0]
         names = " and ".join(self.problem.metrics[self.columns[place]] for place in best)
-        basis = f"After {n_asked} queries" if n_asked else "Before any answer"
+        basis = f"After {n_asked} {'query' if n_asked == 1 else 'queries'}" if n_asked else "Before any answer"
         return f"{basis}, it is expected to be the best" + (f"; mostly {names} speak for it." if names else ".")
 
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from robonas.spaces.blocks import Classifier, ConvBNAct, FactorizedReduction, ReLUConvBN
+from robonas.spaces.networks.blocks import Classifier, ConvBNAct, FactorizedReduction, ReLUConvBN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from robonas.spaces.edges import NodeInputs
+NodeInputs = tuple[tuple[str, int], tuple[str, int]]
+"""The two (operation, source) of a node of a DARTS cell, the lower source first."""
 
 
 class Network(nn.Module):

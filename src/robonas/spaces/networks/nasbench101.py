@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robonas.spaces.blocks import ConvBNAct
+from robonas.spaces.networks.blocks import ConvBNAct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from robonas.spaces.blocks import Cell, Reduction, ReLUConvBN
+from robonas.spaces.networks.blocks import Cell, Reduction, ReLUConvBN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from robonas.spaces.blocks import Cell, ConvBNAct, ReLUConvBN
+from robonas.spaces.networks.blocks import Cell, ConvBNAct, ReLUConvBN
 
 _CONVOLUTIONS = ((0, 1), (0, 2), (1, 2), (1, 3), (2, 3))
 """Edges of the one cell that are 3×3 convolutions; the edge 0→3 is a skip."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from robonas.spaces.blocks import Classifier, ConvBNAct
+from robonas.spaces.networks.blocks import Classifier, ConvBNAct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from robonas.spaces.blocks import Cell, FactorizedReduction, ReLUConvBN
+from robonas.spaces.networks.blocks import Cell, FactorizedReduction, ReLUConvBN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
