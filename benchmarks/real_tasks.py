@@ -224,7 +224,7 @@ TASKS: dict[str, Real] = {
         {"channels": 4, "task": "segmentsemantic"},
         pool=56,
         seeds=1,
-        recipe={**ADAMW, "epochs": 4, "batch_size": 16, "validation_fraction": 0.4, "training_fraction": 0.4},
+        recipe={**ADAMW, "epochs": 20, "batch_size": 16, "validation_fraction": 0.4, "training_fraction": 0.4},
     ),
     "digits-mobile": Real(
         "handwritten digits, 8×8",
@@ -292,6 +292,8 @@ def build(name: str, options: argparse.Namespace) -> None:
     spent = table.values("seconds").sum() * (options.seeds or task.seeds)
     told = f"{spent:.0f} s of training, {sum(seconds.values()):.0f} s of scoring"
     print(f"{name}: {len(table)} candidates, {told}", flush=True)
+    if len(np.unique(table.values("value_seed_0"))) < 2:
+        print(f"{name}: all candidates have one value, so nothing can be searched for. Train longer: --epochs.")
 
 
 # ── arithmetic ──
