@@ -50,7 +50,7 @@ suppress_warnings = ["myst.header"]  # a filled-in page may begin a level deeper
 
 # Notebooks run from nothing in each build; one that fails ends the build.
 nb_execution_mode = "force"
-nb_execution_timeout = 120
+nb_execution_timeout = 900
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 nb_output_stderr = "remove"  # the log of libraries

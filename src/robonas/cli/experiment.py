@@ -29,7 +29,7 @@ _NAMES = {
     "final": "final measure of the winner",
     "hypervolume_regret": "share of the front's volume that is missing",
 }
-"""What each table in the form of a paper's shows."""
+"""Words for the quantity of a table in the form of a paper's."""
 
 
 @dataclass
