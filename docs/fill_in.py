@@ -158,7 +158,7 @@ def terms(text: str) -> str:
 def file(path: str) -> Iterator[str]:
     """Yield a page of the repository that is not in this folder, such as ``CHANGELOG.md``."""
     text = (Path(__file__).parents[1] / path).read_text(encoding="utf-8")
-    yield text.replace("](docs/", "](/")
+    yield re.sub(r"\]\((?:\.\./)*docs/", "](/", text)
 
 
 def pages(_: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ It needs Chromium on the PATH. The runs are kept in ``build/gallery``, where a s
 
 from __future__ import annotations
 
+import contextlib
 import html
 import io
 import shlex
@@ -13,6 +14,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
@@ -46,15 +48,21 @@ class Run:
     command: str
     page: str
     pictures: tuple[Picture, ...]
-    cell: str = ""
-    """A name for a picture of the result in a cell of a notebook; none where empty."""
 
 
+CODE = """\
+data = robonas.load_dataset("digits")
+shapes = {"input_shape": data.input_shape, "n_classes": data.n_classes}
+space = robonas.NASBench201(**shapes, channels=4, depth=1)
+objective = robonas.TrainingObjective(data, epochs=2, batch_size=128)
+result = robonas.search(space, objective, pool=200, budget=8, folder="digits-search")
+result"""
+"""The code of the cell: the tutorial's search."""
 CELL = """<!doctype html><meta charset="utf-8"><style>
 :root { color-scheme: light dark; font: 14px/1.5 system-ui, sans-serif; }
 body { margin: 0; background: light-dark(#fff, #14171a); }
-#cell { display: grid; grid-template-columns: 4rem 1fr; gap: .6rem .8rem; padding: 1rem; width: 720px; box-sizing: border-box; }
-.prompt { color: light-dark(#5a6470, #9aa4b0); font-family: monospace; text-align: right; padding-top: .45rem; }
+#cell { display: grid; grid-template-columns: 4.5rem minmax(0, 1fr); gap: .6rem .8rem; padding: 1rem; width: 860px; box-sizing: border-box; }
+.prompt { white-space: nowrap; color: light-dark(#5a6470, #9aa4b0); font-family: monospace; text-align: right; padding-top: .45rem; }
 pre { margin: 0; padding: .4rem .7rem; border: 1px solid light-dark(#d8dde3, #39414a); border-radius: .3rem; background: light-dark(#f6f8fa, #1d2126); }
 </style><div id="cell"><div class="prompt">In [1]:</div><pre>CODE</pre><div class="prompt">Out[1]:</div><div>OUTPUT</div></div>"""
 """A cell of a notebook, by itself: the code, and what Jupyter shows of its value."""
@@ -95,7 +103,6 @@ RUNS_OF_THE_GALLERY = (
             chart("size", "Accuracy against size", "The line joins the networks that no smaller one beats."),
             chart("curves", "Learning curves", "Every training; the winner is bold."),
         ),
-        cell="notebook",
     ),
     Run(
         "trade-off",
@@ -154,23 +161,27 @@ def photograph(browser: Browser, page: Path, each: Run) -> None:
             shot = opened.locator(picture.selector).first.screenshot()
             image = Image.open(io.BytesIO(shot)).convert("RGB")
             image.save(PICTURES / f"{each.name}-{picture.name}-{scheme}.webp", quality=82, method=6)
-        if each.cell:
-            opened.goto(cell_of(each).as_uri())
-            shot = opened.locator("#cell").screenshot()
-            image = Image.open(io.BytesIO(shot)).convert("RGB")
-            image.save(PICTURES / f"{each.name}-{each.cell}-{scheme}.webp", quality=82, method=6)
         context.close()
 
 
-def cell_of(each: Run) -> Path:
-    """Write a page with one cell of a notebook, which loads the result of a run and shows it; return its path."""
+def photograph_cell(browser: Browser) -> None:
+    """Run the cell of a notebook, and take the picture of it with what Jupyter shows of its value, by day and by night."""
     import robonas
 
-    code = f'import robonas\n\nresult = robonas.load_result("{each.name}")\nresult'
-    shown = robonas.load_result(RUNS / each.name)._repr_html_()
-    page = RUNS / f"{each.name}-cell.html"
-    page.write_text(CELL.replace("CODE", html.escape(code)).replace("OUTPUT", shown), encoding="utf-8")
-    return page
+    names: dict[str, Any] = {"robonas": robonas}
+    *lines, last = CODE.splitlines()
+    with contextlib.chdir(RUNS):
+        exec("\n".join(lines), names)
+        shown = eval(last, names)._repr_html_()
+    page = RUNS / "cell.html"
+    page.write_text(CELL.replace("CODE", html.escape(CODE)).replace("OUTPUT", shown), encoding="utf-8")
+    for scheme in ("light", "dark"):
+        context = browser.new_context(color_scheme=scheme, device_scale_factor=2)
+        opened = context.new_page()
+        opened.goto(page.as_uri())
+        image = Image.open(io.BytesIO(opened.locator("#cell").screenshot())).convert("RGB")
+        image.save(PICTURES / f"notebook-cell-{scheme}.webp", quality=82, method=6)
+        context.close()
 
 
 def page_of(runs: tuple[Run, ...]) -> str:
@@ -191,12 +202,12 @@ def page_of(runs: tuple[Run, ...]) -> str:
                 f"![{picture.title}](_static/gallery/{each.name}-{picture.name}-light.webp)\n",
                 f"*{picture.caption}*\n",
             ]
-        if each.cell:
-            parts += [
-                "### The result in a notebook\n",
-                f"![A cell of a notebook with the result and its picture](_static/gallery/{each.name}-{each.cell}-light.webp)\n",
-                "*A cell whose last line is a result shows it: the facts of the winner, and the value of every query.*\n",
-            ]
+    parts += [
+        "## A search in a notebook\n",
+        "A cell whose last line is a result shows it: the facts of the winner, and the value of every query. See "
+        "[your first search](tutorial/first-search.md).\n",
+        "![A cell of a notebook with a search, and its result with a picture](_static/gallery/notebook-cell-light.webp)\n",
+    ]
     return "\n".join(parts)
 
 
@@ -214,6 +225,7 @@ def main() -> None:
         browser = driver.chromium.launch(executable_path=program, args=ARGUMENTS)
         for each, page in made:
             photograph(browser, page, each)
+        photograph_cell(browser)
         browser.close()
     (ROOT / "docs" / "gallery.md").write_text(page_of(RUNS_OF_THE_GALLERY), encoding="utf-8")
 

@@ -184,5 +184,5 @@ def test_the_gallery_shows_what_its_script_makes() -> None:
         for run in gallery.RUNS_OF_THE_GALLERY
         for picture in run.pictures
         for scheme in ("light", "dark")
-    }
+    } | {f"notebook-cell-{scheme}.webp" for scheme in ("light", "dark")}
     assert {path.name for path in gallery.PICTURES.glob("*")} == wanted

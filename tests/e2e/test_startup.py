@@ -11,6 +11,7 @@ import pytest
 
 from robonas.metrics import METRICS
 
+ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
     *("torch", "numpy", "scipy", "pandas", "botorch", "gpytorch", "optuna", "sklearn", "plotly", "pyarrow", "rich"),
     "pydantic",  # by which Typer converts options
@@ -151,6 +152,14 @@ def test_a_folder_of_any_name_in_a_locale_without_its_letters(tmp_path) -> None:
         done = run(*arguments, **environment)
         assert done.returncode == 0, done.stderr
         assert done.stdout or (folder / "report.html").is_file()
+
+
+def test_a_table_is_shown_without_what_searches_need() -> None:
+    done = run("tables", "info", str(ROOT / "benchmarks" / "tables" / "nb201-cifar10.parquet"), code=SPY)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stderr.decode().rpartition("LOADED")[2].split())
+    assert "pandas" in loaded
+    assert not loaded & {"torch", "scipy", "botorch", "gpytorch", "optuna", "sqlalchemy", "sklearn", "plotly"}
 
 
 @pytest.mark.parametrize("strategy", ["auto", pytest.param("robot", marks=pytest.mark.slow)])

@@ -281,6 +281,18 @@ def test_a_signal_ends_commands_that_say_nothing(tmp_path, name, end) -> None:
     assert not (tmp_path / "out.parquet").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_table_that_is_built(tmp_path, number) -> None:
+    arguments = ["build", "nasbench201", *SMALL, "--pool", "30", "-m", "params", "--seeds", "2", "--epochs", "20"]
+    command = Command("tables", tmp_path, [*arguments, "-j", "1", "-o", "b.parquet"])
+    command.wait_until(lambda: list(tmp_path.glob("b/*.db")))
+    ended, rest = command.stop(number)
+    assert ended == 128 + number
+    assert rest.splitlines()[-1] == WORDS
+    assert not [path for path in tmp_path.rglob("*") if ".lock-" in path.name or path.name.endswith(".tmp")]
+
+
 # ── the same command again ──
 
 QUICK = [*SMALL, "--pool", "12", "-m", "params,synflow", "-T", "3", "--epochs", "3", "--batch-size", "16"]

@@ -53,6 +53,8 @@ def test_columns_hold_what_was_measured(tmp_path) -> None:
     np.testing.assert_array_equal(table.values("value_seed_2"), 2.0 * sizes + 2)
     np.testing.assert_array_equal(table.values("value"), np.where(failed, np.nan, 2.0 * sizes + 1))
     np.testing.assert_array_equal(table.values("value_1ep"), np.where(failed, np.nan, sizes + 1.0))
+    np.testing.assert_array_equal(table.values("value_seed_0_1ep"), sizes + 0.0)
+    np.testing.assert_array_equal(table.values("value_seed_2_1ep"), sizes + 2.0)
     np.testing.assert_allclose(table.values("deviation")[~failed], 1.0)
     np.testing.assert_allclose(table.values("seconds")[~failed], 4.0)
     columns = {column.name: column for column in table.columns}
@@ -61,7 +63,11 @@ def test_columns_hold_what_was_measured(tmp_path) -> None:
     ]  # fmt: skip
     assert (columns["value"].higher_is_better, columns["value_1ep"].epochs) == (False, 1)
     assert columns["value_seed_1"].undefined == {"absent": int(failed.sum())}
+    assert columns["value_seed_1_1ep"].epochs == 1
     assert table.provenance["seeds"] == 3
+    noise = noise_of(table)
+    assert noise is not None
+    assert noise.n_seeds == 3
 
 
 def test_a_written_table_is_read_again_and_searched_at_once(tmp_path) -> None:

@@ -265,6 +265,10 @@ def test_tuples_nested_as_a_key_are_refused() -> None:
         unpickle(data, "f.p")
     with pytest.raises(TableError, match="keys must have at most 1,000 parts"):
         unpickle(twice(60, b"t") + b"}h\x3cK\x01s.", "f.p")
+    text = b"X" + struct.pack("<I", 10**6) + b"a" * 10**6 + b"q\x00"
+    with pytest.raises(TableError, match="keys must have at most 1,000 parts"):
+        unpickle(b"\x80\x02}(" + text + b"h\x00" * 899 + b"tK\x01s.", "f.p")
+    assert len(unpickle(b"\x80\x02}" + text + b"K\x01s.", "f.p")) == 1
     with pytest.raises(TableError, match="64 bits"):  # numbers that all have the same hash
         unpickle(pickle.dumps({2**61 * 2**40 - 1: 1}, 4), "f.p")
 

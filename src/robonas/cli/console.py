@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from robonas.study.result import SearchResult
 
 out = Console(highlight=False)
+WINS_OF_100 = (7, 42, 29)
+"""Measured real tasks, and of 100 pairs of single searches of 20 trainings on them, `auto` against `random`, by the
+value that the searches see: those that `auto` won, and draws. From ``docs/explanation/what-it-brings.md``."""
 
 
 def warn(sentence: str) -> None:
@@ -99,11 +102,15 @@ def verdict(result: SearchResult, baseline: SearchResult) -> str:
     """Say in one sentence which strategy won."""
     ours, theirs = result.value, baseline.value
     gap = ours - theirs if result.direction == "maximize" else theirs - ours
+    wins = ""
+    if {result.strategy, baseline.strategy} == {"auto", "random"}:
+        tasks, won, level = WINS_OF_100
+        wins = f" On {tasks} real tasks, single searches by auto won {won} of 100 such pairs and drew {level}."
     told = (
         f"{result.strategy} {ours:.4f}, {baseline.strategy} {theirs:.4f} "
         f"({result.value_name}, {len(baseline.queries)} evaluations each)"
     )
     if gap == 0:
-        return f"A draw: {told}. One seed proves little either way."
+        return f"A draw: {told}. One seed proves little either way.{wins}"
     winner = result.strategy if gap > 0 else baseline.strategy
-    return f"{winner} won by {abs(gap):.4f}: {told}. One seed proves little; repeat with --seed 1, 2, …"
+    return f"{winner} won by {abs(gap):.4f}: {told}. One seed proves little.{wins} Repeat with --seed 1, 2, …"

@@ -21,7 +21,7 @@ from robonas.cli.options import (
 from robonas.cli.reading import read_settings, read_space, split
 from robonas.common.settings import count_of
 
-app = Commands(cls=QuickGroup, help="What a search space has to offer.", no_args_is_help=True)
+app = Commands(cls=QuickGroup, help="Sizes and costs of a search space.", no_args_is_help=True)
 
 
 @app.callback()

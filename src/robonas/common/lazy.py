@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
     import torch
-    from scipy import linalg, special
+    from scipy import linalg, special, stats
     from torch import nn
     from torch.nn import functional
 
@@ -39,8 +39,9 @@ if not TYPE_CHECKING:
     np = _Lazy("numpy")
     linalg = _Lazy("scipy.linalg")
     special = _Lazy("scipy.special")
+    stats = _Lazy("scipy.stats")
     torch = _Lazy("torch")
     nn = _Lazy("torch.nn")
     functional = _Lazy("torch.nn.functional")
 
-__all__ = ["functional", "linalg", "nn", "np", "special", "torch"]
+__all__ = ["functional", "linalg", "nn", "np", "special", "stats", "torch"]

@@ -67,6 +67,7 @@ def build_table(
     - ``value``: mean of the objective's value over the seeds; NaN where one training has failed
     - ``value_seed_0``, …: the value of each seed
     - ``value_1ep``, …: mean value after each epoch but the last
+    - ``value_seed_0_1ep``, …: the same of each seed
     - ``deviation``: standard deviation of the value between the seeds
     - ``seconds``: mean seconds of a training
     - ``params``, ``macs``: size of the network, where no metric has this name
@@ -171,10 +172,11 @@ def _table(
     for seed, column in enumerate(values.T):
         add(Column(f"{VALUE}_seed_{seed}", "objective", higher_is_better=upwards), column, "absent")
     steps = max((query.steps for queries in found for query in queries.values()), default=0)
-    for step in range(1, steps):
-        curve = np.array([[_after(queries[text], step) for queries in found] for text in texts]).mean(axis=1)
-        each = Column(f"{VALUE}_{step}ep", "objective", VALUE, epochs=step, higher_is_better=upwards)
-        add(each, curve, "absent")
+    curves = np.array([[_curve(queries[text], steps) for queries in found] for text in texts])
+    for name, curve in [(VALUE, curves.mean(axis=1)), *((f"{VALUE}_seed_{s}", curves[:, s]) for s in range(n))]:
+        for step, column in enumerate(curve.T, 1):
+            each = Column(f"{name}_{step}ep", "objective", name, epochs=step, higher_is_better=upwards)
+            add(each, column, "absent")
     deviation = values.std(axis=1, ddof=1) if n > 1 else np.full(len(texts), math.nan)
     add(Column(DEVIATION, "info", higher_is_better=False, note="between seeds"), deviation, "absent")
     seconds = np.array([[queries[text].seconds for queries in found] for text in texts]).mean(axis=1)
@@ -200,8 +202,10 @@ def _value(query: Query) -> float:
     return math.nan if query.value is None else query.value
 
 
-def _after(query: Query, step: int) -> float:
-    return next((point.value for point in query.curve if point.step == step), math.nan)
+def _curve(query: Query, steps: int) -> list[float]:
+    """Return the value after each step but the last."""
+    known = {point.step: point.value for point in query.curve}
+    return [known.get(step, math.nan) for step in range(1, steps)]
 
 
 def _size(queries: Iterable[Query]) -> Callable[[str], float]:
@@ -243,7 +247,8 @@ class Noise:
 
 def noise_of(table: BenchmarkTable) -> Noise | None:
     """Return the noise between seeds of a table of one's own; None where it has fewer than two seeds."""
-    seeds = [name for name in table.names("objective") if name.startswith(f"{VALUE}_seed_")]
+    prefix = f"{VALUE}_seed_"
+    seeds = [one.name for one in table.columns if one.name.startswith(prefix) and one.epochs is None]
     if len(seeds) < 2:
         return None
     values = table.frame[seeds].to_numpy(np.float64)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+
+from robonas.common.lazy import stats
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from robonas.common.lazy import stats
 from robonas.common.randomness import numpy_generator
 from robonas.errors import ConfigError
 from robonas.experiments.summary import means

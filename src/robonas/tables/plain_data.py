@@ -27,6 +27,8 @@ _OBJECTS = 63
 _TEXTS = 8
 """Flag of NumPy's type of texts: its memory must be set."""
 _LARGEST_CHARACTER = 0x10FFFF
+_LETTERS = 100
+"""Characters of a text that count as one part of a key."""
 MAX_KEY = 1000
 """Parts of the largest key of a dictionary or a set, counted as often as they occur."""
 
@@ -205,6 +207,8 @@ def check_key(key: object) -> int:
         elif kind is int:
             if not -(2**63) <= part < 2**64:  # type: ignore[operator]
                 raise TableError("A pickle's keys must be numbers of at most 64 bits. The file is damaged or hostile.")
+        elif kind in {str, bytes} and part is not key:  # readers write keys out; one text can be many of its parts
+            seen += len(part) // _LETTERS  # type: ignore[arg-type]
         elif kind not in {str, bytes, float, bool, type(None)}:  # complex numbers can all have one hash
             raise TableError(f"A pickle's keys must be texts and real numbers; got a {kind.__name__}.")
     return seen
