@@ -77,7 +77,7 @@ def test_a_search_says_what_comes_next(place) -> None:
 def test_a_training_is_named_after_its_search_and_says_what_comes_next(place) -> None:
     told = (place / "train.txt").read_text()
     assert (place / "photos-search-train" / "network.safetensors").is_file()
-    assert f"robonas predict {place / 'photos-search-train'} image.png" in told
+    assert f"robonas predict {place / 'photos-search-train'} IMAGE.png" in told
     assert f"robonas export {place / 'photos-search-train'} -o network.pt2" in told
     assert "top-5" not in told  # of three classes
     assert "top5" not in robonas.load_trained(place / "photos-search-train").validation
