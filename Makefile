@@ -40,8 +40,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/robonas search examples/demo.toml --folder $(DEMO) --compare random
 
+# Three at once, for two cores: many tests wait for processes that they start.
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal
 
 # What metrics call depends on the processor: as one without AVX-512 (with glibc's checking allocator, which ends the
 # process where memory was overwritten), and as one without AVX. Elsewhere than on Linux the allocator is the usual one.
