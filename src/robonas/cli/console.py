@@ -91,9 +91,10 @@ def print_trained(result: TrainedNetwork) -> None:
 
 def tell_next(folder: Path, how: Preprocessing, space: SearchSpace) -> None:
     """Say how a trained network is used: the commands that predict with it and export it."""
-    from robonas.report.next_steps import own_space
+    from robonas.report.next_steps import inputs_named, own_space
 
-    name, given = shlex.join([str(folder), *own_space(space)]), "IMAGE.png" if how.images else "INPUTS.npy"
+    name = shlex.join([str(folder), *own_space(space)])
+    given = inputs_named(images=bool(how.images))
     say(f"Next:  robonas predict {name} {given}   # its answers, with their names")
     say(f"       robonas export {name} -o network.pt2   # for PyTorch without robonas; or network.onnx")
 

@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from robonas.errors import ConfigError, UnknownNameError
 
@@ -175,6 +175,16 @@ def recorded_name(kind: str, name: object, where: object, how: str) -> str:
             f"imported. If you know and trust that code, name it yourself: {how}."
         )
     return name
+
+
+def recorded_arguments(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that make again what a record names: its settings, and those only the user's code knows.
+
+    Raises:
+        KeyError: The record has no settings.
+        TypeError: They are no mapping.
+    """
+    return {**record["settings"], **record.get("arguments", {})}
 
 
 def lasting_reference(reference: str) -> str:

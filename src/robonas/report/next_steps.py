@@ -62,8 +62,9 @@ def _commands(result: SearchResult) -> tuple[Step, ...]:
         )
         found = [_join(["robonas", name, trained, *own]) for name in ("predict", "export")]
         images = len(data_of(result).get("input_shape") or ()) == 3
-        what = "IMAGE.png" if images else "INPUTS.npy"
-        steps.append(Step("Predict", f"{found[0]} {what}", "Prints the likeliest answers for each input."))
+        steps.append(
+            Step("Predict", f"{found[0]} {inputs_named(images=images)}", "Prints the likeliest answers for each input.")
+        )
     else:
         line = ["robonas", "export", folder, *study, *own, *strategy, "-o", "result.json"]
         return (Step("Export", _join(line), "Everything about the search, for other programs."),)
@@ -81,6 +82,11 @@ def _lines(result: SearchResult) -> tuple[Step, ...]:
         Step("Build the network", "network = trained.build()", "A torch.nn.Module that takes inputs as they come."),
         export,
     )
+
+
+def inputs_named(*, images: bool) -> str:
+    """Return the name that stands for the user's inputs in a command that predicts."""
+    return "IMAGE.png" if images else "INPUTS.npy"
 
 
 def own_space(space: SearchSpace) -> list[str]:

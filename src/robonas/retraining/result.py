@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from robonas.common.files import read_tensors, write_text
 from robonas.common.notebook import facts_html, facts_text
 from robonas.common.reading import parse_json
-from robonas.common.registry import recorded_name
+from robonas.common.registry import recorded_arguments, recorded_name
 from robonas.costs.size import as_size, network_size
 from robonas.errors import CheckpointError
 from robonas.prediction.files import NOTE
@@ -205,7 +205,7 @@ def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | str | N
         value = parse_json(path.read_bytes())
         settings, text, epoch, test = (value[key] for key in ("settings", "architecture", "epoch", "test"))
         name = settings["space"]["name"]
-        made = {**settings["space"]["settings"], **settings["space"].get("arguments", {})}
+        made = recorded_arguments(settings["space"])
         log = tuple(EpochFinished(**row) for row in value["log"])
         how = Preprocessing.from_json(value[NOTE])
         _check_kept(value, len(log))

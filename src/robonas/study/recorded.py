@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from robonas.common.registry import recorded_name
+from robonas.common.registry import recorded_arguments, recorded_name
 from robonas.errors import StudyError
 from robonas.spaces import SearchSpace, make_space
 from robonas.strategies import Strategy, make_strategy
@@ -30,10 +30,7 @@ def made_again(
         ConfigError: The study names a space or strategy that is not one of robonas's, and none is given.
     """
     try:
-        made = {
-            what: (settings[what]["name"], {**settings[what]["settings"], **settings[what].get("arguments", {})})
-            for what in ("space", "strategy")
-        }
+        made = {what: (settings[what]["name"], recorded_arguments(settings[what])) for what in ("space", "strategy")}
         int(settings["seed"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StudyError(f"The search in '{place}' is damaged: its settings lack {error}.") from error
