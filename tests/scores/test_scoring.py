@@ -8,6 +8,7 @@ import io
 import json
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -48,6 +49,13 @@ def test_no_workers_at_all_is_this_process() -> None:
 
     assert (score(SPACE, POOL[:2], [where], small_batch(), n_jobs=0).scores == os.getpid()).all()
     assert (score(SPACE, POOL[:2], [where], small_batch(), n_jobs=1).scores != os.getpid()).all()
+
+
+def test_workers_do_not_load_the_compiler_of_pytorch() -> None:
+    def loaded(passes) -> float:
+        return float("torch._dynamo" in sys.modules)
+
+    assert (score(SPACE, POOL[:1], ["flops", "jacov", loaded], small_batch()).frame["loaded"] == 0).all()
 
 
 def test_scores_depend_on_the_seed() -> None:

@@ -25,10 +25,10 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from robonas.common.dispatch import DispatchMode
 from robonas.errors import MetricError
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ def count(run: Callable[[Tensor], Any], inputs: Tensor) -> Counts:
 
 
 def _run(run: Callable[[Tensor], Any], inputs: Tensor, n: int) -> _Tally:
-    inputs = torch.cat([inputs, inputs.flip(-1)]).detach()  # so that there are two samples, which differ
-    samples = inputs[torch.arange(n, device=inputs.device) % len(inputs)]
+    samples = _samples(inputs, n)
     tally = _Tally(samples)
     fast = torch.backends.mha.get_fastpath_enabled()
     with contextlib.ExitStack() as stack:
@@ -105,12 +104,20 @@ def _run(run: Callable[[Tensor], Any], inputs: Tensor, n: int) -> _Tally:
     return tally
 
 
+def _samples(inputs: Tensor, n: int) -> Tensor:
+    """Return n samples, of which two are different."""
+    if inputs.is_meta:  # without values; to join them there would load `torch._dynamo`, which takes a second and more
+        return inputs.new_empty((n, *inputs.shape[1:]))
+    inputs = torch.cat([inputs, inputs.flip(-1)]).detach()
+    return inputs[torch.arange(n, device=inputs.device) % len(inputs)]
+
+
 def _is_constant(result: Tensor) -> bool:
     """Return whether a result is the same for all samples."""
     return not result.is_meta and (result.ndim == 0 or bool((result == result[:1]).all()))
 
 
-class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Tally(DispatchMode):
     """Adds up operations, and follows the samples through them."""
 
     def __init__(self, samples: Tensor) -> None:

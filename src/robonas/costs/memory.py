@@ -6,14 +6,15 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from robonas.common.dispatch import DispatchMode
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class MemoryTally(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class MemoryTally(DispatchMode):
     """Adds up the memory of all tensors alive."""
 
     def __init__(self, tensors: list[Tensor]) -> None:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from robonas.common.dispatch import DispatchMode
 from robonas.errors import MetricError
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def is_known(modules: Iterable[tuple[str, nn.Module]]) -> bool:
     )
 
 
-class Sight(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Sight(DispatchMode):
     """Finds operations that no call into PyTorch explains: code that was compiled, or operations called by number.
 
     To be entered last, and asked by `check` afterwards.
