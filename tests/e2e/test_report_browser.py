@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import time
 
 import pytest
 from tests.experiments import toy
@@ -110,15 +111,27 @@ def test_marks_are_as_many_as_queries(visit, pages):
     assert page.locator("svg.cell rect").count() == 6
 
 
+BEYOND = """() => [document.documentElement, ...document.querySelectorAll(".main-svg")]
+  .map((part) => Math.max(part.getBoundingClientRect().right, part === document.documentElement ? part.scrollWidth : 0))
+  .filter((right) => right > window.innerWidth)"""
+"""The right ends of what is wider than the window."""
+
+
+def settled(page, faults: str) -> list[object]:
+    """The faults that are still there when the charts have followed the window, which takes a busy machine a while."""
+    end = time.monotonic() + 20
+    page.wait_for_timeout(200)
+    while (found := page.evaluate(faults)) and time.monotonic() < end:
+        page.wait_for_timeout(100)
+    return found
+
+
 @pytest.mark.parametrize("name", ["usual", "markup", "none", "known", "experiment"])
 def test_nothing_hangs_out_sideways(visit, pages, name):
     page = visit(pages[name])
     for width in (1280, 768, 380):
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(300)  # the charts follow the window
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        rights = page.locator(".main-svg").evaluate_all("all => all.map(e => e.getBoundingClientRect().right)")
-        assert all(right <= width for right in rights)
+        assert settled(page, BEYOND) == []
 
 
 def column(page, place):
@@ -223,12 +236,11 @@ TOUCHING = """() => {
 
 def test_on_a_phone_the_value_is_seen_and_no_labels_touch(visit, pages):
     page = visit(pages["known"], 380)
-    page.wait_for_timeout(300)
     value = page.locator("#queries-table tbody td.value").first.bounding_box()
     assert value["x"] + value["width"] <= 380
     best = page.locator(".facts dd").first.bounding_box()
     assert best["y"] < 420
-    assert page.evaluate(TOUCHING) == []
+    assert settled(page, TOUCHING) == []
 
 
 def test_the_next_commands_are_copied_as_they_are(visit, pages):

@@ -326,9 +326,9 @@ def colliding(n: int) -> list[tuple[int, int]]:
 
 
 def test_keys_of_one_hash_cost_no_more_than_any_other_pickle(monkeypatch) -> None:
-    monkeypatch.setattr(pickle_containers, "MAX_STEPS", 10**6)
-    keys = colliding(8000)
-    for data in (dict.fromkeys(keys[:1000]), set(keys[:1000])):
+    monkeypatch.setattr(pickle_containers, "MAX_STEPS", 10**5)
+    keys = colliding(2500)
+    for data in (dict.fromkeys(keys[:300]), set(keys[:300])):
         assert unpickle(pickle.dumps(data, 4), "f.p") == data
     for protocol in (2, 4):
         for many in (dict.fromkeys(keys), set(keys), frozenset(keys), OrderedDict.fromkeys(keys)):
@@ -352,8 +352,8 @@ ROW = b"X" + struct.pack("<I", 2**16) + b"a" * 2**16
     ],
 )  # fmt: skip
 def test_what_is_there_once_is_not_copied_without_end(monkeypatch, part, call) -> None:
-    monkeypatch.setattr(pickle_containers, "MAX_ROOM", 2**24)
-    monkeypatch.setattr(pickle_containers, "MAX_STEPS", 2**24)
+    monkeypatch.setattr(pickle_containers, "MAX_ROOM", 2**22)
+    monkeypatch.setattr(pickle_containers, "MAX_STEPS", 2**22)
     start = b"\x80\x04](" + part + b"\x94"
     assert len(unpickle(start + call * 20 + b"e.", "f.p")) == 21
     with pytest.raises(TableError, match="than any real one"):
