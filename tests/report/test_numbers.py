@@ -168,11 +168,3 @@ def test_metric_rows():
     assert rows[-1].reason is None
     assert rows[-1].undefined == 0
     assert numbers.metric_rows(replace(result, scores=result.scores.select([]))) == ()
-
-
-@pytest.mark.parametrize(
-    ("count", "noun", "text"),
-    [(0, "hit", "0 hits"), (1, "query", "1 query"), (2, "query", "2 queries"), (1200, "hit", "1,200 hits")],
-)
-def test_plural(count, noun, text):
-    assert numbers.plural(count, noun) == text

@@ -272,11 +272,12 @@ def _brief(pair: dict[str, Any]) -> dict[str, Any]:
     """Return a comparison in few columns."""
     from robonas.cli.layout import cell_text
 
+    no_spread = pair["low"] is None and pair["seeds"] > 1
     interval = None if pair["low"] is None else f"{cell_text(pair['low'])} to {cell_text(pair['high'])}"
     return {
         "other": pair["other"],
         "advantage": pair["advantage"],
         "95 % interval": interval,
         "won/drawn/lost": f"{pair['wins']}/{pair['ties']}/{pair['losses']}",
-        "p (Holm)": "same run" if pair["deterministic"] else "no spread" if pair["low"] is None else pair["p_holm"],
+        "p (Holm)": "same run" if pair["deterministic"] else "no spread" if no_spread else pair["p_holm"],
     }

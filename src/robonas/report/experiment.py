@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from robonas.report import html, numbers, words
+from robonas.common.words import plural
+from robonas.report import html, words
 
 if TYPE_CHECKING:
     import os
@@ -160,5 +161,5 @@ def _metrics(task: Task, tables: dict[str, Any]) -> dict[str, Any]:
         "turned": not task.higher_is_better,
         "rows": quality[quality.index == task.name].to_dict("records"),
         "heat_map": html.heat_map(table) if len(table) > 1 else None,
-        "candidates": numbers.plural(len(task), "candidate"),
+        "candidates": plural(len(task), "candidate"),
     }

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from robonas.report import numbers, palette, words
+from robonas.common.words import plural
+from robonas.report import palette, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,7 +148,7 @@ def environment() -> jinja2.Environment:
     made.filters |= {
         "number": words.number,
         "duration": words.duration,
-        "plural": numbers.plural,
+        "plural": plural,
         "breakable": breakable,
         "marked": marked,
         "command": command,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robonas.common.randomness import numpy_generator
+from robonas.common.words import plural
 from robonas.strategies.scaling import mean_ranks
 
 if TYPE_CHECKING:
@@ -311,10 +312,3 @@ def best_query(result: SearchResult) -> Query | None:
 def pool_size(result: SearchResult) -> int:
     """Return the distinct candidates: isomorphic architectures count once."""
     return len(result.scores.distinct)
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a count and its noun, such as ``1 training``, ``12 trainings`` or ``3 queries``."""
-    if count == 1:
-        return f"{count:,} {noun}"
-    return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robonas.common.words import plural
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.report import cell, html, learned, next_steps, numbers, trust, words
 from robonas.report.palette import N_OPTIONS
@@ -203,7 +204,7 @@ def _rows(result: SearchResult) -> list[dict[str, Any]]:
     for query, size in zip(result.queries, learned.sizes(result), strict=True):
         picks = _choices(result, query.architecture)
         joined = result.joined_after(query)
-        remarks = [] if joined is None else [f"joined after {numbers.plural(joined, 'query')}"]
+        remarks = [] if joined is None else [f"joined after {plural(joined, 'query')}"]
         if query.state == "pruned":
             remarks.append(f"after epoch {query.steps} of {query.steps + query.steps_saved}")
         if query.state == "failed":

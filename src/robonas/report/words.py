@@ -7,8 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from robonas.common.words import plural
 from robonas.report.learned import noise
-from robonas.report.numbers import Standing, best_query, labels, plural, pool_size, standing
+from robonas.report.numbers import Standing, best_query, labels, pool_size, standing
 from robonas.study.certainty import certainty, luck, sentences as certainty_in_words
 from robonas.study.shown import left_out_in_words
 

@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from robonas.common.notebook import COLOURS, Picture
+from robonas.common.words import plural
 from robonas.costs.size import size_in_words
 
 if TYPE_CHECKING:
@@ -17,12 +18,7 @@ if TYPE_CHECKING:
 
 def title_of(result: Any) -> str:
     """Return what was trained, and for how long, in one line."""
-    return f"TrainedNetwork: {result.space.name}, {_epochs(result)}"
-
-
-def _epochs(result: Any) -> str:
-    n = len(result.log)
-    return f"{n:,} epoch{'' if n == 1 else 's'}"
+    return f"TrainedNetwork: {result.space.name}, {plural(len(result.log), 'epoch')}"
 
 
 def facts_of(result: Any, size: Mapping[str, float | None] | None) -> dict[str, str]:
@@ -41,7 +37,7 @@ def facts_of(result: Any, size: Mapping[str, float | None] | None) -> dict[str, 
     if size is not None:
         rows["size"] = size_in_words(size)
     took = sum(row.seconds for row in result.log)
-    rows["training"] = f"{_epochs(result)} in {took:.1f} s; kept epoch {result.epoch}, {kept}"
+    rows["training"] = f"{plural(len(result.log), 'epoch')} in {took:.1f} s; kept epoch {result.epoch}, {kept}"
     for part, values in (("validation", result.validation), ("test", result.test)):
         if values is not None:
             rows[part] = ", ".join(f"{words[key]} {number:.4f}" for key, number in values.items() if key in words)

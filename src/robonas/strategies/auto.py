@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from robonas.common.lazy import np
 from robonas.common.record import record_of_metrics
+from robonas.common.words import plural
 from robonas.errors import ConfigError
 from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial
 from robonas.strategies.beliefs import AGAINST_COSTS, BELIEFS
@@ -379,5 +380,5 @@ class _Pool:
         parts = weights * self._features(0, np.array([row]))[0]
         best = [place for place in np.argsort(-parts, kind="stable")[:2] if parts[place] > 0]
         names = " and ".join(self.problem.metrics[self.columns[place]] for place in best)
-        basis = f"After {n_asked} {'query' if n_asked == 1 else 'queries'}" if n_asked else "Before any answer"
+        basis = f"After {plural(n_asked, 'query')}" if n_asked else "Before any answer"
         return f"{basis}, it is expected to be the best" + (f"; mostly {names} speak for it." if names else ".")

@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from robonas.common.notebook import COLOURS, Picture
+from robonas.common.words import plural
 from robonas.costs.size import size_in_words
 from robonas.study.certainty import in_rows, value_with_noise
 
@@ -49,8 +50,7 @@ def facts_of(result: Any, size: Mapping[str, float | None] | None) -> dict[str, 
     )
     if result.n_grown and best is not None:
         after = result.joined_after(best)
-        queries = "query" if after == 1 else "queries"
-        origin = "was in the sample" if after is None else f"joined after {after} {queries}"
+        origin = "was in the sample" if after is None else f"joined after {plural(after, 'query')}"
         rows["pool"] = f"{len(result.scores) - result.n_grown:,} sampled, {result.n_grown:,} grown; the winner {origin}"
     if result.weights is not None:
         ordered = sorted(result.weights.items(), key=lambda entry: -abs(entry[1]))
@@ -74,8 +74,7 @@ def facts_of(result: Any, size: Mapping[str, float | None] | None) -> dict[str, 
         rows["front"] = f"{len(result.front)} networks that no other one beats in {result.value_name} and {names}"
     if result.stop_reason == "running":
         running = sum(query.state == "running" for query in result.queries)
-        evaluations = "evaluation" if running == 1 else "evaluations"
-        rows["running"] = f"another process is still at it; {running} {evaluations} not answered yet"
+        rows["running"] = f"another process is still at it; {plural(running, 'evaluation')} not answered yet"
     elif result.stop_reason != "budget spent":
         rows["stopped"] = result.stop_reason
     if result.parameters_file is not None:
