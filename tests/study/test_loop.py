@@ -10,11 +10,13 @@ import pytest
 import torch
 
 import robonas
+from robonas.common.defaults import PAPER_METRICS
 from robonas.common.settings import plain
 from robonas.errors import ConfigError, NetworkError, ObjectiveError, StudyError
+from robonas.metrics import chosen_metrics
 from robonas.objectives.base import Evaluation
 from robonas.report.words import headline
-from robonas.strategies import RandomSearch
+from robonas.strategies import STRATEGIES, RandomSearch
 from robonas.study.events import (
     CandidatesLeftOut,
     QueryFinished,
@@ -38,6 +40,15 @@ def run(folder=None, objective=None, **changes):
 def told(result):
     """What must be equal for two searches to be the same."""
     return [(q.architecture, q.phase, q.state, q.value, q.failure, q.weights, q.curve) for q in result.queries]
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_without_metrics_it_computes_those_of_its_strategy(strategy) -> None:
+    result = run(metrics=None, strategy=strategy, pool=3, budget=1, batch=small_batch(), n_jobs=0)
+    by_default = {"robot": PAPER_METRICS} | dict.fromkeys(
+        [name for name, kind in STRATEGIES.items() if not kind.uses_scores], ()
+    )
+    assert result.scores.metrics == by_default.get(strategy, tuple(chosen_metrics()))
 
 
 def test_finds_the_best_of_what_it_queried_and_says_what_it_did(tmp_path) -> None:

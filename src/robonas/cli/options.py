@@ -11,7 +11,7 @@ import typer
 from robonas.cli.completion import names_of
 from robonas.cli.help import DATA, METRICS, PLAN, RESULTS, RUN, SPACE, TRAINING
 from robonas.cli.reading import read_data, read_precision, read_space, read_strategy
-from robonas.common.defaults import PAPER_METRICS, STRATEGY
+from robonas.common.defaults import STRATEGY
 from robonas.common.files import check_file, check_folder
 from robonas.errors import ConfigError
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from robonas.spaces import SearchSpace
     from robonas.strategies import Strategy
     from robonas.study.result import SearchResult
-
-PAPER = list(PAPER_METRICS)
 
 
 def not_empty(text: str | None) -> str | None:
@@ -121,17 +119,22 @@ SpaceSetting = Annotated[
         rich_help_panel=SPACE,
     ),
 ]
-Metrics = Annotated[
-    list[str],
-    typer.Option(
+
+
+def _metrics(default: str = "") -> Any:
+    """Return the option that names metrics, with what its help says of the default."""
+    return typer.Option(
         "--metrics",
         "-m",
         help="Metric, or several with commas; see 'robonas list metrics'. 'auto': the cheap ones that "
-        "have a record over known tasks. May be repeated.",
+        f"have a record over known tasks. May be repeated.{default}",
         autocompletion=names_of("metrics"),
         rich_help_panel=METRICS,
-    ),
-]
+    )
+
+
+Metrics = Annotated[list[str], _metrics()]
+SearchMetrics = Annotated[list[str], _metrics("  [default: auto; for the strategy robot the six of its paper]")]
 Pool = Annotated[int, typer.Option(help="Number of architectures to sample from the space.", rich_help_panel=PLAN)]
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers, from 0.", rich_help_panel=RUN)]
 Jobs = Annotated[

@@ -16,7 +16,6 @@ from robonas.cli.help import DATA, PLAN, RESULTS
 from robonas.cli.limit_options import LimitOptions
 from robonas.cli.objective_options import ObjectiveOptions
 from robonas.cli.options import (
-    PAPER,
     Data,
     Json,
     Logs,
@@ -26,6 +25,7 @@ from robonas.cli.options import (
     Pool,
     ReadingOptions,
     ScoringOptions,
+    SearchMetrics,
     SpaceOptions,
     Storage,
     StrategyOptions,
@@ -39,6 +39,7 @@ from robonas.cli.reading import read_lines, read_strategy, split
 from robonas.cli.recipe_options import RecipeOptions
 from robonas.cli.results import remembered
 from robonas.cli.settings_file import Config
+from robonas.common.defaults import AUTO_METRICS
 from robonas.common.settings import count_of
 from robonas.errors import ConfigError
 
@@ -56,7 +57,7 @@ def search(
     data: Data = "digits",
     reading: ReadingOptions,
     space: SpaceOptions,
-    metrics: Metrics = PAPER,
+    metrics: SearchMetrics = [],  # noqa: B006
     strategy: StrategyOptions,
     plan: PlanOptions,
     limits: LimitOptions,
@@ -130,7 +131,7 @@ def search(
     settings: dict[str, Any] = {
         "limits": limits.read(),
         "against": read_against(against),
-        "metrics": split("--metrics", metrics),
+        "metrics": split("--metrics", metrics) or None,
         "pool": plan.pool,
         "budget": plan.budget,
         "grow": plan.grow,
@@ -233,7 +234,7 @@ def score(
     data: Data = "digits",
     reading: ReadingOptions,
     space: SpaceOptions,
-    metrics: Metrics = PAPER,
+    metrics: Metrics = list(AUTO_METRICS),  # noqa: B006
     pool: Pool = 1000,
     architectures: Annotated[
         Path | None,

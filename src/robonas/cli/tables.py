@@ -11,7 +11,6 @@ import typer
 from robonas.cli.groups import takes_groups
 from robonas.cli.help import DATA, TRAINING, Commands, QuickGroup
 from robonas.cli.options import (
-    PAPER,
     Data,
     Json,
     Metrics,
@@ -27,6 +26,7 @@ from robonas.cli.options import (
 from robonas.cli.parallel_options import ParallelOptions
 from robonas.cli.reading import read_space, split
 from robonas.cli.recipe_options import RecipeOptions
+from robonas.common.defaults import AUTO_METRICS, PAPER_METRICS
 from robonas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def build(
     data: Data = "digits",
     reading: ReadingOptions,
     space_set: SpaceSetting = [],  # noqa: B006
-    metrics: Metrics = PAPER,
+    metrics: Metrics = [*PAPER_METRICS, *AUTO_METRICS],  # noqa: B006
     pool: Pool = 1000,
     seeds: Annotated[
         int,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from robonas.common.defaults import AUTO_METRICS
 from robonas.common.lazy import np
 from robonas.common.settings import called, seed_of, whole
 from robonas.errors import AskTellError, ConfigError
@@ -192,6 +193,8 @@ class Strategy(abc.ABC):
     """The name in the catalogue."""
     uses_scores: ClassVar[bool] = True
     """Whether it reads `Problem.scores`; without, nothing needs to be scored."""
+    default_metrics: ClassVar[tuple[str, ...]] = AUTO_METRICS
+    """Metrics that a search with it computes, unless told otherwise."""
     trades_off: ClassVar[bool] = False
     """Whether it reads `Problem.costs`, to find the front of the objective against known costs."""
     column_order_irrelevant: ClassVar[bool] = False

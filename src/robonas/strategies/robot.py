@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from robonas.common.defaults import PAPER_METRICS
 from robonas.common.lazy import np
 from robonas.common.randomness import numpy_generator
 from robonas.errors import ConfigError
@@ -87,6 +88,7 @@ class Robot(Strategy):
     """
 
     name: ClassVar[str] = "robot"
+    default_metrics: ClassVar[tuple[str, ...]] = PAPER_METRICS
     trades_off: ClassVar[bool] = True
     column_order_irrelevant: ClassVar[bool] = True
     affine_change_irrelevant: ClassVar[bool] = True

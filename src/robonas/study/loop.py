@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robonas.common.bars import with_bars
-from robonas.common.defaults import PAPER_METRICS, STRATEGY
+from robonas.common.defaults import STRATEGY
 from robonas.common.files import check_folder
 from robonas.common.settings import jobs_of, name_of, seconds_of
 from robonas.errors import ConfigError, StudyError
@@ -58,7 +58,7 @@ def search(
     space: SearchSpace,
     objective: Objective,
     *,
-    metrics: Sequence[str | Metric | Callable[..., float]] = PAPER_METRICS,
+    metrics: Sequence[str | Metric | Callable[..., float]] | None = None,
     pool: int | Iterable[Architecture | str] = 1000,
     limits: Limits | None = None,
     against: AgainstLike | Sequence[AgainstLike] | None = None,
@@ -97,7 +97,9 @@ def search(
     Args:
         space: The architectures, and how to build them.
         objective: Objective that each query evaluates, such as `TrainingObjective`.
-        metrics: Training-free metrics, or ``"auto"``; see `score`. Not used by strategies that read no scores.
+        metrics: Training-free metrics; see `score`. None for those that the strategy has by default: the paper's six
+            for `robot`, and ``"auto"``, the cheap ones that have a record over known tasks, for all others. Not used
+            by strategies that read no scores.
         pool: Number of architectures to sample from the space (all of it, where it has fewer), or the architectures.
         limits: Bounds on size, work, time, memory or cheap metrics; what breaks one is left out before anything dearer
             is computed.

@@ -61,7 +61,7 @@ class Plan:
         cls,
         space: SearchSpace,
         objective: Objective,
-        metrics: Sequence[MetricLike],
+        metrics: Sequence[MetricLike] | None,
         limits: Limits | None,
         strategy: str | Strategy,
         budget: int,
@@ -85,7 +85,8 @@ class Plan:
         if share not in get_args(Share):
             raise ConfigError(f"`share` must be one of {', '.join(get_args(Share))}; got {share!r}.")
         chosen = make_strategy(strategy)
-        resolved = resolve_metrics(metrics) if chosen.uses_scores else ()
+        named = chosen.default_metrics if metrics is None else metrics
+        resolved = resolve_metrics(named) if chosen.uses_scores else ()
         chosen.check_metrics([metric.name for metric in resolved])
         costs = costs_of(against, objective, limits)
         if costs and not chosen.trades_off:
