@@ -77,7 +77,7 @@ RUNS_OF_THE_GALLERY = (
     Run(
         "demo",
         "The demo: digits, twenty trainings",
-        "600 cells of NAS-Bench-201 were scored by six metrics, and 20 of them trained for 12 epochs on 15 % of the "
+        "600 cells of NAS-Bench-201 were scored by eleven cheap metrics, and 20 of them trained for 12 epochs on 15 % of the "
         "images; beside it, random search with as many trainings. It is what `make demo` runs.",
         "robonas search examples/demo.toml --compare random",
         "report.html",

@@ -302,3 +302,8 @@ def test_a_remark_stands_only_where_a_query_differs():
     assert page.text.count("Nobody expected this.") == 1
     each = tuple(replace(query, reason=f"Reason {query.number}.") for query in result.queries)
     assert "Reason 5." not in read(replace(result, queries=each)).text, "it is on the phase, where the mouse stops"
+
+
+def test_the_caption_of_weights_speaks_of_diamonds_only_where_there_are_some() -> None:
+    assert "Diamonds: the rank correlation" in read(sample.result(20, n_explored=8)).text
+    assert "Diamonds" not in read(sample.result(queries=())).text
