@@ -66,8 +66,7 @@ def test_the_best_of_many_is_partly_luck() -> None:
     assert sentence.startswith(f"{result.value:.4f} is the best of 20 trainings, and so partly luck: `--confirm 3`")
     assert words.headline(result).remarks[-1] == sentence
     assert in_rows(result) == {
-        "how sure": "the best of 20, and so partly luck; training the best again (--confirm 3, confirm=3) "
-        "tells how much"
+        "how sure": "the best of 20, and so partly luck; --confirm 3 or confirm=3 tells how much"
     }
     assert luck(replace(result, objective="table")) == []  # the same value every time
 

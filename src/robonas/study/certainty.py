@@ -110,8 +110,7 @@ def in_rows(result: Any) -> dict[str, str]:
         rows["how sure"] = f"{spread} of {known.n_seeds} with other seeds; {known.searched:.4f} in the search"
     elif known.n_complete > 1 and result.objective == "training":
         rows["how sure"] = (
-            f"the best of {known.n_complete:,}, and so partly luck; training the best again (--confirm 3, confirm=3) "
-            "tells how much"
+            f"the best of {known.n_complete:,}, and so partly luck; --confirm 3 or confirm=3 tells how much"
         )
     if known.tested is not None:
         rows["test"] = f"{with_error(known.tested, known.test_error)} on {known.n_tested:,} samples that nobody saw"
