@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from robonas.errors import ConfigError, UnknownNameError
+from robonas.scores.scoring import Scorer
 from robonas.study.limits import Limits
 from robonas.study.loop import search
 from robonas.study.plan import Plan, cache_file
@@ -40,16 +41,16 @@ def test_names_become_what_they_stand_for() -> None:
 def test_a_strategy_that_reads_no_scores_has_no_metrics_and_no_scorer() -> None:
     made = plan(strategy="random")
     assert made.metrics == ()
-    assert made.candidates(small_batch(), 8, None, 1, None).scorer is None
+    assert made.candidates(small_batch(), 8, None, 1, None, "cpu").scorer is None
     bounded = plan(strategy="random", limits=Limits(at_most={"depth": 9}))
-    assert bounded.candidates(small_batch(), 8, None, 1, None).scorer is not None
+    assert bounded.candidates(small_batch(), 8, None, 1, None, "cpu").scorer is not None
 
 
 def test_the_scorer_has_the_objectives_batch_and_a_cache_in_the_folder(tmp_path) -> None:
-    scorer = plan(seed=3).candidates(None, 8, None, 2, tmp_path).scorer
+    scorer = plan(seed=3).candidates(None, 8, None, 2, tmp_path, "cpu").scorer
     assert (scorer.seed, scorer.n_jobs) == (3, 2)
     assert scorer.batch.fingerprint() == small_batch(8, 3).fingerprint()
-    assert scorer.cache == tmp_path / cache_file(SPACE, scorer.batch, 3)
+    assert scorer.cache == tmp_path / cache_file(scorer)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +88,13 @@ def test_settings_hold_all_that_changes_a_trial_but_the_budget() -> None:
 def test_each_space_batch_and_seed_has_a_cache_of_its_own() -> None:
     other = type(SPACE)(input_shape=(1, 8, 8), channels=3, depth=1)
     names = {
-        cache_file(SPACE, small_batch(), 0),
-        cache_file(SPACE, small_batch(), 1),
-        cache_file(SPACE, small_batch(seed=1), 0),
-        cache_file(other, small_batch(), 0),
+        cache_file(Scorer(SPACE, small_batch(), seed=0)),
+        cache_file(Scorer(SPACE, small_batch(), seed=1)),
+        cache_file(Scorer(SPACE, small_batch(seed=1), seed=0)),
+        cache_file(Scorer(other, small_batch(), seed=0)),
     }
     assert len(names) == 4
-    assert cache_file(SPACE, small_batch(), 0) in names
+    assert cache_file(Scorer(SPACE, small_batch(), seed=0, n_jobs=2)) in names
 
 
 def test_another_seed_may_share_the_folder(tmp_path) -> None:

@@ -293,6 +293,13 @@ class ScoringOptions:
     seed: Seed = 0
     batch_size: Annotated[int, typer.Option(help="Number of samples in the batch that the metrics see.")] = 64
     jobs: Jobs = -1
+    score_device: Annotated[
+        str,
+        typer.Option(
+            help="Device of the networks that metrics see: cpu, cuda, cuda:N, mps, or auto. The worker processes share "
+            "it, and each needs memory there."
+        ),
+    ] = "cpu"
 
 
 @dataclass

@@ -141,6 +141,7 @@ def search(
         "batch_size": scoring.batch_size,
         "batch": batch,
         "n_jobs": scoring.jobs,
+        "score_device": scoring.score_device,
         "folder": folder,
         "storage": storage,
         "confirm": plan.confirm,
@@ -278,6 +279,7 @@ def score(
         n_jobs=scoring.jobs,
         cache=kept,
         progress=not as_json,
+        device=scoring.score_device,
     )
     if output != kept:
         table.write_csv(output)

@@ -70,7 +70,16 @@ def profile(
         samples = reading.read(data)
         where, batch = read_space(name, space_set, samples), samples.batch(scoring.batch_size, scoring.seed)
     measures = ["params", "macs", "memory", *(["latency_ms"] if latency else []), *split("--metrics", metrics)]
-    found = take(where, sample, scoring.seed, quantities=measures, limits=limits, batch=batch, n_jobs=scoring.jobs)
+    found = take(
+        where,
+        sample,
+        scoring.seed,
+        quantities=measures,
+        limits=limits,
+        batch=batch,
+        n_jobs=scoring.jobs,
+        score_device=scoring.score_device,
+    )
     left_out = [measure for measure in measures if measure not in found.frame]
     rows = [
         {

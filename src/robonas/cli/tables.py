@@ -146,6 +146,7 @@ def build(
         seed=scoring.seed,
         batch_size=scoring.batch_size,
         n_jobs=scoring.jobs,
+        score_device=scoring.score_device,
         progress=not as_json,
         **settings,
     )

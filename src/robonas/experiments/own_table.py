@@ -58,6 +58,7 @@ def build_table(
     trial_timeout: float | None = None,
     progress: bool | None = None,
     callbacks: Sequence[Callable[[Event], None]] = (),
+    score_device: str = "cpu",
 ) -> BenchmarkTable:
     """Train every candidate of a pool, and return a table like those that others publish.
 
@@ -89,6 +90,7 @@ def build_table(
         trial_timeout: Seconds that one training may take.
         progress: Show progress bars: True for always, False for never, None on a terminal and in a notebook.
         callbacks: Functions that are called with every event of the trainings.
+        score_device: Device of the networks that metrics see; see `robonas.score`.
 
     Raises:
         ConfigError: No metric where there are no data, or a setting out of range.
@@ -110,7 +112,14 @@ def build_table(
         seen = objective.batch(batch_size, seed) if batch is None else batch
         if seen is None:
             raise ConfigError(f"Objective {objective.name!r} has no data to draw a batch from. Pass `batch`.")
-        scorer = Scorer(space, objective.as_seen(seen, space), seed=seed, n_jobs=n_jobs, cache=place / "scores.parquet")
+        scorer = Scorer(
+            space,
+            objective.as_seen(seen, space),
+            seed=seed,
+            n_jobs=n_jobs,
+            cache=place / "scores.parquet",
+            device=score_device,
+        )
         with working_on(engine), ScoringBars(progress) as bars:
             table = scorer.score(texts, resolved, callbacks=(bars.scoring,))
     results = []

@@ -24,7 +24,7 @@ from robonas.spaces.base import SearchSpace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from robonas.architecture import Architecture
 
@@ -33,6 +33,19 @@ CHUNK = 8
 PROBES = 3
 """Networks that must all return something else than logits before a run is refused."""
 Fault: TypeAlias = NetworkError | None
+
+
+def device_of(name: str) -> str:
+    """Return the name of the device on which networks are scored, with ``"auto"`` resolved.
+
+    Raises:
+        ConfigError: There is no such device here.
+    """
+    if name == "cpu":  # without loading PyTorch
+        return name
+    from robonas.training.device import choose_device
+
+    return str(choose_device(name))
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +61,12 @@ class Scorer:
             scores only, with one worker as with many. 0 scores in this process, which such a network ends: to look
             into a metric with a debugger or a profiler.
         cache: Path of a Parquet file to resume from and to write; None to keep nothing.
+        device: Device of the networks: ``"cpu"``, ``"cuda"``, ``"cuda:N"``, ``"mps"``, or ``"auto"`` for a GPU where
+            there is one. The processes share it, and each needs memory there. Parameters are drawn on the CPU, so they
+            are the same on every device; scores differ in their last digits.
 
     Raises:
-        ConfigError: A seed or a number of processes that is none, or a batch for which the space is not made.
+        ConfigError: A seed, a number of processes or a device that is none, or a batch for which the space is not made.
         OutputError: The cache cannot be written.
     """
 
@@ -60,8 +76,10 @@ class Scorer:
     logits: Callable[[Any], Tensor] | None = None
     n_jobs: int = 1
     cache: str | os.PathLike[str] | None = None
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "device", device_of(self.device))
         object.__setattr__(self, "n_jobs", jobs_of(self.n_jobs))
         object.__setattr__(self, "seed", seed_of(self.seed))
         if not isinstance(self.batch, Batch):
@@ -103,7 +121,9 @@ class Scorer:
                 raise ConfigError(
                     f"Metric {metric.name!r} has no value for this batch: {reason}. Leave it out, or change the batch."
                 )
-        origin = provenance(self.space.name, self.space.settings, self.batch.fingerprint(), self.seed)
+        origin = provenance(
+            self.space.name, self.space.settings, self.batch.fingerprint(), self.seed, self.device.partition(":")[0]
+        )
         memory = keeping_memory() if self.n_jobs == 0 else contextlib.nullcontext()
         with Journal(self.cache, origin) as journal, memory:
             classes = self._classes(canonical for _, canonical in pairs)
@@ -160,10 +180,7 @@ class Scorer:
         for text in some:
             fault = None
             try:
-                architecture = self.space.parse(text)
-                seen = self.batch.resized(self.space.input_shape_of(architecture))
-                network = self.space.build_seeded(architecture, self.seed)
-                score_network(network, seen, ("flops",), seed=self.seed, logits=self.logits)
+                score_network(*self._made(text), ("flops",), seed=self.seed, logits=self.logits)
             except NetworkError as error:
                 fault = error
             except Exception:  # noqa: BLE001  # what fails otherwise is a NaN with a reason, told by its scores
@@ -171,6 +188,12 @@ class Scorer:
             tell(text, fault)
             if fault is None:
                 return
+
+    def _made(self, text: str) -> tuple[nn.Module, Batch]:
+        """Return an architecture's network on the device, and the batch in the size that it takes."""
+        architecture = self.space.parse(text)
+        seen = self.batch.resized(self.space.input_shape_of(architecture))
+        return self.space.build_seeded(architecture, self.seed).to(self.device), seen
 
     # ── the map over candidates ──
 
@@ -208,9 +231,7 @@ class Scorer:
         from robonas.metrics.engine import score_resolved
 
         try:
-            architecture = self.space.parse(text)
-            network = self.space.build_seeded(architecture, self.seed)
-            seen = self.batch.resized(self.space.input_shape_of(architecture))
+            network, seen = self._made(text)
         except Exception as error:  # noqa: BLE001  # a user's builder can raise anything, and costs one network only
             reason = f"the network cannot be built: {type(error).__name__}: {error}"
             return {metric.name: Score(math.nan, reason) for metric in metrics}
@@ -260,6 +281,7 @@ def score(
     callbacks: Sequence[Callable[[int, int], None]] = (),
     progress: bool | None = None,
     executor: object = None,
+    device: str = "cpu",
 ) -> ScoreTable:
     """Score every architecture of a pool by every metric.
 
@@ -292,6 +314,9 @@ def score(
         progress: Show a progress bar: True for always, as a line where there is no terminal; False for never; None on
             a terminal and in a notebook.
         executor: Cluster to score on, instead of processes of this machine; see `search`.
+        device: Device of the networks: ``"cpu"``, ``"cuda"``, ``"cuda:N"``, ``"mps"``, or ``"auto"`` for a GPU where
+            there is one. The processes share it, and each needs memory there. Scores differ in their last digits from
+            those of another device, so a cache is of one kind of device.
 
     Returns:
         The scores in the order of the pool. A metric that fails on a network, and a network that cannot be built, give
@@ -305,7 +330,7 @@ def score(
         NetworkError: Networks return something that is not logits; told before the first score.
         ScoreTableError: The cache is damaged, or belongs to another space, batch or seed.
     """
-    scorer = Scorer(space, batch, seed=seed, logits=logits, n_jobs=n_jobs, cache=cache)
+    scorer = Scorer(space, batch, seed=seed, logits=logits, n_jobs=n_jobs, cache=cache, device=device)
     from robonas.common.bars import ScoringBars
 
     with working_on(engine_of(executor)), ScoringBars(progress) as bars:

@@ -38,13 +38,16 @@ _TEXTS = ["architecture", "canonical", "scored_as"]
 """Columns that say which architecture a row is of."""
 
 
-def provenance(space_name: str, space_settings: Mapping[str, Any], batch_fingerprint: str, seed: int) -> dict[str, Any]:
+def provenance(
+    space_name: str, space_settings: Mapping[str, Any], batch_fingerprint: str, seed: int, device: str = "cpu"
+) -> dict[str, Any]:
     """Return where scores come from: what they depend on, and the versions that made them; JSON values."""
     return {
         "format": FORMAT,
         "space": {"name": space_name, "settings": dict(space_settings)},
         "batch": batch_fingerprint,
         "seed": seed,
+        **({} if device == "cpu" else {"device": device}),
         "versions": {"python": platform.python_version()}
         | {name: version_of(name) for name in ("robonas", "torch", "numpy")},
     }
@@ -62,13 +65,14 @@ def check_provenance(found: Mapping[str, Any], wanted: Mapping[str, Any], path: 
     """Raise unless scores of `found` can stand beside scores of `wanted`; warn where only versions differ.
 
     Raises:
-        ScoreTableError: Another space, batch or seed, or a newer file format.
+        ScoreTableError: Another space, batch, seed or kind of device, or a newer file format.
     """
+    found, wanted = {"device": "cpu", **found}, {"device": "cpu", **wanted}
     if found.get("format", 0) > FORMAT:
         raise ScoreTableError(
             f"Scores file '{path}' has format {found['format']}; this robonas reads up to {FORMAT}. Update robonas."
         )
-    for key, word in (("space", "search space"), ("batch", "batch"), ("seed", "seed")):
+    for key, word in (("space", "search space"), ("batch", "batch"), ("seed", "seed"), ("device", "device")):
         if found.get(key) != wanted.get(key):
             raise ScoreTableError(
                 f"Scores file '{path}' was written for another {word} ({_brief(found.get(key))}) than this run's "

@@ -84,6 +84,7 @@ def search(
     trial_timeout: float | None = None,
     confirm: int = 0,
     repeats: int = 3,
+    score_device: str = "cpu",
 ) -> SearchResult:
     """Find a good network.
 
@@ -150,6 +151,8 @@ def search(
             then the one with the best mean. These trainings do not count towards the budget, and none is pruned. 0 for
             none.
         repeats: Number of other seeds for each of them.
+        score_device: Device of the networks that metrics see, such as ``"cuda"``; see `score`. The trainings' device is
+            a setting of the objective.
 
     Returns:
         The winner and everything that led to it.
@@ -176,7 +179,7 @@ def search(
         place = check_folder(folder) if folder is not None else None
         drawn, whole = draw_pool(space, pool, plan.seed, plan.share)
         settings = plan.settings(drawn)
-        candidates = plan.candidates(batch, batch_size, logits, n_jobs, place)
+        candidates = plan.candidates(batch, batch_size, logits, n_jobs, place, score_device)
         pairs, left_out = candidates.within_limits(drawn, settings, place / f"{name}.pool.txt" if place else None)
         costs = None
         if candidates.meter is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from robonas.common.settings import count_of, seed_of
@@ -120,6 +120,7 @@ class Plan:
         logits: Callable[[Any], Tensor] | None,
         n_jobs: int,
         folder: Path | None,
+        device: str,
     ) -> Candidates:
         """Return the rules of the pool, with a scorer where the strategy, a bound or a cost reads a metric.
 
@@ -129,13 +130,15 @@ class Plan:
             logits: Function from what a network returns to its logits.
             n_jobs: Processes for scoring, and for measuring what has a bound.
             folder: Folder of the search, for the cache of scores; None for no cache.
+            device: Device of the networks that metrics see.
         """
         scorer = None
         costs = [cost for cost in self.against if cost.metric is not None]
         if self.metrics or costs or (self.limits is not None and self.limits.metrics):
             seen = self._batch(batch_size) if batch is None else batch
-            cache = None if folder is None else folder / cache_file(self.space, seen, self.seed)
-            scorer = Scorer(self.space, seen, seed=self.seed, logits=logits, n_jobs=n_jobs, cache=cache)
+            scorer = Scorer(self.space, seen, seed=self.seed, logits=logits, n_jobs=n_jobs, device=device)
+            if folder is not None:
+                scorer = replace(scorer, cache=folder / cache_file(scorer))
         form = form_of(self.space, self.share)
         meter = CostMeter(self.space, self.against, scorer, n_jobs, form) if self.against else None
         return Candidates(self.space, self.seed, self.metrics, self.limits, scorer, n_jobs, meter, self.share)
@@ -177,10 +180,14 @@ class Plan:
         }
 
 
-def cache_file(space: SearchSpace, batch: Batch, seed: int) -> str:
-    """Return the name of the file with all scores of a space, a batch and a seed, for any study of a folder.
+def cache_file(scorer: Scorer) -> str:
+    """Return the name of the file with all scores that depend on the same as a scorer's, for any study of a folder.
 
     It is in the search's folder.
     """
-    origin = json.dumps([space.name, space.settings, batch.fingerprint(), seed])
+    kind = scorer.device.partition(":")[0]
+    origin = json.dumps(
+        [scorer.space.name, scorer.space.settings, scorer.batch.fingerprint(), scorer.seed]
+        + ([] if kind == "cpu" else [kind])
+    )
     return f"cache-{hashlib.blake2b(origin.encode(), digest_size=4).hexdigest()}.parquet"

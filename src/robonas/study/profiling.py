@@ -11,7 +11,7 @@ from robonas.common.settings import count_of, jobs_of
 from robonas.costs.measuring import COSTS
 from robonas.errors import ConfigError
 from robonas.metrics import resolve_metrics
-from robonas.scores.scoring import score
+from robonas.scores.scoring import device_of, score
 from robonas.study.bounds import Bound
 from robonas.study.limits import Limits
 from robonas.study.measurements import measure_each
@@ -112,6 +112,7 @@ def profile(
     limits: Limits | None = None,
     batch: Batch | None = None,
     n_jobs: int = 1,
+    score_device: str = "cpu",
 ) -> Profile:
     """Return what a space has to offer: costs of `n` architectures, or of all where there are fewer.
 
@@ -126,14 +127,16 @@ def profile(
         batch: Samples for metrics; by default white noise, whose scores differ from those of real data.
         n_jobs: Worker processes; 0 does all in this process, which a network that crashes ends. Latency is measured by
             one.
+        score_device: Device of the networks that metrics see; see `score`.
 
     Raises:
-        ConfigError: No architecture is asked for, a metric is named twice, or none of the sample makes a network that
-            runs.
+        ConfigError: No architecture is asked for, a metric is named twice, there is no such device, or none of the
+            sample makes a network that runs.
         UnknownNameError: There is no such cost or metric.
     """
     import pandas as pd
 
+    score_device = device_of(score_device)
     settings = limits if limits is not None else Limits()
     names = dict.fromkeys([*quantities, *(bound.name for bound in settings.bounds if bound.metric is None)])
     counted = [name for name in names if name in COSTS]
@@ -172,7 +175,7 @@ def profile(
     if metrics and not hopeless:
         seen = batch if batch is not None else noise(space, seed=seed)
         different = {metric.name: metric for metric in metrics.values()}
-        table = score(space, rows, tuple(different.values()), seen, seed=seed, n_jobs=n_jobs)
+        table = score(space, rows, tuple(different.values()), seen, seed=seed, n_jobs=n_jobs, device=score_device)
         for key, metric in metrics.items():
             frame[key] = table.scores[:, table.metrics.index(metric.name)]
     return Profile(space, frame, {space.format(architecture): reason for architecture, reason in failures.items()})

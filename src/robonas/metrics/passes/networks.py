@@ -41,7 +41,7 @@ def scoring_mode(network: nn.Module, *, training: bool = True) -> Iterator[None]
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(mode=False))
             stack.enter_context(torch.enable_grad())
-            if torch.is_autocast_enabled(device):
+            if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # the one whose gradient has a gradient
             yield
