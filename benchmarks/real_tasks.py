@@ -40,6 +40,7 @@ from robonas.common.randomness import numpy_generator
 from robonas.datasets import LabelledData, from_arrays
 from robonas.experiments import build_table, noise_of
 from robonas.experiments.runs import search
+from robonas.metrics import chosen_metrics
 from robonas.objectives import TrainingObjective
 from robonas.scores.table import ScoreTable
 from robonas.spaces import SearchSpace, make_space
@@ -422,11 +423,11 @@ class Recorded:
 
 
 def given(task: Recorded, strategy: str) -> list[str]:
-    """Metrics that a strategy reads: the paper's six, all of the table, or none."""
+    """Metrics that a strategy reads: those that a search computes by default, the paper's six, or none."""
     if strategy in {"tpe", "evolution", "successive_halving"}:
         return []
-    six = strategy in {"robot", "auto, six metrics"}
-    return [metric for metric in task.metrics if metric in PAPER] if six else task.metrics
+    wanted = PAPER if strategy in {"robot", "auto, six metrics"} else chosen_metrics()
+    return [metric for metric in task.metrics if metric in wanted]
 
 
 def successive_halving(task: Recorded, pool: np.ndarray, seed: int, epochs: int) -> tuple[int, float]:
