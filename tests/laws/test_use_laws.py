@@ -115,6 +115,8 @@ def data_of(kind: str, folder: Path) -> LabelledData:
         return load_dataset(photos(folder / "photos"), size=(9, 8), mode="RGB")
     if kind == "npz":
         return load_dataset(arrays(folder))
+    if kind == "hf":
+        return load_dataset(f"hf:{photos(folder / 'photos').partition(':')[2]}", size=(9, 8), mode="RGB")
     if kind == "sklearn":
         return load_dataset("sklearn:diabetes")
     if kind == "table":
@@ -179,7 +181,11 @@ def test_every_task_and_every_way_to_keep_data(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_every_kind_of_data(tmp_path) -> None:
+def test_every_kind_of_data(tmp_path, monkeypatch) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    datasets.disable_progress_bars()
     used(LONG, tmp_path)
 
 
@@ -188,7 +194,9 @@ def test_torchvision(tmp_path, monkeypatch) -> None:
     torchvision = pytest.importorskip("torchvision")
     torchvision_files(tmp_path)
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "_check_integrity", lambda self: True)
-    monkeypatch.setattr(torchvision.datasets.CIFAR10, "meta", {"filename": "batches.meta", "key": "label_names"})
+    monkeypatch.setattr(
+        torchvision.datasets.CIFAR10, "meta", {"filename": "batches.meta", "key": "label_names", "md5": None}
+    )
     monkeypatch.setattr(torchvision.datasets.cifar, "check_integrity", lambda *_: True)
     data = load_dataset("torchvision:CIFAR10", root=tmp_path)
     objective = TrainingObjective(data, epochs=1, batch_size=16, threads=1, isolated=False)
