@@ -32,22 +32,28 @@ PAIRS = (
 )
 """Names of the two arrays; the first pair that a file has is taken. Test arrays beside them are never read."""
 
+KINDS = ("images", "signals")
+"""Kinds of inputs of three dimensions: (n, height, width), or (n, channels, length)."""
 
-def load_npz(path: str | Path, **settings: Any) -> LabelledData:
-    """Load images and labels from an ``.npz`` file, read without pickle.
+
+def load_npz(path: str | Path, kind: str | None = None, **settings: Any) -> LabelledData:
+    """Load images, signals or tables with their labels from an ``.npz`` file, read without pickle.
 
     The arrays are one of `PAIRS`; ``class_names``, an array of texts, may stand beside them, and ``task``, a text,
     where the labels are the targets of another task than classification (see `robonas.datasets.targets`). Inputs
     are bytes or numbers of shape (n, channels, height, width); (n, height, width, channels), taken where the last
-    side is at most 4 and the second is not; or (n, height, width) for grey. Two-dimensional inputs are (n,
-    features). Labels are integers, (n,) or (n, 1), or what the task wants.
+    side is at most 4 and the second is not; or (n, height, width) for grey images. Signals are (n, channels, length),
+    and say so by `kind`. Two-dimensional inputs are (n, features). Labels are integers, (n,) or (n, 1), or what the
+    task wants.
 
     Args:
         path: The file.
+        kind: What inputs of three dimensions are: ``"images"`` or ``"signals"``; None for the text ``kind`` in the
+            file, or else images.
         settings: None; arrays have a size and a number of channels of their own.
 
     Raises:
-        ConfigError: Settings were given.
+        ConfigError: Other settings were given, or an unknown kind.
         DataError: No such file, no permission, damaged, other arrays, pickled objects, or arrays that do not fit each
             other.
     """
@@ -56,8 +62,8 @@ def load_npz(path: str | Path, **settings: Any) -> LabelledData:
         raise DataError(f"There is no file '{file}'. Give an .npz file with arrays 'x' and 'y'.")
     if settings:
         raise ConfigError(
-            f"Data of an .npz file have their own size and channels and take no settings; got {', '.join(settings)} "
-            f"for '{file}'. Resize or convert the arrays before they are saved, or give a folder of images."
+            f"Data of an .npz file have their own size and channels and take no setting but `kind`; got "
+            f"{', '.join(settings)} for '{file}'. Resize or convert the arrays before they are saved, or give a folder of images."
         )
     with ExitStack() as stack:
         archive = _open(file, stack)
@@ -70,10 +76,14 @@ def load_npz(path: str | Path, **settings: Any) -> LabelledData:
         inputs, labels = (_read(archive, name, file) for name in pair)
         class_names = _read(archive, "class_names", file) if "class_names" in names else None
         task: Any = str(_read(archive, "task", file)) if "task" in names else "classification"
+        if kind is None:
+            kind = str(_read(archive, "kind", file)) if "kind" in names else "images"
+    if kind not in KINDS:
+        raise ConfigError(f"`kind` of the inputs in '{file}' must be one of {', '.join(KINDS)}; got {kind!r}.")
     if task == "classification" and labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     return from_arrays(
-        _channels_first(inputs),
+        inputs if kind == "signals" else _channels_first(inputs),
         labels,
         class_names=None if class_names is None else [str(name) for name in class_names.ravel()],
         name=f"npz:{path}",

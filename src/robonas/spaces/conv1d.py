@@ -50,7 +50,10 @@ class Conv1d(LayeredSpace):
     def __init__(self, *, input_shape: Sequence[int] = (1, 128), n_classes: int = 10) -> None:
         super().__init__(input_shape=input_shape, n_classes=n_classes)
         if len(self.input_shape) != 2:
-            raise ConfigError(f"`input_shape` of {self.name} must be (channels, length); got {self.input_shape}.")
+            raise ConfigError(
+                f"`input_shape` of {self.name} must be (channels, length); got {self.input_shape}. Signals in an .npz "
+                "file are read as such by kind='signals' (--data-set kind=signals)."
+            )
 
     @property
     def whole(self) -> Mapping[str, tuple[Option, ...]]:
