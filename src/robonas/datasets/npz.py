@@ -62,8 +62,9 @@ def load_npz(path: str | Path, kind: str | None = None, **settings: Any) -> Labe
         raise DataError(f"There is no file '{file}'. Give an .npz file with arrays 'x' and 'y'.")
     if settings:
         raise ConfigError(
-            f"Data of an .npz file have their own size and channels and take no setting but `kind`; got "
-            f"{', '.join(settings)} for '{file}'. Resize or convert the arrays before they are saved, or give a folder of images."
+            "Data of an .npz file have their own size and channels and take no setting but `kind`; got "
+            f"{', '.join(settings)} for '{file}'. Resize or convert the arrays before they are saved, "
+            "or give a folder of images."
         )
     with ExitStack() as stack:
         archive = _open(file, stack)
