@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from robonas.report import page, words
-from robonas.study.certainty import certainty, in_rows, luck, sentences, value_with_noise
+from robonas.study.certainty import certainty, doubt, in_rows, luck, sentences, value_with_noise
 from robonas.study.confirmation import Confirmation, FinalTest, Repeated
 from tests.report import sample
 from tests.report.test_page import Reader
@@ -84,3 +84,27 @@ def test_the_page_has_every_training_with_another_seed() -> None:
     assert "QueryMeanDeviationIn the searchSeed 1Seed 2Seed 3" in text
     assert f"{result.best.number}0.87500.035{result.value:.4f}0.9000failed0.8500" in text
     assert "Seed 1" not in Reader(page.render(sample.result(20))).text
+
+
+def guessed(value: float, error: float | None = 0.02):
+    about = {"guess": {"value": value, "error": error}, "steps": 15}
+    return replace(sample.result(20, failures=()), provenance={"data": about})
+
+
+def test_a_value_that_may_be_a_guess_is_told_first() -> None:
+    result = guessed(sample.result(20, failures=()).value - 0.05)
+    (sentence,) = doubt(result)
+    assert sentence.startswith("Nothing may have been learned yet: one and the same answer to every input reaches 0.8")
+    assert "the best of 20 trainings after 15 steps of each is hardly above it. Train longer (`--epochs`)" in sentence
+    assert words.headline(result).remarks[0] == sentence
+    assert in_rows(result)["by guessing"].endswith(
+        "; the best is hardly above it: train longer than 15 steps, or by another recipe"
+    )
+
+
+def test_a_value_far_above_a_guess_is_not_doubted() -> None:
+    result = guessed(0.1)
+    assert doubt(result) == []
+    assert in_rows(result)["by guessing"] == "0.1000, by the same answer to every input"
+    assert doubt(sample.result(20, failures=())) == []
+    assert "by guessing" not in in_rows(replace(result, objective="table"))

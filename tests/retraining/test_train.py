@@ -201,6 +201,25 @@ def test_a_finished_training_is_not_repeated_and_can_be_tested_later(tmp_path) -
     assert (tmp_path / "network.safetensors").is_file()
 
 
+def test_what_guessing_reaches_is_told_and_read_again(tmp_path) -> None:
+    data = from_arrays(np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32), np.arange(60) % 3)
+    noise = full(tmp_path / "noise", data=data)
+    assert 0 < noise.guess["value"] < 0.5
+    assert noise.guess["n"] == len(data.split(noise.settings["validation_fraction"], 0)[1])
+    assert load_trained(tmp_path / "noise", space=ToySpace()).guess == noise.guess
+    assert "hardly above it, so it may have learned nothing" in " ".join(repr(noise).split())
+    learned = full(tmp_path / "learned")
+    assert "by guessing" in repr(learned)
+    assert "hardly above" not in repr(learned)
+
+
+def test_a_small_network_is_trained_by_one_thread_unless_told(tmp_path, monkeypatch) -> None:
+    assert full(tmp_path / "small", epochs=1, threads=None).settings["threads"] == 1
+    assert full(tmp_path / "two", epochs=1, threads=2).settings["threads"] == 2
+    monkeypatch.setattr(run, "SMALL_MACS", 1)
+    assert full(tmp_path / "large", epochs=1, threads=None).settings["threads"] is None
+
+
 def test_isomorphic_architectures_are_the_same_training(tmp_path) -> None:
     full(tmp_path)
     rows: list[EpochFinished] = []

@@ -329,7 +329,8 @@ class TrainingOptions:
         int | None,
         typer.Option(
             help="Number of CPU threads of a training, on which its rounding depends; 0 for PyTorch's own setting, "
-            "mostly one for each core.  [default: 1 in a search; 0 in a full training]"
+            "mostly one for each core (in a full training of fewer than 10 million multiply-adds a sample: one).  "
+            "[default: 1 in a search; 0 in a full training]"
         ),
     ] = None
     workers: Annotated[int, typer.Option(help="Number of processes that read data ahead, where data stay on disk.")] = 0

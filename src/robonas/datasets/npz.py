@@ -48,7 +48,7 @@ def load_npz(path: str | Path, kind: str | None = None, **settings: Any) -> Labe
 
     Args:
         path: The file.
-        kind: What inputs of three dimensions are: ``"images"`` or ``"signals"``; None for the text ``kind`` in the
+        kind: Kind of inputs of three dimensions, ``"images"`` or ``"signals"``; None for the text ``kind`` in the
             file, or else images.
         settings: None; arrays have a size and a number of channels of their own.
 

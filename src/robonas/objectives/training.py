@@ -17,8 +17,9 @@ from robonas.errors import ConfigError
 from robonas.objectives.base import CurvePoint, Evaluation, Judged, Objective, Report
 from robonas.training.descent import Descent, check_images, check_space, guarded
 from robonas.training.device import Mixed, choose_device, choose_precision, training_settings
+from robonas.training.guessing import guess_of
 from robonas.training.measures import measure_of
-from robonas.training.recipe import Recipe, RecipeSettings, recipe_of, require
+from robonas.training.recipe import Recipe, RecipeSettings, recipe_of, require, steps_of_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -143,7 +144,7 @@ class TrainingObjective(Objective):
         }
 
     def about_data(self) -> dict[str, Any]:
-        """Return the data's name (with its path, where it has one), task, shape, and the samples of each part."""
+        """Return the data's name (with its path, where it has one), task, shape, samples, and what guessing reaches."""
         return {
             "name": self.data.name,
             "task": self.data.task,
@@ -152,6 +153,8 @@ class TrainingObjective(Objective):
             "samples": len(self.data),
             "training": len(self.training_part),
             "validation": len(self.validation_part),
+            "guess": guess_of(self._judge, self.training_part, self.validation_part),
+            "steps": self.recipe.epochs * steps_of_epoch(self.recipe, len(self.training_part)),
         }
 
     def devices(self) -> list[str]:

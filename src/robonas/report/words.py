@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from robonas.common.words import plural
 from robonas.report.learned import noise
 from robonas.report.numbers import Standing, best_query, labels, pool_size, standing
-from robonas.study.certainty import certainty, luck, sentences as certainty_in_words
+from robonas.study.certainty import certainty, doubt, luck, sentences as certainty_in_words
 from robonas.study.shown import left_out_in_words
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def verdict(ours: Standing, other: Standing, direction: str, word: str = "traini
 
 
 def _remarks(result: SearchResult, ours: Standing, others: Sequence[Standing]) -> list[str]:
-    word, sentences = evaluation_word(result), certainty_in_words(result)
+    word, sentences = evaluation_word(result), doubt(result) + certainty_in_words(result)
     exact = noise(result)
     if exact is not None and result.confirmation is None:
         sentences.append(

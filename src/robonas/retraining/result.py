@@ -59,6 +59,9 @@ class TrainedNetwork:
     """Preparation of its inputs, and meaning of its answers."""
     counted: Mapping[str, int | None] | None = None
     """Its size, where it was counted before."""
+    guess: Mapping[str, Any] | None = None
+    """On the validation part, the ``value`` of one and the same answer to every input, its standard ``error``, the
+    number ``n`` of samples and the ``direction`` of the measure; None without such a part, and for maps."""
 
     def __repr__(self) -> str:
         return facts_text(title_of(self), facts_of(self, self.counted))
@@ -155,6 +158,7 @@ class TrainedNetwork:
             "epoch": self.epoch,
             "validation": self.validation,
             "test": None if self.test is None else dict(self.test),
+            "guess": None if self.guess is None else dict(self.guess),
             "seconds": sum(row.seconds for row in self.log),
             "parameters_file": str(self.parameters_file),
             NOTE: self.preprocessing.to_json(),
@@ -208,6 +212,7 @@ def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | str | N
         made = recorded_arguments(settings["space"])
         log = tuple(EpochFinished(**row) for row in value["log"])
         how = Preprocessing.from_json(value[NOTE])
+        guess = value.get("guess")
         _check_kept(value, len(log))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
@@ -216,7 +221,7 @@ def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | str | N
         ) from error
     if not isinstance(space, SearchSpace):
         space = make_space(space or recorded_name("search space", name, path, _NAME_SPACE), **made)
-    return TrainedNetwork(space, text, settings, log, epoch, test, place, how, as_size(value))
+    return TrainedNetwork(space, text, settings, log, epoch, test, place, how, as_size(value), guess)
 
 
 def _check_kept(value: Mapping[str, Any], epochs: int) -> None:
@@ -227,9 +232,9 @@ def _check_kept(value: Mapping[str, Any], epochs: int) -> None:
         TypeError: A part is of another type.
         ValueError: There is no such epoch.
     """
-    kinds: dict[str, Any] = {"architecture": str, "epoch": int, "test": (dict, type(None))}
+    kinds: dict[str, Any] = {"architecture": str, "epoch": int, "test": (dict, type(None)), "guess": (dict, type(None))}
     for key, kind in kinds.items():
-        if not isinstance(value[key], kind):
+        if not isinstance(value.get(key) if key == "guess" else value[key], kind):
             raise TypeError(f"{key} is {str(value[key])[:100]!r}")
     if type(value["settings"]["seed"]) is not int:
         raise TypeError(f"seed is {str(value['settings']['seed'])[:100]!r}")

@@ -18,6 +18,7 @@ from robonas.common.bars import with_bars
 from robonas.common.files import write_tensors, write_text
 from robonas.common.randomness import seeded
 from robonas.common.settings import plain, real, seed_of
+from robonas.costs.size import network_size
 from robonas.errors import CheckpointError, ConfigError, DataError
 from robonas.objectives.training import check_hook, check_processes, name_of_hook
 from robonas.prediction.files import NOTE
@@ -30,6 +31,7 @@ from robonas.study.events import EpochFinished, caller_of
 from robonas.study.result import SearchResult
 from robonas.training.descent import Descent, check_images, check_space, guarded
 from robonas.training.device import Mixed, choose_device, choose_precision, training_settings
+from robonas.training.guessing import guess_of
 from robonas.training.measures import MEASURES, Measure, guesses, measure_of
 from robonas.training.recipe import RecipeSettings, learning_rate, recipe_of
 from robonas.training.workers import Workers, working_together
@@ -41,6 +43,10 @@ if TYPE_CHECKING:
     from robonas.architecture import Architecture
     from robonas.datasets import LabelledData
     from robonas.spaces import SearchSpace
+
+
+SMALL_MACS = 10_000_000
+"""Multiply-adds a sample below which a network is trained by one thread."""
 
 
 @with_bars(bar_of_training)
@@ -96,7 +102,8 @@ def train(
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``; with several processes, each takes the GPU
             of its number.
         mixed_precision: ``"auto"`` on CUDA, not elsewhere; True, False, ``"bf16"`` or ``"fp16"``.
-        threads: CPU threads, on which rounding depends; None leaves PyTorch's setting, mostly one a core, since a full
+        threads: CPU threads, on which rounding depends; None for one where the network is small (fewer than 10 million
+            multiply-adds a sample), and for PyTorch's setting, mostly one a core, where it is not, since a full
             training runs alone. With a number, such as 1, the end is the same on machines with other numbers of cores.
         n_workers: Processes that read data ahead, where they are read lazily.
         logits: Picks the logits from what the network returns.
@@ -135,6 +142,7 @@ def train(
         rest, fitting = data.hold_out(share, test_seed)
     training, validation = _parts(rest, validation_fraction, split_seed)
     tested = None if fitting is None else fitting.standardised(training)
+    threads = _threads(where, text) if threads is None else threads
     with working_together(choose_device(device)) as (workers, here), alone_in(home, workers) as place:
         precision = choose_precision(mixed_precision, here)
         settings = plain(
@@ -171,7 +179,10 @@ def train(
                 workers=workers,
             )
 
-        run = _Run(place, settings, judge, validation, workers, threads, caller_of(callbacks))
+        guess: dict[str, Any] | None = None if validation is None else guess_of(judge, training, validation)
+        if guess is not None and validation is not None:
+            guess |= {"n": len(validation), "direction": judge.direction}
+        run = _Run(place, settings, judge, validation, workers, threads, caller_of(callbacks), guess)
         run.check_parts(validation, tested)
         with training_settings(threads):
             descent = guarded(begin, "building", here)
@@ -191,9 +202,10 @@ class _Run:
         workers: Workers,
         threads: int | None,
         tell: Callable[[EpochFinished], None],
+        guess: dict[str, Any] | None,
     ) -> None:
         self.folder, self.settings, self.measure, self.validation = folder, settings, measure, validation
-        self.workers, self.threads, self.tell = workers, threads, tell
+        self.workers, self.threads, self.tell, self.guess = workers, threads, tell, guess
         self.text: str = settings["architecture"]
 
     def epochs(self, descent: Descent) -> tuple[EpochFinished, ...]:
@@ -288,7 +300,7 @@ class _Run:
             found = {name: value for name, value in judged.items() if value is not None}
             tested = {**found, "n": len(test), "data": test.fingerprint()}
         how = descent.preprocessing
-        result = TrainedNetwork(space, self.text, self.settings, log, epoch, tested, self.folder, how)
+        result = TrainedNetwork(space, self.text, self.settings, log, epoch, tested, self.folder, how, guess=self.guess)
         if self.workers.rank == 0:
             self._write(NETWORK, descent, epoch)
             result.write_json(self.folder / RESULT)
@@ -315,6 +327,14 @@ def as_csv(log: tuple[EpochFinished, ...]) -> str:
     names = [field.name for field in dataclasses.fields(EpochFinished)]
     writer.writerows([names, *([getattr(row, name) for name in names] for row in log)])
     return stream.getvalue()
+
+
+def _threads(space: SearchSpace, text: str) -> int | None:
+    """Return one thread for a small network, whose operations take no longer than it takes to share them out."""
+    architecture = space.parse(text)
+    size = network_size(lambda: space.build_seeded(architecture, 0), space.input_shape_of(architecture))
+    macs = size["macs"]
+    return 1 if macs is not None and macs < SMALL_MACS else None
 
 
 def _find(winner: SearchResult | Architecture | str, space: SearchSpace | None) -> tuple[SearchSpace, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from robonas.common.chance import is_hardly_better
 from robonas.common.notebook import COLOURS, Picture
 from robonas.common.words import plural
 from robonas.costs.size import size_in_words
@@ -41,8 +42,20 @@ def facts_of(result: Any, size: Mapping[str, float | None] | None) -> dict[str, 
     for part, values in (("validation", result.validation), ("test", result.test)):
         if values is not None:
             rows[part] = ", ".join(f"{words[key]} {number:.4f}" for key, number in values.items() if key in words)
+    if result.guess is not None and result.validation is not None:
+        rows["by guessing"] = _guessing(result)
     rows["trained network"] = str(result.parameters_file)
     return rows
+
+
+def _guessing(result: Any) -> str:
+    """Return what the same answer to every input reaches, and whether the network is hardly better."""
+    value, error, n, direction = (result.guess[key] for key in ("value", "error", "n", "direction"))
+    measure = str(result.settings["measure"]).replace("_", " ")
+    told = f"{measure} {value:.4f}, by the same answer to each of the {n:,} validation samples"
+    if is_hardly_better(result.validation["value"], value, error, direction, len(result.log)):
+        told += f"; the best of {plural(len(result.log), 'epoch')} is hardly above it, so it may have learned nothing"
+    return told
 
 
 def picture_of(result: Any) -> str:

@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from robonas.common.chance import is_hardly_better
+from robonas.common.words import plural
+
 
 @dataclass(frozen=True)
 class Certainty:
@@ -29,6 +32,12 @@ class Certainty:
     """Standard error of that value from the number of samples; None where it is unknown."""
     n_tested: int
     """Number of these samples."""
+    guess: float | None = None
+    """Value of one and the same answer to every input; None where it is unknown."""
+    is_guess: bool = False
+    """Whether the best value of the search may be a guess with luck."""
+    n_steps: int | None = None
+    """Number of optimiser steps of a training; None where it is unknown."""
 
 
 def certainty(result: Any) -> Certainty | None:
@@ -38,6 +47,8 @@ def certainty(result: Any) -> Certainty | None:
         return None
     again = None if result.confirmation is None else result.confirmation.winner
     test = result.test
+    about = result.provenance.get("data") or {}
+    guess = about.get("guess") if result.objective == "training" else None
     return Certainty(
         searched=result.value,
         n_complete=n_complete,
@@ -47,6 +58,10 @@ def certainty(result: Any) -> Certainty | None:
         tested=None if test is None else test.value,
         test_error=None if test is None else test.error,
         n_tested=0 if test is None else test.n,
+        guess=None if guess is None else guess["value"],
+        is_guess=guess is not None
+        and is_hardly_better(result.value, guess["value"], guess["error"], result.direction, n_complete),
+        n_steps=about.get("steps"),
     )
 
 
@@ -89,6 +104,20 @@ def sentences(result: Any) -> list[str]:
     return told
 
 
+def doubt(result: Any) -> list[str]:
+    """Return a sentence where the best value may be a guess with luck; else none."""
+    known = certainty(result)
+    if known is None or not known.is_guess or known.guess is None:
+        return []
+    steps = "" if known.n_steps is None else f" after {plural(known.n_steps, 'step')} of each"
+    sentence = (
+        f"Nothing may have been learned yet: one and the same answer to every input reaches {known.guess:.4f}, and the "
+        f"best of {plural(known.n_complete, 'training')}{steps} is hardly above it. Train longer (`--epochs`), or by "
+        "another recipe (`--optimizer adamw`, `--learning-rate`), before you believe in an order."
+    )
+    return [sentence]
+
+
 def luck(result: Any) -> list[str]:
     """Return a sentence on the luck in the best of many trainings, where none was done again; else none."""
     known = certainty(result)
@@ -111,6 +140,11 @@ def in_rows(result: Any) -> dict[str, str]:
     elif known.n_complete > 1 and result.objective == "training":
         rows["how sure"] = (
             f"the best of {known.n_complete:,}, and so partly luck; --confirm 3 or confirm=3 tells how much"
+        )
+    if known.guess is not None:
+        steps = "" if known.n_steps is None else f" than {known.n_steps:,} steps"
+        rows["by guessing"] = f"{known.guess:.4f}, by the same answer to every input" + (
+            f"; the best is hardly above it: train longer{steps}, or by another recipe" if known.is_guess else ""
         )
     if known.tested is not None:
         rows["test"] = f"{with_error(known.tested, known.test_error)} on {known.n_tested:,} samples that nobody saw"
