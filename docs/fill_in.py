@@ -1,9 +1,9 @@
 """Fills pages of the site from the code, at the places that a comment marks, so that none of it is kept by hand.
 
 A page says ``<!-- fill: public study report -->`` for the public names of these rooms, ``<!-- fill: commands -->``
-for the commands and their options, ``<!-- fill: extras -->`` for the
-package's extras, ``<!-- fill: file CHANGELOG.md -->`` for a page of the repository, ``<!-- fill: pages -->`` for the table of all pages, and
-``<!-- fill: terms -->`` above a table that becomes a glossary. Read elsewhere, such as in the repository's browser, a page lacks these parts and nothing else.
+for the commands and their options, ``<!-- fill: file CHANGELOG.md -->`` for a page of the repository, ``<!-- fill: pages -->`` for the table of
+all pages, and ``<!-- fill: terms -->`` above a table that becomes a glossary. Read elsewhere, such as in the repository's browser, a page lacks
+these parts and nothing else; a line that begins with ``>`` above the mark tells such readers where to look, and is left out of the site.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sphinx.application import Sphinx
 
-MARK = re.compile(r"^<!-- fill: (\w+) ?(.*?) -->\n", re.MULTILINE)
+MARK = re.compile(r"^(?:> .*\n\n)?<!-- fill: (\w+) ?(.*?) -->\n", re.MULTILINE)
 TABLE = re.compile(r"<!-- fill: terms -->\n+\| term \| meaning \|\n\|---\|---\|\n((?:\|.*\|\n)+)")
 KINDS = ("function", "class", "exception", "data")
 
@@ -127,15 +127,6 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
-def extras(_: str) -> Iterator[str]:
-    """Yield a table of the extras, with the remark that stands beside each in ``pyproject.toml``."""
-    text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
-    listed = text.partition("[project.optional-dependencies]\n")[2].partition("\n\n")[0]
-    yield from ("| extra | for |", "|---|---|")
-    yield from (f"| `{name}` | {why} |" for name, why in re.findall(r"^(\w+) = .*# (.*)$", listed, re.MULTILINE))
-    yield ""
-
-
 # ── the glossary ──
 
 
@@ -183,7 +174,7 @@ def by_night(text: str) -> str:
 
 # ── Sphinx ──
 
-FILLINGS = {"public": public, "commands": commands, "extras": extras, "file": file, "pages": pages}
+FILLINGS = {"public": public, "commands": commands, "file": file, "pages": pages}
 """What a mark may ask for."""
 ELSEWHERE = {"benchmarks/tables/README.md": "/about/published-tables.md"}
 """Pages of the repository outside of this folder, and where the site has them."""

@@ -83,9 +83,18 @@ def test_every_command_and_option_is_on_the_page_of_the_command_line() -> None:
 
 
 def test_the_extras_are_those_of_the_package() -> None:
-    names = re.findall(r"^\| `(\w+)` \|", filled("how-to/install.md"), re.MULTILINE)
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert names == [name for name in settings["project"]["optional-dependencies"] if name != "all"]
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", filled("how-to/install.md"), re.MULTILINE)
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    listed = text.partition("[project.optional-dependencies]\n")[2].partition("\n\n")[0]
+    assert rows == re.findall(r"^(\w+) = .*# (.*)$", listed, re.MULTILINE)
+    names = [name for name, _ in rows]
+    assert names == [name for name in tomllib.loads(text)["project"]["optional-dependencies"] if name != "all"]
+
+
+def test_what_tells_readers_of_the_repository_where_to_look_is_not_in_the_site() -> None:
+    raw = (DOCS / "reference" / "command-line.md").read_text(encoding="utf-8")
+    assert "> This list is written when the site is built" in raw
+    assert "when the site is built" not in filled("reference/command-line.md")
 
 
 # ── the glossary ──
