@@ -155,11 +155,9 @@ def experiment(
     if suite is not None:
         if task.given:
             raise ConfigError("A suite names its own tables and columns; give either a suite or --table.")
-        written = load_suite(suite)
+        written = load_suite(suite, split("--strategy", strategy))
         tasks: Sequence[Task] = written.tasks
         contenders: Sequence[Contender] = written.contenders
-        if strategy:
-            contenders = [Contender(name) for name in split("--strategy", strategy)]
         settings = {**written.settings, **settings}
     else:
         tasks = [task.made()]

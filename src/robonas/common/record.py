@@ -29,6 +29,9 @@ RECORD: Mapping[str, Mapping[str, float]] = {
 """Gain of each metric by family of spaces: the mean share of all networks that are no better than the best 2 % by the
 metric, minus one half, over the tasks of the family. 0.5 is the most; a metric that says nothing has 0."""
 
+FAMILIES = tuple(sorted({family for gains in RECORD.values() for family in gains}))
+"""Families of spaces whose tables the record was computed from."""
+
 
 def record_of_metrics(without: str | None = None) -> dict[str, float]:
     """Return the mean gain of each metric over the families of spaces, at least 0.

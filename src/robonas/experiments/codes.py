@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 _MICRO = re.compile(r"\d+-41414-([0-3])_([0-3])([0-3])_([0-3])([0-3])([0-3])")
 _MACRO = re.compile(r"\d+-([1-4]{4,6})-basic")
 _WORD = re.compile(r"[A-Za-z0-9_.]+")
+_CELL = re.compile(r"\|\w+~0\|\+\|\w+~0\|\w+~1\|\+\|\w+~0\|\w+~1\|\w+~2\|")
+FAMILIES = {"nasbench201": _CELL, "transnas_micro": _MICRO, "transnas_macro": _MACRO}
+"""Forms of the texts of published families of spaces, by the name of the space."""
+
+
+def family_of_texts(texts: Sequence[str]) -> str | None:
+    """Return the name of the published space whose architectures are written so; None for another one."""
+    return next((name for name, form in FAMILIES.items() if all(form.fullmatch(text) for text in texts)), None)
 
 
 def codes_of_texts(texts: Sequence[str]) -> NDArray[np.int64] | None:

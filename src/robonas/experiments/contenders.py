@@ -47,6 +47,10 @@ class Contender:
         """
         return make_strategy(self.strategy, **self.settings)
 
+    def make_for(self, task: Task) -> Strategy:
+        """Make a new instance for a task, without what it has learned from tables of the task's family of spaces."""
+        return self.make().without(task.family)
+
     def metrics_on(self, task: Task) -> tuple[str, ...]:
         """Return names of the metrics that it is given on a task."""
         if self.metrics == ALL:

@@ -119,8 +119,11 @@ def run_experiment(
     every = {task.name: [*plans, *(_baselines(task, plans) if baselines else ())] for task in tasks}
     for task in tasks:
         for contender in every[task.name]:
-            task.metric_columns(contender.metrics_on(task))
-            contender.make().check_metrics(contender.metrics_on(task))
+            strategy, metrics = contender.make_for(task), contender.metrics_on(task)
+            task.metric_columns(metrics)
+            strategy.check_metrics(metrics)
+            if strategy.uses_scores and not metrics:
+                raise ConfigError(_no_metric(task, contender))
     runner = _Runner(tasks, every, budget, half_pools, None if folder is None else Path(folder) / "runs", _imports())
     units = [
         (place, number, seed)
@@ -185,7 +188,7 @@ class _Runner:
         problem = Problem(scores, metrics, task.budget or self.budget, seed, codes=codes, costs=costs)
         try:
             with _one_thread():
-                run = search(problem, task.utility[pool], contender.make())
+                run = search(problem, task.utility[pool], contender.make_for(task))
         except NasError as error:
             raise StudyError(f"{contender.label} on {task.name} with seed {seed} failed. {error}") from error
         except Exception as error:
@@ -224,7 +227,8 @@ class _Runner:
             metrics = contender.metrics_on(task)
             key = hashlib.blake2b(task.fingerprint.encode(), digest_size=16)
             key.update(task.scores[:, task.metric_columns(metrics)].tobytes())
-            said = [contender.strategy, dict(contender.settings), metrics, unit[2], task.budget or self.budget]
+            settings = [dict(contender.settings), contender.make_for(task).settings]
+            said = [contender.strategy, settings, metrics, unit[2], task.budget or self.budget]
             key.update(json.dumps([*said, self.half, _code_of(contender)], sort_keys=True).encode())
             assert self.folder is not None
             self.files[unit] = self.folder / f"{key.hexdigest()}.json"
@@ -308,6 +312,16 @@ def _check(tasks: Sequence[Task], plans: Sequence[Contender], budget: int, *, ha
         plan.make()  # an unknown name or setting is told now, not after an hour
 
 
+def _no_metric(task: Task, contender: Contender) -> str:
+    """Return the fault of a task whose table has no column that is known as a metric."""
+    found = ", ".join(task.unread) or "none"
+    return (
+        f"{contender.label} reads metrics, and no column of task {task.name!r} is known as one. Columns of numbers "
+        f"that are known as nothing: {found}. Name those that are metrics: metrics=[...] of the task, --metrics "
+        f"{','.join(task.unread) or 'NAME,NAME'} on the command line."
+    )
+
+
 def _about(task: Task, budget: int) -> dict[str, Any]:
     return {
         "name": task.name,
@@ -321,6 +335,7 @@ def _about(task: Task, budget: int) -> dict[str, Any]:
         **({"against": list(task.against_names)} if task.against is not None else {}),
         "budget": task.budget or budget,
         "metrics": list(task.metrics),
+        "family": task.family,
         "fingerprint": task.fingerprint,
     }
 

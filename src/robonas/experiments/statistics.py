@@ -18,7 +18,7 @@ from robonas.errors import ConfigError
 from robonas.experiments.summary import means
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,9 +40,9 @@ def compare(
     ``advantage`` is the mean over seeds of the other's quantity minus the reference's: above 0 the reference is better.
     ``low`` and ``high`` bound it by the percentile bootstrap over seeds; ``wins``, ``ties`` and ``losses`` count seeds;
     ``p`` is of Wilcoxon's signed-rank test, two-sided, zeros by Pratt's rule, and ``p_holm`` corrects it for the
-    number of others on the task. All four are None, so that nothing is tested, where the seeds tell nothing: fewer than
-    two of them, the same difference with every one, or two strategies that each make the same run with every seed,
-    for which ``deterministic`` is True.
+    number of others of its kind on the task: strategies, or metrics alone. All four are None, so that nothing is
+    tested, where the seeds tell nothing: fewer than two of them, the same difference with every one, or two strategies
+    that each make the same run with every seed, for which ``deterministic`` is True.
 
     Args:
         results: The runs.
@@ -74,7 +74,7 @@ def compare(
             for name in others
             if reference in runs.columns
         ]
-        for row, corrected in zip(found, holm([row["p"] for row in found]), strict=True):
+        for row, corrected in zip(found, _corrected(results, found), strict=True):
             # One without spread counts as a test, so that the others are not corrected for fewer because of their data.
             tested = {"p": row["p"], "p_holm": corrected} if row["low"] is not None else {"p": None, "p_holm": None}
             rows.append({**row, **tested})
@@ -83,6 +83,17 @@ def compare(
         "deterministic",
     )
     return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in names})
+
+
+def _corrected(results: Results, pairs: Sequence[Mapping[str, Any]]) -> list[float | None]:
+    """Return the corrected p-values of a task: strategies are one family of tests, metrics alone another."""
+    found: list[float | None] = [None] * len(pairs)
+    alone = [results.kind(pair["other"]) == "single" for pair in pairs]
+    for kind in (False, True):
+        places = [place for place, one in enumerate(alone) if one is kind]
+        for place, p in zip(places, holm([pairs[place]["p"] for place in places]), strict=True):
+            found[place] = p
+    return found
 
 
 def deterministic(results: Results, task: str) -> set[str]:
@@ -106,12 +117,11 @@ def cautions(results: Results, reference: str, *, alpha: float = 0.05) -> list[s
         reference: The strategy that the others are compared with.
         alpha: Level of significance.
     """
-    sentences, tested = [], 0
+    sentences = []
     for task in results.tasks:
         unvaried = deterministic(results, task)
         names = [str(name) for name in results.frame.loc[results.frame["task"] == task, "strategy"].unique()]
         same = [name for name in names if name in unvaried and name != reference and reference in unvaried]
-        tested = max(tested, len(names) - 1 - len(same))
         if same:
             listed = ", ".join(same) if len(same) <= _MOST_NAMES else f"{len(same)} others"
             sentences.append(
@@ -119,6 +129,7 @@ def cautions(results: Results, reference: str, *, alpha: float = 0.05) -> list[s
                 "difference is not tested. Random halves of the table (half pools) give a spread."
             )
     seeds = int(results.frame["seed"].nunique())
+    tested = _most_tests(results, reference)
     least = min(1.0, 2.0 / 2**seeds)
     corrected = min(1.0, least * tested)
     if tested and corrected > alpha:
@@ -129,6 +140,24 @@ def cautions(results: Results, reference: str, *, alpha: float = 0.05) -> list[s
             f"smallest possible p is {least:.2g}{after}. With {needed} seeds it can fall below {alpha:g}."
         )
     return sentences
+
+
+def _most_tests(results: Results, reference: str) -> int:
+    """Return the largest number of tests that Holm's correction counts together."""
+    last = int(results.frame["query"].max())
+    runs = results.at(last).pivot_table(index=["task", "seed"], columns="strategy", values="rank")
+    most = 0
+    for task in results.tasks:
+        if reference not in runs.columns or task not in runs.index.get_level_values("task"):
+            continue
+        gaps = runs.loc[task].sub(runs.loc[task][reference], axis=0).drop(columns=reference)
+        unvaried = deterministic(results, task)
+        if reference in unvaried:
+            gaps = gaps.drop(columns=[name for name in gaps.columns if name in unvaried])
+        moved = [str(name) for name in gaps.columns if (gaps[name].dropna() != 0).any()]
+        alone = sum(results.kind(name) == "single" for name in moved)
+        most = max(most, alone, len(moved) - alone)
+    return most
 
 
 def _pair(task: str, other: str, gaps: NDArray[np.float64], confidence: float, *, repeats: bool) -> dict[str, Any]:

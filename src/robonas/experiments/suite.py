@@ -36,7 +36,7 @@ from robonas.tables import read_table
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _TOP: Mapping[str, type | tuple[type, ...]] = {
     "name": str,
@@ -86,8 +86,12 @@ class Suite:
     """``budget``, ``seeds``, ``half_pools`` and ``baselines``, as far as they are given."""
 
 
-def load_suite(path: str | os.PathLike[str]) -> Suite:
+def load_suite(path: str | os.PathLike[str], strategies: Sequence[str] = ()) -> Suite:
     """Read a suite and its tables, which are found relative to it.
+
+    Args:
+        path: The file.
+        strategies: Names of strategies in place of those of the suite, which needs none then.
 
     Raises:
         ConfigError: The file cannot be read, or has an unknown or missing setting, or one of another type.
@@ -95,7 +99,7 @@ def load_suite(path: str | os.PathLike[str]) -> Suite:
     """
     path = Path(path)
     content = read_toml(path, "suite")
-    _check(content, _TOP, ("task", "strategy"), f"Suite '{path}'")
+    _check(content, _TOP, ("task",) if strategies else ("task", "strategy"), f"Suite '{path}'")
     tasks = []
     for number, entry in enumerate(content["task"], start=1):
         where = f"Task {number} of suite '{path}'"
@@ -106,7 +110,7 @@ def load_suite(path: str | os.PathLike[str]) -> Suite:
         )
         tasks.append(Task.from_table(table, **rest))
     contenders = []
-    for number, entry in enumerate(content["strategy"], start=1):
+    for number, entry in enumerate([{"name": name} for name in strategies] or content["strategy"], start=1):
         where = f"Strategy {number} of suite '{path}'"
         _check(entry, _STRATEGY, ("name",), where)
         metrics = entry.get("metrics")

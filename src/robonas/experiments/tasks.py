@@ -12,7 +12,7 @@ import numpy as np
 from robonas.common.randomness import numpy_generator
 from robonas.common.settings import count_of
 from robonas.errors import ConfigError
-from robonas.experiments.codes import codes_of_texts
+from robonas.experiments.codes import codes_of_texts, family_of_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +62,8 @@ class Task:
     """Costs against which the objective is traded off, lower is better, (N, K), K is 1 or 2; None for none."""
     against_names: tuple[str, ...] = ()
     """Their columns."""
+    unread: tuple[str, ...] = ()
+    """Columns of numbers of the table that are neither a metric nor anything else that is known."""
     left_out: int = field(default=0)
     """Rows of the table that have no objective, which no search can evaluate, or lack a cost of `against`."""
 
@@ -184,6 +186,7 @@ class Task:
             named,
             None if priced is None else priced[has],
             costs,
+            tuple(one for one in table.names("info") if one not in {*every, objective, final, cost, *costs}),
             int((~has).sum()),
         )
 
@@ -196,6 +199,11 @@ class Task:
     def codes(self) -> NDArray[np.int64] | None:
         """Option indices read from the texts; None where they cannot be read."""
         return codes_of_texts(self.architectures)
+
+    @cached_property
+    def family(self) -> str | None:
+        """Name of the published space that the candidates are from; None where it is none, or unknown."""
+        return family_of_texts(self.architectures)
 
     @cached_property
     def fingerprint(self) -> str:

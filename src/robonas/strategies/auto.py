@@ -8,11 +8,12 @@ docs/explanation/search-strategies.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from robonas.common.lazy import np
-from robonas.common.record import record_of_metrics
+from robonas.common.record import FAMILIES, record_of_metrics
 from robonas.common.words import plural
 from robonas.errors import ConfigError
 from robonas.strategies.base import Problem, Proposal, Strategy, Summary, Trial
@@ -38,7 +39,7 @@ from robonas.strategies.scaling import is_dead, min_max, oriented
 from robonas.strategies.structure import free_rows, known_values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -98,11 +99,11 @@ class Auto(Strategy):
 
     Args:
         optimism: Strength of the expectation, before the first answer, that metrics point upwards; 0 for none.
-        record: Record of metrics over known tasks by name, from 0 up; None for the shipped one. Equal numbers for all
-            metrics make them count alike.
+        record: Record of metrics over known tasks by name, from 0 up; None for the shipped one, which an experiment on
+            one of these tasks takes without the task's family. Without any, ``{}``, all metrics count alike.
 
     Raises:
-        ConfigError: `optimism`, or a record, is negative or not finite.
+        ConfigError: `optimism`, or a record, is negative or not finite, or no mapping.
     """
 
     name: ClassVar[str] = "auto"
@@ -113,6 +114,11 @@ class Auto(Strategy):
     def __init__(self, optimism: float = 1.0, record: Mapping[str, float] | None = None) -> None:
         if not 0 <= optimism < np.inf:
             raise ConfigError(f"`optimism` must be a number from 0 up; got {optimism}.")
+        if not isinstance(record, Mapping | None):
+            raise ConfigError(
+                f"`record` must map names of metrics to numbers ({{}} for none), or be None for the shipped one; got "
+                f"{record!r}."
+            )
         for metric, gain in (record or {}).items():
             if not 0 <= gain < np.inf:
                 raise ConfigError(f"`record` must have a number from 0 up for each metric; got {gain} for {metric!r}.")
@@ -124,6 +130,12 @@ class Auto(Strategy):
     def settings(self) -> dict[str, Any]:
         """Arguments of the constructor that make this strategy again."""
         return {"optimism": self.optimism, "record": self.record}
+
+    def without(self, family: str | None) -> Strategy:
+        """Return `auto` with the shipped record over all other families; itself where it has a record of its own."""
+        if self.record is not None or family not in FAMILIES:
+            return self
+        return type(self)(self.optimism, record_of_metrics(without=family))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_pool": None}

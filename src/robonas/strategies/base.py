@@ -213,6 +213,16 @@ class Strategy(abc.ABC):
     def check_metrics(self, metrics: Sequence[str]) -> None:  # noqa: B027  # most take whatever there is
         """Raise unless a problem with these metrics has what the strategy needs; asked before anything is scored."""
 
+    def without(self, family: str | None) -> Strategy:  # noqa: ARG002
+        """Return this strategy without what it has learned from tables of a family of spaces; itself where nothing.
+
+        An experiment on a task of that family asks for it, since a strategy must not be judged by what it has seen.
+
+        Args:
+            family: Name of the space of these tables, such as ``"nasbench201"``; None where it is unknown.
+        """
+        return self
+
     @property
     def settings(self) -> dict[str, Any]:
         """Arguments of the constructor that make this strategy again; JSON values."""
