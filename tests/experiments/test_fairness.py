@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.experiments import toy
 
 from robonas.cli.app import app
 from robonas.common.record import FAMILIES, record_of_metrics
@@ -16,6 +15,7 @@ from robonas.spaces import make_space
 from robonas.strategies import STRATEGIES, Auto, make_strategy
 from robonas.tables.building import from_frame
 from robonas.tables.columnar import describe
+from tests.experiments import toy
 
 
 def cells(name: str = "cells") -> Task:
@@ -70,9 +70,7 @@ def unread() -> Task:
 
 
 def test_a_table_without_a_known_metric_is_not_searched_in_the_order_of_its_file() -> None:
-    with pytest.raises(
-        ConfigError, match=r"auto reads metrics, .* alpha, beta\. .* --metrics alpha,beta"
-    ):
+    with pytest.raises(ConfigError, match=r"auto reads metrics, .* alpha, beta\. .* --metrics alpha,beta"):
         run_experiment([unread()], ["random", "auto"], budget=5, seeds=1, n_jobs=0)
     assert len(run_experiment([unread()], ["random"], budget=5, seeds=1, n_jobs=0).frame) == 5
 

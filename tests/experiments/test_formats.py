@@ -17,6 +17,7 @@ from robonas.experiments import (
     all_tables,
     cautions,
     compare,
+    metric_correlations,
     metric_quality,
     paper_table,
     run_experiment,
@@ -43,7 +44,13 @@ def results(tasks):
 
 def test_all_tables(results, tasks):
     found = {table.name: table.frame for table in all_tables(results, tasks)}
-    assert list(found) == ["final", "rank", "progress", "comparison", "metrics", "over-tasks", "summary"]
+    alike = [name for name in found if name.startswith("correlations-")]
+    assert len(set(alike)) == len(tasks)
+    assert all(re.fullmatch(r"[\w.-]+", name) for name in alike)  # names of files
+    assert list(found) == ["final", "rank", "progress", "comparison", "metrics", *alike, "over-tasks", "summary"]
+    assert found[alike[0]].equals(metric_correlations(tasks[0]).rename_axis(index="metric", columns=None))
+    assert list(found[alike[0]].index) == [*tasks[0].metrics, "val_acc"]
+    assert found[alike[0]].loc["val_acc", "jacov"] == pytest.approx(found["metrics"]["spearman"].iloc[0])
     assert found["final"].equals(paper_table(results, "final").rename_axis(index="strategy", columns=None))
     assert len(found["metrics"]) == 6
     assert found["metrics"]["spearman"].iloc[0] == metric_quality(tasks[0], 6)["spearman"].iloc[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from robonas.experiments.contenders import Contender
 from robonas.experiments.formats import NamedTable, all_tables, to_csv, to_latex, to_markdown
 from robonas.experiments.own_table import Noise, build_table, noise_of
-from robonas.experiments.ranking import metric_quality
+from robonas.experiments.ranking import metric_correlations, metric_quality
 from robonas.experiments.results import Results
 from robonas.experiments.runs import run_experiment
 from robonas.experiments.statistics import cautions, compare, critical_difference
@@ -30,6 +30,7 @@ __all__ = [
     "compare",
     "critical_difference",
     "load_suite",
+    "metric_correlations",
     "metric_quality",
     "noise_of",
     "paper_table",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from robonas.errors import ConfigError
-from robonas.experiments.ranking import metric_quality
+from robonas.experiments.ranking import metric_correlations, metric_quality
 from robonas.experiments.statistics import compare, critical_difference
 from robonas.experiments.summary import across_tasks, paper_table, summarise
 
@@ -68,10 +69,18 @@ def all_tables(results: Results, tasks: Sequence[Task] = (), reference: str | No
     if any(map(len, quality)):
         joined = pd.concat([frame for frame in quality if len(frame)])
         found.append(NamedTable("metrics", "Each metric alone, where all answers are known", joined.set_index("task")))
+    for task in tasks:
+        if len(task.metrics):
+            name = "correlations" if len(tasks) == 1 else f"correlations-{_file_name(task.name)}"
+            title = f"Rank correlation (Spearman) of metrics and objective on {task.name}"
+            found.append(NamedTable(name, title, _named(metric_correlations(task), "metric"), wide=True))
     contending = [name for name in results.strategies if results.kind(name) != "single"]
     if len(results.tasks) > 1 and len(contending) > 1:
         over = critical_difference(results, reference=first)
-        title = f"Average rank among strategies over {over.n_tasks} tasks; critical difference {over.difference:.2f}"
+        told = "" if over.friedman_p is None else f", Friedman's p {over.friedman_p:.2g}"
+        title = (
+            f"Average rank among strategies over {over.n_tasks} tasks; critical difference {over.difference:.2f}{told}"
+        )
         found.append(NamedTable("over-tasks", title, _named(over.average_ranks.to_frame("average rank"), "strategy")))
     summary = summarise(results).set_index("task")
     return [*found, NamedTable("summary", "Means, deviations and medians over seeds", summary, wide=True)]
@@ -81,6 +90,11 @@ def carried_on(results: Results) -> str:
     """Return, for a title, that a task whose runs are over counts with its end; nothing where all have one length."""
     ends = results.frame.groupby("task")["query"].max()
     return "; a task with fewer queries counts with its last" if ends.min() < ends.max() else ""
+
+
+def _file_name(text: str) -> str:
+    """Return a name in letters, digits, dots and dashes."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-") or "task"
 
 
 def _named(frame: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -112,6 +112,25 @@ def metric_quality(task: Task, t: int = 20) -> pd.DataFrame:
     return pd.DataFrame({key: pd.Series([row[key] for row in rows], dtype=object) for key in (rows[0] if rows else ())})
 
 
+def metric_correlations(task: Task) -> pd.DataFrame:
+    """Return Spearman's rank correlation of each metric with each other, and with the objective in the last row.
+
+    Each pair is taken over the candidates that have both scores; NaN where fewer than four have, or one is constant.
+    The objective counts with higher is better, and metrics as they are.
+
+    Args:
+        task: The task.
+
+    Returns:
+        Symmetric, in [-1, 1], with the names of the metrics and of the objective.
+    """
+    scores = pd.DataFrame(task.scores, columns=list(task.metrics)).replace([np.inf, -np.inf], np.nan)
+    if task.objective_name not in task.metrics:
+        scores[task.objective_name] = task.utility
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return scores.corr(method="spearman", min_periods=4)
+
+
 def _says_nothing(scores: NDArray[np.float64]) -> bool:
     known = scores[np.isfinite(scores)]
     return len(known) == 0 or bool(known.min() == known.max())

@@ -147,14 +147,10 @@ def _plain(table: Any) -> dict[str, Any]:
 
 def _metrics(task: Task, tables: dict[str, Any]) -> dict[str, Any]:
     """Return how well each metric of a task does alone, and how alike they are."""
-    import pandas as pd
+    from robonas.experiments import metric_correlations
 
     quality = tables["metrics"].frame
-    scores = pd.DataFrame(task.scores, columns=list(task.metrics)).replace([np.inf, -np.inf], np.nan)
-    if task.objective_name not in task.metrics:
-        scores[task.objective_name] = task.utility
-    with np.errstate(divide="ignore", invalid="ignore"):
-        table = scores.corr(method="spearman", min_periods=4)
+    table = metric_correlations(task)
     return {
         "name": task.name,
         "objective": task.objective_name,
