@@ -48,7 +48,7 @@ def load_npz(path: str | Path, kind: str | None = None, **settings: Any) -> Labe
 
     Args:
         path: The file.
-        kind: What inputs of three dimensions are: ``"images"`` or ``"signals"``; None for the text ``kind`` in the
+        kind: Kind of inputs of three dimensions: ``"images"`` or ``"signals"``; None for the text ``kind`` in the
             file, or else images.
         settings: None; arrays have a size and a number of channels of their own.
 
@@ -63,7 +63,8 @@ def load_npz(path: str | Path, kind: str | None = None, **settings: Any) -> Labe
     if settings:
         raise ConfigError(
             f"Data of an .npz file have their own size and channels and take no setting but `kind`; got "
-            f"{', '.join(settings)} for '{file}'. Resize or convert the arrays before they are saved, or give a folder of images."
+            f"{', '.join(settings)} for '{file}'. Resize or convert the arrays before they are saved, or give a "
+            "folder of images."
         )
     with ExitStack() as stack:
         archive = _open(file, stack)
