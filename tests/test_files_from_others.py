@@ -118,7 +118,7 @@ def test_what_a_search_names_is_not_imported(place, command, reference, what) ->
     assert told.exit_code == 2, told.output
     words = " ".join(told.stderr.split())
     assert f"{reference!r}; what a file names is never imported" in words
-    assert f"--{what} package.module:NAME" in words
+    assert f"name it yourself: --{what} {reference} on the command line" in words
     assert not (place / "marker").exists()
     assert "evil" not in sys.modules
 
@@ -129,7 +129,7 @@ def test_what_a_training_names_is_not_imported(place, command, reference) -> Non
     forge_training(place / "training", naming("space", reference, REFERENCES[reference]))
     told = CliRunner().invoke(app, command)
     assert told.exit_code == 2, told.output
-    assert "--space package.module:NAME" in " ".join(told.stderr.split())
+    assert f"--space {reference} on the command line" in " ".join(told.stderr.split())
     assert not (place / "marker").exists()
     assert "evil" not in sys.modules
 
@@ -175,7 +175,7 @@ def test_a_training_is_shown_with_the_space_that_the_user_names(place) -> None:
     told = CliRunner().invoke(app, ["show", "training", "--space", "evil.py:trained", "--json"])
     assert told.exit_code == 0, told.output
     assert json.loads(told.stdout)["architecture"] == own.text
-    with pytest.raises(ConfigError, match=r"load_trained\(..., space=...\) in Python"):
+    with pytest.raises(ConfigError, match=r"load_trained\(..., space='gone:Space'\) in Python"):
         load_trained(place / "training")
     assert load_trained(place / "training", space=ToySpace()).text == own.text
 
@@ -184,7 +184,7 @@ def test_in_python_the_objects_themselves_are_given(place) -> None:
     expected = load_result(place / "search")
     forge_search(place / "search", naming("space", "gone:space", {"anything": 1}))
     forge_search(place / "search", naming("strategy", "gone:strategy", {}))
-    with pytest.raises(ConfigError, match=r"load_result\(..., space=...\) in Python"):
+    with pytest.raises(ConfigError, match=r"load_result\(..., space='gone:space'\) in Python"):
         load_result(place / "search")
     found = load_result(place / "search", space=small_space(), strategy=robonas.strategies.RandomSearch())
     assert found.text == expected.text
@@ -236,9 +236,37 @@ def test_damaged_trainings_are_told(place, name, content) -> None:
     assert "is damaged" in told.stderr
 
 
+OFFERS = [
+    ("/a/my_space.py:make", "--space /a/my_space.py:make on the command line, load(space='/a/my_space.py:make') in"),
+    ("/a dir/x.py:y", "--space '/a dir/x.py:y' on the command line, load(space='/a dir/x.py:y') in"),
+    ("a:b;touch marker", "--space 'a:b;touch marker' on the command line, load(space='a:b;touch marker') in"),
+    ("a:\x1b[2Kb", "--space package.module:NAME on the command line, load(space=...) in"),
+    ("a:" + "b" * 1000, "--space package.module:NAME on the command line, load(space=...) in"),
+    ("my-signals", "--space package.module:NAME on the command line, load(space=...) in"),
+]
+
+
+@pytest.mark.parametrize(("name", "offer"), OFFERS, ids=[name[:20] for name, _ in OFFERS])
+def test_what_to_paste_is_offered(name, offer) -> None:
+    with pytest.raises(ConfigError) as error:
+        recorded_name("search space", name, "folder", {"ours": 1}, "--space", "load(space=...)")
+    assert str(error.value).startswith(f"'folder' names a search space that is not one of robonas's, {name[:200]!r}; ")
+    assert str(error.value).endswith(f"name it yourself: {offer} Python.")
+
+
 def test_names_of_our_own_may_be_recorded() -> None:
-    assert recorded_name("search space", "nasbench201", "folder", "how") == "nasbench201"
-    with pytest.raises(ConfigError, match=r"'folder' names a strategy .* name it yourself: how"):
-        recorded_name("strategy", "a:b", "folder", "how")
+    assert recorded_name("search space", "ours", "folder", {"ours": 1}, "--space", "load(space=...)") == "ours"
     with pytest.raises(ConfigError, match="must name its strategy by a text"):
-        recorded_name("strategy", ["a:b"], "folder", "how")
+        recorded_name("strategy", ["a:b"], "folder", {"ours": 1}, "--strategy", "load(strategy=...)")
+
+
+def test_a_space_that_was_made_in_python_is_asked_for(place) -> None:
+    forge_search(place / "search", naming("space", "my-signals", {}))
+    forge_training(place / "training", naming("space", "my-signals", {}))
+    asks = r"names a search space that is not one of robonas's, 'my-signals'; .* --space package\.module:NAME on"
+    for call in (load_result, lambda _: load_trained(place / "training"), robonas.load_result):
+        with pytest.raises(ConfigError, match=asks):
+            call(place / "search")
+    told = CliRunner().invoke(app, ["show", "search"])
+    assert told.exit_code == 2, told.output
+    assert "--space package.module:NAME" in " ".join(told.stderr.split())

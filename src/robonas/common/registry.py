@@ -7,6 +7,7 @@ import fnmatch
 import hashlib
 import importlib
 import importlib.util
+import shlex
 import sys
 import sysconfig
 import traceback
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _MOST_SHOWN = 200
 """Names in an error; where there are more, the nearest few."""
+_LONGEST_OFFERED = 500
+"""Length up to which a recorded name is offered to be pasted."""
 _OWN_MODULES: set[str] = set()
 """Packages and files that the user has named, by what they are called in Python; none of robonas or Python itself."""
 
@@ -153,7 +156,7 @@ def _is_foreign(file: str) -> bool:
     return any(path.is_relative_to(root) for root in roots)
 
 
-def recorded_name(kind: str, name: object, where: object, how: str) -> str:
+def recorded_name(kind: str, name: object, where: object, known: Iterable[str], option: str, call: str) -> str:
     """Return the name that a file has recorded, where it is one of our own catalogue's.
 
     A file does not decide what is imported: code of others is run only where the user names it.
@@ -162,17 +165,25 @@ def recorded_name(kind: str, name: object, where: object, how: str) -> str:
         kind: Kind of the object, such as ``"search space"``.
         name: Name in the file.
         where: The file or folder, for the error.
-        how: Way in which users name their own code here, for the error.
+        known: Names in our own catalogue.
+        option: Option by which users name their own code here, such as ``"--space"``, for the error.
+        call: Call in Python that takes it too, such as ``"load_result(..., space=...)"``, for the error.
 
     Raises:
-        ConfigError: It is a reference such as ``package.module:NAME``, or no text at all.
+        ConfigError: It is not in the catalogue, or no text at all.
     """
     if not isinstance(name, str):
         raise ConfigError(f"'{where}' must name its {kind} by a text; got {str(name)[:100]!r}.")
-    if ":" in name:
+    if name not in known:
+        # What can be pasted: a text that looks otherwise than it is, or is none of those that we write, is not offered.
+        is_reference = ":" in name and name.isprintable() and len(name) <= _LONGEST_OFFERED
+        typed = shlex.quote(name) if is_reference else "package.module:NAME"
+        if is_reference:
+            call = call.replace("=...", f"={name!r}")
         raise ConfigError(
             f"'{where}' names a {kind} that is not one of robonas's, {name[:200]!r}; what a file names is never "
-            f"imported. If you know and trust that code, name it yourself: {how}."
+            f"imported. If you know and trust that code, name it yourself: {option} {typed} on the command line, "
+            f"{call} in Python."
         )
     return name
 

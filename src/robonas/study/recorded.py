@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from robonas.common.registry import recorded_arguments, recorded_name
 from robonas.errors import StudyError
-from robonas.spaces import SearchSpace, make_space
-from robonas.strategies import Strategy, make_strategy
+from robonas.spaces import SPACES, SearchSpace, make_space
+from robonas.strategies import STRATEGIES, Strategy, make_strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
@@ -35,12 +35,11 @@ def made_again(
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StudyError(f"The search in '{place}' is damaged: its settings lack {error}.") from error
 
-    def named(kind: str, what: str) -> str:
-        how = f"--{what} package.module:NAME on the command line, load_result(..., {what}=...) in Python"
-        return recorded_name(kind, made[what][0], place, how)
+    def named(kind: str, what: str, known: Iterable[str]) -> str:
+        return recorded_name(kind, made[what][0], place, known, f"--{what}", f"load_result(..., {what}=...)")
 
     if not isinstance(space, SearchSpace):
-        space = make_space(space or named("search space", "space"), **made["space"][1])
+        space = make_space(space or named("search space", "space", SPACES), **made["space"][1])
     if not isinstance(strategy, Strategy):
-        strategy = make_strategy(strategy or named("strategy", "strategy"), **made["strategy"][1])
+        strategy = make_strategy(strategy or named("strategy", "strategy", STRATEGIES), **made["strategy"][1])
     return space, strategy
