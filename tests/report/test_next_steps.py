@@ -73,14 +73,12 @@ def test_code_of_the_users_own_is_named_again():
     result.space.reference = "/home/me/my.py:S"
     result = replace(result, settings={**result.settings, "strategy": {"name": "mine:Best", "settings": {}}})
     train, predict, export = next_steps.steps(result)
-    named = (
-        "--search runs/one --space /home/me/my.py:S --strategy mine:Best --data hf:x --data-set target=fine --epochs"
-    )
+    named = "--search runs/one --space /home/me/my.py:S --data hf:x --data-set target=fine --epochs"
     assert named in train.command
     assert predict.command == "robonas predict runs/one-train --space /home/me/my.py:S IMAGE.png"
     assert export.command == "robonas export runs/one-train --space /home/me/my.py:S -o network.pt2"
     (alone,) = next_steps.steps(replace(result, objective="table"))
-    assert alone.command == ("robonas export runs/one --space /home/me/my.py:S --strategy mine:Best -o result.json")
+    assert alone.command == ("robonas export runs/one --space /home/me/my.py:S -o result.json")
 
 
 def test_a_full_training_has_ten_times_the_epochs_everywhere():

@@ -175,17 +175,29 @@ def recorded_name(kind: str, name: object, where: object, known: Iterable[str], 
     if not isinstance(name, str):
         raise ConfigError(f"'{where}' must name its {kind} by a text; got {str(name)[:100]!r}.")
     if name not in known:
-        # What can be pasted: a text that looks otherwise than it is, or is none of those that we write, is not offered.
-        is_reference = ":" in name and name.isprintable() and len(name) <= _LONGEST_OFFERED
-        typed = shlex.quote(name) if is_reference else "package.module:NAME"
-        if is_reference:
-            call = call.replace("=...", f"={name!r}")
         raise ConfigError(
             f"'{where}' names a {kind} that is not one of robonas's, {name[:200]!r}; what a file names is never "
-            f"imported. If you know and trust that code, name it yourself: {option} {typed} on the command line, "
-            f"{call} in Python."
+            f"imported. If you know and trust that code, name it yourself: {to_paste(name, option, call)}."
         )
     return name
+
+
+def to_paste(name: str, option: str, call: str) -> str:
+    """Return how users name code of their own here, with the recorded name where that is a reference.
+
+    Args:
+        name: Name in a file. One that looks otherwise than it is, or is no reference, is not offered.
+        option: Option on the command line.
+        call: Call in Python, with ``=...`` for the name.
+
+    Example:
+        >>> to_paste("my.module:Mine", "--strategy", "load_result(..., strategy=...)")
+        "--strategy my.module:Mine on the command line, load_result(..., strategy='my.module:Mine') in Python"
+    """
+    typed = "package.module:NAME"
+    if ":" in name and name.isprintable() and len(name) <= _LONGEST_OFFERED:
+        typed, call = shlex.quote(name), call.replace("=...", f"={name!r}")
+    return f"{option} {typed} on the command line, {call} in Python"
 
 
 def recorded_arguments(record: Mapping[str, Any]) -> dict[str, Any]:
