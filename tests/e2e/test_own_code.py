@@ -203,3 +203,15 @@ def test_what_has_no_card(here) -> None:
     assert "Unknown strategy 'robto'. Did you mean 'robot'?" in told("list", "strategies", "robto")
     shown = CliRunner().invoke(app, ["list", "datasets", "npz:mine.npz"])
     assert shown.stdout.startswith("npz:PATH.npz")
+
+
+def test_scores_tell_the_place_in_ones_own_code(here) -> None:
+    for metric, option, place in (
+        ("params", ["--space", "own_code_here.py:space"], "RuntimeError: it is broken (own_code_here.py, line 9)"),
+        ("own_code_here.py:fail", [], "fail raised RuntimeError: it is broken (own_code_here.py, line 9)"),
+    ):
+        done = CliRunner().invoke(app, ["score", *option, "-m", metric, "--pool", "3", "--jobs", "1", "-o", "s.csv"])
+        written = (here / "s.csv").read_text() if (here / "s.csv").exists() else ""
+        assert place in written + done.output.replace("\n", " ")
+        for file in here.glob("s.*"):
+            file.unlink()
