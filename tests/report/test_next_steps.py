@@ -81,6 +81,24 @@ def test_code_of_the_users_own_is_named_again():
     assert alone.command == ("robonas export runs/one --space /home/me/my.py:S -o result.json")
 
 
+@pytest.mark.parametrize(
+    ("reference", "named"),
+    [
+        ("{here}/my.py:S", "--space ./my.py:S IMAGE.png"),
+        ("{here}/deep er/my.py:S", "--space './deep er/my.py:S' IMAGE.png"),
+        ("{here}er/my.py:S", "--space {here}er/my.py:S IMAGE.png"),
+        ("my.module:S", "--space my.module:S IMAGE.png"),
+    ],
+)
+def test_a_file_in_the_current_folder_is_named_from_there(tmp_path, monkeypatch, reference, named):
+    monkeypatch.chdir(tmp_path)
+    result = searched()
+    result = replace(result, space=copy(result.space))
+    result.space.reference = reference.format(here=tmp_path)
+    _, predict, _ = next_steps.steps(result)
+    assert predict.command == f"robonas predict runs/one-train {named.format(here=tmp_path)}"
+
+
 def test_a_full_training_has_ten_times_the_epochs_everywhere():
     in_memory = replace(searched(epochs=3), folder=None)
     assert next_steps.steps(in_memory)[0].command == "trained = robonas.train(result, data, epochs=30)"

@@ -88,8 +88,17 @@ def inputs_named(*, images: bool) -> str:
 
 
 def own_space(space: SearchSpace) -> list[str]:
-    """Return the option that names a space of the user's own, since no folder may name it; nothing for one of ours."""
-    return ["--space", space.reference] if ":" in space.reference else []
+    """Return the option that names a space of the user's own, since no folder may name it; nothing for one of ours.
+
+    A file below the current folder is named from there, as the folder and the data of a command are.
+    """
+    file, colon, name = space.reference.rpartition(":")
+    if not colon:
+        return []
+    place = Path(file)
+    if file.endswith(".py") and place.is_relative_to(Path.cwd()):
+        return ["--space", f"./{place.relative_to(Path.cwd()).as_posix()}:{name}"]
+    return ["--space", space.reference]
 
 
 def _epochs(settings: Mapping[str, Any]) -> int:
