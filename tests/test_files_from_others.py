@@ -17,7 +17,9 @@ from robonas.cli.app import app
 from robonas.common.registry import recorded_name
 from robonas.errors import CheckpointError, ConfigError, StudyError
 from robonas.retraining import load_trained, train
+from robonas.strategies import Summary
 from robonas.study.loop import load_result, search
+from robonas.study.recorded import StrategyNotGiven
 from tests.fakes import CHEAP, CountParameters, small_space
 from tests.objectives.toy import FIRST, ToySpace, blobs
 from tests.tables.test_unpickling import Hostile
@@ -105,20 +107,35 @@ REFERENCES = {
 
 
 @pytest.mark.parametrize(
-    ("command", "reference", "what"),
+    ("command", "reference"),
     [
-        *(("show", reference, what) for reference in REFERENCES for what in ("space", "strategy")),
-        *((command, "os:system", "space") for command in ("report", "export", "train")),
-        *((command, "evil.py:space", "strategy") for command in ("report", "export", "train")),
+        *(("show", reference) for reference in REFERENCES),
+        *((command, "os:system") for command in ("report", "export", "train")),
     ],
 )
-def test_what_a_search_names_is_not_imported(place, command, reference, what) -> None:
-    forge_search(place / "search", naming(what, reference, REFERENCES[reference]))
+def test_what_a_search_names_is_not_imported(place, command, reference) -> None:
+    forge_search(place / "search", naming("space", reference, REFERENCES[reference]))
     told = CliRunner().invoke(app, COMMANDS[command])
     assert told.exit_code == 2, told.output
     words = " ".join(told.stderr.split())
     assert f"{reference!r}; what a file names is never imported" in words
-    assert f"--{what} package.module:NAME" in words
+    assert f"name it yourself: --space {reference} on the command line" in words
+    assert not (place / "marker").exists()
+    assert "evil" not in sys.modules
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize(
+    ("command", "reference"),
+    [*(("show", reference) for reference in REFERENCES), ("report", "evil.py:space"), ("export", "evil.py:space")],
+)
+def test_a_search_is_looked_at_without_the_code_of_its_strategy(place, command, reference) -> None:
+    forge_search(place / "search", naming("strategy", reference, REFERENCES[reference]))
+    told = CliRunner().invoke(app, COMMANDS[command])
+    assert told.exit_code == 0, told.output
+    words = " ".join(told.stderr.split())
+    assert f"What strategy {reference!r} has learned is left out" in words
+    assert f"name it: --strategy {reference} on the command line" in words
     assert not (place / "marker").exists()
     assert "evil" not in sys.modules
 
@@ -129,7 +146,7 @@ def test_what_a_training_names_is_not_imported(place, command, reference) -> Non
     forge_training(place / "training", naming("space", reference, REFERENCES[reference]))
     told = CliRunner().invoke(app, command)
     assert told.exit_code == 2, told.output
-    assert "--space package.module:NAME" in " ".join(told.stderr.split())
+    assert f"--space {reference} on the command line" in " ".join(told.stderr.split())
     assert not (place / "marker").exists()
     assert "evil" not in sys.modules
 
@@ -158,12 +175,14 @@ def test_a_checkpoint_is_not_unpickled(place) -> None:
     assert not (place / "marker").exists()
 
 
+@pytest.mark.filterwarnings("always")
 @pytest.mark.parametrize("command", ["show", "report", "export"])
 def test_a_space_and_a_strategy_that_the_user_names_are_used(place, command) -> None:
     forge_search(place / "search", lambda value: value.update(space={"name": "gone:space", "settings": {}}))
     forge_search(place / "search", naming("strategy", "gone:strategy", {}))
     told = CliRunner().invoke(app, [*COMMANDS[command], "--space", "evil.py:space"])
-    assert "names a strategy that is not one of robonas's, 'gone:strategy'" in " ".join(told.stderr.split())
+    assert told.exit_code == 0, told.output
+    assert "What strategy 'gone:strategy' has learned is left out" in " ".join(told.stderr.split())
     told = CliRunner().invoke(app, [*COMMANDS[command], "--space", "evil.py:space", "--strategy", "evil:strategy"])
     assert told.exit_code == 0, told.output
     assert (place / "marker").exists()  # the user's word
@@ -175,7 +194,7 @@ def test_a_training_is_shown_with_the_space_that_the_user_names(place) -> None:
     told = CliRunner().invoke(app, ["show", "training", "--space", "evil.py:trained", "--json"])
     assert told.exit_code == 0, told.output
     assert json.loads(told.stdout)["architecture"] == own.text
-    with pytest.raises(ConfigError, match=r"load_trained\(..., space=...\) in Python"):
+    with pytest.raises(ConfigError, match=r"load_trained\(..., space='gone:Space'\) in Python"):
         load_trained(place / "training")
     assert load_trained(place / "training", space=ToySpace()).text == own.text
 
@@ -184,10 +203,52 @@ def test_in_python_the_objects_themselves_are_given(place) -> None:
     expected = load_result(place / "search")
     forge_search(place / "search", naming("space", "gone:space", {"anything": 1}))
     forge_search(place / "search", naming("strategy", "gone:strategy", {}))
-    with pytest.raises(ConfigError, match=r"load_result\(..., space=...\) in Python"):
+    with pytest.raises(ConfigError, match=r"load_result\(..., space='gone:space'\) in Python"):
         load_result(place / "search")
     found = load_result(place / "search", space=small_space(), strategy=robonas.strategies.RandomSearch())
     assert found.text == expected.text
+    with pytest.warns(UserWarning, match=r"load_result\(..., strategy='gone:strategy'\) in Python"):
+        found = load_result(place / "search", space=small_space())
+    assert (found.text, found.strategy) == (expected.text, "gone:strategy")
+
+
+class Learned(robonas.strategies.RandomSearch):
+    """A strategy of the user's own that learns something."""
+
+    name = "learned"
+
+    uses_scores = True
+
+    def __init__(self, unit: float = 1.0) -> None:
+        super().__init__()
+        self.unit = unit
+
+    @property
+    def settings(self) -> dict[str, float]:
+        return {"unit": self.unit}
+
+    def summarise(self, problem, history) -> Summary:
+        return Summary((self.unit,) * len(problem.metrics), problem.scores.sum(axis=1), len(history), {"told": "x"})
+
+
+@pytest.mark.parametrize("reference", ["/gone/mine.py:Learned", "learned"])
+def test_what_a_strategy_of_ones_own_has_learned_is_kept(tmp_path, reference) -> None:
+    mine = Learned(2.0)
+    mine.reference = reference
+    given = {"metrics": CHEAP, "pool": 6, "folder": tmp_path}
+    found = search(small_space(), CountParameters(), budget=2, strategy=mine, **given)
+    assert found.weights is not None
+    again = load_result(tmp_path)
+    assert (again.weights, again.n_explored, again.summary.details) == (found.weights, 2, {"told": "x"})
+    assert again.combined.tolist() == found.combined.tolist()
+    assert again.strategy == reference.rpartition("/")[2]
+    (tmp_path / "search.summary.parquet").unlink()
+    with pytest.warns(UserWarning, match="does not hold it for these queries"):
+        without = load_result(tmp_path)
+    assert (without.weights, without.text) == (None, found.text)
+    assert load_result(tmp_path, strategy=mine).weights == found.weights
+    with pytest.raises(ConfigError, match="is not given"):
+        StrategyNotGiven.named(reference, {}).propose(None, [])
 
 
 def test_a_search_of_ones_own_space_goes_on_without_an_import(place) -> None:
@@ -236,9 +297,37 @@ def test_damaged_trainings_are_told(place, name, content) -> None:
     assert "is damaged" in told.stderr
 
 
+OFFERS = [
+    ("/a/my_space.py:make", "--space /a/my_space.py:make on the command line, load(space='/a/my_space.py:make') in"),
+    ("/a dir/x.py:y", "--space '/a dir/x.py:y' on the command line, load(space='/a dir/x.py:y') in"),
+    ("a:b;touch marker", "--space 'a:b;touch marker' on the command line, load(space='a:b;touch marker') in"),
+    ("a:\x1b[2Kb", "--space package.module:NAME on the command line, load(space=...) in"),
+    ("a:" + "b" * 1000, "--space package.module:NAME on the command line, load(space=...) in"),
+    ("my-signals", "--space package.module:NAME on the command line, load(space=...) in"),
+]
+
+
+@pytest.mark.parametrize(("name", "offer"), OFFERS, ids=[name[:20] for name, _ in OFFERS])
+def test_what_to_paste_is_offered(name, offer) -> None:
+    with pytest.raises(ConfigError) as error:
+        recorded_name("search space", name, "folder", {"ours": 1}, "--space", "load(space=...)")
+    assert str(error.value).startswith(f"'folder' names a search space that is not one of robonas's, {name[:200]!r}; ")
+    assert str(error.value).endswith(f"name it yourself: {offer} Python.")
+
+
 def test_names_of_our_own_may_be_recorded() -> None:
-    assert recorded_name("search space", "nasbench201", "folder", "how") == "nasbench201"
-    with pytest.raises(ConfigError, match=r"'folder' names a strategy .* name it yourself: how"):
-        recorded_name("strategy", "a:b", "folder", "how")
+    assert recorded_name("search space", "ours", "folder", {"ours": 1}, "--space", "load(space=...)") == "ours"
     with pytest.raises(ConfigError, match="must name its strategy by a text"):
-        recorded_name("strategy", ["a:b"], "folder", "how")
+        recorded_name("strategy", ["a:b"], "folder", {"ours": 1}, "--strategy", "load(strategy=...)")
+
+
+def test_a_space_that_was_made_in_python_is_asked_for(place) -> None:
+    forge_search(place / "search", naming("space", "my-signals", {}))
+    forge_training(place / "training", naming("space", "my-signals", {}))
+    asks = r"names a search space that is not one of robonas's, 'my-signals'; .* --space package\.module:NAME on"
+    for call in (load_result, lambda _: load_trained(place / "training"), robonas.load_result):
+        with pytest.raises(ConfigError, match=asks):
+            call(place / "search")
+    told = CliRunner().invoke(app, ["show", "search"])
+    assert told.exit_code == 2, told.output
+    assert "--space package.module:NAME" in " ".join(told.stderr.split())

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from robonas.common.registry import import_object, lasting_reference, lookup, unknown_name
+from robonas.common.registry import import_object, lasting_reference, lookup, told_with_place, unknown_name
 from robonas.errors import UnknownNameError
 
 
@@ -92,6 +92,30 @@ def test_a_file_with_the_name_of_a_standard_module_replaces_nothing(elsewhere):
     (elsewhere / "json.py").write_text("THING = 1\n")
     assert import_object("thing", "json.py:THING") == 1
     assert sys.modules["json"] is json
+
+
+def test_an_error_of_ones_own_code_is_told_with_its_place(elsewhere):
+    (elsewhere / "my_faults.py").write_text(
+        "import json\n\n\ndef deep():\n    return json.loads('{')\n\n\ndef lines():\n"
+        "    raise ValueError('two:\\n\\n  lines\\nand more')\n\n\ndef none():\n    raise KeyError\n"
+    )
+    (elsewhere / "my_package").mkdir()
+    (elsewhere / "my_package" / "__init__.py").write_text("def fail():\n    return 1 / 0\n")
+    told = []
+    for name in ("my_faults:deep", "my_faults:lines", "my_faults:none", "my_package:fail"):
+        try:
+            import_object("thing", name)()
+        except Exception as error:
+            error.__traceback__ = error.__traceback__.tb_next  # not this file, which is the user's own too
+            told.append(told_with_place(error))
+    assert told[0].startswith("JSONDecodeError: Expecting property name")
+    assert told[0].endswith(" (my_faults.py, line 5)")
+    assert told[1:] == [
+        "ValueError: two: lines (my_faults.py, line 9)",
+        "KeyError: no message (my_faults.py, line 13)",
+        "ZeroDivisionError: division by zero (my_package/__init__.py, line 2)",
+    ]
+    assert told_with_place(ValueError("nowhere")) == "ValueError: nowhere"
 
 
 @pytest.mark.parametrize("reference", [":x", "module:", ".module:x", "module", "", ":", "..:x"])

@@ -139,3 +139,79 @@ def test_a_fault_of_ours_is_not_blamed_on_the_user() -> None:
         except Exception as error:
             inner = error.with_traceback(error.__traceback__.tb_next.tb_next)
             assert fault_of_own_code(inner) is None
+
+
+OWN_CARDS = """
+from robonas.datasets import load_dataset
+from robonas.spaces import from_choices
+from robonas.strategies import RandomSearch
+
+
+def depth_first(passes):
+    \"\"\"Count what lies deep.\"\"\"
+    return 1.0
+
+
+class Calm(RandomSearch):
+    \"\"\"Ask for one after the other.\"\"\"
+
+    name = "calm"
+
+    def __init__(self, pace: int = 3):
+        super().__init__()
+
+
+def make(input_shape=(1, 8, 8), n_classes=10, width=4):
+    \"\"\"Make rows of layers.\"\"\"
+    raise RuntimeError("a card needs no call")
+
+
+calm = Calm()
+space = from_choices({"width": [1, 2, 3]}, make, input_shape=(1, 8, 8), n_classes=10, name="mine")
+digits = load_dataset("digits")
+number = 3
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "words"),
+    [
+        ("metrics", "depth_first", ["depth_first", "Count what lies deep.", "higher is better"]),
+        ("strategies", "Calm", ["cards_here.py:Calm", "Ask for one after the other.", "no", "pace=3"]),
+        ("strategies", "calm", ["cards_here.py:calm", "Ask for one after the other."]),
+        ("spaces", "make", ["Make rows of layers.", "width=4"]),
+        ("spaces", "space", ["cards_here.py:space", "'width': [1, 2, 3]"]),
+        ("datasets", "digits", ["LabelledData('digits', n=1797"]),
+        ("datasets", "make", ["Make rows of layers."]),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_card_of_ones_own(here, what, name, words, as_json) -> None:
+    (here / "cards_here.py").write_text(OWN_CARDS)
+    shown = CliRunner().invoke(app, ["list", what, f"cards_here.py:{name}", *(["--json"] if as_json else [])])
+    assert shown.exit_code == 0, shown.output
+    text = " ".join(shown.stdout.split())
+    assert [word for word in words if word not in text] == []
+
+
+def test_what_has_no_card(here) -> None:
+    (here / "cards_here.py").write_text(OWN_CARDS)
+    assert "A search space must be one, or make one; got 'cards_here.py:number', a int." in told(
+        "list", "spaces", "cards_here.py:number"
+    )
+    assert "has no 'gone'" in told("list", "strategies", "cards_here.py:gone")
+    assert "Unknown strategy 'robto'. Did you mean 'robot'?" in told("list", "strategies", "robto")
+    shown = CliRunner().invoke(app, ["list", "datasets", "npz:mine.npz"])
+    assert shown.stdout.startswith("npz:PATH.npz")
+
+
+def test_scores_tell_the_place_in_ones_own_code(here) -> None:
+    for metric, option, place in (
+        ("params", ["--space", "own_code_here.py:space"], "RuntimeError: it is broken (own_code_here.py, line 9)"),
+        ("own_code_here.py:fail", [], "fail raised RuntimeError: it is broken (own_code_here.py, line 9)"),
+    ):
+        done = CliRunner().invoke(app, ["score", *option, "-m", metric, "--pool", "3", "--jobs", "1", "-o", "s.csv"])
+        written = (here / "s.csv").read_text() if (here / "s.csv").exists() else ""
+        assert place in written + done.output.replace("\n", " ")
+        for file in here.glob("s.*"):
+            file.unlink()

@@ -88,7 +88,8 @@ def test_a_users_metric_shares_passes_and_its_failure_is_its_own() -> None:
     scores = score_network(seeded(convnet), images(), [loss, broken, text, infinite, undeclared, undefined, "snip"])
     assert scores["loss"].value == pytest.approx(1.4, abs=0.4)
     assert scores["snip"].reason is None
-    assert scores["broken"].reason == "broken raised KeyError: 'whatever'"
+    line = broken.__code__.co_firstlineno + 1
+    assert scores["broken"].reason == f"broken raised KeyError: 'whatever' (test_engine.py, line {line})"
     assert scores["text"].reason == "text must return a number; got str"
     assert scores["infinite"].reason == "infinite: the value is inf"
     assert "add Need.JACOBIAN" in scores["undeclared"].reason

@@ -73,14 +73,30 @@ def test_code_of_the_users_own_is_named_again():
     result.space.reference = "/home/me/my.py:S"
     result = replace(result, settings={**result.settings, "strategy": {"name": "mine:Best", "settings": {}}})
     train, predict, export = next_steps.steps(result)
-    named = (
-        "--search runs/one --space /home/me/my.py:S --strategy mine:Best --data hf:x --data-set target=fine --epochs"
-    )
+    named = "--search runs/one --space /home/me/my.py:S --data hf:x --data-set target=fine --epochs"
     assert named in train.command
     assert predict.command == "robonas predict runs/one-train --space /home/me/my.py:S IMAGE.png"
     assert export.command == "robonas export runs/one-train --space /home/me/my.py:S -o network.pt2"
     (alone,) = next_steps.steps(replace(result, objective="table"))
-    assert alone.command == ("robonas export runs/one --space /home/me/my.py:S --strategy mine:Best -o result.json")
+    assert alone.command == ("robonas export runs/one --space /home/me/my.py:S -o result.json")
+
+
+@pytest.mark.parametrize(
+    ("reference", "named"),
+    [
+        ("{here}/my.py:S", "--space ./my.py:S IMAGE.png"),
+        ("{here}/deep er/my.py:S", "--space './deep er/my.py:S' IMAGE.png"),
+        ("{here}er/my.py:S", "--space {here}er/my.py:S IMAGE.png"),
+        ("my.module:S", "--space my.module:S IMAGE.png"),
+    ],
+)
+def test_a_file_in_the_current_folder_is_named_from_there(tmp_path, monkeypatch, reference, named):
+    monkeypatch.chdir(tmp_path)
+    result = searched()
+    result = replace(result, space=copy(result.space))
+    result.space.reference = reference.format(here=tmp_path)
+    _, predict, _ = next_steps.steps(result)
+    assert predict.command == f"robonas predict runs/one-train {named.format(here=tmp_path)}"
 
 
 def test_a_full_training_has_ten_times_the_epochs_everywhere():

@@ -58,6 +58,37 @@ def datasets() -> Sequence[Row]:
     ]
 
 
+def own_entry(what: str, reference: str) -> Row:
+    """Return what there is to know of an object of the user's own code, which is imported and not called.
+
+    Args:
+        what: One of `LISTINGS`.
+        reference: Its ``package.module:NAME``, or ``path/to/file.py:NAME``.
+
+    Raises:
+        UnknownNameError: There is no such module or name.
+        ConfigError: It is none of this kind.
+    """
+    from robonas.common.registry import import_object
+
+    if what == "metrics":
+        from robonas.metrics import resolve_metrics
+
+        return resolve_metrics([reference])[0].card()
+    found: Any = import_object(KINDS[what], reference)
+    row = {"name": reference, "about": _first_line(found if callable(found) else type(found))}
+    if what == "strategies" and hasattr(found, "uses_scores"):
+        row["reads scores"] = "yes" if found.uses_scores else "no"
+    if callable(found):
+        return row | {"settings": _parameters(found)}
+    settings = getattr(found, "settings", None)
+    if what == "datasets":
+        return row | {"made": repr(found)}
+    if not isinstance(settings, dict):
+        raise ConfigError(f"A {KINDS[what]} must be one, or make one; got {reference!r}, a {type(found).__name__}.")
+    return row | {"settings": ", ".join(f"{name}={value!r}" for name, value in settings.items())}
+
+
 def _first_line(entry: object) -> str:
     return (inspect.getdoc(entry) or "").split("\n\n")[0].replace("\n", " ")
 
@@ -121,6 +152,13 @@ LISTINGS: Mapping[str, Callable[[], Sequence[Row]]] = {
     "strategies": strategies,
 }
 """Functions that find what can be listed, by name."""
+KINDS: Mapping[str, str] = {
+    "datasets": "data set",
+    "metrics": "metric",
+    "spaces": "search space",
+    "strategies": "strategy",
+}
+"""Kinds of their entries, in the singular."""
 USAGE: Mapping[str, Any] = {
     "context_settings": {"allow_extra_args": True},
     "options_metavar": "WHAT [NAME] [OPTIONS]",
@@ -131,7 +169,7 @@ USAGE: Mapping[str, Any] = {
 def list_entries(ctx: typer.Context, as_json: Json = False) -> None:
     """List metrics, spaces, strategies or data sets, or show all about one of them.
 
-    WHAT is metrics, spaces, strategies or datasets; NAME is one of these, to be shown in full.
+    WHAT is metrics, spaces, strategies or datasets; NAME is one of these, or package.module:NAME, to be shown in full.
     """
     from robonas.common.registry import lookup
     from robonas.common.streams import json_text
@@ -144,7 +182,9 @@ def list_entries(ctx: typer.Context, as_json: Json = False) -> None:
     what, *names = ctx.args
     find = lookup("listing", what, LISTINGS)
     if names:
-        row = lookup(what.removesuffix("s"), names[0], {row["name"].partition(":")[0]: row for row in find()})
+        rows = {row["name"].partition(":")[0]: row for row in find()}
+        name = names[0].partition(":")[0] if what == "datasets" and names[0].partition(":")[0] in rows else names[0]
+        row = own_entry(what, name) if ":" in name else lookup(KINDS[what], name, rows)
         text = json_text(row) if as_json else as_card(row)
     else:
         text = json_text(find()) if as_json else as_lines(what)

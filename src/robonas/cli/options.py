@@ -105,7 +105,8 @@ OwnStrategy = Annotated[
     typer.Option(
         "--strategy",
         metavar="package.module:NAME",
-        help="The search's strategy, if you wrote it yourself.",
+        help="The search's strategy, if you wrote it yourself; needed only where the folder does not hold what it has "
+        "learned.",
         callback=not_empty,
         rich_help_panel=PLAN,
     ),

@@ -7,13 +7,14 @@ import fnmatch
 import hashlib
 import importlib
 import importlib.util
+import shlex
 import sys
 import sysconfig
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from robonas.errors import ConfigError, UnknownNameError
+from robonas.errors import ConfigError, NasError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _MOST_SHOWN = 200
 """Names in an error; where there are more, the nearest few."""
+_LONGEST_OFFERED = 500
+"""Length up to which a recorded name is offered to be pasted."""
+_SENT = "<dynamic-code>"
+"""File of code that cloudpickle has sent to another process, which still knows the name of its module's file."""
 _OWN_MODULES: set[str] = set()
 """Packages and files that the user has named, by what they are called in Python; none of robonas or Python itself."""
 
@@ -129,19 +134,45 @@ def fault_of_own_code(error: BaseException) -> str | None:
     The user's own is what is neither of this package nor installed, and every module that `import_object` has imported
     but those of this package and of Python.
     """
+    place = _place_in_own_code(error)
+    if place is None:
+        return None
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    told = f"{type(error).__name__}: {' '.join(text.split())}" if text else type(error).__name__
+    return f"{place[0]}, line {place[1]}: {told.rstrip('.')}"
+
+
+def told_with_place(error: BaseException) -> str:
+    """Return an error's kind and its first line, with file and line of the user's own code where it was raised there.
+
+    The same fault has the same words in every process and folder, so that they can be counted. A first line that ends
+    with a colon is followed by the second.
+    """
+    lines = [" ".join(line.split()) for line in str(error).strip().splitlines() if line.strip()] or ["no message"]
+    first = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    told = f"{type(error).__name__}: {first}"
+    place = None if isinstance(error, NasError) else _place_in_own_code(error)  # ours say the place themselves
+    if place is None:
+        return told
+    file = Path(place[0])
+    name = f"{file.parent.name}/{file.name}" if file.name == "__init__.py" else file.name
+    return f"{told} ({name}, line {place[1]})"
+
+
+def _place_in_own_code(error: BaseException) -> tuple[str, int] | None:
+    """Return the file and the line of the user's own code where an error was raised; None where it was not there."""
     place: tuple[str, int] | None = None
     if isinstance(error, SyntaxError) and error.filename and not _is_foreign(error.filename):
         place = error.filename, error.lineno or 0
     else:
         for frame, line in traceback.walk_tb(error.__traceback__):
             own = str(frame.f_globals.get("__name__")).partition(".")[0] in _OWN_MODULES
-            if own or not _is_foreign(frame.f_code.co_filename):
-                place = frame.f_code.co_filename, line
-    if place is None:
-        return None
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
-    told = f"{type(error).__name__}: {' '.join(text.split())}" if text else type(error).__name__
-    return f"{place[0]}, line {place[1]}: {told.rstrip('.')}"
+            file = frame.f_code.co_filename
+            if file == _SENT:
+                file = str(frame.f_globals.get("__file__", file))
+            if own or not _is_foreign(file):
+                place = file, line
+    return place
 
 
 def _is_foreign(file: str) -> bool:
@@ -153,7 +184,7 @@ def _is_foreign(file: str) -> bool:
     return any(path.is_relative_to(root) for root in roots)
 
 
-def recorded_name(kind: str, name: object, where: object, how: str) -> str:
+def recorded_name(kind: str, name: object, where: object, known: Iterable[str], option: str, call: str) -> str:
     """Return the name that a file has recorded, where it is one of our own catalogue's.
 
     A file does not decide what is imported: code of others is run only where the user names it.
@@ -162,19 +193,39 @@ def recorded_name(kind: str, name: object, where: object, how: str) -> str:
         kind: Kind of the object, such as ``"search space"``.
         name: Name in the file.
         where: The file or folder, for the error.
-        how: Way in which users name their own code here, for the error.
+        known: Names in our own catalogue.
+        option: Option by which users name their own code here, such as ``"--space"``, for the error.
+        call: Call in Python that takes it too, such as ``"load_result(..., space=...)"``, for the error.
 
     Raises:
-        ConfigError: It is a reference such as ``package.module:NAME``, or no text at all.
+        ConfigError: It is not in the catalogue, or no text at all.
     """
     if not isinstance(name, str):
         raise ConfigError(f"'{where}' must name its {kind} by a text; got {str(name)[:100]!r}.")
-    if ":" in name:
+    if name not in known:
         raise ConfigError(
             f"'{where}' names a {kind} that is not one of robonas's, {name[:200]!r}; what a file names is never "
-            f"imported. If you know and trust that code, name it yourself: {how}."
+            f"imported. If you know and trust that code, name it yourself: {to_paste(name, option, call)}."
         )
     return name
+
+
+def to_paste(name: str, option: str, call: str) -> str:
+    """Return how users name code of their own here, with the recorded name where that is a reference.
+
+    Args:
+        name: Name in a file. One that looks otherwise than it is, or is no reference, is not offered.
+        option: Option on the command line.
+        call: Call in Python, with ``=...`` for the name.
+
+    Example:
+        >>> to_paste("my.module:Mine", "--strategy", "load_result(..., strategy=...)")
+        "--strategy my.module:Mine on the command line, load_result(..., strategy='my.module:Mine') in Python"
+    """
+    typed = "package.module:NAME"
+    if ":" in name and name.isprintable() and len(name) <= _LONGEST_OFFERED:
+        typed, call = shlex.quote(name), call.replace("=...", f"={name!r}")
+    return f"{option} {typed} on the command line, {call} in Python"
 
 
 def recorded_arguments(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from robonas.common.randomness import seeded
+from robonas.common.registry import told_with_place
 from robonas.errors import ArchitectureError, MetricError
 
 if TYPE_CHECKING:
@@ -145,5 +146,5 @@ def _does_not_run(space: SearchSpace, architecture: Architecture, error: Excepti
     """Return the error for a network that raises."""
     return ArchitectureError(
         f"The network of {space.format(architecture)} in {space.name} does not run on an input of shape "
-        f"{space.input_shape_of(architecture)}: {type(error).__name__}: {error}"
+        f"{space.input_shape_of(architecture)}: {told_with_place(error)}"
     )

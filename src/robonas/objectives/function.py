@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from robonas.common.randomness import seeded
+from robonas.common.registry import told_with_place
 from robonas.errors import ConfigError, NasError, ObjectiveError
 from robonas.objectives.base import CurvePoint, Evaluation, Objective, Report
 from robonas.objectives.values import finite_number
@@ -114,7 +115,7 @@ class FunctionObjective(Objective):
             if error in raised:
                 raise
             traceback.clear_frames(error.__traceback__)
-            raise ObjectiveError(f"Function {self.value_name!r} failed: {type(error).__name__}: {error}") from error
+            raise ObjectiveError(f"Function {self.value_name!r} failed: {told_with_place(error)}") from error
         seconds = time.perf_counter() - started
         source = f"Function {self.value_name!r}"
         if isinstance(answer, Evaluation):

@@ -48,14 +48,12 @@ def _commands(result: SearchResult) -> tuple[Step, ...]:
     trained = str(training_folder(Path(folder), result.study))
     study = ["--name", result.study] if result.study != "search" else []
     own = own_space(result.space)
-    named = str(result.settings.get("strategy", {}).get("name", ""))
-    strategy = ["--strategy", named] if ":" in named else []
     steps = []
     if result.objective == "training":
         # A settings file may name the search's own folder for both commands.
         elsewhere = ["--folder", trained] if _settings_file(result) else []
         told = [*_data(result), *_recipe(objective_settings(result))]
-        line = ["robonas", "train", *_settings_file(result), "--search", folder, *study, *own, *strategy]
+        line = ["robonas", "train", *_settings_file(result), "--search", folder, *study, *own]
         line += [*told, *elsewhere]
         steps.append(
             Step("Train it in full", _join(line), f"More epochs than the search gave it; the result is in {trained}.")
@@ -66,7 +64,7 @@ def _commands(result: SearchResult) -> tuple[Step, ...]:
             Step("Predict", f"{found[0]} {inputs_named(images=images)}", "Prints the likeliest answers for each input.")
         )
     else:
-        line = ["robonas", "export", folder, *study, *own, *strategy, "-o", "result.json"]
+        line = ["robonas", "export", folder, *study, *own, "-o", "result.json"]
         return (Step("Export", _join(line), "Everything about the search, for other programs."),)
     steps.append(Step("Export", f"{found[1]} -o network.pt2", "PyTorch loads this file without robonas."))
     return tuple(steps)
@@ -90,8 +88,17 @@ def inputs_named(*, images: bool) -> str:
 
 
 def own_space(space: SearchSpace) -> list[str]:
-    """Return the option that names a space of the user's own, since no folder may name it; nothing for one of ours."""
-    return ["--space", space.reference] if ":" in space.reference else []
+    """Return the option that names a space of the user's own, since no folder may name it; nothing for one of ours.
+
+    A file below the current folder is named from there, as the folder and the data of a command are.
+    """
+    file, colon, name = space.reference.rpartition(":")
+    if not colon:
+        return []
+    place = Path(file)
+    if file.endswith(".py") and place.is_relative_to(Path.cwd()):
+        return ["--space", f"./{place.relative_to(Path.cwd()).as_posix()}:{name}"]
+    return ["--space", space.reference]
 
 
 def _epochs(settings: Mapping[str, Any]) -> int:

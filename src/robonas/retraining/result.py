@@ -33,7 +33,6 @@ RESULT = "training.json"
 NETWORK = "network.safetensors"
 BEST = "best.safetensors"
 LOG = "log.csv"
-_NAME_SPACE = "--space package.module:NAME on the command line, load_trained(..., space=...) in Python"
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +187,7 @@ def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | str | N
         ConfigError: The folder names a space that is not one of robonas's, and none is given.
         CheckpointError: There is no training, it is not finished, or its files are damaged.
     """
-    from robonas.spaces import SearchSpace, make_space
+    from robonas.spaces import SPACES, SearchSpace, make_space
 
     place = Path(folder)
     path = place / RESULT
@@ -220,7 +219,9 @@ def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | str | N
             "finished epochs are kept."
         ) from error
     if not isinstance(space, SearchSpace):
-        space = make_space(space or recorded_name("search space", name, path, _NAME_SPACE), **made)
+        if not space:
+            space = recorded_name("search space", name, path, SPACES, "--space", "load_trained(..., space=...)")
+        space = make_space(space, **made)
     return TrainedNetwork(space, text, settings, log, epoch, test, place, how, as_size(value), guess)
 
 

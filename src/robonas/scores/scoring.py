@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robonas.common.files import check_file
+from robonas.common.registry import told_with_place
 from robonas.common.settings import callbacks_of, jobs_of, seed_of
 from robonas.datasets.batch import Batch
 from robonas.errors import ConfigError, NasError, NetworkError
@@ -233,7 +234,7 @@ class Scorer:
         try:
             network, seen = self._made(text)
         except Exception as error:  # noqa: BLE001  # a user's builder can raise anything, and costs one network only
-            reason = f"the network cannot be built: {type(error).__name__}: {error}"
+            reason = f"the network cannot be built: {told_with_place(error)}"
             return {metric.name: Score(math.nan, reason) for metric in metrics}
         try:
             return score_resolved(network, seen, metrics, seed=self.seed, logits=self.logits, tell=tell)

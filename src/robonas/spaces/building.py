@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from robonas.common.randomness import seeded
+from robonas.common.registry import told_with_place
 from robonas.errors import ArchitectureError, NasError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def call_builder(build: Callable[..., Any], arguments: dict[str, Any], what: str
     except NasError:
         raise
     except Exception as error:
-        raise ArchitectureError(f"Building {what} failed: {type(error).__name__}: {error}") from error
+        raise ArchitectureError(f"Building {what} failed: {told_with_place(error)}") from error
     if not isinstance(network, nn.Module):
         raise ArchitectureError(f"Building {what} must make a torch.nn.Module; it made a {type(network).__name__}.")
     lazy = [module for module in network.modules() if isinstance(module, nn.modules.lazy.LazyModuleMixin)]
@@ -45,7 +46,7 @@ def call_builder(build: Callable[..., Any], arguments: dict[str, Any], what: str
         except Exception as error:
             raise ArchitectureError(
                 f"Building {what} failed: its lazy layers cannot be sized from an input of shape {shape}: "
-                f"{type(error).__name__}: {error}"
+                f"{told_with_place(error)}"
             ) from error
         network.train(training)
     return network
@@ -75,7 +76,7 @@ def try_network(
         raise
     except Exception as error:  # a network of the user's may raise anything
         raise ArchitectureError(
-            f"{what} does not run on an input of shape {shape}: {type(error).__name__}: {error}"
+            f"{what} does not run on an input of shape {shape}: {told_with_place(error)}"
         ) from error
     output = output[0] if isinstance(output, tuple) and output else output
     if not isinstance(output, torch.Tensor) or tuple(output.shape) != (2, *answer):

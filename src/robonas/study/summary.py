@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from robonas.errors import OutputError
 from robonas.scores.table import version_of
 from robonas.strategies import STRATEGIES
 from robonas.strategies.base import Summary
+from robonas.study.recorded import StrategyNotGiven
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +42,8 @@ def summary_file(name: str) -> str:
 def summary_of(chooser: Chooser, history: Sequence[Trial], file: Path | None, *, keep: bool) -> Summary:
     """Return what the strategy has learned: from a file, where that was written for the same queries, or computed.
 
-    Strategies of robonas alone are read from a file: others may have changed since.
+    Strategies of the user's own may have changed since the file was written, so what they have learned is computed;
+    it is read from the file where the strategy is not given. Where it is not there either, a warning says so.
 
     Args:
         chooser: The pool and the strategy.
@@ -48,16 +51,24 @@ def summary_of(chooser: Chooser, history: Sequence[Trial], file: Path | None, *,
         file: The file; None for none.
         keep: Write the file where it does not fit. A file that cannot be written is left out.
     """
-    ours = STRATEGIES.get(chooser.strategy.name) is type(chooser.strategy)
-    if file is None or not ours:
-        return chooser.strategy.summarise(chooser.problem, history)
+    strategy = chooser.strategy
+    ours, given = STRATEGIES.get(strategy.name) is type(strategy), not isinstance(strategy, StrategyNotGiven)
+    if file is None or (not ours and strategy.reference in STRATEGIES):  # the file would pass for one of ours
+        return strategy.summarise(chooser.problem, history)
     basis = _basis(chooser, history)
-    summary = _read(file, basis, chooser)
-    if summary is None:
-        summary = chooser.strategy.summarise(chooser.problem, history)
-        if keep:
-            with contextlib.suppress(OutputError, OSError):
-                _write(file, basis, summary)
+    summary = _read(file, basis, chooser) if ours or not given else None
+    if summary is not None:
+        return summary
+    if isinstance(strategy, StrategyNotGiven):
+        warnings.warn(
+            f"What strategy {strategy.reference[:200]!r} has learned is left out: it is not one of robonas's, and "
+            f"'{file.parent}' does not hold it for these queries. To see it too, name it: {strategy.how}.",
+            stacklevel=4,  # whoever called `load_result`
+        )
+    summary = strategy.summarise(chooser.problem, history)
+    if keep:
+        with contextlib.suppress(OutputError, OSError, TypeError, ValueError):  # one of the user's may hold anything
+            _write(file, basis, summary)
     return summary
 
 
@@ -65,7 +76,14 @@ def _basis(chooser: Chooser, history: Sequence[Trial]) -> str:
     """Return a hash of all that a summary depends on."""
     problem, strategy = chooser.problem, chooser.strategy
     joined = None if problem.joined is None else problem.joined.tolist()
-    rest: list[Any] = [strategy.name, strategy.settings, problem.budget, problem.seed, problem.higher_is_better, joined]
+    rest: list[Any] = [
+        strategy.reference,
+        strategy.settings,
+        problem.budget,
+        problem.seed,
+        problem.higher_is_better,
+        joined,
+    ]
     queries = [[trial.row, trial.value, trial.failed, trial.pruned, trial.told_at] for trial in history]
     text = json.dumps([version_of("robonas"), chooser.table.fingerprint(), rest, queries], sort_keys=True)
     digest = hashlib.blake2b(text.encode(), digest_size=16)

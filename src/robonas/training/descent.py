@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from robonas.common.kernels import safe_kernels
 from robonas.common.randomness import seeded, torch_generator
+from robonas.common.registry import told_with_place
 from robonas.datasets.batch import resize
 from robonas.datasets.targets import NUMBERS, loss_of
 from robonas.errors import ConfigError, NasError, ObjectiveError
@@ -328,4 +329,4 @@ def guarded(step: Callable[[], T], place: str, device: torch.device) -> T:
             raise ObjectiveError(
                 f"Training ran out of memory in {place}. Use a smaller batch size or network."
             ) from error
-        raise ObjectiveError(f"Training crashed in {place}: {type(error).__name__}: {error}") from error
+        raise ObjectiveError(f"Training crashed in {place}: {told_with_place(error)}") from error

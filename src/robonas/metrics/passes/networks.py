@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robonas.common.lazy import torch
 from robonas.common.randomness import seeded
+from robonas.common.registry import told_with_place
 from robonas.errors import NetworkError
 from robonas.metrics.passes.modules import modules_of, named_tensors
 
@@ -170,10 +171,9 @@ def logits_of(result: Any, batch: Batch, n: int, logits: LogitsHook | None) -> T
 
 def explain(error: BaseException) -> str:
     """Return an exception of PyTorch or of a user's code in one line, in plain words where we know them."""
-    text = str(error).strip()
-    if "modified by an inplace operation" in text:
+    if "modified by an inplace operation" in str(error):
         return "the network overwrites in place, through a view, a value that its gradient needs"
-    return f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"
+    return told_with_place(error)
 
 
 def _describe(result: Any) -> str:

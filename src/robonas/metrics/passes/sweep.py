@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from robonas.common.registry import told_with_place
 from robonas.datasets.targets import loss_of
 from robonas.errors import MetricError, NetworkError
 from robonas.metrics.passes.batchnorm import Watch
@@ -251,7 +252,7 @@ class _Sweep:
         except Exception as error:
             shape = tuple(self.inputs[part].shape)
             raise NetworkError(
-                f"The network must take inputs of shape {shape}; it raised {type(error).__name__}: {error}"
+                f"The network must take inputs of shape {shape}; it raised {told_with_place(error)}"
             ) from error
         return inputs, logits_of(result, self.batch, n, self.hook)
 
