@@ -64,7 +64,7 @@ class SearchBars(ScoringBars):
             case CandidatesLeftOut(counts, left):
                 self.say(f"limits  {left_out_in_words(counts, left)}")
             case PoolGrown(_, candidates):
-                self.scoring(candidates, candidates)
+                self.grown(candidates)
             case SearchStarted(budget=budget, done=done, best=best):
                 self._done, self._best = done, best
                 if done:
