@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from robonas.common import bars
-from robonas.common.bars import Bars, ScoringBars, place_of, with_bars
+from robonas.common.bars import Bars, ScoringBars, in_words, place_of, with_bars
 from robonas.errors import ConfigError
 
 
@@ -79,6 +79,60 @@ def test_bars_are_drawn_on_a_terminal_and_brackets_are_brackets(terminal) -> Non
     assert "training [1]" in text
     assert "[bold]" in text
     assert "3/4" in text
+
+
+@pytest.fixture
+def log(monkeypatch):
+    """A standard error that is a file, and a clock: what was written, and how to move time on."""
+    stream, now = io.StringIO(), [100.0]
+    monkeypatch.setattr(bars, "err", Console(file=stream, width=60))
+    monkeypatch.setattr(bars.time, "monotonic", lambda: now[0])
+
+    def wait(seconds: float) -> None:
+        now[0] += seconds
+
+    return types.SimpleNamespace(lines=lambda: stream.getvalue().splitlines(), wait=wait)
+
+
+def test_a_log_gets_a_line_of_scoring_every_tenth_and_how_long_it_will_take(log) -> None:
+    with ScoringBars(progress=True) as shown:
+        for done in range(0, 1001, 8):
+            shown.scoring(done, 1000)
+            log.wait(0.8)
+    first, *lines = log.lines()
+    assert first == "scoring 1,000 of 1,000 networks"
+    assert lines[0] == "scored 104 of 1,000 networks, about 1 min left"
+    assert lines[-1] == "scored 936 of 1,000 networks, about 6 s left"
+    assert len(lines) == 9
+
+
+def test_a_log_of_a_long_scoring_has_a_line_in_half_a_minute_and_of_a_short_one_none(log) -> None:
+    with ScoringBars(progress=True) as shown:
+        for done in range(0, 81, 8):
+            shown.scoring(done, 100_000)
+            log.wait(15)
+    assert len(log.lines()) == 1 + 5
+    assert log.lines()[1] == "scored 16 of 100,000 networks, about 52 h 04 min left"
+    with ScoringBars(progress=True) as shown:
+        for done in range(11):
+            shown.scoring(done, 10)
+            log.wait(0.1)
+    assert log.lines()[6:] == ["scoring 10 of 10 networks"]
+
+
+def test_scoring_that_goes_on_says_how_many_scores_are_there(log) -> None:
+    for done in (120, 600):
+        with ScoringBars(progress=True) as shown:
+            shown.scoring(done, 600)
+    assert log.lines() == [
+        "the scores of 120 of 600 networks are there already",
+        "scoring 480 of 600 networks",
+        "the scores of all 600 networks are there already",
+    ]
+
+
+def test_times_that_are_a_guess_are_said_shortly() -> None:
+    assert [in_words(seconds) for seconds in (0.2, 59, 60, 7500)] == ["1 s", "59 s", "1 min", "2 h 05 min"]
 
 
 def test_bars_within_bars_raise_nothing(terminal) -> None:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from robonas.common import bars
-from robonas.retraining.progress import bar_of_training
+from robonas.retraining.progress import bar_of_training, say_going_on
 from robonas.study.events import EpochFinished
 
 
@@ -29,6 +29,20 @@ def test_the_first_process_writes_a_line_an_epoch(monkeypatch, rank) -> None:
         "epoch    2 of 3     2.0 s  loss 1.2500",
     ]
     assert stream.getvalue().splitlines() == (expected if rank == "0" else [])
+
+
+def test_a_training_that_goes_on_says_so(monkeypatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(bars, "err", Console(file=stream))
+    monkeypatch.delenv("RANK", raising=False)
+    with bar_of_training({"progress": True}) as bar:
+        for log in ([], [row(1)], [row(1), row(2, None)], [row(1), row(2), row(3)]):
+            say_going_on([print, bar], log)
+    assert stream.getvalue().splitlines() == [
+        "going on after epoch 1 of 3, loss 1.2500  validation 0.5000",
+        "going on after epoch 2 of 3, loss 1.2500",
+        "the training of 3 epochs is finished already, loss 1.2500  validation 0.5000",
+    ]
 
 
 def test_a_terminal_gets_a_bar(monkeypatch) -> None:

@@ -93,7 +93,7 @@ def test_a_full_training_is_the_short_one_with_files(tmp_path) -> None:
 
 @pytest.mark.parametrize("precision", ["auto", "bf16", "fp16"])
 @pytest.mark.parametrize("stop", [1, 3])
-def test_stopped_and_gone_on_is_uninterrupted_bit_by_bit(tmp_path, precision, stop) -> None:
+def test_stopped_and_gone_on_is_uninterrupted_bit_by_bit(tmp_path, capsys, precision, stop) -> None:
     settings = {**RICH, "mixed_precision": precision}
     whole = full(tmp_path / "whole", **settings)
     with pytest.raises(KeyboardInterrupt):
@@ -101,7 +101,9 @@ def test_stopped_and_gone_on_is_uninterrupted_bit_by_bit(tmp_path, precision, st
     assert is_training(tmp_path / "cut")
     torch.rand(5)
     rows: list[EpochFinished] = []
-    cut = full(tmp_path / "cut", **settings, callbacks=[rows.append])
+    assert "going on" not in capsys.readouterr().err
+    cut = full(tmp_path / "cut", **settings, callbacks=[rows.append], progress=True)
+    assert f"going on after epoch {stop} of 5, loss" in capsys.readouterr().err
     assert [row.epoch for row in rows] == list(range(stop + 1, 6))
     assert timeless(cut.log) == timeless(whole.log)
     assert same(whole, cut)

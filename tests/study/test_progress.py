@@ -12,9 +12,9 @@ from rich.console import Console
 
 from robonas.common import bars
 from robonas.errors import ObjectiveError
-from robonas.objectives.base import CurvePoint
+from robonas.objectives.base import CurvePoint, Evaluation
 from robonas.study import progress
-from robonas.study.events import QueryFinished, QueryStarted, QueryStep
+from robonas.study.events import QueryFinished, QueryStarted, QueryStep, SearchStarted
 from robonas.study.loop import search
 from robonas.study.progress import SearchBars
 from robonas.study.query import Query
@@ -66,6 +66,42 @@ def test_each_training_in_flight_has_a_bar(monkeypatch) -> None:
         assert described["training 1"] == (1, "value 0.2500")
         assert described["training 3"] == (0, "explore")
         assert "training 2" not in described
+
+
+class Constant(CountParameters):
+    """Finds every network as good as the others."""
+
+    def evaluate(self, space, architecture, *, seed, report=None):
+        return Evaluation(0.5, 1.0)
+
+
+def test_a_search_that_goes_on_says_so_and_has_no_star_for_what_is_no_better(shown, tmp_path) -> None:
+    plan = {**PLAN, "folder": tmp_path, "progress": True}
+    search(SPACE, Constant(), **{**plan, "budget": 2})
+    assert "going on" not in shown.getvalue()
+    assert shown.getvalue().count("★") == 1
+    shown.truncate(0)
+    events = []
+    search(SPACE, Constant(), **plan, callbacks=[events.append])
+    (started,) = [event for event in events if isinstance(event, SearchStarted)]
+    assert (started.done, started.best) == (2, 0.5)
+    assert "going on after 2 of 3, best 0.5000" in shown.getvalue()
+    assert "★" not in shown.getvalue()
+    shown.truncate(0)
+    search(SPACE, Constant(), **plan)
+    assert "the budget of 3 is spent already: 3 evaluations, best 0.5000" in shown.getvalue()
+
+
+def test_a_terminal_says_where_a_search_goes_on(monkeypatch) -> None:
+    stream = io.StringIO()
+    for module in (bars, progress):
+        monkeypatch.setattr(module, "err", Console(file=stream, force_terminal=True, width=120, height=20))
+    with SearchBars("auto") as shown:
+        shown(SearchStarted("search", {}, 8, 5, None))
+        shown(QueryStarted(Query(4, "a", 0, "explore", "running"), 8))  # one that a stop has left
+        (bar,) = [task for task in shown._bars.tasks if task.description == "auto"]
+        assert bar.completed == 5
+    assert "going on after 5 of 8, none of them completed" in stream.getvalue()
 
 
 class Troubled(CountParameters):

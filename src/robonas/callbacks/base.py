@@ -72,7 +72,7 @@ class Log(abc.ABC):
     def __call__(self, event: Event | EpochFinished) -> None:
         """Log an event of `search` or `train`."""
         match event:
-            case SearchStarted(name, settings, budget):
+            case SearchStarted(name=name, settings=settings, budget=budget):
                 self.close()
                 self._begin(name, {**settings, "budget": budget})
             case QueryStarted(query, _):

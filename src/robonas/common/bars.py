@@ -37,6 +37,10 @@ err = Console(stderr=True, highlight=False)
 """The standard error, which bars and messages share."""
 _REDRAW_S = 0.2
 """Shortest time between two drawings in a notebook."""
+_LINES_S = (5.0, 30.0)
+"""Shortest time between two plain lines of a count, and the time after which there is one in any case."""
+_LINES_SHARE = 0.1
+"""Share of a count that is worth a plain line."""
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -167,19 +171,61 @@ class _Picture(JupyterMixin):
 
 
 class ScoringBars(Bars):
-    """A bar of the networks that have been scored; a plain line where there is no terminal."""
+    """A bar of the networks that have been scored; plain lines now and then where there is no terminal."""
 
     def __init__(self, progress: bool | None = None) -> None:
         super().__init__(progress)
         self._scoring: TaskID | None = None
+        self._pace = Pace(0)
 
     def scoring(self, done: int, total: int) -> None:
         """Show how many networks have been scored, and of how many."""
         if self._scoring is None:
             self._scoring = self.add("scoring", total=total, done=done, note="networks without training")
+            self._pace = Pace(done)
+            if done:
+                which = f"all {total:,} networks are" if done == total else f"{done:,} of {total:,} networks are"
+                self.say(f"the scores of {which} there already")
             if self.place == "lines" and done < total:
-                say(f"scoring {total - done} of {total} networks")
+                say(f"scoring {total - done:,} of {total:,} networks")
+        elif self.place == "lines" and (left := self._pace.left(done, total)) is not None:
+            say(f"scored {done:,} of {total:,} networks, about {in_words(left)} left")
         self.update(self._scoring, total=total, completed=done)
+
+    def grown(self, total: int) -> None:
+        """Show that the networks are more by now, all of them scored."""
+        if self._scoring is not None:
+            self.update(self._scoring, total=total, completed=total)
+
+
+class Pace:
+    """The pace of a count, for plain lines about every tenth of it, and not much more often than twice a minute.
+
+    Args:
+        done: Number that is done at the beginning.
+    """
+
+    def __init__(self, done: int) -> None:
+        self._first, self._started = done, time.monotonic()
+        self._told, self._last = done, self._started
+
+    def left(self, done: int, total: int) -> float | None:
+        """Return about how many seconds are left, where it is time for a line; None where it is not."""
+        now = time.monotonic()
+        shortest, longest = _LINES_S
+        passed, more = now - self._last, done - self._told
+        if not self._told < done < total or passed < (shortest if more >= _LINES_SHARE * total else longest):
+            return None
+        self._told, self._last = done, now
+        return (now - self._started) / (done - self._first) * (total - done)
+
+
+def in_words(seconds: float) -> str:
+    """Return a time that is a guess, such as ``40 s``, ``3 min`` or ``2 h 05 min``."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
 
 
 def with_bars(make: Callable[[dict[str, Any]], Bars]) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -25,7 +25,7 @@ from robonas.prediction.files import NOTE
 from robonas.processes import stops
 from robonas.retraining.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
 from robonas.retraining.places import alone_in, folder_after
-from robonas.retraining.progress import bar_of_training
+from robonas.retraining.progress import bar_of_training, say_going_on
 from robonas.retraining.result import BEST, LOG, NETWORK, RESULT, TrainedNetwork, load_trained, read_parameters
 from robonas.study.events import EpochFinished, caller_of
 from robonas.study.result import SearchResult
@@ -186,7 +186,7 @@ def train(
         run.check_parts(validation, tested)
         with training_settings(threads):
             descent = guarded(begin, "building", here)
-        log = run.epochs(descent)
+        log = run.epochs(descent, callbacks)
         return run.finish(descent, log, where, tested)
 
 
@@ -208,8 +208,8 @@ class _Run:
         self.workers, self.threads, self.tell, self.guess = workers, threads, tell, guess
         self.text: str = settings["architecture"]
 
-    def epochs(self, descent: Descent) -> tuple[EpochFinished, ...]:
-        """Go on from the checkpoint to the last epoch."""
+    def epochs(self, descent: Descent, callbacks: Sequence[object] = ()) -> tuple[EpochFinished, ...]:
+        """Go on from the checkpoint to the last epoch; the bar among the callbacks says so."""
         n_epochs = descent.recipe.epochs
         checkpoint = read_checkpoint(self.folder, self.settings)
         log: tuple[EpochFinished, ...] = ()
@@ -222,6 +222,7 @@ class _Run:
                     "or of another version of robonas. Remove it to train from the start."
                 ) from error
             log = checkpoint.log
+            say_going_on(callbacks, log)
         others = ("process", self.workers.rank) if self.workers.rank else ()
         for epoch in range(len(log) + 1, n_epochs + 1):
             stops.check()

@@ -63,6 +63,10 @@ class SearchStarted:
     """All on which its evaluations depend; JSON values."""
     budget: int
     """Evaluations in all."""
+    done: int = 0
+    """Evaluations that have ended before: more than none where a search goes on."""
+    best: float | None = None
+    """The best value of these; None while none has completed."""
 
 
 @dataclass(frozen=True)

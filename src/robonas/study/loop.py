@@ -217,13 +217,14 @@ def search(
             save=lambda grown: grown.write(file) if file else None,
             tell=tell,
         )
-        tell(SearchStarted(name, settings, plan.budget))
+        done = sum(query.state != "running" for query in ledger.record().queries)
+        tell(SearchStarted(name, settings, plan.budget, done, ledger.best()))
         with ledger.open(), workforce.evaluators(plan) as evaluators:
             runner = Runner(
                 space, ledger, chooser, evaluators, budget=plan.budget, seed=plan.seed, until=until, tell=tell
             )
-            done = runner.run() and finish.run(plan, ledger, evaluators, place, until=until, tell=tell)
-            ledger.note_stop(None if done else "time over")
+            finished = runner.run() and finish.run(plan, ledger, evaluators, place, until=until, tell=tell)
+            ledger.note_stop(None if finished else "time over")
         result = outcome_of(ledger.record(), chooser, place, keep=True)
         if plan.grow:  # each worker's folder may be its own, and the last query another's
             chooser.keep()

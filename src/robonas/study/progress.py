@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from robonas.common.bars import ScoringBars, err
+from robonas.common.words import plural
 from robonas.study.events import (
     CandidatesLeftOut,
     Event,
@@ -15,6 +16,7 @@ from robonas.study.events import (
     QueryStarted,
     QueryStep,
     ScoringProgress,
+    SearchStarted,
     TrainedAgain,
     WaitingForOthers,
 )
@@ -62,7 +64,11 @@ class SearchBars(ScoringBars):
             case CandidatesLeftOut(counts, left):
                 self.say(f"limits  {left_out_in_words(counts, left)}")
             case PoolGrown(_, candidates):
-                self.scoring(candidates, candidates)
+                self.grown(candidates)
+            case SearchStarted(budget=budget, done=done, best=best):
+                self._done, self._best = done, best
+                if done:
+                    self.say(_going_on(done, budget, best))
             case WaitingForOthers(pending):
                 self.say(f"waiting for {pending} evaluation{'s' if pending > 1 else ''} of other workers")
             case QueryStarted(query, budget):
@@ -79,7 +85,6 @@ class SearchBars(ScoringBars):
 
     def _start(self, query: Query, budget: int) -> None:
         if self._search is None:
-            self._done = query.number - 1
             self._search = self.add(self._title, total=budget, done=self._done)
         self._trainings[query.number] = self.add(f"training {query.number}", note=query.phase)
 
@@ -107,6 +112,14 @@ class SearchBars(ScoringBars):
         self.update(self._repeats, completed=done, note=told)
         if self.place == "lines":
             err.print(Text(f"again {done:>3} of {total}  seed {repeat}  {told}  {architecture}"), soft_wrap=True)
+
+
+def _going_on(done: int, budget: int, best: float | None) -> str:
+    """Return what a search finds in its study, in a few words."""
+    found = "none of them completed" if best is None else f"best {best:.4f}"
+    if done < budget:
+        return f"going on after {done:,} of {budget:,}, {found}"
+    return f"the budget of {budget:,} is spent already: {plural(done, 'evaluation')}, {found}"
 
 
 def _outcome(query: Query) -> str:
