@@ -16,6 +16,7 @@ from torch import Tensor
 
 from robonas.common.bars import with_bars
 from robonas.common.files import write_tensors, write_text
+from robonas.common.keeping import tells_what_is_kept
 from robonas.common.randomness import seeded
 from robonas.common.settings import plain, real, seed_of
 from robonas.costs.size import network_size
@@ -49,6 +50,7 @@ SMALL_MACS = 10_000_000
 """Multiply-adds a sample below which a network is trained by one thread."""
 
 
+@tells_what_is_kept(lambda _: True)
 @with_bars(bar_of_training)
 def train(
     winner: SearchResult | Architecture | str,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from robonas.common.files import check_file
+from robonas.common.keeping import tells_what_is_kept
 from robonas.common.registry import told_with_place
 from robonas.common.settings import callbacks_of, jobs_of, seed_of
 from robonas.datasets.batch import Batch
@@ -269,6 +270,7 @@ def _tell_part(tell: Tell[str, Scores], text: str, name: str, found: Score) -> N
     tell(text, {name: found}, part=True)
 
 
+@tells_what_is_kept(lambda given: given.get("cache") is not None)
 def score(
     space: SearchSpace,
     pool: Iterable[Architecture | str],

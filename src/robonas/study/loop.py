@@ -14,6 +14,7 @@ import numpy as np
 from robonas.common.bars import with_bars
 from robonas.common.defaults import STRATEGY
 from robonas.common.files import check_folder
+from robonas.common.keeping import tells_what_is_kept
 from robonas.common.settings import jobs_of, name_of, seconds_of
 from robonas.errors import ConfigError, StudyError
 from robonas.processes.executors import engine_of, working_on
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from robonas.study.result import SearchResult
 
 
+@tells_what_is_kept(lambda given: given.get("folder", True) is not None or given.get("storage"))
 @with_bars(bars_of_search)
 def search(
     space: SearchSpace,
