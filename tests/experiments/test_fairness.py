@@ -55,6 +55,8 @@ def test_auto_is_judged_without_its_record_of_the_family() -> None:
     assert asked["auto"] == asked["without"]
     assert asked["auto"] != asked["with"]
     assert results.settings["tasks"][0]["family"] == "nasbench201"
+    assert cautions(results, "auto")[-1].startswith("auto begins without its record of metrics over nasbench201, since")
+    assert "record" not in " ".join(cautions(run_experiment([toy.task()], ["auto"], budget=2, seeds=2), "auto"))
 
 
 @pytest.mark.parametrize("record", ["none", ["snip"], 1.0])

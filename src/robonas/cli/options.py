@@ -83,8 +83,8 @@ Storage = Annotated[
 Data = Annotated[
     str,
     typer.Option(
-        help="Data set: digits, sklearn:NAME, folder:PATH, npz:FILE, torchvision:NAME, hf:NAME, or "
-        "package.module:NAME; see 'robonas list datasets'.",
+        help="A folder with one folder of images for each class, an .npz file, digits, sklearn:NAME, torchvision:NAME, "
+        "hf:NAME, or package.module:NAME; see 'robonas list datasets'.",
         callback=not_empty,
         autocompletion=names_of("datasets"),
         rich_help_panel=DATA,

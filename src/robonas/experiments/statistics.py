@@ -14,6 +14,7 @@ import pandas as pd
 
 from robonas.common.lazy import stats
 from robonas.common.randomness import numpy_generator
+from robonas.common.record import FAMILIES
 from robonas.errors import ConfigError
 from robonas.experiments.summary import means
 
@@ -139,7 +140,20 @@ def cautions(results: Results, reference: str, *, alpha: float = 0.05) -> list[s
             f"{seeds} {'seed is' if seeds == 1 else 'seeds are'} too few for any difference to be significant: the "
             f"smallest possible p is {least:.2g}{after}. With {needed} seeds it can fall below {alpha:g}."
         )
-    return sentences
+    return sentences + _held_out(results)
+
+
+def _held_out(results: Results) -> list[str]:
+    """Return a sentence on what `auto` knows of the tasks' families of spaces; none where there are none."""
+    found = {task.get("family") for task in results.settings.get("tasks", ())}
+    families = [family for family in FAMILIES if family in found]
+    plans = results.settings.get("strategies", ())
+    if not families or not any(plan["strategy"] == "auto" and not plan["settings"] for plan in plans):
+        return []
+    return [
+        f"auto begins without its record of metrics over {', '.join(families)}, since tasks are of these families. Its "
+        "other settings were chosen on published tables of them all the same, so expect less on tables that are new."
+    ]
 
 
 def _most_tests(results: Results, reference: str) -> int:

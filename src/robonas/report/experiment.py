@@ -89,7 +89,7 @@ def _headline(results: Results, progress: pd.DataFrame) -> str:
     }
     told = [f"{name} {rank}" for name, rank in ranks.items() if results.kind(name) != "single"]
     alone = [rank for name, rank in ranks.items() if results.kind(name) == "single"]
-    told += [f"the best metric alone {alone[0]}"] if alone else []
+    told += [f"in hindsight the best metric alone {alone[0]}"] if alone else []
     return f"Mean rank after {queries}, where 1 is best: {', '.join(told)}{over}."
 
 
