@@ -150,10 +150,11 @@ def _held_out(results: Results) -> list[str]:
     plans = results.settings.get("strategies", ())
     if not families or not any(plan["strategy"] == "auto" and not plan["settings"] for plan in plans):
         return []
-    return [
+    sentence = (
         f"auto begins without its record of metrics over {', '.join(families)}, since tasks are of these families. Its "
         "other settings were chosen on published tables of them all the same, so expect less on tables that are new."
-    ]
+    )
+    return [sentence]
 
 
 def _most_tests(results: Results, reference: str) -> int:
