@@ -111,6 +111,58 @@ def test_a_table_for_a_folder_of_images(place) -> None:
     assert "next" not in only
 
 
+def test_how_many_images_are_in_the_folder_of_their_class(place, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(place)
+    network = robonas.load_trained("photos-search-train")
+    paths = sorted(Path("photos").rglob("*.png"))
+    right = sum(name == path.parent.name for name, path in zip(network.predict(paths).classes, paths, strict=True))
+    line = f"{right} of 120 are in the folder of their class ({right / 120:.4f})"
+    assert call("predict", "photos-search-train", "photos").stdout.splitlines()[-1] == line
+    found = json.loads(call("predict", "photos-search-train", "photos", "--json").stdout)
+    assert sum(one["right"] for one in found) == right
+    assert {(Path(one["input"]).parent.name, one["expected"]) for one in found} == {
+        (name, name) for name in ("ones", "twos", "zeros")
+    }
+    some = call("predict", "photos-search-train", "photos/ones", "photos/twos/0.png").stdout.splitlines()[-1]
+    assert " of 41 are in the folder of their class" in some
+    monkeypatch.chdir("photos/ones")
+    assert " of 1 are in the folder" in call("predict", "../../photos-search-train", "3.png").stdout
+    (tmp_path / "others" / "ones" / "deep").mkdir(parents=True)
+    (tmp_path / "others" / "ones" / "deep" / "a.png").write_bytes(Path("3.png").read_bytes())
+    (tmp_path / "others" / "b.png").write_bytes(Path("3.png").read_bytes())
+    told = call("predict", place / "photos-search-train", tmp_path / "others").stdout.splitlines()[-1]
+    assert told.endswith("; the class of 1 more is not known")
+    told = call("predict", place / "photos-search-train", tmp_path / "others" / "b.png").stdout
+    assert "folder of" not in told
+
+
+def test_an_npz_file_and_its_labels(place, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data, home = robonas.load_dataset(place / "photos", size=8), place / "photos-search-train"
+    pixels, labels = data.raw.numpy(), data.labels.numpy()
+    found = robonas.load_trained(home).predict(data.raw)
+    right = int((found.labels == labels).sum())
+    line = f"{right} of 120 are of the class that the file says ({right / 120:.4f})"
+    np.savez("one.npz", images=pixels.transpose(0, 2, 3, 1), labels=labels[:, None])
+    assert call("predict", home, "one.npz").stdout.splitlines()[-1] == line
+    order = ["zeros", "ones", "twos"]
+    named = np.array([order.index(data.class_names[label]) for label in labels])
+    np.savez("two.npz", x=pixels, y=named, class_names=np.array(order))
+    told = json.loads(call("predict", home, "two.npz", "--json").stdout)
+    assert sum(one["right"] for one in told) == right
+    np.savez("three.npz", X=pixels, other=labels)
+    assert "class that" not in call("predict", home, "three.npz").stdout
+    np.testing.assert_array_equal(robonas.load_trained(home).predict("three.npz").outputs, found.outputs)
+    np.savez("four.npz", x=pixels, y=labels + 1)
+    told = call("predict", home, "four.npz")
+    assert "must be class indices from 0 to 2, one an input" in " ".join(told.stderr.split())
+    np.savez("five.npz", pictures=pixels)
+    assert "must hold inputs as one of: 'x', 'X', 'images'" in call("predict", home, "five.npz", code=2).stderr
+    np.savez("six.npz", x=pixels, kind="sounds")
+    assert "must be one of images, signals; got 'sounds'" in call("predict", home, "six.npz", code=2).stderr
+    assert "There is no file" in call("predict", home, "gone.npz", code=2).stderr
+
+
 def test_arrays_and_whole_answers(place, tmp_path) -> None:
     data = robonas.load_dataset(place / "photos", size=8)
     np.save(tmp_path / "some.npy", data.raw[:5].numpy())

@@ -95,6 +95,23 @@ def test_numbers_are_taken_as_they_are_also_whole_ones() -> None:
     same(whole, network.predict(whole.astype(np.float32)).outputs, network)
 
 
+def test_files_of_numpy(tmp_path) -> None:
+    np.save(tmp_path / "a.npy", PIXELS)
+    same(tmp_path / "a.npy")
+    network = ready(SERIES)
+    expected = network.predict(SERIES).outputs
+    for kind in ({}, {"kind": "signals"}):
+        np.savez(tmp_path / "a.npz", x=SERIES.raw.numpy(), y=np.zeros(12), **kind)
+        same(str(tmp_path / "a.npz"), expected, network)
+    np.savez(tmp_path / "a.npz", x=SERIES.raw.numpy(), kind="images")
+    with pytest.raises(DataError, match=r"must have shape \(2, 6\).* got \(12, 1, 2, 6\)"):
+        network.predict(tmp_path / "a.npz")
+    grey = ready(GREY)
+    for kind in ({}, {"kind": "images"}):
+        np.savez(tmp_path / "a.npz", x=PIXELS[:, 0], **kind)
+        same(tmp_path / "a.npz", grey.predict(GREY).outputs, grey)
+
+
 class Items(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(PIXELS)

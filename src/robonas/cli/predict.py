@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -15,7 +15,9 @@ from robonas.common.settings import count_of
 from robonas.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from robonas.prediction import Predictions
 
@@ -29,7 +31,8 @@ def predict(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="Image files, folders of them, or one .npy file with an array of inputs as they are in the data."
+            help="Image files, folders of them, or one .npy or .npz file with an array of inputs as they are in the "
+            "data."
         ),
     ],
     study: StudyOptions,
@@ -43,15 +46,18 @@ def predict(
 ) -> None:
     """Predict with the winner of a search, or the network of a full training, for new images.
 
-    Images are cropped and resized as those that the network was trained with.
+    Images are cropped and resized as those that the network was trained with. Where they lie in folders that are named
+    as the classes, or an .npz file has labels, the last line says how many answers are right.
     """
-    from robonas.cli.console import print_json, say
+    from rich.text import Text
+
+    from robonas.cli.console import out, print_json, say
     from robonas.retraining import is_training, load_trained
 
     if output is not None and output.suffix != ".npz":
         raise ConfigError(f"`--output` must end in .npz; got '{output}'.")
     count_of("top_k", top_k, "class")
-    given = _inputs(images)
+    given, truth = _inputs(images)
     if is_training(folder):
         if at:
             raise ConfigError(f"`--at` chooses from the front of a search; '{folder}' is a full training.")
@@ -60,30 +66,92 @@ def predict(
         result = study.load(folder)
         found = result.predict(given, query=read_at(result, at))
     told = found.to_json(top_k)
+    expected = truth.classes_of(found)
+    for one, name in zip(told, expected, strict=True):
+        if name is not None:
+            one |= {"expected": name, "right": one["class"] == name}
     if as_json:
         print_json(told)
     else:
         _print(found, told)
+        if sentence := truth.sentence(told):
+            out.print(Text(sentence), soft_wrap=True)
     if output is not None:
         found.write(output)
         say(f"Written: {output}")
 
 
-def _inputs(paths: list[Path]) -> Any:
-    """Return the array in a file, or the paths of all images that were named.
+class _Truth(NamedTuple):
+    """The right answers, as far as they are known."""
+
+    folders: Sequence[tuple[str, ...]] = ()
+    """Names of the folders in which each image lies, the nearest first."""
+    labels: NDArray[Any] | None = None
+    """Labels in the file of the inputs."""
+    class_names: tuple[str, ...] | None = None
+    """Names of these by index; None for those of the network."""
+    file: Path | None = None
+    """The file of the inputs."""
+
+    def classes_of(self, found: Predictions) -> list[str | None]:
+        """Return the name of the right class of each input, as far as it is known."""
+        known = found.class_names
+        if found.task != "classification":
+            return [None] * len(found)
+        if self.labels is None:
+            named = [next((name for name in names if name in known), None) for names in self.folders]
+            return named or [None] * len(found)
+        labels, names = self.labels, self.class_names or known
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
+        whole = labels.shape == (len(found),) and labels.dtype.kind in "biuf" and bool((labels == labels // 1).all())
+        if not whole or labels.min() < 0 or labels.max() >= len(names):
+            from robonas.cli.console import warn
+
+            warn(
+                f"How many answers are right is not told: the labels in '{self.file}' must be class indices from 0 to "
+                f"{len(names) - 1}, one an input."
+            )
+            return [None] * len(found)
+        return [names[int(label)] for label in labels.tolist()]
+
+    def sentence(self, told: list[dict[str, Any]]) -> str:
+        """Return how many answers are right; nothing where that is not known."""
+        right = [one["right"] for one in told if "right" in one]
+        if not right:
+            return ""
+        place = "in the folder of their class" if self.labels is None else "of the class that the file says"
+        others = len(told) - len(right)
+        rest = f"; the class of {others} more is not known" if others else ""
+        return f"{sum(right):,} of {len(right):,} are {place} ({sum(right) / len(right):.4f}){rest}"
+
+
+def _inputs(paths: list[Path]) -> tuple[Any, _Truth]:
+    """Return the array in a file, or the paths of all images that were named, and what is known of the answers.
 
     Raises:
         DataError: A place is not there, a folder has no image, or the array cannot be read.
         ConfigError: An array stands beside other files.
     """
-    arrays = [path for path in paths if path.suffix == ".npy"]
+    arrays = [path for path in paths if path.suffix.lower() in {".npy", ".npz"}]
     if not arrays:
-        return [image for path in paths for image in _images(path)]
+        images = [(image, path) for path in paths for image in _images(path)]
+        return [image for image, _ in images], _Truth([_folders(*each) for each in images])
     if len(paths) > 1:
         raise ConfigError(f"An array of inputs must be given alone; got {len(paths)} files, '{arrays[0]}' among them.")
-    from robonas.datasets.npz import load_npy
+    from robonas.datasets.npz import load_npy, load_rows
 
-    return load_npy(arrays[0])
+    if arrays[0].suffix.lower() == ".npy":
+        return load_npy(arrays[0]), _Truth()
+    inputs, labels, class_names = load_rows(arrays[0])
+    return inputs, _Truth((), labels, class_names, arrays[0])
+
+
+def _folders(image: Path, given: Path) -> tuple[str, ...]:
+    """Return the names of the folders in which an image lies, the nearest first, up to the folder that was given."""
+    above = image.absolute().parents
+    n = 1 if image == given else len(image.parents) - len(given.parents)
+    return tuple(folder.name for folder in above[:n])
 
 
 def _images(path: Path) -> Iterator[Path]:

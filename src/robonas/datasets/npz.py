@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from numpy.lib.format import MAGIC_PREFIX, read_array, read_array_header_1_0, read_array_header_2_0, read_magic
 
@@ -79,8 +79,7 @@ def load_npz(path: str | Path, kind: str | None = None, **settings: Any) -> Labe
         task: Any = str(_read(archive, "task", file)) if "task" in names else "classification"
         if kind is None:
             kind = str(_read(archive, "kind", file)) if "kind" in names else "images"
-    if kind not in KINDS:
-        raise ConfigError(f"`kind` of the inputs in '{file}' must be one of {', '.join(KINDS)}; got {kind!r}.")
+    kind = _checked_kind(kind, file)
     if task == "classification" and labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     return from_arrays(
@@ -90,6 +89,54 @@ def load_npz(path: str | Path, kind: str | None = None, **settings: Any) -> Labe
         name=f"npz:{path}",
         task=task,
     )
+
+
+class Rows(NamedTuple):
+    """The inputs in an ``.npz`` file, for a network that is trained already."""
+
+    inputs: NDArray[Any]
+    """The inputs, as they are in the file."""
+    labels: NDArray[Any] | None
+    """Their labels or other targets; None where the file has none."""
+    class_names: tuple[str, ...] | None
+    """Names of the classes by label; None where the file has none."""
+
+
+def load_rows(path: str | Path) -> Rows:
+    """Return the inputs in an ``.npz`` file, and their labels where it has some, read without pickle.
+
+    The arrays are one of `PAIRS`, or its inputs alone. Where the file says by ``kind`` that its inputs of three
+    dimensions are images, they are (n, 1, height, width).
+
+    Raises:
+        ConfigError: An unknown ``kind`` in the file.
+        DataError: No such file, no permission, damaged, other arrays, or pickled objects.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise DataError(f"There is no file '{file}'. Give an .npz file with an array of inputs, such as 'x'.")
+    with ExitStack() as stack:
+        archive = _open(file, stack)
+        whole = [pair for pair in PAIRS if set(pair) <= set(archive)]
+        pair = next((pair for pair in (*whole, *PAIRS) if pair[0] in archive), None)
+        if pair is None:
+            known = ", ".join(dict.fromkeys(repr(inputs) for inputs, _ in PAIRS))
+            held = ", ".join(map(repr, archive)) or "nothing"
+            raise DataError(f"'{file}' must hold inputs as one of: {known}. It holds {held}.")
+        inputs = _read(archive, pair[0], file)
+        labels = _read(archive, pair[1], file) if pair[1] in archive else None
+        names = _read(archive, "class_names", file) if "class_names" in archive else None
+        kind = str(_read(archive, "kind", file)) if "kind" in archive else None
+    if kind is not None and _checked_kind(kind, file) == "images":
+        inputs = _channels_first(inputs)
+    return Rows(inputs, labels, None if names is None else tuple(str(name) for name in names.ravel()))
+
+
+def _checked_kind(kind: str, file: Path) -> str:
+    """Return a kind of inputs that there is."""
+    if kind not in KINDS:
+        raise ConfigError(f"`kind` of the inputs in '{file}' must be one of {', '.join(KINDS)}; got {kind!r}.")
+    return kind
 
 
 def load_npy(path: str | Path) -> NDArray[Any]:

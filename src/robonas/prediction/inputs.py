@@ -31,8 +31,8 @@ class Inputs:
     """Inputs that were given, and the names that their answers get.
 
     Args:
-        given: Path of an image, a Pillow image, a list of them; an array or a tensor of one input or several; or
-            `LabelledData`, whose stored inputs are taken.
+        given: Path of an image, a Pillow image, a list of them; an array or a tensor of one input or several, or the
+            path of an ``.npy`` or ``.npz`` file with one; or `LabelledData`, whose stored inputs are taken.
         how: The preprocessing of the network.
 
     Raises:
@@ -45,6 +45,7 @@ class Inputs:
 
     def __init__(self, given: Any, how: Preprocessing) -> None:
         self._how = how
+        given = _read_file(given)
         self._source: LabelledData | list[Any] | Tensor
         if isinstance(given, LabelledData):
             _check_data(given, how)
@@ -86,6 +87,16 @@ class Inputs:
 def _place(image: Any, row: int) -> str:
     """Return where an image is, for messages."""
     return f"'{image}'" if isinstance(image, str | Path) else f"{row} of those given"
+
+
+def _read_file(given: Any) -> Any:
+    """Return the inputs in a file of NumPy; anything else as it is."""
+    from robonas.datasets.npz import load_npy, load_rows
+
+    if not isinstance(given, str | Path):
+        return given
+    ending = Path(given).suffix.lower()
+    return load_rows(given).inputs if ending == ".npz" else load_npy(given) if ending == ".npy" else given
 
 
 def _is_image(one: Any) -> bool:
