@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from robonas.cli.console import out, say
+from robonas.study.shown import pool_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -121,10 +122,8 @@ def print_scores(table: ScoreTable) -> None:
     summary = table.summary().reset_index()
     if not summary["undefined"].any():
         summary = summary.drop(columns=["undefined", "reason"])
-    different, scored = len(table.distinct), table.n_networks
-    words = f"{different:,} different networks" + (f"; {scored:,} were built" if scored != different else "")
     print_table(
-        f"Scores of {len(table):,} architectures ({words})",
+        f"Scores: {pool_in_words(table)}",
         summary.to_dict("records"),
         long="reason",
         spare=("defined", "seconds"),
