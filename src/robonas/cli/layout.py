@@ -107,11 +107,13 @@ def _print(title: str, rows: Rows, names: Sequence[str], below: str | None) -> N
 
 
 def cell_text(value: object) -> str:
-    """Return a value as a table shows it: four digits, and a dash for what is missing."""
+    """Return a value as a table shows it: four digits or whole, thousands separated, and a dash for what is missing."""
     if value is None or value != value:  # noqa: PLR0124  # NaN
         return "–"
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+        return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:,.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
     return str(value)
 
 
