@@ -43,7 +43,7 @@ def test_results_and_tables_show_a_summary_of_about_ten_lines() -> None:
     found = sample.result(40, failures=(4,), pruned=(7, 9))
     lines = repr(found).splitlines()
     assert lines[0] == "SearchResult 'digits-demo': robot on nasbench201, 40 of 40 evaluations, budget spent"
-    assert 7 <= len(lines) <= 12
+    assert 7 <= len(lines) <= 13
     assert max(map(len, lines)) <= 100
     assert f"{found.value:.4f}  (query {found.best.number} of 40, exploit)" in repr(found)
     table = repr(found.scores).splitlines()

@@ -91,6 +91,11 @@ class OutputError(NasError, OSError):
     """A file or folder that cannot be written: the disk is full, or the place is none to write to."""
 
 
+def installing(extra: str) -> str:
+    """Return the lines that install an extra of robonas, from a package index and from a clone."""
+    return f"pip install 'robonas[{extra}]' (in a clone: pip install '.[{extra}]')"
+
+
 class MissingExtraError(NasError, ImportError):
     """An optional dependency is not installed.
 
@@ -99,5 +104,5 @@ class MissingExtraError(NasError, ImportError):
     """
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f"{feature} needs an optional dependency. Install it with: pip install 'robonas[{extra}]'.")
+        super().__init__(f"{feature} needs an optional dependency. Install it with: {installing(extra)}.")
         self.extra = extra

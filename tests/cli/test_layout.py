@@ -79,7 +79,19 @@ def test_no_rows(printed):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "–"), (float("nan"), "–"), (12345.678, "12,346"), (0.123456, "0.1235"), (7, "7")]
+    ("value", "text"),
+    [
+        (None, "–"),
+        (float("nan"), "–"),
+        (12345.678, "12,346"),
+        (-2043.0, "-2,043"),
+        (999.96, "1,000"),
+        (0.123456, "0.1235"),
+        (7, "7"),
+        (28707, "28,707"),
+        (True, "True"),
+        ("2043", "2043"),
+    ],
 )
 def test_values_as_a_table_shows_them(value, text):
     assert layout.cell_text(value) == text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 from types import SimpleNamespace
@@ -129,9 +130,27 @@ def test_a_program_that_computes_something_else_is_refused(suffix, tmp_path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_onnx_names_the_batch_and_says_nothing_of_packages_that_nobody_needs(tmp_path, monkeypatch, caplog) -> None:
+    onnx = pytest.importorskip("onnx")
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    _, winner = linear((3, 8, 7), 3, pixels=True)
+    path = export(winner, tmp_path / "winner.onnx")
+    assert [record.message for record in caplog.records if record.name.startswith("torch.onnx")] == []
+    assert logger.level == before
+    graph = onnx.load(str(path)).graph
+    sizes = [[size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim] for value in graph.input]
+    assert sizes == [["batch", 3, 8, 7]]
+    (output,) = graph.output
+    assert output.type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
 def test_without_the_packages_for_onnx_the_extra_is_named(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'robonas\[onnx\]'"):
+    with pytest.raises(
+        MissingExtraError, match=r"pip install 'robonas\[onnx\]' \(in a clone: pip install '\.\[onnx\]'\)"
+    ):
         export(outcome(torch.nn.Linear(3, 2).eval()), tmp_path / "winner.onnx")
     assert list(tmp_path.iterdir()) == []
 

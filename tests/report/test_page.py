@@ -18,6 +18,7 @@ from robonas.errors import ConfigError
 from robonas.report import render, write_report
 from robonas.strategies.base import Summary
 from robonas.study.query import Work
+from robonas.study.shown import facts_of
 from tests.report import sample
 from tests.report.test_learned import known
 
@@ -131,13 +132,34 @@ def test_page_names_everything():
         f"{size['macs']:,}",
         "8 queries (T0) went into learning",
         "1 of 20 trainings failed",
-        "Selection-biased",
+        "The weights were chosen by these very values",
+        "(95 % bootstrap interval",
+        "120 candidates, 109 of them distinct: isomorphic ones count once. No network was trained",
         "no gradient reaches the input",
         "3 min 31 s",
         '"batch": "c0ffeec0ffee',
         "Our derivation, not the paper’s theorem",
     ):
         assert words in page.text, words
+
+
+def test_candidates_that_were_scored_as_one_network_are_counted_in_the_same_words_everywhere():
+    result = CASES["usual"]
+    frame = result.scores.frame.copy()
+    frame["scored_as"] = [frame["canonical"][row % 60] for row in range(len(frame))]
+    origin = {**result.scores.provenance, "by_class": list(result.scores.metrics)}
+    result = replace(result, scores=replace(result.scores, frame=frame, provenance=origin))
+    n = result.scores.n_networks
+    page = read(result)
+    for words in (
+        f"Candidates120 109 distinct scored as {n} networks",
+        "from a pool of 109 distinct candidates.",
+        f"isomorphic ones count once. They were scored as {n} networks: one stands for all whose networks are the same",
+        f"of CPU time, for 109 distinct candidates, scored as {n} networks",
+        "Different scores: of 109 distinct candidates; those that were scored as one network share theirs.",
+    ):
+        assert words in page.text, words
+    assert f"120 candidates, 109 of them distinct, scored as {n} networks in " in facts_of(result, None)["cost"]
 
 
 def test_pruned_queries_are_marked_and_what_was_saved_is_told():
@@ -290,7 +312,8 @@ def test_what_one_wants_first_stands_first():
     ]
     assert places == sorted(places)
     few = read(sample.result(5, failures=()))
-    assert "over 5 queries, too few for an interval" in few.text
+    assert "No rank correlation: 5 points are too few for a rank correlation" in few.text
+    assert "of the 5 completed queries, too few to tell: it takes 10." in few.text
 
 
 def test_a_remark_stands_only_where_a_query_differs():

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from robonas.study import provenance
+from robonas.study.events import ScoringProgress
 from robonas.study.loop import load_result, search
 from tests.fakes import CHEAP, CountParameters, small_space
 from tests.study.sharing import FORK, Logged, run
@@ -52,6 +53,22 @@ def test_a_search_notes_where_it_came_from(tmp_path, monkeypatch) -> None:
     assert more.provenance["first"] == first
     assert more.provenance["latest"]["command"] == "robonas search --budget 5"
     assert more.to_json()["provenance"] == more.provenance
+
+
+def test_a_search_is_begun_when_it_is_called_and_not_when_its_scores_are_there(monkeypatch) -> None:
+    times = iter(["2026-01-02 03:04 UTC"])
+    monkeypatch.setattr("robonas.study.loop.date", lambda: next(times, "later"))
+    told = []
+
+    def scored(event) -> None:
+        if isinstance(event, ScoringProgress):
+            told.append(next(times, None))  # whoever asks from now on is told another time
+
+    result = search(
+        small_space(), CountParameters(), metrics=CHEAP, pool=12, budget=2, n_jobs=0, folder=None, callbacks=[scored]
+    )
+    assert told
+    assert result.provenance["first"]["date"] == result.provenance["latest"]["date"] == "2026-01-02 03:04 UTC"
 
 
 def test_provenance_changes_nothing(tmp_path, monkeypatch) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from robonas.study.result import SearchResult
 
 out = Console(highlight=False)
+_TO_COPY = ("architecture", "trained network")
+"""Facts that a line must hold whole, so that they can be copied."""
+_FRAME = 6
+"""Columns of a box that no text has: its frame, and the space between names and facts."""
 WINS_OF_100 = (10, 42, 27)
 """Measured real tasks, and of 100 pairs of single searches of 20 trainings on them, `auto` against `random`, by the
 value that the searches see: those that `auto` won, and draws. From ``docs/explanation/what-it-brings.md``."""
@@ -65,12 +70,18 @@ def print_json(value: Any) -> None:
 
 
 def _panel(title: str, rows: Mapping[str, object], *, style: str = "none") -> None:
+    """Print a box of facts, and below it, each on a line of its own, those to be copied that it would break."""
+    room = out.width - _FRAME - max(map(cell_len, rows), default=0)
+    below = [name for name in _TO_COPY if cell_len(str(rows.get(name, ""))) > room]
     body = Table.grid(padding=(0, 2))
     body.add_column(style="dim")
     body.add_column(overflow="fold")
     for name, value in rows.items():
-        body.add_row(Text(name), Text(str(value)))
+        if name not in below:
+            body.add_row(Text(name), Text(str(value)))
     out.print(Panel(body, title=Text(title), title_align="left", border_style=style))
+    for name in below:
+        out.print(Text.assemble((f"{name}:", "dim"), f" {rows[name]}"), soft_wrap=True)
 
 
 def print_result(result: SearchResult, baselines: Sequence[SearchResult] = ()) -> None:
@@ -96,7 +107,7 @@ def tell_next(folder: Path, how: Preprocessing, space: SearchSpace) -> None:
     name = shlex.join([str(folder), *own_space(space)])
     given = inputs_named(images=bool(how.images))
     say(f"Next:  robonas predict {name} {given}   # its answers, with their names")
-    say(f"       robonas export {name} -o network.pt2   # for PyTorch without robonas; or network.onnx")
+    say(f"       robonas export {name} -o network.pt2   # for PyTorch without robonas; or network.onnx (extra onnx)")
 
 
 def verdict(result: SearchResult, baseline: SearchResult) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from robonas.cli.console import out, say
+from robonas.study.shown import pool_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -106,11 +107,13 @@ def _print(title: str, rows: Rows, names: Sequence[str], below: str | None) -> N
 
 
 def cell_text(value: object) -> str:
-    """Return a value as a table shows it: four digits, and a dash for what is missing."""
+    """Return a value as a table shows it: four digits or whole, thousands separated, and a dash for what is missing."""
     if value is None or value != value:  # noqa: PLR0124  # NaN
         return "–"
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+        return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:,.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
     return str(value)
 
 
@@ -121,10 +124,8 @@ def print_scores(table: ScoreTable) -> None:
     summary = table.summary().reset_index()
     if not summary["undefined"].any():
         summary = summary.drop(columns=["undefined", "reason"])
-    different, scored = len(table.distinct), table.n_networks
-    words = f"{different:,} different networks" + (f"; {scored:,} were built" if scored != different else "")
     print_table(
-        f"Scores of {len(table):,} architectures ({words})",
+        f"Scores: {pool_in_words(table)}",
         summary.to_dict("records"),
         long="reason",
         spare=("defined", "seconds"),

@@ -15,7 +15,7 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Any, Protocol
 
-from robonas.errors import ConfigError
+from robonas.errors import ConfigError, installing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,7 +109,7 @@ class RayEngine(Engine):
         try:
             import ray
         except ImportError as error:
-            raise ConfigError("Ray is not installed. Run: pip install 'robonas[ray]'") from error
+            raise ConfigError(f"Ray is not installed. Run: {installing('ray')}.") from error
         self._ray = ray
         if not ray.is_initialized():
             try:
@@ -225,7 +225,7 @@ class DaskEngine(Engine):
             try:
                 from distributed import Client
             except ImportError as error:
-                raise ConfigError("Dask is not installed. Run: pip install 'robonas[dask]'") from error
+                raise ConfigError(f"Dask is not installed. Run: {installing('dask')}.") from error
             try:
                 client = Client(client, set_as_default=False, timeout=20)
             except (OSError, ValueError) as error:

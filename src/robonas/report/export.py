@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
+import logging
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,7 +17,7 @@ from robonas.study.result import SearchResult
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from torch import Tensor, nn
 
@@ -125,18 +128,20 @@ def _onnx(result: Result, path: Path, query: Query | None, logits: Callable[[Any
 
     network, how, samples = _network(result, query, logits)
     try:
-        made = torch.onnx.export(
-            network,
-            (samples[:2],),
-            dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim.AUTO},),
-            input_names=["inputs"],
-            output_names=["outputs"],
-            external_data=False,
-            verbose=False,
-        )
+        with _quiet("torch.onnx"):
+            made = torch.onnx.export(
+                network,
+                (samples[:2],),
+                dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim.AUTO},),
+                input_names=["inputs"],
+                output_names=["outputs"],
+                external_data=False,
+                verbose=False,
+            )
         assert made is not None
         model: Any = made.model_proto
+        _name_batch(model.graph)
         if how is not None:
             entry = model.metadata_props.add()
             entry.key, entry.value = EXTRA_FILE, how.to_text()
@@ -153,6 +158,27 @@ def _onnx(result: Result, path: Path, query: Query | None, logits: Callable[[Any
 
     _check(network, answer, samples, "The ONNX model, run by ONNX Runtime,")
     path.write_bytes(content)
+
+
+def _name_batch(graph: Any) -> None:
+    """Call the number of inputs of an ONNX graph ``batch``, where the exporter has made up a name such as ``s85``."""
+    made_up = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for size in value.type.tensor_type.shape.dim:
+            if made_up and size.dim_param:
+                size.dim_param = re.sub(rf"\b{re.escape(made_up)}\b", "batch", size.dim_param)
+
+
+@contextlib.contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Reject what a package logs below errors until the block ends; here, that torchvision is not installed."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _network(

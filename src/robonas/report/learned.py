@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from robonas.report.numbers import rank_correlation
+from robonas.report.numbers import FEWEST, rank_correlation
 from robonas.strategies.fronts import is_on_front
 
 if TYPE_CHECKING:
@@ -124,11 +124,12 @@ def own_correlations(result: SearchResult) -> tuple[Own, ...]:
 def correlations(result: SearchResult) -> pd.DataFrame | None:
     """Return the rank correlations of the metrics over the pool, and of each with the completed queries' values.
 
-    None where there are fewer than two metrics.
+    None where there are fewer than two metrics. Fewer than 10 values are left out.
     """
     if len(result.scores.metrics) < 2:
         return None
-    if result.value_name in result.scores.metrics or all(query.value is None for query in result.queries):
+    n_values = sum(query.value is not None for query in result.queries)
+    if result.value_name in result.scores.metrics or n_values < FEWEST:
         return result.scores.correlations()
     sign = 1.0 if result.direction == "maximize" else -1.0
     values = np.full(len(result.scores), np.nan)

@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 
 RESAMPLES = 2_000
 """Bootstrap resamples behind the interval of a rank correlation."""
-_FEWEST = 4
-"""Fewer points than this have no rank correlation worth printing."""
-FEWEST_FOR_INTERVAL = 10
-"""Fewer points than this have no interval: their resamples are too much alike."""
+FEWEST = 10
+"""Fewer points than this have no rank correlation worth printing: chance alone makes it large."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +177,7 @@ def agreement(result: SearchResult) -> Agreement | None:
 
 
 def rank_correlation(
-    x: NDArray[np.float64], y: NDArray[np.float64], seed: int = 0, *, resamples: int = RESAMPLES
+    x: NDArray[np.float64], y: NDArray[np.float64], seed: int = 0, *, resamples: int = RESAMPLES, fewest: int = FEWEST
 ) -> tuple[float | None, tuple[float, float] | None, str | None]:
     """Return Spearman's rank correlation, its bootstrap interval, and why there is none.
 
@@ -188,19 +186,20 @@ def rank_correlation(
         y: The other, (n,), finite.
         seed: Seed of the resamples.
         resamples: Number of resamples; 0 for no interval.
+        fewest: Fewer points than this have no correlation.
 
     Returns:
         The correlation in [-1, 1], mean ranks for ties; the 2.5 and 97.5 percentiles over resamples of the points in
-        which neither side is constant, None for fewer than 10 points; and None. Or None, None and the reason.
+        which neither side is constant; and None. Or None, None and the reason.
     """
-    if len(x) < _FEWEST:
+    if len(x) < fewest:
         return None, None, f"{plural(len(x), 'point')} {'is' if len(x) == 1 else 'are'} too few for a rank correlation"
     if np.all(x == x[0]):
         return None, None, "all queried candidates have the same combined score"
     if np.all(y == y[0]):
         return None, None, "all queried candidates have the same value"
     rho = float(_pearson(mean_ranks(x)[None], mean_ranks(y)[None])[0])
-    if resamples == 0 or len(x) < FEWEST_FOR_INTERVAL:
+    if resamples == 0:
         return rho, None, None
     draws = numpy_generator("bootstrap", seed).integers(len(x), size=(resamples, len(x)))
     spread = _pearson(_resampled_ranks(x, draws), _resampled_ranks(y, draws))

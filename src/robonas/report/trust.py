@@ -193,7 +193,7 @@ def _explaining(
     if not np.any(weights):
         return None
     ranked = np.isfinite(combined)
-    rho, _, _ = rank_correlation((scaled @ weights)[ranked], combined[ranked], resamples=0)
+    rho, _, _ = rank_correlation((scaled @ weights)[ranked], combined[ranked], resamples=0, fewest=4)
     return weights if rho is not None and rho >= _SAME_RANKING else None
 
 

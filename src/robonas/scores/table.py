@@ -133,7 +133,7 @@ class ScoreTable:
         space = self.provenance.get("space", {}).get("name", "an unknown space")
         return (
             f"ScoreTable of {space}: {len(self):,} architectures, "
-            f"{len(self.distinct):,} different networks, {len(self.metrics)} metrics"
+            f"{len(self.distinct):,} of them distinct, {len(self.metrics)} metrics"
         )
 
     @property

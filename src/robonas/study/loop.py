@@ -28,7 +28,7 @@ from robonas.study.outcome import outcome_of
 from robonas.study.plan import Plan
 from robonas.study.pool import draw_pool
 from robonas.study.progress import bars_of_search
-from robonas.study.provenance import noted
+from robonas.study.provenance import date, noted
 from robonas.study.reading import Record, read_record
 from robonas.study.recorded import made_again
 from robonas.study.running import Runner
@@ -168,7 +168,7 @@ def search(
         UnknownNameError: No such metric, strategy or cost.
         NetworkError: The networks' output is not what the objective needs.
     """
-    until = time.monotonic() + seconds_of("timeout", timeout)
+    begun, until = date(), time.monotonic() + seconds_of("timeout", timeout)
     limit = None if trial_timeout is None else seconds_of("trial_timeout", trial_timeout)
     tell = caller_of(callbacks)
     check_reachable(storage)
@@ -199,7 +199,7 @@ def search(
         )
         _check_scores(table)
         ledger.begin(table.fingerprint(), plan.budget, left_out, None if costs is None else costs.fingerprint())
-        ledger.note_origin(lambda known: noted(known, objective), plan.budget)
+        ledger.note_origin(lambda known: noted(known, objective, begun), plan.budget)
         if costs is not None and place:
             costs.write(place / costs_file(name))
         file = place / scores_file(name) if place else None

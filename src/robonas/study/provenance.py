@@ -24,10 +24,19 @@ PACKAGES = ("robonas", "torch", "torchvision", "numpy", "scipy", "scikit-learn",
 """Packages whose versions are noted, as far as they are installed."""
 
 
-def session() -> dict[str, Any]:
-    """Return what is known of this process: JSON values, without passwords."""
+def date() -> str:
+    """Return the date and the time of day, as a study notes them."""
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def session(begun: str) -> dict[str, Any]:
+    """Return what is known of this process: JSON values, without passwords.
+
+    Args:
+        begun: The `date` when the search was called.
+    """
     return {
-        "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "date": begun,
         "command": command_line(),
         "folder": _text(os.getcwd()),  # noqa: PTH109  # a text
         "machine": machine(),
@@ -62,14 +71,15 @@ def machine() -> dict[str, Any]:
     return found
 
 
-def noted(known: Mapping[str, Any] | None, objective: Objective) -> dict[str, Any]:
+def noted(known: Mapping[str, Any] | None, objective: Objective, begun: str) -> dict[str, Any]:
     """Return what a study shall know of where it came from, with this session.
 
     Args:
         known: Notes that it has already; None for none.
         objective: The objective, which tells of its data.
+        begun: The `date` when this search was called, before anything was scored.
     """
-    now = session()
+    now = session(begun)
     before = dict(known or {})
     return {
         "data": objective.about_data(),

@@ -44,10 +44,7 @@ def facts_of(result: Any, size: Mapping[str, float | None] | None) -> dict[str, 
         rows |= in_rows(result)
     if size is not None:
         rows["size"] = size_in_words(size)
-    rows["cost"] = (
-        f"{n} evaluations in {result.seconds:.1f} s; "
-        f"{len(result.scores):,} candidates scored in {result.scores.seconds:.1f} CPU s"
-    )
+    rows["cost"] = f"{plural(n, 'evaluation')} in {result.seconds:.1f} s; {pool_in_words(result.scores)}"
     if result.n_grown and best is not None:
         after = result.joined_after(best)
         origin = "was in the sample" if after is None else f"joined after {plural(after, 'query')}"
@@ -80,6 +77,20 @@ def facts_of(result: Any, size: Mapping[str, float | None] | None) -> dict[str, 
     if result.parameters_file is not None:
         rows["trained network"] = str(result.parameters_file)
     return rows
+
+
+def pool_in_words(table: Any) -> str:
+    """Return how many candidates a table of scores has, how many of them are distinct, and what scoring them took.
+
+    Isomorphic candidates are one distinct candidate; one network is scored for all of a scoring class.
+    """
+    words = plural(len(table), "candidate")
+    if len(table.distinct) != len(table):
+        words += f", {len(table.distinct):,} of them distinct"
+    if not table.metrics:
+        return words
+    as_networks = "" if table.n_networks == len(table.distinct) else f" as {plural(table.n_networks, 'network')}"
+    return f"{words}, scored{as_networks} in {table.seconds:.1f} CPU s"
 
 
 def left_out_in_words(counts: Mapping[str, int], left: int) -> str:

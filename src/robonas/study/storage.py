@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import quote
 
-from robonas.errors import StudyError
+from robonas.errors import StudyError, installing
 from robonas.study.journal import journal_backend
 from robonas.study.sharing import GRACE_S, HEARTBEAT_S, SERVERS, lock_of, server_turn
 from robonas.study.trials import is_foreign
@@ -200,9 +200,7 @@ def _server(url: str) -> sqlalchemy.URL:
         module = {dialect: module for module, dialect in _DIALECTS.items()}.get(asked, asked)
         named = [module] if importlib.util.find_spec(module) else []
     if not named:
-        remedy = (
-            "pip install 'robonas[postgresql]', which brings psycopg" if kind == "postgresql" else "pip install pymysql"
-        )
+        remedy = f"{installing(kind)}, which brings psycopg" if kind == "postgresql" else "pip install pymysql"
         raise StudyError(
             f"Storage '{shown(url)}' needs a database driver that is not installed. Install one: {remedy}."
         )
