@@ -215,3 +215,47 @@ def test_scores_tell_the_place_in_ones_own_code(here) -> None:
         assert place in written + done.output.replace("\n", " ")
         for file in here.glob("s.*"):
             file.unlink()
+
+
+SHAPED = """
+from torch import nn
+from robonas.spaces import from_choices
+
+
+def build(width):
+    return nn.Sequential(nn.Flatten(), nn.Linear(48, width), nn.Linear(width, 10))
+
+
+def make(input_shape, n_classes):
+    return from_choices({"width": [1, 2, 3]}, build, input_shape=input_shape, n_classes=n_classes)
+
+
+fixed = from_choices({"width": [1, 2, 3]}, build, input_shape=(3, 4, 4), n_classes=2)
+"""
+DEFAULT = "The data are the default, 'digits', since `--data` was not given; give the data that"
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "why"),
+    [
+        ("score", "make", "must take inputs of shape"),
+        ("score", "fixed", "input_shape"),
+        ("search", "fixed", "input_shape"),
+        ("train", "fixed", "input_shape"),
+    ],
+)
+def test_the_default_data_are_told_where_the_networks_do_not_take_them(here, command, name, why) -> None:
+    (here / "shaped_here.py").write_text(SHAPED)
+    plan = {"score": ["-m", "snip", "--pool", "3", "--jobs", "0"], "train": ["--architecture", '{"width":1}']}
+    plan["search"] = [*plan["score"], "--budget", "2", "--epochs", "1", "--device", "cpu"]
+    words = [command, "--space", f"shaped_here.py:{name}", *plan[command]]
+    error = told(*words)
+    assert why in error
+    assert DEFAULT in error
+    (here / "x.toml").write_text('data = "digits"\n')
+    if name == "fixed":  # the other one needs a worker process
+        assert DEFAULT not in told(*words, *(["x.toml"] if command == "score" else ["--data", "digits"]))
+
+
+def test_other_errors_do_not_speak_of_the_default_data(here) -> None:
+    assert DEFAULT not in told("score", "--space", "own_code_here.py:gone")

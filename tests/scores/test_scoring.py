@@ -25,6 +25,7 @@ from robonas.errors import (
     UnknownNameError,
 )
 from robonas.metrics import Metric, resolve_metrics
+from robonas.processes import workers
 from robonas.scores.scoring import Scorer, score
 from robonas.scores.table import ScoreTable
 from tests.fakes import CHEAP, small_batch, small_space
@@ -52,6 +53,10 @@ def test_no_workers_at_all_is_this_process() -> None:
 
 
 def test_workers_do_not_load_the_compiler_of_pytorch() -> None:
+    for kept in list(workers._kept):  # which may have loaded it for an earlier work
+        workers._kept.pop(kept)[1].cancel()
+        kept.kill()
+
     def loaded(passes) -> float:
         return float("torch._dynamo" in sys.modules)
 

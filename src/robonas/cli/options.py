@@ -10,7 +10,7 @@ import typer
 
 from robonas.cli.completion import names_of
 from robonas.cli.help import DATA, METRICS, PLAN, RESULTS, RUN, SPACE, TRAINING
-from robonas.cli.reading import read_data, read_precision, read_space, read_strategy
+from robonas.cli.reading import DefaultData, read_data, read_precision, read_space, read_strategy
 from robonas.common.defaults import STRATEGY
 from robonas.common.files import check_file, check_folder
 from robonas.errors import ConfigError
@@ -27,6 +27,13 @@ def not_empty(text: str | None) -> str | None:
     if text is not None and not text.strip():
         raise typer.BadParameter("It must not be empty. Leave it out for its default.")
     return text
+
+
+def _data_named(ctx: typer.Context, text: str) -> str:
+    """Return a text that names data; a `DefaultData` where neither the command line nor a settings file gives one."""
+    not_empty(text)
+    source = ctx.get_parameter_source("data")
+    return DefaultData(text) if source is not None and source.name == "DEFAULT" else text
 
 
 def _file_to_write(text: str | Path) -> Path:
@@ -85,7 +92,7 @@ Data = Annotated[
     typer.Option(
         help="A folder with one folder of images for each class, an .npz file, digits, sklearn:NAME, torchvision:NAME, "
         "hf:NAME, or package.module:NAME; see 'robonas list datasets'.",
-        callback=not_empty,
+        callback=_data_named,
         autocompletion=names_of("datasets"),
         rich_help_panel=DATA,
     ),

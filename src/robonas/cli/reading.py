@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robonas.errors import ConfigError
+from robonas.errors import ArchitectureError, ConfigError, NetworkError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from robonas.datasets import LabelledData
     from robonas.metrics import MetricLike
     from robonas.spaces import SearchSpace
@@ -82,6 +86,31 @@ def read_data(
             raise ConfigError(f"`--data-set` gives {name!r} again, which an option of its own gives.")
     parts = {} if part is None or kind not in {"torchvision", "hf"} else {"part": part}
     return load_dataset(text, **{**given, **more, **parts})
+
+
+class DefaultData(str):
+    """The name of the data that a command takes where none are given."""
+
+    __slots__ = ()
+
+
+@contextlib.contextmanager
+def told_of_default(data: str) -> Iterator[None]:
+    """Say that the data are the default where networks do not fit their shape and none were given.
+
+    Args:
+        data: The text that names them.
+    """
+    try:
+        yield
+    except (ConfigError, NetworkError, ArchitectureError) as error:
+        told = str(error)
+        if not isinstance(data, DefaultData) or not re.search(r"shape|n_classes", told):
+            raise
+        raise type(error)(
+            f"{told}{'' if told.endswith(('.', '?')) else '.'} The data are the default, '{data}', since `--data` was "
+            "not given; give the data that the networks are made for."
+        ) from error
 
 
 def read_space(name: str, settings: list[str], data: LabelledData, *, smaller: bool = False) -> SearchSpace:

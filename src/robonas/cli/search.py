@@ -35,7 +35,7 @@ from robonas.cli.options import (
     output_folder,
 )
 from robonas.cli.parallel_options import ParallelOptions
-from robonas.cli.reading import read_lines, read_strategy, split
+from robonas.cli.reading import read_lines, read_strategy, split, told_of_default
 from robonas.cli.recipe_options import RecipeOptions
 from robonas.cli.results import remembered
 from robonas.cli.settings_file import Config
@@ -121,10 +121,12 @@ def search(
             **training.settings(threads=1),
             **recipe.settings(),
         )
-        where = space.made(images, smaller=bool(trained.recipe.resized_crop))
-        check_space(where, images, trained.recipe)
+        with told_of_default(data):
+            where = space.made(images, smaller=bool(trained.recipe.resized_crop))
+            check_space(where, images, trained.recipe)
     else:
-        where = space.made(images)
+        with told_of_default(data):
+            where = space.made(images)
         batch = images.batch(
             scoring.batch_size, scoring.seed, fraction=validation_fraction, training_fraction=training_fraction
         )
@@ -153,6 +155,7 @@ def search(
     rivals = _rivals(chosen, others)  # an unknown name is told now, not after the trainings
     with contextlib.ExitStack() as stack:
         settings["callbacks"] = [stack.enter_context(make_log(each, folder)) for each in split("--log", log)]
+        stack.enter_context(told_of_default(data))
         result = _run(where, judge, chosen, name, settings, quiet=as_json)
         baselines = [_run(where, judge, rival, f"{name}-{rival.name}", settings, quiet=as_json) for rival in rivals]
     _tell(result, baselines, as_json=as_json)  # before anything is written, so that a full disk does not swallow it
@@ -263,24 +266,26 @@ def score(
         raise ConfigError(f"`--output` must end in .parquet or .csv; got '{output}'.")
     kept = output.with_suffix(".parquet")
     images = reading.read(data)
-    where = space.made(images)
+    with told_of_default(data):
+        where = space.made(images)
     size, pool = where.size, count_of("pool", pool, "architecture")
     chosen = (
         where.sample(pool if size is None else min(pool, size), scoring.seed)
         if architectures is None
         else read_lines(architectures)
     )
-    table = score_pool(
-        where,
-        chosen,
-        split("--metrics", metrics),
-        images.batch(scoring.batch_size, scoring.seed),
-        seed=scoring.seed,
-        n_jobs=scoring.jobs,
-        cache=kept,
-        progress=not as_json,
-        device=scoring.score_device,
-    )
+    with told_of_default(data):
+        table = score_pool(
+            where,
+            chosen,
+            split("--metrics", metrics),
+            images.batch(scoring.batch_size, scoring.seed),
+            seed=scoring.seed,
+            n_jobs=scoring.jobs,
+            cache=kept,
+            progress=not as_json,
+            device=scoring.score_device,
+        )
     if output != kept:
         table.write_csv(output)
     if as_json:

@@ -28,7 +28,7 @@ from robonas.cli.options import (
     not_empty,
     output_folder,
 )
-from robonas.cli.reading import read_settings, read_space, split
+from robonas.cli.reading import read_settings, read_space, split, told_of_default
 from robonas.cli.recipe_options import RecipeOptions
 from robonas.cli.settings_file import Config
 from robonas.errors import ConfigError
@@ -120,13 +120,15 @@ def train(
     if at and isinstance(winner, str):
         raise ConfigError("`--at` chooses from the front of a search; leave it out, or `--architecture`.")
     query = None if isinstance(winner, str) else read_at(winner, at)
-    where = _space(winner, space, space_set, images, smaller=bool(recipe.settings()["resized_crop"]))
+    with told_of_default(data):
+        where = _space(winner, space, space_set, images, smaller=bool(recipe.settings()["resized_crop"]))
     if query is not None and test_fraction is None and tested is None:
         test_fraction, _ = held_out_by(winner, images)  # which an architecture's text does not say
     home = folder_after(winner) if folder is None else folder
     first = os.environ.get("RANK", "0") == "0"
     with contextlib.ExitStack() as stack:
         logs = [stack.enter_context(make_log(each, home)) for each in split("--log", log) if first]
+        stack.enter_context(told_of_default(data))
         result = train_in_full(
             winner if query is None else query.architecture,
             images,
