@@ -33,9 +33,10 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -e .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(VENV)/.installed-dev: $(VENV)/.made pyproject.toml
+	@echo "Installing robonas and its tools into $(VENV) (this takes a few minutes the first time) ..."
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -e '.[all]' --group dev
-	@touch $@
+	@touch $(VENV)/.installed $@
 
 demo: $(VENV)/.installed
 	$(BIN)/robonas search examples/demo.toml --folder $(DEMO) --compare random

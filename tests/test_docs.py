@@ -15,11 +15,18 @@ PAGES = sorted(
     for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
     if path.is_file() and "```python" in path.read_text(encoding="utf-8")
 )
+LONG = {
+    f"docs/how-to/{name}.md"
+    for name in ("trade-offs", "from-laptop-to-cluster", "prune-hopeless-trainings", "follow-a-search")
+}
+"""Pages whose blocks take long, with others that show the same calls."""
 BLOCK = re.compile(r"^```python(?: needs=(?P<needs>\w+))?\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
 """A block of Python; one that needs a package is run where that is installed."""
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.slow) if page in LONG else page for page in PAGES]
+)
 def test_page_runs(page, tmp_path, monkeypatch) -> None:
     run(page, tmp_path, monkeypatch, extras=False)
 

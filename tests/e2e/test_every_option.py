@@ -229,6 +229,8 @@ def parameters():
 
 
 EVERY = list(parameters())
+LATER = {place for place, (_, name) in enumerate(EVERY) if name in {other for _, other in EVERY[:place]}}
+"""Options that an earlier command has too, which reads them by the same code: tried there, and here among slow tests."""
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +276,11 @@ def test_the_table_has_every_option() -> None:
     assert {path for path, _ in leaves(typer.main.get_command(app))} == set(FULL)
 
 
-@pytest.mark.parametrize(("path", "parameter"), EVERY, ids=str)
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [pytest.param(*each, marks=[pytest.mark.slow] * (place in LATER)) for place, each in enumerate(EVERY)],
+    ids=str,
+)
 def test_a_wrong_value_is_one_sentence_before_any_work(place, monkeypatch, path, parameter) -> None:
     monkeypatch.chdir(place)
 

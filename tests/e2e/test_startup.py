@@ -137,6 +137,7 @@ def test_a_closed_pipe_is_no_trouble() -> None:
     assert done.returncode == 1
 
 
+@pytest.mark.slow
 def test_a_folder_of_any_name_in_a_locale_without_its_letters(tmp_path) -> None:
     from robonas import FunctionObjective, search
     from robonas.spaces import NASBench201

@@ -312,6 +312,7 @@ def finished(arguments: list[str]) -> None:
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM])
 def test_a_search_that_was_stopped_ends_as_if_it_had_not_been(tmp_path, images, number) -> None:
     command = Command("search", tmp_path, [*QUICK, "--data", images, "-j", "2", "-o", "out"])
@@ -323,6 +324,7 @@ def test_a_search_that_was_stopped_ends_as_if_it_had_not_been(tmp_path, images, 
     assert outcome(tmp_path / "out") == outcome(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_scoring_that_was_stopped_ends_as_if_it_had_not_been(tmp_path) -> None:
     arguments = [*SMALL, "-m", "params,synflow", "--pool", "400", "-j", "2"]
     command = Command("score", tmp_path, [*arguments, "-o", "s.parquet"])

@@ -93,6 +93,7 @@ def test_a_stop_loses_nothing_and_the_same_call_goes_on(tmp_path) -> None:
     pd.testing.assert_frame_equal(table.frame, built(tmp_path / "other").frame)
 
 
+@pytest.mark.slow
 def test_several_at_once_and_no_metrics_change_no_value(tmp_path) -> None:
     one = built(tmp_path / "one")
     two = build_table(SPACE, OBJECTIVE, [], pool=POOL, seeds=3, folder=tmp_path / "two", n_parallel=2)

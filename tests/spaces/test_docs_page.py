@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from sklearn.datasets import load_wine
 from typer.testing import CliRunner
 
@@ -13,6 +14,7 @@ from robonas.cli.app import app
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "bring-your-own-space.md"
 
 
+@pytest.mark.slow
 def test_the_pages_commands_run(tmp_path, monkeypatch):
     text = PAGE.read_text(encoding="utf-8")
     blocks = text.split("```")[1::2]

@@ -441,6 +441,7 @@ def test_a_network_that_kills_its_process_is_left_out_with_its_reason(bound, n_j
     assert Limits(**bound).violation(space, space.at(1)) == "Its process ended by signal 11 (SIGSEGV)."
 
 
+@pytest.mark.slow
 def test_a_death_among_other_bounds():
     space = deadly(lambda: os._exit(3))
     with pytest.raises(ConfigError, match="none makes a network that runs: Its process ended with exit code 3"):
@@ -469,6 +470,7 @@ def test_measures_are_those_of_this_process():
     assert 0 < len(judged[0].allowed) < 12
 
 
+@pytest.mark.slow
 def test_a_child_that_kills_its_process_does_not_join():
     space = deadly()
     for limits in (None, Limits(max_macs=1e9)):

@@ -199,6 +199,7 @@ def test_what_cannot_be_sent_is_told_before_the_first_evaluation():
 # ── engines ──
 
 
+@pytest.mark.slow
 def test_an_executor_of_concurrent_futures():
     with ProcessPoolExecutor(2) as executor:
         result = run(slow_ones, executor=executor, n_parallel=None)

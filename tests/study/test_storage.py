@@ -178,7 +178,9 @@ def test_a_server_that_does_not_run_is_told_and_no_password_is_printed(monkeypat
 
 def test_a_missing_driver_is_told_with_the_package(monkeypatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(StudyError, match=r"pip install 'robonas\[postgresql\]', which brings psycopg"):
+    with pytest.raises(
+        StudyError, match=r"pip install 'robonas\[postgresql\]' \(in a clone: .*\), which brings psycopg"
+    ):
         open_storage("postgresql://host/db")
 
 
