@@ -230,7 +230,7 @@ def parameters():
 
 EVERY = list(parameters())
 LATER = {place for place, (_, name) in enumerate(EVERY) if name in {other for _, other in EVERY[:place]}}
-"""Options that an earlier command has too, which reads them by the same code: tried there, and here among slow tests."""
+"""Options that an earlier command has too, read by the same code: tried there, and here among slow tests."""
 
 
 @pytest.fixture(scope="module")
