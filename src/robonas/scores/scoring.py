@@ -90,6 +90,11 @@ class Scorer:
         if self.cache is not None:
             check_file(self.cache)
 
+    @property
+    def kind_of_device(self) -> str:
+        """Kind of the device, such as ``"cuda"``, on which the last digits of a score depend."""
+        return self.device.partition(":")[0]
+
     def score(
         self,
         pool: Iterable[Architecture | str],
@@ -124,7 +129,7 @@ class Scorer:
                     f"Metric {metric.name!r} has no value for this batch: {reason}. Leave it out, or change the batch."
                 )
         origin = provenance(
-            self.space.name, self.space.settings, self.batch.fingerprint(), self.seed, self.device.partition(":")[0]
+            self.space.name, self.space.settings, self.batch.fingerprint(), self.seed, self.kind_of_device
         )
         memory = keeping_memory() if self.n_jobs == 0 else contextlib.nullcontext()
         with Journal(self.cache, origin) as journal, memory:

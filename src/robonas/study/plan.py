@@ -185,7 +185,7 @@ def cache_file(scorer: Scorer) -> str:
 
     It is in the search's folder.
     """
-    kind = scorer.device.partition(":")[0]
+    kind = scorer.kind_of_device
     origin = json.dumps(
         [scorer.space.name, scorer.space.settings, scorer.batch.fingerprint(), scorer.seed]
         + ([] if kind == "cpu" else [kind])
