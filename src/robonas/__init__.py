@@ -72,6 +72,9 @@ if TYPE_CHECKING:
     from robonas.report import (
         write_report as write_report,
     )
+    from robonas.report.export import (
+        export as export,
+    )
     from robonas.retraining import (
         TrainedNetwork as TrainedNetwork,
         load_trained as load_trained,
@@ -187,6 +190,7 @@ _HOMES = {
     "TransNASMacro": "spaces",
     "TransNASMicro": "spaces",
     "UnknownNameError": "errors",
+    "export": "report.export",
     "score_network": "metrics",
     "from_choices": "spaces",
     "from_dataset": "datasets",

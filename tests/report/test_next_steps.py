@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from copy import copy
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+import robonas
 from robonas.cli.app import app
 from robonas.report import next_steps
 from tests.report import sample
@@ -104,6 +106,13 @@ def test_a_full_training_has_ten_times_the_epochs_everywhere():
     assert next_steps.steps(in_memory)[0].command == "trained = robonas.train(result, data, epochs=30)"
     assert "--epochs 30" in next_steps.steps(searched(epochs=3))[0].command
     assert [step.name for step in next_steps.steps(replace(in_memory, objective="function"))] == ["Export"]
+
+
+def test_lines_of_python_name_functions_that_there_are():
+    lines = [step.command for step in next_steps.steps(replace(searched(), folder=None))]
+    named = re.findall(r"robonas\.(\w+)", " ".join(lines))
+    assert named == ["train", "export"]
+    assert all(callable(getattr(robonas, name)) for name in named)
 
 
 def test_other_studies_objectives_and_memory():
