@@ -133,16 +133,14 @@ def _inputs(paths: list[Path]) -> tuple[Any, _Truth]:
         DataError: A place is not there, a folder has no image, or the array cannot be read.
         ConfigError: An array stands beside other files.
     """
-    arrays = [path for path in paths if path.suffix.lower() in {".npy", ".npz"}]
+    from robonas.datasets.npz import is_array_file, load_rows
+
+    arrays = [path for path in paths if is_array_file(path)]
     if not arrays:
         images = [(image, path) for path in paths for image in _images(path)]
         return [image for image, _ in images], _Truth([_folders(*each) for each in images])
     if len(paths) > 1:
         raise ConfigError(f"An array of inputs must be given alone; got {len(paths)} files, '{arrays[0]}' among them.")
-    from robonas.datasets.npz import load_npy, load_rows
-
-    if arrays[0].suffix.lower() == ".npy":
-        return load_npy(arrays[0]), _Truth()
     inputs, labels, class_names = load_rows(arrays[0])
     return inputs, _Truth((), labels, class_names, arrays[0])
 

@@ -92,7 +92,7 @@ def load_npz(path: str | Path, kind: str | None = None, **settings: Any) -> Labe
 
 
 class Rows(NamedTuple):
-    """The inputs in an ``.npz`` file, for a network that is trained already."""
+    """The inputs in a file of NumPy, for a network that is trained already."""
 
     inputs: NDArray[Any]
     """The inputs, as they are in the file."""
@@ -102,17 +102,24 @@ class Rows(NamedTuple):
     """Names of the classes by label; None where the file has none."""
 
 
-def load_rows(path: str | Path) -> Rows:
-    """Return the inputs in an ``.npz`` file, and their labels where it has some, read without pickle.
+def is_array_file(path: str | Path) -> bool:
+    """Return whether a path names a file of NumPy, by its ending."""
+    return Path(path).suffix.lower() in {".npy", ".npz"}
 
-    The arrays are one of `PAIRS`, or its inputs alone. Where the file says by ``kind`` that its inputs of three
-    dimensions are images, they are (n, 1, height, width).
+
+def load_rows(path: str | Path) -> Rows:
+    """Return the inputs in an ``.npy`` or ``.npz`` file, and their labels where it has some, read without pickle.
+
+    The arrays of an ``.npz`` file are one of `PAIRS`, or its inputs alone. Where it says by ``kind`` that its inputs of
+    three dimensions are images, they are (n, 1, height, width).
 
     Raises:
         ConfigError: An unknown ``kind`` in the file.
         DataError: No such file, no permission, damaged, other arrays, or pickled objects.
     """
     file = Path(path).expanduser()
+    if file.suffix.lower() == ".npy":
+        return Rows(load_npy(file), None, None)
     if not file.is_file():
         raise DataError(f"There is no file '{file}'. Give an .npz file with an array of inputs, such as 'x'.")
     with ExitStack() as stack:

@@ -91,12 +91,9 @@ def _place(image: Any, row: int) -> str:
 
 def _read_file(given: Any) -> Any:
     """Return the inputs in a file of NumPy; anything else as it is."""
-    from robonas.datasets.npz import load_npy, load_rows
+    from robonas.datasets.npz import is_array_file, load_rows
 
-    if not isinstance(given, str | Path):
-        return given
-    ending = Path(given).suffix.lower()
-    return load_rows(given).inputs if ending == ".npz" else load_npy(given) if ending == ".npy" else given
+    return load_rows(given).inputs if isinstance(given, str | Path) and is_array_file(given) else given
 
 
 def _is_image(one: Any) -> bool:

@@ -110,8 +110,8 @@ class Candidates:
         measured = memory is not None and self.limits.max_latency_ms is not None
         origin = [settings[key] for key in ("space", "limits", "pool", "seed")]
         origin.append(None if self.scorer is None else self.scorer.batch.fingerprint())
-        if self.scorer is not None and self.scorer.device != "cpu":
-            origin.append(self.scorer.device)
+        if self.scorer is not None and self.scorer.kind_of_device != "cpu":
+            origin.append(self.scorer.kind_of_device)
         if memory is not None and measured and memory.exists():
             found = _remembered(memory, origin)
             if found is not None:
