@@ -7,7 +7,7 @@ the critical difference and Holm's correction against a reference.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from robonas.errors import ConfigError
 from robonas.experiments.summary import means
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -58,27 +58,17 @@ def compare(
     _check(results, reference, quantity)
     if not 0 < confidence < 1:
         raise ConfigError(f"`confidence` must be between 0 and 1; got {confidence}.")
-    state = results.at(queries or int(results.frame["query"].max()))
-    unvaried = {task: deterministic(results, task) for task in results.tasks}
     rows: list[dict[str, Any]] = []
-    for task in results.tasks:
-        runs = state[state["task"] == task].pivot_table(index="seed", columns="strategy", values=quantity)
-        others = [name for name in results.strategies if name in runs.columns and name != reference]
-        found = [
-            _pair(
-                task,
-                name,
-                (runs[name] - runs[reference]).dropna().to_numpy(np.float64),
-                confidence,
-                repeats={name, reference} <= unvaried[task],
-            )
-            for name in others
-            if reference in runs.columns
-        ]
-        for row, corrected in zip(found, _corrected(results, found), strict=True):
+    for task, gaps in _gaps(results, reference, quantity, queries).items():
+        found = [_pair(task, gap, confidence) for gap in gaps]
+        corrected: dict[str, float | None] = {}
+        for family in _families(results, gaps):
+            holding = [row for row in found if row["other"] in family]
+            corrected |= zip([row["other"] for row in holding], holm([row["p"] for row in holding]), strict=True)
+        for row in found:
             # One without spread counts as a test, so that the others are not corrected for fewer because of their data.
-            tested = {"p": row["p"], "p_holm": corrected} if row["low"] is not None else {"p": None, "p_holm": None}
-            rows.append({**row, **tested})
+            tested = {"p": None, "p_holm": None} if row["low"] is None else {"p_holm": corrected[row["other"]]}
+            rows.append(row | tested)
     names = (
         *("task", "other", "seeds", "advantage", "low", "high", "wins", "ties", "losses", "p", "p_holm"),
         "deterministic",
@@ -86,15 +76,46 @@ def compare(
     return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in names})
 
 
-def _corrected(results: Results, pairs: Sequence[Mapping[str, Any]]) -> list[float | None]:
-    """Return the corrected p-values of a task: strategies are one family of tests, metrics alone another."""
-    found: list[float | None] = [None] * len(pairs)
-    alone = [results.kind(pair["other"]) == "single" for pair in pairs]
-    for kind in (False, True):
-        places = [place for place, one in enumerate(alone) if one is kind]
-        for place, p in zip(places, holm([pairs[place]["p"] for place in places]), strict=True):
-            found[place] = p
+class _Gap(NamedTuple):
+    """What a strategy lacks to the reference on a task."""
+
+    other: str
+    seeds: NDArray[np.float64]
+    """Its quantity minus the reference's, seed by seed."""
+    repeats: bool
+    """Whether these are one gap, repeated: both make the same run with every seed."""
+
+    @property
+    def differs(self) -> bool:
+        """Whether there is something to test."""
+        return not self.repeats and bool(np.any(self.seeds != 0))
+
+
+def _gaps(results: Results, reference: str, quantity: str, queries: int | None) -> dict[str, list[_Gap]]:
+    """Return the gap of each other strategy, by task."""
+    state = results.at(queries or int(results.frame["query"].max()))
+    found: dict[str, list[_Gap]] = {}
+    for task in results.tasks:
+        runs = state[state["task"] == task].pivot_table(index="seed", columns="strategy", values=quantity)
+        if reference not in runs.columns:
+            continue
+        unvaried = deterministic(results, task)
+        found[task] = [
+            _Gap(
+                name,
+                (runs[name] - runs[reference]).dropna().to_numpy(np.float64),
+                repeats={name, reference} <= unvaried,
+            )
+            for name in results.strategies
+            if name in runs.columns and name != reference
+        ]
     return found
+
+
+def _families(results: Results, gaps: Sequence[_Gap]) -> tuple[set[str], set[str]]:
+    """Return the families of tests that are corrected together: strategies, and metrics alone."""
+    alone = {gap.other for gap in gaps if results.kind(gap.other) == "single"}
+    return {gap.other for gap in gaps} - alone, alone
 
 
 def deterministic(results: Results, task: str) -> set[str]:
@@ -159,52 +180,47 @@ def _held_out(results: Results) -> list[str]:
 
 def _most_tests(results: Results, reference: str) -> int:
     """Return the largest number of tests that Holm's correction counts together."""
-    last = int(results.frame["query"].max())
-    runs = results.at(last).pivot_table(index=["task", "seed"], columns="strategy", values="rank")
-    most = 0
-    for task in results.tasks:
-        if reference not in runs.columns or task not in runs.index.get_level_values("task"):
-            continue
-        gaps = runs.loc[task].sub(runs.loc[task][reference], axis=0).drop(columns=reference)
-        unvaried = deterministic(results, task)
-        if reference in unvaried:
-            gaps = gaps.drop(columns=[name for name in gaps.columns if name in unvaried])
-        moved = [str(name) for name in gaps.columns if (gaps[name].dropna() != 0).any()]
-        alone = sum(results.kind(name) == "single" for name in moved)
-        most = max(most, alone, len(moved) - alone)
-    return most
+    return max(
+        (
+            sum(gap.differs for gap in gaps if gap.other in family)
+            for gaps in _gaps(results, reference, "rank", None).values()
+            for family in _families(results, gaps)
+        ),
+        default=0,
+    )
 
 
-def _pair(task: str, other: str, gaps: NDArray[np.float64], confidence: float, *, repeats: bool) -> dict[str, Any]:
-    """Return one row of `compare`; `repeats` says that the gaps are one gap, repeated."""
+def _pair(task: str, gap: _Gap, confidence: float) -> dict[str, Any]:
+    """Return one row of `compare`, without the correction."""
+    values = gap.seeds
     low = high = p = None
-    if len(gaps) > 1 and not repeats:
-        if np.ptp(gaps) > 0:
+    if len(values) > 1 and not gap.repeats:
+        if np.ptp(values) > 0:
             interval = stats.bootstrap(
-                (gaps,),
+                (values,),
                 np.mean,
                 n_resamples=_RESAMPLES,
                 confidence_level=confidence,
                 method="percentile",
-                random_state=numpy_generator("bootstrap", task, other, len(gaps)),
+                random_state=numpy_generator("bootstrap", task, gap.other, len(values)),
             ).confidence_interval
             low, high = float(interval.low), float(interval.high)
-        if np.any(gaps != 0):
-            few = len(gaps) <= _EXACT
+        if gap.differs:
+            few = len(values) <= _EXACT
             method = stats.PermutationMethod(n_resamples=2**_EXACT) if few else "asymptotic"
-            p = float(stats.wilcoxon(gaps, zero_method="pratt", method=method).pvalue)
+            p = float(stats.wilcoxon(values, zero_method="pratt", method=method).pvalue)
     return {
         "task": task,
-        "other": other,
-        "seeds": len(gaps),
-        "advantage": float(gaps.mean()) if len(gaps) else None,
+        "other": gap.other,
+        "seeds": len(values),
+        "advantage": float(values.mean()) if len(values) else None,
         "low": low,
         "high": high,
-        "wins": int((gaps > 0).sum()),
-        "ties": int((gaps == 0).sum()),
-        "losses": int((gaps < 0).sum()),
+        "wins": int((values > 0).sum()),
+        "ties": int((values == 0).sum()),
+        "losses": int((values < 0).sum()),
         "p": p,
-        "deterministic": repeats,
+        "deterministic": gap.repeats,
     }
 
 
