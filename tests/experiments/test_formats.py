@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -169,6 +170,40 @@ def test_each_line_has_a_name_and_a_look_of_its_own(results):
     assert len({(trace.line.color, trace.line.dash, trace.line.width) for trace in lines}) == len(lines)
     with pytest.raises(ConfigError, match="no task 'x'"):
         progress_figure(results, tasks=["x"])
+
+
+def test_hidden_lines_wait_for_a_click(results):
+    task, hidden = results.tasks[0], results.strategies[1:3]
+    figure = progress_figure(results, tasks=[task], hidden=hidden)
+    assert {trace.name for trace in figure.data if trace.visible == "legendonly"} == set(hidden)
+    drawn = {trace.name for trace in figure.data if trace.visible is True}
+    assert drawn == set(results.strategies) - set(hidden)
+
+
+def test_a_page_draws_no_more_lines_than_can_be_told_apart(tasks):
+    few, many = (
+        run_experiment(tasks[:1], strategies, budget=6, seeds=2, baselines=baselines)
+        for strategies, baselines in (
+            (["random", "robot"], False),
+            (["random", "local_search", "evolution", "average_rank", "robot", "reinforce", "tpe"], True),
+        )
+    )
+    assert "A click on a name" not in render_experiment(few)
+    page = render_experiment(many)
+    assert "Drawn are random, the best others at the end and the best metric alone. A click on a name" in page
+    task = many.tasks[0]
+    ranks = many.at(6)
+    ranks = ranks[ranks["task"] == task].groupby("strategy")["rank"].mean()
+    figures = json.loads(re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)[1])
+    traces = figures["progress-0"]["data"]
+    drawn = {trace["name"] for trace in traces if trace["visible"] is True}
+    assert len(drawn) == 7
+    assert "random" in drawn
+    alone = {name for name in many.strategies if many.kind(name) == "single"}
+    (best_alone,) = drawn & alone
+    assert ranks[best_alone] == ranks[list(alone)].min()
+    left = set(many.strategies) - drawn - alone
+    assert min(ranks[name] for name in left) >= max(ranks[name] for name in drawn - alone - {"random"})
 
 
 def test_tasks_of_unequal_budgets_are_told(tasks):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _AT_MOST = 4
 """Columns of the tables beside the charts."""
+_LINES = 7
+"""Lines that a reader can tell apart in one chart."""
 
 
 def write_experiment(results: Results, path: str | os.PathLike[str], *, tasks: Sequence[Task] = ()) -> Path:
@@ -51,8 +53,10 @@ def render_experiment(results: Results, *, tasks: Sequence[Task] = ()) -> str:
 
     first = results.strategies[0]
     tables = {table.name: table for table in all_tables(results, tasks)}
+    about_tasks = [_task(results, place, name) for place, name in enumerate(results.tasks)]
     figures: dict[str, go.Figure] = {
-        f"progress-{place}": progress_figure(results, "rank", tasks=[task]) for place, task in enumerate(results.tasks)
+        task["chart"]: progress_figure(results, "rank", tasks=[task["name"]], hidden=task["hidden"])
+        for task in about_tasks
     }
     over = None
     contending = [name for name in results.strategies if results.kind(name) != "single"]
@@ -63,7 +67,7 @@ def render_experiment(results: Results, *, tasks: Sequence[Task] = ()) -> str:
     settings = results.settings
     content = {
         "first": first,
-        "tasks": [_task(results, place, name) for place, name in enumerate(results.tasks)],
+        "tasks": about_tasks,
         "strategies": [name for name in results.strategies if results.kind(name) == "strategy"],
         "headline": _headline(results, tables["progress"].frame),
         "facts": _facts(results),
@@ -128,9 +132,28 @@ def _task(results: Results, place: int, name: str) -> dict[str, Any]:
         "chart": f"progress-{place}",
         "at": at,
         "rows": rows,
+        "hidden": _hidden(results, [row["strategy"] for row in rows]),
         "objective": about.get("objective"),
         "candidates": int(runs["candidates"].max()),
     }
+
+
+def _hidden(results: Results, names: Sequence[str]) -> list[str]:
+    """Return the strategies that the chart of a task leaves out at first, where all would be too many.
+
+    Drawn are the first strategy, with which the others are compared, the best metric alone, and the best others.
+
+    Args:
+        results: The runs.
+        names: The strategies of the task, best first.
+    """
+    if len(names) <= _LINES:
+        return []
+    alone = [name for name in names if results.kind(name) == "single"]
+    others = [name for name in names if name not in alone]
+    first = [name for name in others if name == results.strategies[0]]
+    drawn = list(dict.fromkeys([*first, *alone[:1], *others]))[:_LINES]
+    return [name for name in names if name not in drawn]
 
 
 def _plain(table: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,7 +14,7 @@ from robonas.report.palette import N_OPTIONS, light
 from robonas.report.style import empty_figure, name_values, plain_text, template_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from robonas.experiments.results import Results
     from robonas.experiments.statistics import CriticalDifference
@@ -44,6 +44,7 @@ def progress_figure(
     strategies: Sequence[str] | None = None,
     tasks: Sequence[str] | None = None,
     columns: int = 3,
+    hidden: Collection[str] = (),
 ) -> go.Figure:
     """Return the best so far by number of queries, mean over seeds with its standard error as a band, a panel a task.
 
@@ -55,6 +56,7 @@ def progress_figure(
         strategies: Strategies to draw; None for all.
         tasks: Tasks to draw; None for all.
         columns: Panels side by side.
+        hidden: Strategies whose lines are not drawn until their name in the legend is clicked.
 
     Raises:
         ConfigError: No such quantity, strategy or task.
@@ -75,7 +77,8 @@ def progress_figure(
     for place, task in enumerate(shown):
         cell = {"row": place // width + 1, "col": place % width + 1}
         for name in chosen:
-            _add_line(figure, results, task, name, quantity, styles[name], cell, named=place == 0)
+            visible = "legendonly" if name in hidden else True
+            _add_line(figure, results, task, name, quantity, styles[name], cell, visible, named=place == 0)
     height = 90 + 320 * heights + 22 * -(-len(chosen) // 3)
     style = empty_figure(height).layout
     figure.update_layout(
@@ -107,6 +110,7 @@ def _add_line(
     quantity: str,
     style: dict[str, Any],
     cell: dict[str, int],
+    visible: Literal["legendonly", True],
     *,
     named: bool,
 ) -> None:
@@ -116,7 +120,7 @@ def _add_line(
         return
     groups = runs.groupby("query")[quantity]
     mean, error = groups.mean(), groups.sem(ddof=1).fillna(0.0)
-    about = {"legendgroup": name, "name": plain_text(name)}
+    about = {"legendgroup": name, "name": plain_text(name), "visible": visible}
     if (error > 0).any():
         figure.add_trace(
             go.Scatter(
@@ -145,7 +149,7 @@ def _add_line(
         **cell,
     )
     explored = runs["n_explored"].mean()
-    if results.kind(name) == "strategy" and 0 < explored < runs["query"].max():
+    if visible is True and results.kind(name) == "strategy" and 0 < explored < runs["query"].max():
         figure.add_vline(x=explored, line={"color": style["color"], "width": 1, "dash": "dot"}, **cell)
 
 
