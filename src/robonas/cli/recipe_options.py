@@ -9,7 +9,7 @@ import typer
 
 from robonas.cli.help import TRAINING
 from robonas.errors import ConfigError
-from robonas.training.recipe import Recipe, RecipeSettings, meanings, recipe_of
+from robonas.training.recipe import Recipe, meanings
 
 FLAGS = {"batch_size": "train_batch_size"}
 """Options with another name than the setting's: the metrics have a batch too."""
@@ -22,14 +22,14 @@ def _annotation(hint: Any, text: str) -> Any:
     return Annotated[hint, typer.Option(help=text)]
 
 
-_HINTS, _TEXTS = get_type_hints(RecipeSettings), meanings()
+_HINTS, _TEXTS = get_type_hints(Recipe), meanings()
 _Options: Any = dataclasses.make_dataclass(
     "_Options",
     [
         (
             FLAGS.get(setting.name, setting.name),
             _annotation(_HINTS[setting.name], _TEXTS.get(setting.name, "")),
-            dataclasses.field(default=None if type(None) in get_args(_HINTS[setting.name]) else setting.default),
+            dataclasses.field(default=setting.default),
         )
         for setting in dataclasses.fields(Recipe)
     ],
@@ -48,7 +48,7 @@ class RecipeOptions(_Options):
 
     def __post_init__(self) -> None:
         try:
-            recipe_of(self.settings(), Recipe)
+            Recipe(**self.settings())
         except ConfigError as error:
             told = str(error)
             for setting, flag in FLAGS.items():  # by the names that the options have

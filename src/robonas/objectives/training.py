@@ -19,7 +19,7 @@ from robonas.training.descent import Descent, check_images, check_space, guarded
 from robonas.training.device import Mixed, choose_device, choose_precision, training_settings
 from robonas.training.guessing import guess_of
 from robonas.training.measures import measure_of
-from robonas.training.recipe import Recipe, RecipeSettings, recipe_of, require, steps_of_epoch, with_epochs
+from robonas.training.recipe import Recipe, RecipeSettings, recipe_of, require, steps_of_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +74,7 @@ class TrainingObjective(Objective):
         isolated: True to let a search train in a process of its own, to which the data are sent once: a training that
             crashes, or is ended for want of memory, is then one failed evaluation, and a stop need not wait for it.
             What a training prints goes to the standard error. Values are the same either way.
-        recipe: Settings of `Recipe`, by name. Without `epochs`, or None, 10 epochs, or as many more as make 200 steps.
+        recipe: Settings of `Recipe`, by name.
 
     Raises:
         ConfigError: A setting out of range, or one that does not suit the data, such as augmentation of no image.
@@ -125,7 +125,6 @@ class TrainingObjective(Objective):
             validation_fraction, split_seed, training_fraction=training_fraction
         )
         self.test_part = None if test_part is None else test_part.standardised(self.training_part)
-        self.recipe = with_epochs(self.recipe, recipe, len(self.training_part))
 
     @property
     def settings(self) -> dict[str, Any]:

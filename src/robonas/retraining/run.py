@@ -34,7 +34,7 @@ from robonas.training.descent import Descent, check_images, check_space, guarded
 from robonas.training.device import Mixed, choose_device, choose_precision, training_settings
 from robonas.training.guessing import guess_of
 from robonas.training.measures import MEASURES, Measure, guesses, measure_of
-from robonas.training.recipe import RecipeSettings, learning_rate, recipe_of, with_epochs
+from robonas.training.recipe import RecipeSettings, learning_rate, recipe_of
 from robonas.training.workers import Workers, working_together
 
 if TYPE_CHECKING:
@@ -112,8 +112,7 @@ def train(
         callbacks: Functions that are called after every epoch, in process 0, in this order.
         progress: Show a progress bar: True for always, as plain lines where there is no terminal; False for never; None
             on a terminal and in a notebook.
-        recipe: Settings of `robonas.training.recipe.Recipe`, by name: `epochs`, `batch_size`, `learning_rate`, …;
-            without `epochs`, or None, 10 epochs, or as many more as make 200 steps.
+        recipe: Settings of `robonas.training.recipe.Recipe`, by name: `epochs`, `batch_size`, `learning_rate`, …
 
     Returns:
         The trained network and how it came about.
@@ -144,7 +143,6 @@ def train(
     if fitting is None and real("test_fraction", share):
         rest, fitting = data.hold_out(share, test_seed)
     training, validation = _parts(rest, validation_fraction, split_seed)
-    chosen = with_epochs(chosen, recipe, len(training))
     tested = None if fitting is None else fitting.standardised(training)
     threads = _threads(where, text) if threads is None else threads
     with working_together(choose_device(device)) as (workers, here), alone_in(home, workers) as place:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
 
 from robonas.common.settings import check_known, real, whole
@@ -29,8 +29,6 @@ Schedule: TypeAlias = Literal["cosine", "linear"]
 Every: TypeAlias = Literal["step", "epoch"]
 Optimizer: TypeAlias = Literal["sgd", "adamw"]
 
-LEAST_STEPS = 200
-"""Steps that a training takes at least where its epochs were left open: with fewer, networks have hardly learned."""
 _USUAL: dict[str, tuple[float, float]] = {"sgd": (0.1, 5e-4), "adamw": (0.001, 0.05)}
 """Learning rate and weight decay of each optimiser, where a recipe gives none."""
 
@@ -38,7 +36,7 @@ _USUAL: dict[str, tuple[float, float]] = {"sgd": (0.1, 5e-4), "adamw": (0.001, 0
 class RecipeSettings(TypedDict, total=False):
     """The settings of `Recipe`, for functions that take them by name."""
 
-    epochs: int | None
+    epochs: int
     batch_size: int
     accumulate: int
     optimizer: Optimizer
@@ -76,8 +74,7 @@ class Recipe:
     that value.
 
     Args:
-        epochs: Number of epochs E: how often every training sample is seen. A training that is given none has 10, or as
-            many more as make 200 steps.
+        epochs: Number of epochs E: how often every training sample is seen.
         batch_size: Samples a step, over all processes together.
         accumulate: Pieces in which a batch is sent through the network, one after the other, to save memory; the
             gradient is that of the whole batch, but batch normalisation sees each piece alone.
@@ -217,14 +214,7 @@ def recipe_of(settings: Mapping[str, Any], taker: Callable[..., object]) -> Reci
     named = {field.name for field in fields(Recipe)}
     others = {argument.name for argument in inspect.signature(taker).parameters.values()} - {"recipe", "self"}
     check_known(settings, named | others, f"`{taker.__name__}`")
-    return Recipe(**{name: value for name, value in settings.items() if (name, value) != ("epochs", None)})
-
-
-def with_epochs(recipe: Recipe, settings: RecipeSettings, n: int) -> Recipe:
-    """Return a recipe for `n` training samples: where its settings name no epochs, at least `LEAST_STEPS` steps."""
-    if settings.get("epochs") is not None:
-        return recipe
-    return replace(recipe, epochs=max(recipe.epochs, math.ceil(LEAST_STEPS / steps_of_epoch(recipe, n))))
+    return Recipe(**settings)
 
 
 def require(name: str, value: object, holds: bool, rule: str) -> None:
