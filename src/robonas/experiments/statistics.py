@@ -77,10 +77,10 @@ def compare(
 
 
 class _Gap(NamedTuple):
-    """What a strategy lacks to the reference on a task."""
+    """Difference between a strategy and the reference on a task."""
 
     other: str
-    seeds: NDArray[np.float64]
+    by_seed: NDArray[np.float64]
     """Its quantity minus the reference's, seed by seed."""
     repeats: bool
     """Whether these are one gap, repeated: both make the same run with every seed."""
@@ -88,11 +88,11 @@ class _Gap(NamedTuple):
     @property
     def differs(self) -> bool:
         """Whether there is something to test."""
-        return not self.repeats and bool(np.any(self.seeds != 0))
+        return not self.repeats and bool(np.any(self.by_seed != 0))
 
 
 def _gaps(results: Results, reference: str, quantity: str, queries: int | None) -> dict[str, list[_Gap]]:
-    """Return the gap of each other strategy, by task."""
+    """Return the differences of all other strategies, by task."""
     state = results.at(queries or int(results.frame["query"].max()))
     found: dict[str, list[_Gap]] = {}
     for task in results.tasks:
@@ -192,7 +192,7 @@ def _most_tests(results: Results, reference: str) -> int:
 
 def _pair(task: str, gap: _Gap, confidence: float) -> dict[str, Any]:
     """Return one row of `compare`, without the correction."""
-    values = gap.seeds
+    values = gap.by_seed
     low = high = p = None
     if len(values) > 1 and not gap.repeats:
         if np.ptp(values) > 0:
