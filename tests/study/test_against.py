@@ -16,6 +16,7 @@ from robonas.objectives.base import CurvePoint, Evaluation
 from robonas.objectives.function import FunctionObjective
 from robonas.spaces.choices import from_choices
 from robonas.strategies import STRATEGIES
+from robonas.study import loop
 from robonas.study.events import CandidatesLeftOut, QueryStep
 from robonas.study.limits import Limits
 from robonas.study.loop import load_result, search
@@ -139,6 +140,14 @@ def test_candidates_without_a_cost_are_left_out_and_counted(tmp_path) -> None:
     assert len(result.scores) == 3
     assert result.left_out == {"phone undefined": 2}
     assert [event.counts for event in events if isinstance(event, CandidatesLeftOut)] == [{"phone undefined": 2}]
+
+
+def test_costs_are_looked_up_once_for_the_whole_pool(monkeypatch) -> None:
+    asked = []
+    whole = loop.by_class
+    monkeypatch.setattr(loop, "by_class", lambda table: asked.append(len(table)) or whole(table))
+    run()
+    assert len(asked) == 1  # once for each candidate, a large pool took minutes
 
 
 def test_isomorphic_architectures_have_the_cost_that_any_of_them_is_given() -> None:
