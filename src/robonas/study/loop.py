@@ -229,6 +229,8 @@ def search(
             finished = runner.run() and finish.run(plan, ledger, evaluators, place, until=until, tell=tell)
             ledger.note_stop(None if finished else "time over")
         result = outcome_of(ledger.record(), chooser, place, keep=True)
+        if result.stop_reason == "candidates exhausted":
+            ledger.note_stop(result.stop_reason)  # for who watches
         if plan.grow:  # each worker's folder may be its own, and the last query another's
             chooser.keep()
         tell(SearchFinished(result))
