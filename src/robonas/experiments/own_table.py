@@ -15,9 +15,10 @@ from robonas.common.settings import count_of, seconds_of
 from robonas.errors import ConfigError
 from robonas.metrics import resolve_metrics
 from robonas.processes.executors import engine_of, working_on
-from robonas.scores.scoring import Scorer, texts as texts_of
+from robonas.scores.scoring import Scorer
 from robonas.study.loop import search
 from robonas.study.plan import Plan
+from robonas.study.pool import draw_pool
 from robonas.study.progress import SearchBars
 from robonas.study.workforce import Workforce
 from robonas.tables.base import ARCHITECTURE, BenchmarkTable, Column
@@ -77,7 +78,7 @@ def build_table(
         space: Space of the candidates.
         objective: Objective that trains them.
         metrics: Training-free metrics; none for a table without.
-        pool: Number of architectures to sample, or the architectures.
+        pool: Number of architectures to sample (all of the space, where it has fewer), or the architectures.
         folder: Folder for the studies and the scores.
         seeds: Number of trainings of each candidate, with seeds 0, 1, ….
         seed: Seed of the sample, of the batch and of the networks that are scored.
@@ -102,8 +103,7 @@ def build_table(
     engine = engine_of(executor)
     limit = None if trial_timeout is None else seconds_of("trial_timeout", trial_timeout)
     place = Path(folder)
-    chosen = space.sample(count_of("pool", pool, "architecture"), seed) if isinstance(pool, int) else list(pool)
-    texts = _distinct(texts_of(space, chosen))
+    texts = _distinct(draw_pool(space, pool, seed)[0])
     plan = Plan.made(space, objective, (), None, "random", len(texts), seed, 0, None)
     Workforce.made(plan, engine, n_parallel, devices, limit)  # told before any work
     resolved = resolve_metrics(metrics) if metrics else ()
