@@ -156,7 +156,7 @@ class DARTS(SearchSpace):
             given = _keywords(text_of(text))
             cells = {cell: [(str(op), int(source)) for op, source in ast.literal_eval(given[cell])] for cell in CELLS}
             concats = [_concat(given[f"{cell}_concat"]) for cell in CELLS]
-        except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, OverflowError, RecursionError) as error:
             raise ArchitectureError(
                 f"An architecture of {self.name} must read like \"Genotype(normal=[('skip_connect', 0), …], "
                 f'normal_concat=range(2, 6), reduce=[…], reduce_concat=range(2, 6))"; got {text!r}.'
@@ -256,7 +256,8 @@ def _pairs(edges: Sequence[tuple[str, int]]) -> list[NodeInputs]:
 def _concat(node: ast.expr) -> list[int]:
     """Return numbers of the nodes that a genotype's ``range(2, 6)`` or list names."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
-        return list(range(*(int(ast.literal_eval(argument)) for argument in node.args)))
+        told = range(*(int(ast.literal_eval(argument)) for argument in node.args))
+        return list(told[: len(NODES) + 1])  # more is wrong anyway, and may not fit into memory
     return [int(place) for place in ast.literal_eval(node)]
 
 
