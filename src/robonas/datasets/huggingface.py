@@ -221,6 +221,11 @@ class _Rows(Dataset[tuple[Any, Any]]):
     def _read_labels(self, feature: Any) -> None:
         """List the labels; texts become the indices of their sorted values."""
         labels = list(self._table[self._targets[0]])
+        if None in labels:
+            raise DataError(
+                f"Column {self._targets[0]!r} has no label in row {labels.index(None)}, and every sample needs one. "
+                "Leave out such rows, with the data set's `filter`."
+            )
         if _kind(feature) == "class":
             self.class_names = tuple(feature.names)
         elif _kind(feature) == "text":
