@@ -282,6 +282,10 @@ def test_dead_workers_leave_no_files(tmp_path) -> None:
     (tmp_path / f".study.db.lock-{'0' * 32}.lock").touch()
     run(None, tmp_path, budget=2)
     assert not [path.name for path in tmp_path.iterdir() if ".lock-" in path.name]
+    (tmp_path / f".a[1].db.lock-{'0' * 32}.lock").touch()
+    with FileSharing(tmp_path / "a[1].db").present():
+        pass
+    assert not [path.name for path in tmp_path.iterdir() if ".lock-" in path.name]
 
 
 def test_a_worker_that_lives_keeps_its_file(tmp_path) -> None:
