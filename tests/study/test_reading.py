@@ -97,6 +97,16 @@ def test_what_is_not_expected_is_left_to_optuna(tmp_path, what) -> None:
     assert record_in_file(tmp_path / "study.db", "unknown") is None
 
 
+@pytest.mark.parametrize("text", ["{", '"x"', "[null]"])
+def test_notes_that_are_damaged_are_told(tmp_path, text) -> None:
+    search(small_space(), CountParameters(), metrics=CHEAP, pool=6, budget=2, strategy="random", folder=tmp_path)
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute("UPDATE trial_user_attributes SET value_json = ? WHERE key = 'row'", (text,))
+    connection.close()
+    with pytest.raises(StudyError, match=r"Study 'search' in '.*' is damaged"):
+        load_result(tmp_path)
+
+
 def test_the_version_of_the_tables_is_that_of_the_installed_optuna(tmp_path) -> None:
     storage = open_storage(storage_url(tmp_path))
     assert storage._backend.get_head_version() in SCHEMA  # with a newer one, `show` is slow
