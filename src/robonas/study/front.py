@@ -96,7 +96,8 @@ class Front:
             reference: Reference point, as `reference`; None for that one.
 
         Raises:
-            UnknownNameError: The reference lacks a cost or the value, or has another one.
+            ConfigError: The reference lacks a cost or the value.
+            UnknownNameError: It has another one.
         """
         volumes = np.zeros(len(self.queries))
         if not self.done:
