@@ -9,7 +9,7 @@ from robonas.common.lazy import np
 from robonas.common.registry import unknown_name
 from robonas.common.settings import real
 from robonas.errors import ConfigError, StudyError
-from robonas.strategies.fronts import hypervolume, is_on_front
+from robonas.strategies.fronts import BEYOND_DEAREST, hypervolume, is_on_front
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from robonas.study.query import Query
-
-BEYOND_DEAREST = 0.1
-"""Distance of the reference costs beyond the dearest candidate, as a share of the pool's range."""
 
 
 @dataclass(frozen=True)
