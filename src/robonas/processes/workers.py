@@ -285,7 +285,7 @@ def _interpreter(control: int | None) -> list[str]:
     if not executable:
         raise OSError("this interpreter does not know its own program")
     start = {
-        "path": sys.path,
+        "path": [place for place in sys.path if isinstance(place, str)],  # Python skips others, such as a Path
         "parent": os.getpid(),
         "bound": threading.current_thread() is threading.main_thread(),
         # What is imported once, by the nursery, is not imported by each worker.
