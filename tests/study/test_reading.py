@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -105,6 +106,15 @@ def test_notes_that_are_damaged_are_told(tmp_path, text) -> None:
     connection.close()
     with pytest.raises(StudyError, match=r"Study 'search' in '.*' is damaged"):
         load_result(tmp_path)
+
+
+def test_scores_of_another_search_are_told(tmp_path) -> None:
+    for seed in (0, 1):
+        plan = {"metrics": CHEAP, "pool": 6, "budget": 2, "strategy": "random", "seed": seed}
+        search(small_space(), CountParameters(), folder=tmp_path / str(seed), **plan)
+    shutil.copy(tmp_path / "1" / "search.scores.parquet", tmp_path / "0")
+    with pytest.raises(StudyError, match=r"The file with the search's scores does not hold .* Restore it from a copy"):
+        load_result(tmp_path / "0")
 
 
 def test_the_version_of_the_tables_is_that_of_the_installed_optuna(tmp_path) -> None:
