@@ -16,6 +16,7 @@ from robonas.errors import ArchitectureError, ConfigError
 from robonas.spaces.base import SearchSpace
 from robonas.spaces.darts_classes import rewritten
 from robonas.spaces.isomorphism import is_made_by
+from robonas.spaces.shapes import check_image_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,10 +106,7 @@ class DARTS(SearchSpace):
         auxiliary: bool = False,
     ) -> None:
         super().__init__(input_shape=input_shape, n_classes=n_classes)
-        if len(self.input_shape) != 3:
-            raise ConfigError(
-                f"`input_shape` of {self.name} must be (channels, height, width); got {self.input_shape}."
-            )
+        check_image_shape(self.name, self.input_shape)
         if channels < 2 or channels % 2 or layers < 3:
             raise ConfigError(
                 f"`channels` of {self.name} must be even, and `layers` at least 3; got {channels} and {layers}."
