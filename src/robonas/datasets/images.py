@@ -43,6 +43,16 @@ def check_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     return height, width
 
 
+def check_mode(mode: Mode | None) -> None:
+    """Raise unless a mode is one to convert images to, or None.
+
+    Raises:
+        ConfigError: It is another one.
+    """
+    if mode not in {None, "L", "RGB"}:
+        raise ConfigError(f"`mode` of images must be 'L' for grey or 'RGB' for colour; got {mode!r}.")
+
+
 def formats() -> tuple[str, ...]:
     """Return names of the formats that the installed Pillow reads, with those that other packages have added to it."""
     from PIL import Image as Images
@@ -165,8 +175,7 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         mode: Mode | None,
         size: tuple[int, int] | None,
     ) -> None:
-        if mode not in {None, "L", "RGB"}:
-            raise ConfigError(f"`mode` of images must be 'L' for grey or 'RGB' for colour; got {mode!r}.")
+        check_mode(mode)
         self.open_item, self.n, self.describe, self.size = open_item, n, describe, size
         if labels is not None:
             self.targets = labels
