@@ -305,6 +305,11 @@ def test_bad_folder_settings(folder, settings, sentence):
         load_dataset(folder, **settings)
 
 
+@pytest.mark.parametrize(("size", "shape"), [(np.int64(4), (3, 4, 4)), ([np.int32(2), 5], (3, 2, 5))], ids=str)
+def test_any_whole_number_is_a_size(folder, size, shape):
+    assert load_dataset(folder, size=size, mode="RGB").input_shape == shape
+
+
 def test_no_permission_for_a_folder_is_told_as_such(folder, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))

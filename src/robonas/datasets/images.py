@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from robonas.common.settings import whole
 from robonas.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ def check_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     """
     if size is None:
         return None
-    sides = size if isinstance(size, tuple | list) else (size, size)
-    if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) for side in sides):
-        raise ConfigError(f"The size of images must be a whole number, or (height, width); got {size!r}.")
-    height, width = sides
+    try:
+        height, width = (whole("size", side) for side in (size if isinstance(size, tuple | list) else (size, size)))
+    except ValueError as error:  # one of them is no whole number, or they are not two
+        raise ConfigError(f"The size of images must be a whole number, or (height, width); got {size!r}.") from error
     if height < 1 or width < 1:
         raise ConfigError(f"The size of images must be positive; got {size}.")
     return height, width
