@@ -179,6 +179,7 @@ def test_a_function_and_a_metric_are_costs() -> None:
         ({}, ConfigError, "got an empty mapping"),
         ({"a": "b"}, ConfigError, "numbers; got 'b' for 'a'"),
         (pd.Series({"x": 1.0}, name="value"), ConfigError, "cannot be called 'value'"),
+        (pd.Series({"x": 1.0}, name="architecture"), ConfigError, "cannot be called 'architecture'"),
         ({"nonsense": 1.0}, ConfigError, "a text that is no architecture of the space"),
         (lambda _: 3, ConfigError, "Cost 'cost' is 3 for all 30 candidates, so there is nothing to trade off"),
         (lambda _: "x", ConfigError, "must be a number for every architecture; got 'x'"),
