@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from robonas.cli.app import app
 from robonas.errors import ConfigError, StudyError
 from robonas.experiments import Noise, Task, build_table, noise_of, run_experiment
+from robonas.metrics import Metric
 from robonas.objectives import CurvePoint, Evaluation, FunctionObjective
 from robonas.spaces import from_choices
 from robonas.study.events import QueryFinished
@@ -116,6 +117,10 @@ def test_a_pool_is_drawn_as_that_of_a_search(tmp_path) -> None:
 def test_bad_input_is_told(tmp_path) -> None:
     with pytest.raises(ConfigError, match="no data to draw a batch from"):
         built(tmp_path, batch=None)
+    for name in ("value", "deviation", "value_seed_0"):  # which the trainings' own numbers would replace
+        metric = Metric(name, lambda _: 1.0, frozenset(), "It.", "w", "Test.")
+        with pytest.raises(ConfigError, match=f"A metric cannot be called '{name}'"):
+            build_table(SPACE, OBJECTIVE, [metric], pool=POOL, folder=tmp_path, batch=small_batch())
     with pytest.raises(ConfigError, match="`seeds` must be at least 1 seed"):
         built(tmp_path, seeds=0)
     built(tmp_path)

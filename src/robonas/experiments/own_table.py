@@ -94,7 +94,8 @@ def build_table(
         score_device: Device of the networks that metrics see; see `robonas.score`.
 
     Raises:
-        ConfigError: No metric where there are no data, or a setting out of range.
+        ConfigError: No metric where there are no data, one that is called as a column of the trainings, or a setting
+            out of range.
         StudyError: The folder belongs to other settings.
     """
     n_seeds = count_of("seeds", seeds, "seed")
@@ -107,6 +108,9 @@ def build_table(
     plan = Plan.made(space, objective, (), None, "random", len(texts), seed, 0, None)
     Workforce.made(plan, engine, n_parallel, devices, limit)  # told before any work
     resolved = resolve_metrics(metrics) if metrics else ()
+    for metric in resolved:
+        if metric.name in {VALUE, SECONDS, DEVIATION} or metric.name.startswith(f"{VALUE}_"):
+            raise ConfigError(f"A metric cannot be called {metric.name!r}, as a column of the trainings is. Rename it.")
     table = None
     if resolved:
         seen = objective.batch(batch_size, seed) if batch is None else batch
