@@ -125,6 +125,12 @@ def test_what_is_not_there_and_what_is_damaged_are_one_sentence(tmp_path) -> Non
         load_dataset(table)
 
 
+def test_a_label_that_is_missing_is_no_class() -> None:
+    table = datasets.Dataset.from_dict({"size": [1.0, 2.0, 3.0], "name": ["a", None, "b"]})
+    with pytest.raises(DataError, match="Column 'name' has no label in row 1, and every sample needs one"):
+        load_dataset(table, input="size", target="name")
+
+
 def test_no_other_program_is_started_for_an_image() -> None:
     drawing = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n"
     table = datasets.Dataset.from_dict(

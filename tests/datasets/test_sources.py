@@ -305,6 +305,11 @@ def test_bad_folder_settings(folder, settings, sentence):
         load_dataset(folder, **settings)
 
 
+@pytest.mark.parametrize(("size", "shape"), [(np.int64(4), (3, 4, 4)), ([np.int32(2), 5], (3, 2, 5))], ids=str)
+def test_any_whole_number_is_a_size(folder, size, shape):
+    assert load_dataset(folder, size=size, mode="RGB").input_shape == shape
+
+
 def test_no_permission_for_a_folder_is_told_as_such(folder, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
@@ -750,6 +755,26 @@ class TestTorchvision:
         data = load_dataset("torchvision:MNIST", root=tmp_path)
         assert (len(data), data.input_shape, data.n_classes) == (6, (1, 28, 28), 10)
         assert data.class_names[3] == "3 - three"
+
+    def test_parts_of_a_class_that_passes_arguments_on(self, tmp_path, monkeypatch):
+        raw = tmp_path / "EMNIST" / "raw"
+        raw.mkdir(parents=True)
+        for part, n in (("train", 6), ("test", 2)):
+            pixels = np.arange(n * 28 * 28, dtype=np.uint8).tobytes()
+            (raw / f"emnist-letters-{part}-images-idx3-ubyte").write_bytes(_idx(3, (n, 28, 28)) + pixels)
+            (raw / f"emnist-letters-{part}-labels-idx1-ubyte").write_bytes(_idx(1, (n,)) + bytes(range(1, n + 1)))
+        parts = [load_dataset("torchvision:EMNIST", root=tmp_path, split="letters", part=p) for p in ("train", "test")]
+        assert [len(part) for part in parts] == [6, 2]
+        import torchvision
+
+        asked = []
+        monkeypatch.setattr(torchvision.datasets.EMNIST, "download", lambda self: asked.append(self.split))
+        load_dataset("torchvision:EMNIST", root=tmp_path, split="letters", download=True)
+        assert asked == ["letters"]
+
+    def test_no_other_split_is_taken_for_the_test_part(self, tmp_path):
+        with pytest.raises(ConfigError, match=r"part 'test' and split='extra' contradict"):
+            load_dataset("torchvision:SVHN", root=tmp_path, split="extra", part="test")
 
     def test_absent_data_are_told_with_the_remedy(self, tmp_path):
         with pytest.raises(DataError, match=r"Cannot load data set 'torchvision:CIFAR10' .*allow the download"):

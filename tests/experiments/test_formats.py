@@ -81,6 +81,8 @@ def test_latex_escapes_and_names():
     assert r"a\_b & 50 \% \& more \\" in text
     assert r"\caption{100 \% of \$x\_i\$}" in text
     assert r"\label{tab:rank}" in text
+    hard = to_latex(frame, r"C:\runs 10^6 a~b", "rank")
+    assert r"\caption{C:\textbackslash{}runs 10\textasciicircum{}6 a\textasciitilde{}b}" in hard
     assert r"\begin{tabular}{lr}" in text
     assert r"\toprule" in text
     assert r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%" in text

@@ -245,6 +245,11 @@ def test_codes(texts, expected) -> None:
     assert codes_of_texts(texts).tolist() == expected
 
 
+def test_numbers_that_are_equal_are_in_the_order_of_their_texts() -> None:
+    texts = [text for number in range(8) for text in (f'{{"a": {number}}}', f'{{"a": {number}.0}}')]
+    assert codes_of_texts(texts)[:, 0].tolist() == list(range(16))  # in every process, whatever its hashes
+
+
 @pytest.mark.parametrize("texts", [["cell", "resnet18"], ["a b", "c"], ["{broken", "{"], ["same"]])
 def test_texts_without_choices_have_no_codes(texts) -> None:
     assert codes_of_texts(texts) is None

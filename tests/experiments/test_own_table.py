@@ -8,12 +8,15 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from torch import nn
 from typer.testing import CliRunner
 
 from robonas.cli.app import app
 from robonas.errors import ConfigError, StudyError
 from robonas.experiments import Noise, Task, build_table, noise_of, run_experiment
+from robonas.metrics import Metric
 from robonas.objectives import CurvePoint, Evaluation, FunctionObjective
+from robonas.spaces import from_choices
 from robonas.study.events import QueryFinished
 from robonas.tables.base import BenchmarkTable, Column
 from tests.fakes import small_batch, small_space
@@ -102,9 +105,22 @@ def test_several_at_once_and_no_metrics_change_no_value(tmp_path) -> None:
         np.testing.assert_array_equal(one.values(name), two.values(name))
 
 
+def test_a_pool_is_drawn_as_that_of_a_search(tmp_path) -> None:
+    space = from_choices({"width": (1, 2, 3)}, lambda width: nn.Linear(2, width), input_shape=(2,), n_classes=3)
+    objective = FunctionObjective(lambda architecture: architecture["width"], takes="architecture", name="width")
+    table = build_table(space, objective, [], pool=np.int64(9), seeds=1, folder=tmp_path)
+    assert sorted(table.values("value")) == [1.0, 2.0, 3.0]  # the space has no more
+    with pytest.raises(ConfigError, match="The pool must have at least one architecture; got none"):
+        build_table(space, objective, [], pool=[], seeds=1, folder=tmp_path)
+
+
 def test_bad_input_is_told(tmp_path) -> None:
     with pytest.raises(ConfigError, match="no data to draw a batch from"):
         built(tmp_path, batch=None)
+    for name in ("value", "deviation", "value_seed_0"):  # which the trainings' own numbers would replace
+        metric = Metric(name, lambda _: 1.0, frozenset(), "It.", "w", "Test.")
+        with pytest.raises(ConfigError, match=f"A metric cannot be called '{name}'"):
+            build_table(SPACE, OBJECTIVE, [metric], pool=POOL, folder=tmp_path, batch=small_batch())
     with pytest.raises(ConfigError, match="`seeds` must be at least 1 seed"):
         built(tmp_path, seeds=0)
     built(tmp_path)

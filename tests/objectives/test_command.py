@@ -120,6 +120,8 @@ def test_no_such_program_is_the_users_mistake(tmp_path):
         ([], {}, "it is empty"),
         ("a 'b", {}, "No closing quotation"),
         ("a", {"timeout": 0}, "`timeout` must be a positive number"),
+        ("a", {"timeout": float("inf")}, "`timeout` must be a positive number of seconds, or None; got inf"),
+        ("a", {"timeout": "5"}, "`timeout` must be a number; got '5'"),
         ("a", {"direction": "down"}, "`direction` must be"),
     ],
 )

@@ -91,6 +91,8 @@ FRAME = pd.DataFrame({"val_acc": [0.5, 0.6]}, index=[str(FIRST), str(FIRST)])
         (lambda: TableObjective(FRAME["val_acc"], column="val_acc"), "the values are a Series"),
         (lambda: TableObjective({"a": 1.0}, column="val_acc"), "the values are a mapping"),
         (lambda: TableObjective(FRAME["val_acc"][:1], costs="seconds"), "needs a DataFrame"),
+        (lambda: TableObjective({FIRST: 1.0}), "take `str` of each architecture in a mapping"),
+        (lambda: TableObjective({"a": 1.0}, costs={1: 2.0}), "must have the texts of architectures as its keys; got 1"),
         (lambda: TableObjective([1.0]), "must be a mapping, a Series or a DataFrame; got a list"),
         (lambda: TableObjective({"a": 1.0}, direction="best"), "`direction` must be"),
     ],

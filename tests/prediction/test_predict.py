@@ -204,6 +204,8 @@ def test_classes_by_hand() -> None:
     }  # fmt: skip
     assert json.dumps(value)
     assert list(found.to_frame().columns) == ["class", "x", "y", "z"]
+    named = answers("classification", [[0.0, 1.0]], names=("order", "class"))
+    assert named.to_frame().iloc[0, 0] == "class"
     assert len(found) == 2
     with pytest.raises(ConfigError, match="top_k"):
         found.top(0)

@@ -163,6 +163,15 @@ def test_files_without_it_or_damaged_are_told(tmp_path) -> None:
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/extra/robonas.json", b" " * 2**27)
     (tmp_path / "bomb.pt2").write_bytes(content.getvalue())
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("archive/extra/robonas.json", "{}")
+    locked = content.getvalue()
+    for head in (b"PK\x03\x04\x14\x00", b"PK\x01\x02\x14\x03\x14\x00"):  # the flag after it says: encrypted
+        locked = locked.replace(head + b"\x00", head + b"\x01")
+    (tmp_path / "locked.pt2").write_bytes(locked)
+    with zipfile.ZipFile(tmp_path / "bzip.pt2", "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("archive/extra/robonas.json", "{}")
     for name, message in (
         ("plain.safetensors", "holds no preprocessing"),
         ("plain.json", "holds no preprocessing"),
@@ -172,6 +181,8 @@ def test_files_without_it_or_damaged_are_told(tmp_path) -> None:
         ("cut.pt2", "Cannot read"),
         ("cut.json", "Cannot read"),
         ("bomb.pt2", "Cannot read .*states"),
+        ("locked.pt2", "Cannot read .*encrypted"),
+        ("bzip.pt2", "Cannot read .*must be stored or deflated"),
         ("none.pt2", "Cannot read"),
     ):
         with pytest.raises(DataError, match=message):

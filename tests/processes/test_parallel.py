@@ -5,9 +5,13 @@ That no process is left is seen after every test.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from robonas.errors import StudyError
 from robonas.processes import workers
+from robonas.processes.executors import engine_of, working_on
 from robonas.processes.parallel import spread
 
 
@@ -38,3 +42,13 @@ def test_workers_are_kept_and_used_again():
 def test_an_error_leaves_no_worker():
     with pytest.raises(ValueError, match="no"):
         list(spread(refuse, [1, 2, 3], n_jobs=2, chunk=1, dead=lambda *_: None))
+
+
+def test_an_executor_that_was_shut_down_is_told():
+    executor = ThreadPoolExecutor(1)
+    with working_on(engine_of(executor)):
+        (found,) = spread(double, [1, 2], n_jobs=1, chunk=2, dead=lambda *_: None)
+        assert found == {1: 2, 2: 4}
+        executor.shutdown()
+        with pytest.raises(StudyError, match=r"The executor is broken .* run the search again with a new one"):
+            list(spread(double, [1, 2], n_jobs=1, chunk=2, dead=lambda *_: None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -103,6 +104,12 @@ def test_is_as_this_process_is(tmp_path, monkeypatch):
         torch.set_num_threads(threads)
         torch.set_default_dtype(dtype)
     assert found == (str(tmp_path), "seen", 3, torch.float64, sys.path)
+
+
+def test_a_path_that_is_no_text_is_no_place_of_modules(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])  # what Python skips too
+    start = json.loads(processes._interpreter(None)[-1])
+    assert start["path"] == sys.path[:-1]
 
 
 def test_signals_that_stop_this_program_are_left_to_it():

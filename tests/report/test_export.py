@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from robonas.datasets import from_arrays
 from robonas.errors import ConfigError, DataError, MissingExtraError, ObjectiveError, OutputError, StudyError
 from robonas.prediction import Preprocessing, ReadyNetwork
-from robonas.report.export import WRITERS, export
+from robonas.report.export import WRITERS, _check, export
 from robonas.study.loop import search
 from tests.fakes import CountParameters, small_space
 
@@ -128,6 +128,28 @@ def test_a_program_that_computes_something_else_is_refused(suffix, tmp_path) -> 
     with pytest.raises(StudyError, match=r"does not compute what the network computes: .* differ by up to 1"):
         export(outcome(Liar().eval()), tmp_path / f"winner.{suffix}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_onnx_model_may_return_several_tensors(tmp_path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+
+    class Pair(torch.nn.Module):
+        def forward(self, x):
+            return x + 1, x * 2
+
+    path = export(outcome(Pair().eval()), tmp_path / "winner.onnx")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = session.run(None, {"inputs": np.ones((2, 3), dtype=np.float32)})
+    np.testing.assert_array_equal(found, np.full((2, 2, 3), 2.0))
+
+
+def test_a_program_that_returns_less_is_refused() -> None:
+    class Pair(torch.nn.Module):
+        def forward(self, x):
+            return x + 1, x * 2
+
+    with pytest.raises(StudyError, match="it returns 1 tensors instead of 2"):
+        _check(Pair(), lambda x: x + 1, torch.ones(2, 3), "The program")
 
 
 def test_onnx_names_the_batch_and_says_nothing_of_packages_that_nobody_needs(tmp_path, monkeypatch, caplog) -> None:

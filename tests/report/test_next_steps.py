@@ -39,6 +39,7 @@ def test_the_three_commands():
     ("command", "words"),
     [
         ("robonas search examples/demo.toml --folder x", "train examples/demo.toml --search"),
+        ("robonas search --budget 5 examples/demo.toml", "train examples/demo.toml --search"),
         ("python -m robonas search --data=digits", "--data=digits --epochs"),
         ("python my_script.py search", "--data folder:photos --image-size 8 --image-mode L --epochs"),
         (None, "--data folder:photos --image-size 8 --image-mode L"),

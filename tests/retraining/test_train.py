@@ -481,6 +481,17 @@ def test_nobody_else_trains_in_the_folder(tmp_path) -> None:
         full(tmp_path)
 
 
+def test_a_result_that_may_not_be_read(tmp_path, monkeypatch) -> None:
+    (tmp_path / "training.json").write_text("{}")
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(CheckpointError, match=r"Cannot read '.*training\.json': Permission denied\."):
+        load_trained(tmp_path)
+
+
 def test_what_is_not_there_or_not_finished(tmp_path) -> None:
     with pytest.raises(CheckpointError, match="There is no training in"):
         load_trained(tmp_path)

@@ -236,6 +236,8 @@ def test_bad_input_is_told_before_anything_is_built() -> None:
         score(SPACE, POOL, [], small_batch())
     with pytest.raises(UnknownNameError, match="Did you mean 'snip'"):
         score(SPACE, POOL, ["sinp"], small_batch())
+    with pytest.raises(ConfigError, match="A metric or cost cannot be called 'canonical'"):
+        score(SPACE, POOL, [Metric("canonical", lambda _: 1.0, frozenset(), "It.", "w", "Test.")], small_batch())
     with pytest.raises(ArchitectureError, match="must read like"):
         score(SPACE, ["|bogus|"], CHEAP, small_batch())
     with pytest.raises(ConfigError, match=r"input_shape=\(3, 8, 8\) and n_classes=10; got \(1, 8, 8\) and 10"):

@@ -60,6 +60,11 @@ def test_genotypes():
             "must return nodes 2 to 5; got ",
         ),
         (
+            DARTS_V2.replace("normal_concat=[2, 3, 4, 5]", "normal_concat=range(1000000000000000)"),
+            r"must return nodes 2 to 5; got \[\[0, 1, 2, 3, 4\], ",
+        ),
+        (DARTS_V2.replace("normal_concat=[2, 3, 4, 5]", "normal_concat=[2, 3, 4, 1e999]"), "must read like"),
+        (
             DARTS_V2.replace("sep_conv_3x3", "conv_7x7", 1),
             "'normal_2_first' .* got 'conv_7x7'",
         ),

@@ -16,7 +16,7 @@ from robonas.strategies import (
     Trial,
 )
 from robonas.strategies.reinforce import _Policy
-from robonas.strategies.structure import hamming, known_values, mutated, nearest
+from robonas.strategies.structure import codes_of, hamming, known_values, mutated, n_options, nearest
 from tests.strategies.asking import rows_asked as run
 
 NAN = np.nan
@@ -120,6 +120,18 @@ def test_mutation_changes_one_choice_to_another_option() -> None:
     assert {int((child != code).sum()) for child in children} == {1}
     assert {(int(child[0]), int(child[2])) for child in children} == {(0, 2), (2, 2), (1, 0), (1, 1), (1, 3)}
     assert mutated(np.array([0]), np.array([1]), generator).tolist() == [0]
+
+
+def test_a_choice_left_out_is_an_option_of_its_own() -> None:
+    codes = np.array([[0, -1], [1, 0], [1, 1]])
+    shown = codes_of(Problem(np.zeros((3, 0)), (), 3, 0, codes=codes))
+    assert codes[0, 1] == -1  # what was given is as it was
+    generator = np.random.default_rng(0)
+    children = {tuple(mutated(shown[0], n_options(shown), generator).tolist()) for _ in range(100)}
+    assert children == {(1, 0), (0, 1), (0, 2)}  # among them both options of the choice
+    policy = _Policy(n_options(shown), np.random.default_rng(0), learning_rate=0.1)
+    policy.learn(shown[0], 1.0)
+    assert policy.probabilities()[1].argmax() == 0  # and no other option has its reward
 
 
 def test_the_nearest_free_row_is_taken() -> None:

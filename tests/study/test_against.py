@@ -16,6 +16,7 @@ from robonas.objectives.base import CurvePoint, Evaluation
 from robonas.objectives.function import FunctionObjective
 from robonas.spaces.choices import from_choices
 from robonas.strategies import STRATEGIES
+from robonas.study import loop
 from robonas.study.events import CandidatesLeftOut, QueryStep
 from robonas.study.limits import Limits
 from robonas.study.loop import load_result, search
@@ -141,6 +142,14 @@ def test_candidates_without_a_cost_are_left_out_and_counted(tmp_path) -> None:
     assert [event.counts for event in events if isinstance(event, CandidatesLeftOut)] == [{"phone undefined": 2}]
 
 
+def test_costs_are_looked_up_once_for_the_whole_pool(monkeypatch) -> None:
+    asked = []
+    whole = loop.by_class
+    monkeypatch.setattr(loop, "by_class", lambda table: asked.append(len(table)) or whole(table))
+    run()
+    assert len(asked) == 1  # once for each candidate, a large pool took minutes
+
+
 def test_isomorphic_architectures_have_the_cost_that_any_of_them_is_given() -> None:
     pool = [SPACE.parse(text) for text in run().scores.architectures]
     canonical = {SPACE.format(SPACE.canonical(one)): float(SPACE.count_parameters(one)) for one in pool}
@@ -170,6 +179,7 @@ def test_a_function_and_a_metric_are_costs() -> None:
         ({}, ConfigError, "got an empty mapping"),
         ({"a": "b"}, ConfigError, "numbers; got 'b' for 'a'"),
         (pd.Series({"x": 1.0}, name="value"), ConfigError, "cannot be called 'value'"),
+        (pd.Series({"x": 1.0}, name="architecture"), ConfigError, "cannot be called 'architecture'"),
         ({"nonsense": 1.0}, ConfigError, "a text that is no architecture of the space"),
         (lambda _: 3, ConfigError, "Cost 'cost' is 3 for all 30 candidates, so there is nothing to trade off"),
         (lambda _: "x", ConfigError, "must be a number for every architecture; got 'x'"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import robonas
+from robonas.cli import watch
 from robonas.errors import ConfigError, StudyError
 from robonas.objectives.base import Evaluation
 from robonas.report.page import render
@@ -13,7 +14,7 @@ from robonas.spaces import from_choices
 from robonas.strategies import Problem, Trial, make_strategy
 from robonas.study.events import PoolGrown, QueryStarted, QueryStep
 from robonas.study.growth import fitness, n_parents
-from robonas.study.loop import load_result, search
+from robonas.study.loop import load_result, record_of, search
 from tests.fakes import CHEAP, CountParameters, small_batch, small_space
 
 SPACE = small_space()
@@ -133,11 +134,16 @@ def test_a_pool_smaller_than_the_budget_will_do() -> None:
         run(pool=2, budget=6, grow=0)
 
 
-def test_a_space_that_is_used_up_ends_the_search() -> None:
+def test_a_space_that_is_used_up_ends_the_search(tmp_path) -> None:
     space = _toy()
-    result = search(space, _Sum(), pool=2, budget=20, grow=3, strategy="random", folder=None)
+    result = search(space, _Sum(), pool=2, budget=20, grow=3, strategy="random", folder=tmp_path)
     assert result.stop_reason == "candidates exhausted"
     assert len(result.queries) == 8  # of 9, one makes no network
+    record = record_of(tmp_path)
+    assert watch.is_over(record)
+    assert watch.ending(record) == "no candidate is left"
+    again = search(space, _Sum(), pool=2, budget=20, grow=3, strategy="random", folder=tmp_path)
+    assert again.stop_reason == "candidates exhausted"
 
 
 def test_children_that_make_no_network_or_break_a_limit_do_not_join() -> None:

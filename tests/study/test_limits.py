@@ -212,6 +212,10 @@ def test_profile():
     assert len(profile(space, 5, seed=1).frame) == 5
 
 
+def test_profile_of_no_quantity_has_no_lines():
+    assert len(str(profile(own.lists(), 3, quantities=[])).splitlines()) == 2
+
+
 def test_profile_of_what_fails():
     space = convs((3, 9), conv_only)
     found = profile(space)

@@ -196,6 +196,16 @@ def test_workers_share_the_budget_and_the_rungs(tmp_path) -> None:
     assert outer.stop_reason == "budget spent"
 
 
+def test_what_prunes_itself_before_a_step_has_failed(tmp_path) -> None:
+    class Hasty(Slow):
+        def evaluate(self, space, architecture, *, seed, report=None):
+            raise optuna.TrialPruned
+
+    result = run(tmp_path, Hasty(), pruner=None, budget=2)
+    told = "The evaluation was pruned before its first step, so it has no value."
+    assert [(query.state, query.failure) for query in result.queries] == [("failed", told)] * 2
+
+
 def test_failures_and_pruned_trainings_stand_side_by_side() -> None:
     first = SPACE.count_parameters(SPACE.parse(run(budget=1).text))
     result = run(objective=Slow(fail=lambda count: count == first))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -95,6 +96,25 @@ def test_what_is_not_expected_is_left_to_optuna(tmp_path, what) -> None:
     connection.close()
     assert record_in_file(tmp_path / "study.db", "search") is None
     assert record_in_file(tmp_path / "study.db", "unknown") is None
+
+
+@pytest.mark.parametrize("text", ["{", '"x"', "[null]"])
+def test_notes_that_are_damaged_are_told(tmp_path, text) -> None:
+    search(small_space(), CountParameters(), metrics=CHEAP, pool=6, budget=2, strategy="random", folder=tmp_path)
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute("UPDATE trial_user_attributes SET value_json = ? WHERE key = 'row'", (text,))
+    connection.close()
+    with pytest.raises(StudyError, match=r"Study 'search' in '.*' is damaged"):
+        load_result(tmp_path)
+
+
+def test_scores_of_another_search_are_told(tmp_path) -> None:
+    for seed in (0, 1):
+        plan = {"metrics": CHEAP, "pool": 6, "budget": 2, "strategy": "random", "seed": seed}
+        search(small_space(), CountParameters(), folder=tmp_path / str(seed), **plan)
+    shutil.copy(tmp_path / "1" / "search.scores.parquet", tmp_path / "0")
+    with pytest.raises(StudyError, match=r"The file with the search's scores does not hold .* Restore it from a copy"):
+        load_result(tmp_path / "0")
 
 
 def test_the_version_of_the_tables_is_that_of_the_installed_optuna(tmp_path) -> None:

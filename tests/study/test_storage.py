@@ -13,10 +13,11 @@ from pathlib import Path
 import optuna
 import pytest
 
-from robonas.errors import StudyError
+from robonas.common.files import unwritable
+from robonas.errors import OutputError, StudyError
 from robonas.study.loop import load_result
 from robonas.study.sharing import FileSharing
-from robonas.study.storage import open_storage, shown, storage_url
+from robonas.study.storage import open_storage, shown, storage_errors, storage_url
 from tests.study.sharing import FORK, Logged, Workers, begun, run, told, toy_space, wait_until
 
 
@@ -113,6 +114,13 @@ def test_a_storage_url_with_a_query_is_opened_where_it_says(tmp_path) -> None:
     run(f"sqlite:///{tmp_path}/q.db?timeout=30")
     assert (tmp_path / "q.db").stat().st_size > 0
     assert not list(tmp_path.glob("*timeout*"))
+
+
+def test_errors_of_files_are_told_by_their_reason() -> None:
+    with pytest.raises(OutputError, match=r"Cannot write 'a\.safetensors': No space left"), storage_errors("runs"):
+        raise unwritable("a.safetensors", OSError(28, "No space left on device"))
+    with pytest.raises(StudyError, match="Cannot write study 'runs'"), storage_errors("runs"):
+        raise PermissionError(13, "Permission denied", "/full/locked.db")  # its path is no reason
 
 
 # ── journals ──
@@ -281,6 +289,10 @@ def test_what_a_kill_left_half_written_is_undone_before_it_is_shown(tmp_path) ->
 def test_dead_workers_leave_no_files(tmp_path) -> None:
     (tmp_path / f".study.db.lock-{'0' * 32}.lock").touch()
     run(None, tmp_path, budget=2)
+    assert not [path.name for path in tmp_path.iterdir() if ".lock-" in path.name]
+    (tmp_path / f".a[1].db.lock-{'0' * 32}.lock").touch()
+    with FileSharing(tmp_path / "a[1].db").present():
+        pass
     assert not [path.name for path in tmp_path.iterdir() if ".lock-" in path.name]
 
 

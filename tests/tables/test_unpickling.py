@@ -17,7 +17,9 @@ from hypothesis import given, strategies as st
 
 from robonas.errors import TableError
 from robonas.tables import pickle_containers
-from robonas.tables.unpickling import SafeUnpickler, UnsafePickleError, read_small, unpickle, unpickle_all
+from robonas.tables.nasbenchmacro import NASBenchMacro
+from robonas.tables.suite_zero import SuiteZero
+from robonas.tables.unpickling import MAX_FILE, SafeUnpickler, UnsafePickleError, read_small, unpickle, unpickle_all
 from tests.tables import fuzz
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -428,6 +430,14 @@ def test_large_files_are_not_read(tmp_path) -> None:
     assert read_small(path, 10) == b"0123456789"
     with pytest.raises(TableError, match="10 bytes; files of this format are read up to 9"):
         read_small(path, 9)
+
+
+@pytest.mark.parametrize("reader", [NASBenchMacro(), SuiteZero()], ids=lambda reader: reader.name)
+def test_a_large_file_of_json_is_told_as_such(tmp_path, reader) -> None:
+    with (tmp_path / "large.json").open("wb") as file:
+        file.truncate(MAX_FILE + 1)  # no bytes are written
+    with pytest.raises(TableError, match=r"^'[^']*large\.json' has 536,870,913 bytes"):
+        reader.read(tmp_path / "large.json")
 
 
 def test_more_names_can_be_allowed() -> None:

@@ -42,6 +42,8 @@ def test_of_numbers_it_is_their_mean_and_of_maps_there_is_none() -> None:
     assert guess(one, one, "mae")["value"] == pytest.approx((2 + 1 + 0 + 3) / 4)
     labels = data([[0.0, 1.0], [1.0, 1.0], [0.0, 1.0], [0.0, 1.0]], "multilabel")
     assert 0 < guess(labels, labels)["value"] < math.log(2)
+    rare = data([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 1.0]], "multilabel")
+    assert guess(rare, data([[0.0, 0.0], [0.0, 0.0]], "multilabel"), "f1") is None  # no label occurs or is answered
     maps = from_arrays(
         np.random.default_rng(1).normal(size=(4, 1, 2, 2)).astype(np.float32),
         np.arange(16).reshape(4, 2, 2) % 2,

@@ -164,7 +164,8 @@ def experiment(
         contenders = [Contender(name) for name in split("--strategy", strategy or [STRATEGY])]
     for each in tasks:
         if each.left_out:
-            warn(f"{each.left_out:,} rows of {each.name} have no {each.objective_name}; they are no candidates.")
+            lacked = " or ".join((each.objective_name, *each.against_names))
+            warn(f"{each.left_out:,} rows of {each.name} have no {lacked}; they are no candidates.")
     with Counter("runs", quiet=as_json) as progress:
         results = run_experiment(
             tasks, contenders, folder=folder, n_jobs=jobs, executor=executor, progress=progress, **settings

@@ -135,12 +135,11 @@ def build(
     check_space(where, images, objective.recipe)
     settings = parallel.settings()
     del settings["timeout"]
-    size = where.size
     table = build_table(
         where,
         objective,
         split("--metrics", metrics),
-        pool=pool if size is None else min(pool, size),
+        pool=pool,
         folder=folder or output.with_suffix(""),
         seeds=seeds,
         seed=scoring.seed,

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
 EVERY_S = 1.0
 """Seconds between two looks."""
+_ENDINGS = {"time over": "the time is over", "candidates exhausted": "no candidate is left"}
+"""Words for each reason to end before the budget is spent."""
 
 
 def watch(folder: Path, study: StudyOptions) -> None:
-    """Show a search until its budget is spent, or until Ctrl-C, which does not stop the search.
+    """Show a search until it has ended, or until Ctrl-C, which does not stop the search.
 
     Raises:
         StudyError: There is no such search.
@@ -55,7 +57,7 @@ def is_over(record: Record) -> bool:
 
 def ending(record: Record) -> str:
     """Return why a search that is over has ended."""
-    return "the time is over" if record.stopped is not None else "the budget is spent"
+    return _ENDINGS.get(record.stopped or "", "the budget is spent")
 
 
 def picture(record: Record, now: float) -> Table:

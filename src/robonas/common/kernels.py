@@ -17,11 +17,13 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-_NAMES = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-_DIMENSIONS: dict[Callable[..., Any], int] = {torch.conv1d: 1, torch.conv2d: 2, torch.conv3d: 3}
+ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+"""Names of a convolution's arguments, in their order."""
+DIMENSIONS: dict[Callable[..., Any], int] = {torch.conv1d: 1, torch.conv2d: 2, torch.conv3d: 3}
+"""Number of dimensions of the kernel of each convolution."""
 
 
 def with_unit_stride(
@@ -34,23 +36,23 @@ def with_unit_stride(
         args: Arguments of the call.
         kwargs: Arguments of the call by name.
     """
-    dimensions = _DIMENSIONS.get(func)
+    dimensions = DIMENSIONS.get(func)
     if dimensions is None or (len(args) < 4 and "stride" not in kwargs):
         return args, kwargs
-    call = dict(zip(_NAMES, args, strict=False)) | kwargs
+    call = dict(zip(ARGUMENTS, args, strict=False)) | kwargs
     source, weight = call.get("input"), call.get("weight")
     if not isinstance(source, Tensor) or not isinstance(weight, Tensor):
         return args, kwargs  # PyTorch refuses that itself
     if source.device.type != "cpu" or weight.shape[2:].numel() != 1:
         return args, kwargs
-    stride = _per_dimension(call["stride"], dimensions)
+    stride = per_dimension(call["stride"], dimensions)
     if max(stride) == 1:
         return args, kwargs
     padding = call.get("padding", 0)
     borders = [0] * dimensions if padding == "valid" else padding
     if isinstance(borders, str):
         return args, kwargs  # PyTorch refuses it together with a stride, in words of its own
-    borders = _per_dimension(borders, dimensions)
+    borders = per_dimension(borders, dimensions)
     layout = torch.contiguous_format
     if source.ndim == 4 and source.is_contiguous(memory_format=torch.channels_last):
         layout = torch.channels_last
@@ -66,7 +68,8 @@ def with_unit_stride(
     }
 
 
-def _per_dimension(value: Any, dimensions: int) -> list[int]:
+def per_dimension(value: int | Sequence[int], dimensions: int) -> list[int]:
+    """Return a number for each dimension, from a layer's setting: one number for all, or one for each."""
     return [value] * dimensions if isinstance(value, int) else list(value) * (dimensions // len(value))
 
 

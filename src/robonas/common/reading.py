@@ -105,11 +105,14 @@ def _directory_size(stream: BinaryIO) -> int:
 
 
 def check_member(member: zipfile.ZipInfo) -> None:
-    """Raise unless a member of an archive has a reasonable size once it is unpacked.
+    """Raise unless a member of an archive is stored or deflated, and has a reasonable size once it is unpacked.
 
     Raises:
-        ValueError: It unpacks to more than `FOLD` times its size in the file, and to more than `MODEST`.
+        ValueError: It is compressed otherwise, or unpacks to more than `FOLD` times its size in the file, and to more
+            than `MODEST`.
     """
+    if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise ValueError(f"'{member.filename}' in it must be stored or deflated; it is compressed otherwise")
     check_fold(member.file_size, member.compress_size)
 
 

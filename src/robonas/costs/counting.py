@@ -182,7 +182,7 @@ class _Tally(DispatchMode):
         return result
 
     def _write(self, func: Any, args: Any, kwargs: Any, depth: int) -> None:
-        """Return what an operation writes to comes from what it reads."""
+        """Note that what an operation writes to comes from what it reads."""
         for place, argument in enumerate(func._schema.arguments):  # noqa: SLF001
             given = args[place] if place < len(args) else kwargs.get(argument.name)
             if argument.alias_info is not None and argument.alias_info.is_write:

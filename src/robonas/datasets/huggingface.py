@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from robonas.common.registry import unknown_name
 from robonas.datasets.from_torch import from_dataset
-from robonas.datasets.images import check_size, formats, reading, to_bytes
+from robonas.datasets.images import check_mode, check_size, formats, reading, to_bytes
 from robonas.datasets.samples import MEMORY_LIMIT
 from robonas.errors import ConfigError, DataError, MissingExtraError
 
@@ -201,8 +201,7 @@ class _Rows(Dataset[tuple[Any, Any]]):
     ) -> None:
         from datasets import Image
 
-        if mode not in {None, "L", "RGB"}:
-            raise ConfigError(f"`mode` of images must be 'L' for grey or 'RGB' for colour; got {mode!r}.")
+        check_mode(mode)
         self._pictures = {name for name in (*inputs, *targets) if _kind(table.features[name]) == "image"}
         if not self._pictures and (size is not None or mode is not None):
             raise ConfigError(f"`size` and `mode` are for images; column {inputs[0]!r} holds none.")
@@ -221,6 +220,11 @@ class _Rows(Dataset[tuple[Any, Any]]):
     def _read_labels(self, feature: Any) -> None:
         """List the labels; texts become the indices of their sorted values."""
         labels = list(self._table[self._targets[0]])
+        if None in labels:
+            raise DataError(
+                f"Column {self._targets[0]!r} has no label in row {labels.index(None)}, and every sample needs one. "
+                "Leave out such rows, with the data set's `filter`."
+            )
         if _kind(feature) == "class":
             self.class_names = tuple(feature.names)
         elif _kind(feature) == "text":

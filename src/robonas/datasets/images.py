@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from robonas.common.settings import whole
 from robonas.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -34,13 +35,23 @@ def check_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     """
     if size is None:
         return None
-    sides = size if isinstance(size, tuple | list) else (size, size)
-    if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) for side in sides):
-        raise ConfigError(f"The size of images must be a whole number, or (height, width); got {size!r}.")
-    height, width = sides
+    try:
+        height, width = (whole("size", side) for side in (size if isinstance(size, tuple | list) else (size, size)))
+    except ValueError as error:  # one of them is no whole number, or they are not two
+        raise ConfigError(f"The size of images must be a whole number, or (height, width); got {size!r}.") from error
     if height < 1 or width < 1:
         raise ConfigError(f"The size of images must be positive; got {size}.")
     return height, width
+
+
+def check_mode(mode: Mode | None) -> None:
+    """Raise unless a mode is one to convert images to, or None.
+
+    Raises:
+        ConfigError: It is another one.
+    """
+    if mode not in {None, "L", "RGB"}:
+        raise ConfigError(f"`mode` of images must be 'L' for grey or 'RGB' for colour; got {mode!r}.")
 
 
 def formats() -> tuple[str, ...]:
@@ -165,8 +176,7 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         mode: Mode | None,
         size: tuple[int, int] | None,
     ) -> None:
-        if mode not in {None, "L", "RGB"}:
-            raise ConfigError(f"`mode` of images must be 'L' for grey or 'RGB' for colour; got {mode!r}.")
+        check_mode(mode)
         self.open_item, self.n, self.describe, self.size = open_item, n, describe, size
         if labels is not None:
             self.targets = labels

@@ -64,9 +64,8 @@ class _Collated(Dataset[Any]):
 
     def __init__(self, dataset: Dataset[Any], collate: Callable[[Any], Any]) -> None:
         self.dataset, self.collate = dataset, collate
-        for attribute in ("classes",):
-            if hasattr(dataset, attribute):
-                setattr(self, attribute, getattr(dataset, attribute))
+        if hasattr(dataset, "classes"):
+            self.classes = dataset.classes
 
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]

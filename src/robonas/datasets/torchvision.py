@@ -44,7 +44,7 @@ def load_torchvision(
     Raises:
         MissingExtraError: torchvision is not installed.
         UnknownNameError: It has no such data set.
-        ConfigError: `root` is missing, or the class does not take the options.
+        ConfigError: `root` is missing, the class does not take the options, or `part` and `split` contradict.
         DataError: It is not there, or is not for classification.
     """
     if part not in {"train", "test"}:
@@ -59,7 +59,7 @@ def load_torchvision(
         if inspect.isclass(getattr(datasets, entry)) and entry not in {"DatasetFolder", "ImageFolder", "VisionDataset"}
     }
     make = _find(name, classes)
-    accepted = inspect.signature(make).parameters
+    accepted = _arguments(make)
     arguments: dict[str, Any] = {}
     if "root" in accepted:
         if root is None:
@@ -70,12 +70,17 @@ def load_torchvision(
     if "train" in accepted:
         arguments["train"] = part == "train"
     elif "split" in accepted:
+        if part == "test" and options.get("split", part) != part:
+            raise ConfigError(
+                f"Data set 'torchvision:{name}' has a test part of its own, so part 'test' and "
+                f"split={options['split']!r} contradict each other. Leave one of them out."
+            )
         arguments["split"] = part
     elif part == "test":
         raise ConfigError(f"Data set 'torchvision:{name}' has no test part; it takes {', '.join(accepted)}.")
     if "download" in accepted:
         arguments["download"] = download
-    unknown = sorted(options.keys() - accepted.keys())
+    unknown = sorted(options.keys() - set(accepted))
     if unknown:
         raise ConfigError(f"Data set 'torchvision:{name}' has no option {unknown[0]!r}; it has {', '.join(accepted)}.")
     try:
@@ -114,6 +119,20 @@ def _find(name: str, classes: dict[str, Any]) -> Any:
     if name in classes:
         return classes[name]
     raise unknown_name("torchvision data set", name, sorted(classes), f"torchvision has no data set {name!r}")
+
+
+def _arguments(make: type) -> list[str]:
+    """Return the names of a class's arguments, and of those that it passes on to the class it is made from."""
+    names: dict[str, None] = {}
+    for owner in make.__mro__:
+        if "__init__" not in vars(owner):
+            continue
+        parameters = list(inspect.signature(vars(owner)["__init__"]).parameters.values())[1:]  # without `self`
+        several = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+        names |= dict.fromkeys(each.name for each in parameters if each.kind not in several)
+        if all(each.kind is not inspect.Parameter.VAR_KEYWORD for each in parameters):
+            break
+    return list(names)
 
 
 def _describe(name: str, row: int) -> str:

@@ -33,14 +33,14 @@ def codes_of_texts(texts: Sequence[str]) -> NDArray[np.int64] | None:
 
     JSON objects by their keys; TransNAS-Bench-101's texts by their digits, absent modules as 0; texts of as many words,
     by word; texts of one length, by character. Choices with one option are left out. Options are numbered in the order
-    of their text, or of their size where all are numbers.
+    of their text, or of their size where all are numbers, and equal ones of their text.
     """
     rows = _rows(texts)
     if rows is None:
         return None
     columns = []
     for column in zip(*rows, strict=True):
-        options = sorted(set(column), key=_order(set(column)))
+        options = sorted(sorted(set(column)), key=_order(set(column)))
         if len(options) > 1:
             places = {option: place for place, option in enumerate(options)}
             columns.append([places[option] for option in column])

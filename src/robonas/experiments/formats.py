@@ -181,5 +181,10 @@ def _cell(value: object) -> str:
     return str(value)
 
 
+_LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {
+    letter: rf"\text{name}{{}}" for letter, name in (("\\", "backslash"), ("~", "asciitilde"), ("^", "asciicircum"))
+}
+
+
 def _escaped(text: str) -> str:
-    return "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in text)
+    return "".join(_LATEX.get(letter, letter) for letter in text)

@@ -15,9 +15,10 @@ from robonas.common.settings import count_of, seconds_of
 from robonas.errors import ConfigError
 from robonas.metrics import resolve_metrics
 from robonas.processes.executors import engine_of, working_on
-from robonas.scores.scoring import Scorer, texts as texts_of
+from robonas.scores.scoring import Scorer
 from robonas.study.loop import search
 from robonas.study.plan import Plan
+from robonas.study.pool import draw_pool
 from robonas.study.progress import SearchBars
 from robonas.study.workforce import Workforce
 from robonas.tables.base import ARCHITECTURE, BenchmarkTable, Column
@@ -77,7 +78,7 @@ def build_table(
         space: Space of the candidates.
         objective: Objective that trains them.
         metrics: Training-free metrics; none for a table without.
-        pool: Number of architectures to sample, or the architectures.
+        pool: Number of architectures to sample (all of the space, where it has fewer), or the architectures.
         folder: Folder for the studies and the scores.
         seeds: Number of trainings of each candidate, with seeds 0, 1, ….
         seed: Seed of the sample, of the batch and of the networks that are scored.
@@ -93,7 +94,8 @@ def build_table(
         score_device: Device of the networks that metrics see; see `robonas.score`.
 
     Raises:
-        ConfigError: No metric where there are no data, or a setting out of range.
+        ConfigError: No metric where there are no data, one that is called as a column of the trainings, or a setting
+            out of range.
         StudyError: The folder belongs to other settings.
     """
     n_seeds = count_of("seeds", seeds, "seed")
@@ -102,11 +104,13 @@ def build_table(
     engine = engine_of(executor)
     limit = None if trial_timeout is None else seconds_of("trial_timeout", trial_timeout)
     place = Path(folder)
-    chosen = space.sample(count_of("pool", pool, "architecture"), seed) if isinstance(pool, int) else list(pool)
-    texts = _distinct(texts_of(space, chosen))
+    texts = _distinct(draw_pool(space, pool, seed)[0])
     plan = Plan.made(space, objective, (), None, "random", len(texts), seed, 0, None)
     Workforce.made(plan, engine, n_parallel, devices, limit)  # told before any work
     resolved = resolve_metrics(metrics) if metrics else ()
+    for metric in resolved:
+        if metric.name in {VALUE, SECONDS, DEVIATION} or metric.name.startswith(f"{VALUE}_"):
+            raise ConfigError(f"A metric cannot be called {metric.name!r}, as a column of the trainings is. Rename it.")
     table = None
     if resolved:
         seen = objective.batch(batch_size, seed) if batch is None else batch

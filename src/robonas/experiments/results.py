@@ -14,7 +14,7 @@ from robonas.common.files import write_parquet
 from robonas.common.reading import parse_json, read_parquet
 from robonas.errors import StudyError
 from robonas.experiments.ranking import ranks_of
-from robonas.strategies.fronts import hypervolume, is_on_front
+from robonas.strategies.fronts import BEYOND_DEAREST, hypervolume, is_on_front
 from robonas.strategies.scaling import min_max
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from robonas.experiments.tasks import Task
 
 FORMAT = 1
-BEYOND_DEAREST = 0.1
-"""Distance of the reference cost beyond the dearest candidate, as a share of the pool's range."""
 FRONT_QUANTITIES = ("hypervolume_regret", "front_share")
 """Columns that only tasks with costs have values in."""
 _KEY = b"robonas_experiment"

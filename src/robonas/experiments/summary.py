@@ -70,6 +70,16 @@ def summarise(results: Results, at: Iterable[int] | None = None) -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
+def check_quantity(quantity: str) -> None:
+    """Raise unless results have a quantity of that name.
+
+    Raises:
+        ConfigError: There is no such quantity.
+    """
+    if quantity not in QUANTITIES:
+        raise ConfigError(f"A quantity must be one of {', '.join(QUANTITIES)}; got {quantity!r}.")
+
+
 def means(results: Results, quantity: str, queries: int) -> pd.DataFrame:
     """Return the mean over seeds, strategies × tasks; strategies that did not run on every task are left out.
 
@@ -78,8 +88,7 @@ def means(results: Results, quantity: str, queries: int) -> pd.DataFrame:
     Raises:
         ConfigError: There is no such quantity.
     """
-    if quantity not in QUANTITIES:
-        raise ConfigError(f"A quantity must be one of {', '.join(QUANTITIES)}; got {quantity!r}.")
+    check_quantity(quantity)
     state = results.at(queries)
     table = state.pivot_table(
         index="strategy", columns="task", values=quantity, aggfunc="mean", sort=False, dropna=False
@@ -122,8 +131,7 @@ def paper_table(results: Results, quantity: str = "final", *, queries: int | Non
     Raises:
         ConfigError: There is no such quantity.
     """
-    if quantity not in QUANTITIES:
-        raise ConfigError(f"A quantity must be one of {', '.join(QUANTITIES)}; got {quantity!r}.")
+    check_quantity(quantity)
     state = results.at(queries or int(results.frame["query"].max()))
     singles = state[state["kind"] == "single"]
     rows: dict[str, dict[str, str]] = {}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def naswot_gram(passes: Passes) -> float:
-    """Log |det Σ X Xᵀ| with the rectifiers' inputs themselves, not their signs."""
+    """Return log |det Σ X Xᵀ| with the rectifiers' inputs themselves, not their signs."""
     n = len(passes.batch)
     kernel = torch.zeros(n, n, dtype=torch.float64, device=passes.preactivations[0].device)
     for values in passes.preactivations:

@@ -37,7 +37,7 @@ def agreement(codes: list[Tensor]) -> Tensor:
 
 
 def nwot(passes: Passes) -> float:
-    """Log |det K|, K the agreement of the rectifiers' codes."""
+    """Return log |det K|, K the agreement of the rectifiers' codes."""
     return log_determinant(agreement(passes.codes), SINGULAR)
 
 

@@ -43,7 +43,7 @@ def macs(passes: Passes) -> float:
 
 
 def _do_nothing() -> None:
-    """Return what a CPU needs to have finished."""
+    """Do nothing: a CPU has finished when it returns."""
 
 
 def latency(passes: Passes) -> float:

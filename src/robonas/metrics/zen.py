@@ -23,7 +23,7 @@ STEP = 0.01
 
 
 def zen(passes: Passes) -> float:
-    """Log of how far the features move for a small step of the input, plus what batch norms took away on the way."""
+    """Return the logarithm of how far features move for a small step of the input, plus what batch norms took away."""
     from robonas.metrics.passes.weights import BATCH_NORMS
 
     network = passes.network

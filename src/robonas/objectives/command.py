@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
+from robonas.common.settings import seconds_of
 from robonas.errors import ConfigError, ObjectiveError
 from robonas.objectives.base import Evaluation, Objective, Report
 from robonas.objectives.function import check_direction
@@ -50,7 +51,7 @@ class CommandObjective(Objective):
         folder: Folder in which the program runs; None for the current folder.
 
     Raises:
-        ConfigError: The command is empty, or the time is not positive.
+        ConfigError: The command is empty, or the time is no positive number.
     """
 
     name = "command"
@@ -71,9 +72,7 @@ class CommandObjective(Objective):
             raise ConfigError(f"`command` must be a program and its arguments; got {command!r}: {error}.") from error
         if not self.command:
             raise ConfigError("`command` must be a program and its arguments; it is empty.")
-        if timeout is not None and not timeout > 0:
-            raise ConfigError(f"`timeout` must be a positive number of seconds, or None; got {timeout}.")
-        self.timeout = timeout
+        self.timeout = None if timeout is None else seconds_of("timeout", timeout)
         self.direction = check_direction(direction)
         self.value_name = name
         self.folder = None if folder is None else str(folder)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from robonas.errors import ConfigError, ObjectiveError, StudyError
+from robonas.errors import ConfigError, ObjectiveError
 from robonas.objectives.evaluators import Answer, Evaluators, Place, Running
 from robonas.objectives.local import LocalEvaluators
 from robonas.processes import stops
-from robonas.processes.executors import packed, unpacked
+from robonas.processes.executors import broken, packed, sent, unpacked
 from robonas.processes.serving import portable
 from robonas.processes.workers import far_error
 
@@ -92,10 +92,7 @@ class FarEvaluators(Evaluators):
         assert place is not None
         self._free.remove(place)
         post = None if self._mailbox is None else self._mailbox.post(key)
-        try:
-            promise = self._engine.submit(evaluate_there, self._work, architecture, seed, post)
-        except (BrokenExecutor, RuntimeError) as error:  # one that was shut down raises the latter
-            raise _broken(error) from error
+        promise = sent(self._engine, evaluate_there, self._work, architecture, seed, post)
         self._running[key] = _Running(place, promise)
         promise.add_done_callback(lambda done: self._ended.put((key, done)))
 
@@ -124,7 +121,7 @@ class FarEvaluators(Evaluators):
         try:
             evaluation, error, size = promise.result()
         except BrokenExecutor as failure:
-            raise _broken(failure) from failure
+            raise broken(failure) from failure
         except (Exception, CancelledError) as failure:  # noqa: BLE001  # of the engine, such as a node that is lost
             first = (str(failure).splitlines() or [""])[0]
             error = ObjectiveError(f"The executor lost the training ({type(failure).__name__}: {first})")
@@ -132,13 +129,6 @@ class FarEvaluators(Evaluators):
         if error is not None:
             error = far_error(error)
         return running.answer(key, evaluation, size, error)
-
-
-def _broken(error: BaseException) -> StudyError:
-    return StudyError(
-        f"The executor is broken ({type(error).__name__}: {error}). Nothing is lost: run the search again with a new "
-        "one to go on."
-    )
 
 
 def evaluate_there(

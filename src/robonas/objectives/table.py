@@ -44,14 +44,14 @@ class TableObjective(Objective):
         allow_test: True to allow a test or final measure as the objective.
 
     Raises:
-        ConfigError: No such column, a text that occurs twice, an empty table, or a test column.
+        ConfigError: No such column, a key that is no text or occurs twice, an empty table, or a test column.
 
     Example:
         >>> from robonas.spaces import NASBench201
         >>> space = NASBench201()
         >>> table = TableObjective({space.format(space.at(0)): 81.9}, costs={space.format(space.at(0)): 86.7})
         >>> table.evaluate(space, space.at(0), seed=0)
-        Evaluation(value=81.9, seconds=86.7, curve=(), parameters=None)
+        Evaluation(value=81.9, seconds=86.7)
     """
 
     name = "table"
@@ -72,7 +72,7 @@ class TableObjective(Objective):
                 raise ConfigError(
                     "`column`, `key` and a name for `costs` are for a DataFrame; the values are a mapping."
                 )
-            self.values: dict[str, Any] = dict(values)
+            self.values = _by_text(values)
             label = None
         else:
             series, costs = _series(values, column, key, costs)
@@ -92,7 +92,7 @@ class TableObjective(Objective):
             raise ConfigError(f"A name for `costs`, {costs!r}, needs a DataFrame with such a column.")
         self.costs: dict[str, Any] | None = None
         if costs is not None:
-            self.costs = dict(costs) if isinstance(costs, Mapping) else _unique(costs)
+            self.costs = _by_text(costs) if isinstance(costs, Mapping) else _unique(costs)
         self.direction = check_direction(direction)
         self._fingerprint = _fingerprint(self.values, self.costs)
 
@@ -151,12 +151,18 @@ def _unique(series: pd.Series[Any]) -> dict[str, Any]:
     repeated = series.index[series.index.duplicated()]
     if len(repeated):
         raise ConfigError(f"A table must hold every architecture once; {str(repeated[0])!r} occurs twice.")
-    if not all(isinstance(text, str) for text in series.index):
+    return _by_text(dict(zip(series.index, series.tolist(), strict=True)))
+
+
+def _by_text(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the values in a dictionary of their own; what is no text names no architecture."""
+    others = [key for key in values if not isinstance(key, str)]
+    if others:
         raise ConfigError(
-            f"A table's index must hold the texts of architectures; got {series.index[0]!r}. Name their column with "
-            "`key`."
+            f"A table must have the texts of architectures as its keys; got {others[0]!r}. Name their column with "
+            "`key` in a DataFrame, or take `str` of each architecture in a mapping."
         )
-    return dict(zip(series.index, series.tolist(), strict=True))
+    return dict(values)
 
 
 def _fingerprint(values: dict[str, Any], costs: dict[str, Any] | None) -> str:

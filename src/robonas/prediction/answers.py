@@ -130,7 +130,7 @@ class Predictions:
 
         frame = pd.DataFrame(self._numbers(), columns=list(self.class_names), index=pd.Index(self.names, name="input"))
         if self.task == "classification":
-            frame.insert(0, "class", self.classes)
+            frame.insert(0, "class", self.classes, allow_duplicates=True)  # one of the classes may have this name
         return frame
 
     def to_json(self, top_k: int = 5) -> list[dict[str, Any]]:

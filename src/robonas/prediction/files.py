@@ -33,7 +33,7 @@ def read_note(path: Path) -> str:
         raise ConfigError(f"Preprocessing is read from files that end in {', '.join(READERS)}; got '{path}'.")
     try:
         text = read(path)
-    except (ValueError, OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (ValueError, OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise DataError(f"Cannot read '{path}': {error}. Export the network again.") from error
     if text is None:
         raise DataError(f"'{path}' holds no preprocessing: it was not exported by robonas, or its network has none.")

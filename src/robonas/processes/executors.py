@@ -13,9 +13,10 @@ import pickle  # between processes of one program
 import sys
 import threading
 import uuid
+from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
-from robonas.errors import ConfigError, installing
+from robonas.errors import ConfigError, StudyError, installing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -325,6 +326,24 @@ def engine_of(executor: Any) -> Engine | None:
         "`executor` must have a `submit` as those of concurrent.futures have, or be 'ray', 'ray:ADDRESS' or "
         f"'dask:ADDRESS'; got {executor!r}."
     )
+
+
+def sent(engine: Engine, function: Callable[..., Any], *arguments: Any) -> Promise:
+    """Run a function on an engine.
+
+    Raises:
+        StudyError: Its executor is broken.
+    """
+    try:
+        return engine.submit(function, *arguments)
+    except (BrokenExecutor, RuntimeError) as error:  # one that was shut down raises the latter
+        raise broken(error) from error
+
+
+def broken(error: BaseException) -> StudyError:
+    """Return the error that tells of an executor that can be used no more."""
+    told = f"The executor is broken ({type(error).__name__}: {error})."
+    return StudyError(f"{told} Nothing is lost: run the search again with a new one to go on.")
 
 
 # ── on the far side ──

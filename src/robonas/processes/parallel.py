@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from robonas.processes import stops
-from robonas.processes.executors import current, packed, unpacked
+from robonas.processes.executors import current, packed, sent, unpacked
 from robonas.processes.serving import portable
 from robonas.processes.workers import (
     Message,
@@ -147,7 +147,7 @@ def _on_engine(
 
     def send() -> None:
         some = waiting.popleft()
-        promise = engine.submit(collect_there, data, some)
+        promise = sent(engine, collect_there, data, some)
         running[id(promise)] = promise, some
         promise.add_done_callback(inbox.put)
 

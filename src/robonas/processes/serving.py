@@ -43,7 +43,7 @@ class Channel:
 
     def tell(self, value: Any) -> None:
         """Send something, and go on."""
-        self.reply("told", _dumps(value))
+        self.reply("told", dumps(value))
 
     def ask(self, value: Any) -> None:
         """Send something, and wait until the other side says to go on.
@@ -51,7 +51,7 @@ class Channel:
         Raises:
             StoppedError: It says to stop.
         """
-        self.reply("asked", _dumps(value))
+        self.reply("asked", dumps(value))
         if not self._requests.get()[1]:
             raise StoppedError
 
@@ -167,7 +167,7 @@ def serve(requests: int, replies: int) -> NoReturn:
                 del payload, rest
                 channel.reply("loaded")
             elif kind == "run" and work is not None:
-                channel.reply("done", _dumps(work(pickle.loads(rest[0]), channel)))  # noqa: S301
+                channel.reply("done", dumps(work(pickle.loads(rest[0]), channel)))  # noqa: S301
         except BaseException as error:  # noqa: BLE001  # the other side decides what it means
             channel.reply("raised" if kind == "run" else "unread", portable(error))
 
@@ -244,7 +244,8 @@ def adopt_torch(settings: dict[str, Any]) -> None:
         torch.backends.mkldnn.set_flags(changed["mkldnn"])  # type: ignore[no-untyped-call]
 
 
-def _dumps(value: Any) -> bytes:
+def dumps(value: Any) -> bytes:
+    """Return a value as bytes, with functions and classes that no other process could import."""
     import cloudpickle
 
     data: bytes = cloudpickle.dumps(value)
@@ -258,10 +259,10 @@ def portable(error: BaseException) -> bytes:
     error = error.with_traceback(None)
     error.__cause__ = error.__context__ = None
     try:
-        data = _dumps((error, told))
+        data = dumps((error, told))
         pickle.loads(data)  # noqa: S301  # some can be written, and not read
     except Exception:  # noqa: BLE001
-        data = _dumps((type(type(error).__name__, (RuntimeError,), {})(str(error)), told))
+        data = dumps((type(type(error).__name__, (RuntimeError,), {})(str(error)), told))
     return data
 
 

@@ -26,7 +26,7 @@ from queue import Empty, SimpleQueue
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from robonas.processes import stops
-from robonas.processes.serving import kill_group, torch_settings
+from robonas.processes.serving import dumps, kill_group, torch_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,7 @@ class Worker:
 
     def run(self, argument: Any) -> None:
         """Do the work with this argument; what comes of it comes to the inbox."""
-        self._post("run", _dumps(argument))
+        self._post("run", dumps(argument))
 
     def answer(self, *, go_on: bool) -> None:
         """Answer what it asked."""
@@ -140,7 +140,7 @@ class Packed:
 
     def __init__(self, work: Callable[[Any, Channel], Any]) -> None:
         try:
-            self.data = _dumps(work)
+            self.data = dumps(work)
         except Exception as error:  # whatever a user's object raises when it is written
             raise NoProcessError(f"what it needs cannot be sent ({type(error).__name__}: {error})") from error
 
@@ -269,13 +269,6 @@ def _setting() -> dict[str, Any]:
     }
 
 
-def _dumps(value: Any) -> bytes:
-    import cloudpickle
-
-    data: bytes = cloudpickle.dumps(value, protocol=5)
-    return data
-
-
 # ── starting ──
 
 
@@ -285,7 +278,7 @@ def _interpreter(control: int | None) -> list[str]:
     if not executable:
         raise OSError("this interpreter does not know its own program")
     start = {
-        "path": sys.path,
+        "path": [place for place in sys.path if isinstance(place, str)],  # Python skips others, such as a Path
         "parent": os.getpid(),
         "bound": threading.current_thread() is threading.main_thread(),
         # What is imported once, by the nursery, is not imported by each worker.

@@ -153,8 +153,8 @@ def _onnx(result: Result, path: Path, query: Query | None, logits: Callable[[Any
             "its parameters as .safetensors."
         ) from error
 
-    def answer(inputs: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(["outputs"], {"inputs": inputs.numpy()})[0])
+    def answer(inputs: Tensor) -> list[Tensor]:
+        return [torch.from_numpy(found) for found in session.run(None, {"inputs": inputs.numpy()})]
 
     _check(network, answer, samples, "The ONNX model, run by ONNX Runtime,")
     path.write_bytes(content)
@@ -221,6 +221,11 @@ def _check(network: nn.Module, answer: Callable[[Tensor], Any], samples: Tensor,
             raise StudyError(
                 f"{what} does not take {len(samples)} inputs at once ({error}). Export the parameters as .safetensors."
             ) from error
+    if len(found) != len(expected):
+        raise StudyError(
+            f"{what} does not compute what the network computes: it returns {len(found)} tensors instead of "
+            f"{len(expected)}. Export the parameters as .safetensors."
+        )
     for ours, theirs in zip(expected, found, strict=True):
         scale = float(ours.abs().max()) + 1e-6
         if theirs.shape != ours.shape or not torch.allclose(theirs.float(), ours.float(), rtol=1e-3, atol=1e-4 * scale):

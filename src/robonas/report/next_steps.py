@@ -123,9 +123,8 @@ def _typed(result: SearchResult) -> list[str]:
 
 
 def _settings_file(result: SearchResult) -> list[str]:
-    """Return the settings file of the search; the first word that is no option, nor the value of one."""
-    words = _typed(result)
-    return words[:1] if words and words[0].endswith(".toml") else []
+    """Return the settings file of the search: the first word with its ending, wherever it stands."""
+    return [word for word in _typed(result) if word.endswith(".toml") and not word.startswith("-")][:1]
 
 
 def _data(result: SearchResult) -> list[str]:

@@ -147,7 +147,7 @@ class Reachable:
     """Weights drawn."""
 
     def share(self, row: int) -> float:
-        """Share of one candidate; 0 where no draw reached it."""
+        """Return the share of one candidate; 0 where no draw reached it."""
         found = self.shares[self.rows == row]
         return float(found[0]) if len(found) else 0.0
 

@@ -74,7 +74,7 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Trust:
-    """Return all facts on trust for a result; a fact is None where the search does not have it."""
+    """All facts on trust for a result; a fact is None where the search does not have it."""
 
     candidates: int
     """N: distinct candidates."""

@@ -185,7 +185,7 @@ def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | str | N
 
     Raises:
         ConfigError: The folder names a space that is not one of robonas's, and none is given.
-        CheckpointError: There is no training, it is not finished, or its files are damaged.
+        CheckpointError: There is no training, it is not finished, or its files are damaged or may not be read.
     """
     from robonas.spaces import SPACES, SearchSpace, make_space
 
@@ -205,7 +205,11 @@ def load_trained(folder: str | os.PathLike[str], *, space: SearchSpace | str | N
             "Run it again to go on."
         )
     try:
-        value = parse_json(path.read_bytes())
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"Cannot read '{path}': {error.strerror or error}. Check its permissions.") from error
+    try:
+        value = parse_json(content)
         settings, text, epoch, test = (value[key] for key in ("settings", "architecture", "epoch", "test"))
         name = settings["space"]["name"]
         made = recorded_arguments(settings["space"])

@@ -9,12 +9,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from robonas.errors import ConfigError
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from robonas.metrics import Score
+
+
+TEXTS = ["architecture", "canonical", "scored_as"]
+"""Columns of a table of scores that say which architecture a row is of."""
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise where a metric or a cost is called as one of the columns that every table of scores has.
+
+    Raises:
+        ConfigError: One is.
+    """
+    for name in names:
+        if name in TEXTS:
+            raise ConfigError(
+                f"A metric or cost cannot be called {name!r}, as a column of every table of scores is. Rename it."
+            )
 
 
 class ScoreColumns:

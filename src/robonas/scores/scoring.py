@@ -19,6 +19,7 @@ from robonas.metrics import Metric, MetricLike, Score, resolve_metrics, score_ne
 from robonas.processes.executors import engine_of, working_on
 from robonas.processes.parallel import Tell, spread
 from robonas.scores.cache import Journal, Scores
+from robonas.scores.columns import check_names
 from robonas.scores.memory import keep_memory, keeping_memory
 from robonas.scores.table import ScoreTable, provenance
 from robonas.spaces.base import SearchSpace
@@ -123,6 +124,7 @@ class Scorer:
         pairs = texts(self.space, pool)
         if not pairs:
             raise ConfigError("The pool must have at least one architecture; got none.")
+        check_names(metric.name for metric in resolved)
         for metric in resolved:
             if reason := metric.unsuited(self.batch):
                 raise ConfigError(

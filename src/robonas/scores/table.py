@@ -20,7 +20,7 @@ from robonas.common.files import replacing, write_parquet
 from robonas.common.notebook import facts_html, histogram
 from robonas.common.reading import parse_json, read_parquet, to_frame
 from robonas.errors import ConfigError, ScoreTableError
-from robonas.scores.columns import ScoreColumns
+from robonas.scores.columns import TEXTS, ScoreColumns
 
 if TYPE_CHECKING:
     import os
@@ -34,8 +34,6 @@ FORMAT = 2
 """Version of the file's layout; a newer one is refused, an older one is read."""
 _METADATA_KEY = b"robonas"
 _REASON, _SECONDS = "reason:", "seconds:"
-_TEXTS = ["architecture", "canonical", "scored_as"]
-"""Columns that say which architecture a row is of."""
 
 
 def provenance(
@@ -296,7 +294,7 @@ class ScoreTable:
             if name not in self.metrics:
                 raise ScoreTableError(f"The table has no metric {name!r}; it has {', '.join(self.metrics)}.")
         columns = [prefix + name for name in metrics for prefix in ("", _REASON, _SECONDS)]
-        return ScoreTable(self.frame[[*_TEXTS, *columns]], tuple(metrics), self.provenance)
+        return ScoreTable(self.frame[[*TEXTS, *columns]], tuple(metrics), self.provenance)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a Parquet file, whole or not at all; readable by pandas, and by `read` with its provenance."""
@@ -329,7 +327,7 @@ class ScoreTable:
             metrics, origin = tuple(map(str, note["metrics"])), dict(note["provenance"])
             if "scored_as" not in content.column_names:  # before format 2, each canonical form was scored itself
                 content = content.append_column("scored_as", content["canonical"])
-            wanted = [*_TEXTS, *(prefix + name for name in metrics for prefix in ("", _REASON, _SECONDS))]
+            wanted = [*TEXTS, *(prefix + name for name in metrics for prefix in ("", _REASON, _SECONDS))]
             frame = to_frame(content, wanted, [prefix + name for name in metrics for prefix in ("", _SECONDS)])
         except FileNotFoundError:
             raise
@@ -391,7 +389,7 @@ class ScoreTable:
         canonical = [text for _, text in pairs]
         scored_as = canonical if classes is None else [classes[text] for text in canonical]
         texts = ([text for text, _ in pairs], canonical, scored_as)
-        content: dict[str, Any] = dict(zip(_TEXTS, texts, strict=True))
+        content: dict[str, Any] = dict(zip(TEXTS, texts, strict=True))
         for name in metrics:
             values, seconds, reasons = columns.take(scored_as if name in by_class else canonical, name, absent)
             content |= {name: values, _REASON + name: reasons, _SECONDS + name: seconds}

@@ -16,6 +16,7 @@ from robonas.errors import ArchitectureError, ConfigError
 from robonas.spaces.base import SearchSpace
 from robonas.spaces.darts_classes import rewritten
 from robonas.spaces.isomorphism import is_made_by
+from robonas.spaces.shapes import check_image_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,10 +106,7 @@ class DARTS(SearchSpace):
         auxiliary: bool = False,
     ) -> None:
         super().__init__(input_shape=input_shape, n_classes=n_classes)
-        if len(self.input_shape) != 3:
-            raise ConfigError(
-                f"`input_shape` of {self.name} must be (channels, height, width); got {self.input_shape}."
-            )
+        check_image_shape(self.name, self.input_shape)
         if channels < 2 or channels % 2 or layers < 3:
             raise ConfigError(
                 f"`channels` of {self.name} must be even, and `layers` at least 3; got {channels} and {layers}."
@@ -156,7 +154,7 @@ class DARTS(SearchSpace):
             given = _keywords(text_of(text))
             cells = {cell: [(str(op), int(source)) for op, source in ast.literal_eval(given[cell])] for cell in CELLS}
             concats = [_concat(given[f"{cell}_concat"]) for cell in CELLS]
-        except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, OverflowError, RecursionError) as error:
             raise ArchitectureError(
                 f"An architecture of {self.name} must read like \"Genotype(normal=[('skip_connect', 0), …], "
                 f'normal_concat=range(2, 6), reduce=[…], reduce_concat=range(2, 6))"; got {text!r}.'
@@ -256,7 +254,8 @@ def _pairs(edges: Sequence[tuple[str, int]]) -> list[NodeInputs]:
 def _concat(node: ast.expr) -> list[int]:
     """Return numbers of the nodes that a genotype's ``range(2, 6)`` or list names."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
-        return list(range(*(int(ast.literal_eval(argument)) for argument in node.args)))
+        told = range(*(int(ast.literal_eval(argument)) for argument in node.args))
+        return list(told[: len(NODES) + 1])  # more is wrong anyway, and may not fit into memory
     return [int(place) for place in ast.literal_eval(node)]
 
 

@@ -16,6 +16,7 @@ from robonas.common.lazy import nn
 from robonas.common.reading import parse_json
 from robonas.errors import ConfigError
 from robonas.spaces.layered import LayeredSpace, Stage
+from robonas.spaces.shapes import check_image_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,10 +54,7 @@ class MobileNetV3(LayeredSpace):
 
     def __init__(self, *, input_shape: Sequence[int] = (3, 64, 64), n_classes: int = 10, width: float = 1.0) -> None:
         super().__init__(input_shape=input_shape, n_classes=n_classes)
-        if len(self.input_shape) != 3:
-            raise ConfigError(
-                f"`input_shape` of {self.name} must be (channels, height, width); got {self.input_shape}."
-            )
+        check_image_shape(self.name, self.input_shape)
         if not 0 < width < float("inf"):
             raise ConfigError(f"`width` of {self.name} must be positive; got {width}.")
         self.width = width

@@ -18,6 +18,7 @@ from robonas.common.lazy import nn, np
 from robonas.common.reading import parse_json
 from robonas.errors import ArchitectureError, ConfigError
 from robonas.spaces.base import SearchSpace
+from robonas.spaces.shapes import check_image_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -88,11 +89,7 @@ class NASBench101(SearchSpace):
         self, *, input_shape: Sequence[int] = (3, 32, 32), n_classes: int = 10, channels: int = 128, depth: int = 3
     ) -> None:
         super().__init__(input_shape=input_shape, n_classes=n_classes)
-        if len(self.input_shape) != 3 or min(self.input_shape[1:]) < 4:
-            raise ConfigError(
-                f"`input_shape` of {self.name} must be (channels, height, width) with sides of at least 4; "
-                f"got {self.input_shape}."
-            )
+        check_image_shape(self.name, self.input_shape, least=4)
         if channels < VERTICES or depth < 1:
             raise ConfigError(
                 f"`channels` and `depth` of {self.name} must be at least {VERTICES} and 1; got {channels} and {depth}."

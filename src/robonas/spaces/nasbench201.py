@@ -20,6 +20,7 @@ from robonas.errors import ArchitectureError, ConfigError
 from robonas.spaces.base import SearchSpace
 from robonas.spaces.edges import EDGE_NAMES, EDGES, alive, cells_of_classes, live_edges
 from robonas.spaces.isomorphism import is_made_by
+from robonas.spaces.shapes import check_image_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -75,11 +76,7 @@ class NASBench201(SearchSpace):
         depth: int = 5,
     ) -> None:
         super().__init__(input_shape=input_shape, n_classes=n_classes)
-        if len(self.input_shape) != 3 or min(self.input_shape[1:]) < 4:
-            raise ConfigError(
-                f"`input_shape` of {self.name} must be (channels, height, width) with sides of at least 4; "
-                f"got {tuple(input_shape)}."
-            )
+        check_image_shape(self.name, self.input_shape, least=4)
         channels, depth = whole("channels", channels), whole("depth", depth)
         if channels < 1 or depth < 1:
             raise ConfigError(f"`channels` and `depth` of {self.name} must be at least 1; got {channels} and {depth}.")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from robonas.architecture import Architecture, Option, text_of
 from robonas.common.lazy import nn
-from robonas.errors import ArchitectureError, ConfigError
+from robonas.errors import ArchitectureError
 from robonas.spaces.base import SearchSpace
+from robonas.spaces.shapes import check_image_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,10 +57,7 @@ class NASBenchMacro(SearchSpace):
 
     def __init__(self, *, input_shape: Sequence[int] = (3, 32, 32), n_classes: int = 10) -> None:
         super().__init__(input_shape=input_shape, n_classes=n_classes)
-        if len(self.input_shape) != 3:
-            raise ConfigError(
-                f"`input_shape` of {self.name} must be (channels, height, width); got {self.input_shape}."
-            )
+        check_image_shape(self.name, self.input_shape)
 
     @property
     def choices(self) -> Mapping[str, tuple[Option, ...]]:

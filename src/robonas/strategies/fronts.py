@@ -28,6 +28,9 @@ from robonas.common.lazy import np, special
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+BEYOND_DEAREST = 0.1
+"""Distance of the costs up to which the volume of a result counts beyond the dearest candidate, as a share of the
+pool's range."""
 _ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
 
 

@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 
 
 def codes_of(problem: Problem) -> NDArray[np.int64]:
-    """Return the problem's codes, (N, n_choices); without codes, one choice with the candidates as options."""
-    return np.arange(len(problem))[:, None] if problem.codes is None else np.asarray(problem.codes)
+    """Return the option of each choice, (N, n_choices), from 0; a choice that candidates leave out has one for that.
+
+    Without codes, there is one choice, with the candidates as options.
+    """
+    if problem.codes is None:
+        return np.arange(len(problem))[:, None]
+    codes = np.asarray(problem.codes)
+    shifted: NDArray[np.int64] = codes - codes.min(axis=0, initial=0)
+    return shifted
 
 
 def n_options(codes: NDArray[np.int64]) -> NDArray[np.int64]:

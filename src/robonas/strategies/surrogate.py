@@ -130,7 +130,7 @@ def length_scale(weights: torch.Tensor, values: torch.Tensor) -> float:
 
 
 def log_likelihoods(weights: torch.Tensor, values: torch.Tensor, length_scales: torch.Tensor) -> torch.Tensor:
-    """Log marginal likelihood per observation under each length scale, as one batch of Gaussian processes. (k,).
+    """Return the log marginal likelihood per observation under each length scale, as one batch of processes, (k,).
 
     Args:
         weights: W, (n, M), float64.

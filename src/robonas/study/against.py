@@ -29,7 +29,7 @@ from robonas.common.settings import plain
 from robonas.errors import ArchitectureError, ConfigError, MetricError, ScoreTableError
 from robonas.metrics import METRICS, Metric, Score, resolve_metrics
 from robonas.objectives.base import Objective
-from robonas.scores.columns import ScoreColumns
+from robonas.scores.columns import ScoreColumns, check_names
 from robonas.scores.scoring import texts
 from robonas.scores.table import ScoreTable
 from robonas.strategies.scaling import min_max
@@ -110,6 +110,7 @@ def costs_of(against: object, objective: Objective, limits: Limits | None) -> tu
         raise ConfigError(
             "A cost cannot be called 'value', as the objective's value is; rename the function or Series."
         )
+    check_names(cost.name for cost in costs)
     if len({cost.name for cost in costs}) < len(costs):
         raise ConfigError(
             f"`against` must name two different costs; got {costs[0].name!r} twice. A Series has a name of its own."

@@ -174,7 +174,12 @@ class Chooser:
 
     def _trial(self, query: Query, told_at: int | None) -> Trial:
         value = query.partial if query.state == "pruned" else query.value
-        place = self._places[query.architecture]
+        place = self._places.get(query.architecture)
+        if place is None:
+            raise StudyError(
+                f"The file with the search's scores does not hold {query.architecture}, which the search has asked "
+                "for. Restore it from a copy."
+            )
         if query.state not in {"complete", "pruned"} or value is None:
             failed = query.state != "running"
             return Trial(place, failed=failed, told_at=told_at if failed else None)

@@ -186,8 +186,10 @@ class Finish:
     ) -> Mapping[str, Tensor]:
         """Return the winner's trained parameters; where they were not kept, train it again as the search did.
 
+        They are empty for an objective that trains nothing.
+
         Raises:
-            ObjectiveError: The training failed, or gave no parameters.
+            ObjectiveError: The training failed.
         """
         try:
             return read_kept(folder, ledger.name, winner, "the winner")

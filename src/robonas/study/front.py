@@ -9,7 +9,7 @@ from robonas.common.lazy import np
 from robonas.common.registry import unknown_name
 from robonas.common.settings import real
 from robonas.errors import ConfigError, StudyError
-from robonas.strategies.fronts import hypervolume, is_on_front
+from robonas.strategies.fronts import BEYOND_DEAREST, hypervolume, is_on_front
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from robonas.study.query import Query
-
-BEYOND_DEAREST = 0.1
-"""Distance of the reference costs beyond the dearest candidate, as a share of the pool's range."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,8 @@ class Front:
             reference: Reference point, as `reference`; None for that one.
 
         Raises:
-            UnknownNameError: The reference lacks a cost or the value, or has another one.
+            ConfigError: The reference lacks a cost or the value.
+            UnknownNameError: It has another one.
         """
         volumes = np.zeros(len(self.queries))
         if not self.done:

@@ -350,13 +350,16 @@ class Ledger:
         claim.trial.set_user_attr("curve", [[p.step, p.steps, p.value, p.loss, p.seconds] for p in curve])
 
     def prune(self, claim: Claim, curve: Sequence[CurvePoint]) -> None:
-        """Record that the evaluation was ended early, and how far it had come; Optuna takes the last value for its."""
+        """Record that the evaluation was ended early, after at least one step, and how far it had come.
+
+        Optuna takes the last value for its.
+        """
         import optuna
 
         with self._ending(claim) as trial:
             if trial is None:
                 return
-            self._note(claim, curve[-1].seconds if curve else 0.0, curve)
+            self._note(claim, curve[-1].seconds, curve)
             self._study.tell(claim.trial, state=optuna.trial.TrialState.PRUNED)
 
     def fail(self, claim: Claim, reason: str, seconds: float = 0.0) -> None:

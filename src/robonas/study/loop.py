@@ -183,12 +183,13 @@ def search(
         settings = plan.settings(drawn)
         candidates = plan.candidates(batch, batch_size, logits, n_jobs, place, score_device)
         pairs, left_out = candidates.within_limits(drawn, settings, place / f"{name}.pool.txt" if place else None)
-        costs = None
+        costs = priced = None
         if candidates.meter is not None:
             file = place / costs_file(name) if place else None
             costs = candidates.meter.fixed(pairs, settings, file)
             left_out |= count_undefined(costs)
-            pairs = [pair for pair in pairs if pair[1] in by_class(costs)]
+            priced = by_class(costs)
+            pairs = [pair for pair in pairs if pair[1] in priced]
         if left_out:
             tell(CandidatesLeftOut(left_out, len(pairs)))
         _check_pool(plan, pairs, whole=whole)
@@ -215,7 +216,7 @@ def search(
             direction=objective.direction,
             grow=plan.grow,
             candidates=candidates,
-            costs=None if costs is None else by_class(costs),
+            costs=priced,
             save=lambda grown: grown.write(file) if file else None,
             tell=tell,
         )
@@ -228,6 +229,8 @@ def search(
             finished = runner.run() and finish.run(plan, ledger, evaluators, place, until=until, tell=tell)
             ledger.note_stop(None if finished else "time over")
         result = outcome_of(ledger.record(), chooser, place, keep=True)
+        if result.stop_reason == "candidates exhausted":
+            ledger.note_stop(result.stop_reason)  # for who watches
         if plan.grow:  # each worker's folder may be its own, and the last query another's
             chooser.keep()
         tell(SearchFinished(result))

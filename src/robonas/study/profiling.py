@@ -54,7 +54,9 @@ class Profile:
         return float(self.frame[quantity].min()), float(self.frame[quantity].max())
 
     def share(self, limits: Limits | Bound) -> float:
-        """Share of the sample that keeps a bound, or all of some, from 0 to 1; what has no network keeps none.
+        """Return the share of the sample that keeps a bound, or all of some, from 0 to 1.
+
+        What has no network keeps none.
 
         Raises:
             ConfigError: A bounded quantity was not measured.
@@ -92,7 +94,7 @@ class Profile:
     def __str__(self) -> str:
         size = self.space.size
         whole = "an unknown number of" if size is None else f"{size:,}"
-        wide = max(10, *(len(str(quantity)) for quantity in self.frame))
+        wide = max([10, *(len(str(quantity)) for quantity in self.frame)])
         lines = [f"{self.n:,} of {whole} architectures of {self.space.name}"]
         lines.append(f"{'':>{wide}} {'least':>14} {'median':>14} {'most':>14}")
         for quantity in self.frame:

@@ -15,7 +15,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from robonas.errors import StudyError
+from robonas.errors import NasError, StudyError
 from robonas.study.claims import somebody_works
 from robonas.study.confirmation import CONFIRMED, TESTED
 from robonas.study.provenance import PROVENANCE
@@ -97,8 +97,19 @@ def record_by_optuna(url: str, name: str, place: str) -> Record:
     """Return what a study in any storage holds, as Optuna reads it.
 
     Raises:
-        StudyError: There is none of that name, robonas did not make it, or it cannot be read.
+        StudyError: There is none of that name, robonas did not make it, or it cannot be read or is damaged.
     """
+    try:
+        return _record_by_optuna(url, name, place)
+    except NasError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise StudyError(
+            f"Study '{name}' in '{place}' is damaged ({type(error).__name__}: {error}). Restore it from a copy."
+        ) from error
+
+
+def _record_by_optuna(url: str, name: str, place: str) -> Record:
     import optuna
 
     storage = open_storage(url, existing=True)
@@ -153,7 +164,7 @@ def record_in_file(file: Path, name: str) -> Record | None:
             trials = _trials(connection, study)
         at_work = somebody_works([(trial.number, trial) for trial in trials], FileSharing(file))
         return Record.of(name, notes[0], as_queries(trials), at_work=at_work)
-    except (sqlite3.Error, ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
+    except (sqlite3.Error, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return None
 
 

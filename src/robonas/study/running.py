@@ -128,8 +128,10 @@ class Runner:
                 if answer.size is not None:
                     self._ledger.note_size(flight.claim, answer.size)
                 self._ledger.complete(flight.claim, found)
-            case TrialPruned():
+            case TrialPruned() if flight.curve:
                 self._ledger.prune(flight.claim, flight.curve)
+            case TrialPruned():
+                self._ledger.fail(flight.claim, "The evaluation was pruned before its first step, so it has no value.")
             case ObjectiveError() | ArchitectureError() | MetricError():
                 self._ledger.fail(flight.claim, str(error))
             case NetworkError():

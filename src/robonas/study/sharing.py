@@ -20,6 +20,7 @@ import hashlib
 import random
 import time
 import uuid
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +91,7 @@ class FileSharing(Sharing):
         """Lock a file of the worker's own until the block ends; files that dead workers left are removed."""
         worker = uuid.uuid4().hex
         with self._lock:  # so that no other worker finds the file before it is locked
-            for left in self._file.parent.glob(f".{self._file.name}.lock-*.lock"):
+            for left in self._file.parent.glob(f".{escape(self._file.name)}.lock-*.lock"):
                 self._freed(FileLock(left))
             presence = self._presence(worker)
             presence.acquire()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import quote
 
-from robonas.errors import StudyError, installing
+from robonas.errors import OutputError, StudyError, installing
 from robonas.study.journal import journal_backend
 from robonas.study.sharing import GRACE_S, HEARTBEAT_S, SERVERS, lock_of, server_turn
 from robonas.study.trials import is_foreign
@@ -382,7 +382,7 @@ def _sentence(place: str, trouble: str) -> str:
 
 @contextlib.contextmanager
 def storage_errors(place: str) -> Iterator[None]:
-    """Turn errors of the database into one clear `StudyError`."""
+    """Turn errors of the database into one clear `StudyError`; an `OutputError` tells its file, and stays."""
     import optuna
     import sqlalchemy.exc
 
@@ -392,5 +392,7 @@ def storage_errors(place: str) -> Iterator[None]:
         cause = error.__cause__ or error
         origin = getattr(cause, "orig", None) or cause
         raise StudyError(_sentence(place, str(origin).splitlines()[0])) from error
-    except OSError as error:
-        raise StudyError(_sentence(place, str(error))) from error
+    except OutputError:
+        raise
+    except OSError as error:  # its reason alone: a path may hold any word
+        raise StudyError(_sentence(place, error.strerror or str(error))) from error

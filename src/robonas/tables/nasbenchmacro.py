@@ -8,12 +8,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, ClassVar
 
-from robonas.common.reading import parse_json
 from robonas.errors import TableError
 from robonas.tables.base import BenchmarkTable, Column
 from robonas.tables.building import Builder, Raw, provenance
 from robonas.tables.reader import TableReader
-from robonas.tables.unpickling import read_small
+from robonas.tables.unpickling import read_small_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,10 +43,7 @@ class NASBenchMacro(TableReader):
 
     def read(self, path: Path, progress: Progress | None = None) -> BenchmarkTable:
         """See `TableReader.read`."""
-        try:
-            content = parse_json(read_small(path))
-        except ValueError as error:
-            raise TableError(f"'{path}' is not readable JSON ({str(error)[:200]}). Fetch the file again.") from error
+        content = read_small_json(path)
         if not isinstance(content, dict):
             raise TableError(f"'{path}' must be a JSON object with a record an architecture.")
         builder = Builder()

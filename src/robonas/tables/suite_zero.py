@@ -11,12 +11,11 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from robonas.common.reading import parse_json
 from robonas.errors import TableError
 from robonas.tables.base import BenchmarkTable, Column, Role
 from robonas.tables.building import Builder, Raw, provenance
 from robonas.tables.reader import TableReader
-from robonas.tables.unpickling import read_small
+from robonas.tables.unpickling import read_small_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,10 +54,7 @@ class SuiteZero(TableReader):
 
     def read(self, path: Path, progress: Progress | None = None) -> BenchmarkTable:
         """See `TableReader.read`."""
-        try:
-            content = parse_json(read_small(path))
-        except ValueError as error:
-            raise TableError(f"'{path}' is not readable JSON ({str(error)[:200]}). Fetch the file again.") from error
+        content = read_small_json(path)
         records = list(_records(content, ()))
         if not records:
             raise TableError(f"'{path}' holds no record with metrics, so it is not NAS-Bench-Suite-Zero's JSON.")

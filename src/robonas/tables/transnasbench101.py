@@ -33,7 +33,6 @@ MAX_STEPS = 200_000_000
 MAX_CONTAINERS = 20_000_000
 """Containers of the largest pickle; a measure may be one for a while."""
 _DEEPEST = 4
-_TASKS = ["class_object", "class_scene", "room_layout", "jigsaw", "segmentsemantic", "normal", "autoencoder"]
 _MARKS = (b"41414-", b"-basic", b"search_spaces", b"class_scene")
 
 

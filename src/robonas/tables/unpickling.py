@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import numpy as np
 
+from robonas.common.reading import parse_json
 from robonas.errors import TableError
 from robonas.tables.pickle_containers import Containers
 from robonas.tables.pickle_tree import check_tree
@@ -282,6 +283,19 @@ def read_small(path: Path, limit: int = MAX_FILE) -> bytes:
     if size > limit:
         raise TableError(f"'{path}' has {size:,} bytes; files of this format are read up to {limit:,}.")
     return path.read_bytes()
+
+
+def read_small_json(path: Path) -> Any:
+    """Return what a file of JSON says, which must fit into memory with room to spare.
+
+    Raises:
+        TableError: It is larger than `MAX_FILE`, or not JSON.
+    """
+    content = read_small(path)
+    try:
+        return parse_json(content)
+    except ValueError as error:
+        raise TableError(f"'{path}' is not readable JSON ({str(error)[:200]}). Fetch the file again.") from error
 
 
 def looks_like_pickle(path: Path, *parts: bytes, within: int = 65_536) -> bool:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from robonas.errors import ObjectiveError
+
 if TYPE_CHECKING:
     from robonas.datasets.data import LabelledData
     from robonas.training.measures import Measure
@@ -35,7 +37,10 @@ def guess_of(measure: Measure, fitting: LabelledData, judging: LabelledData) -> 
     if answer is None or measure.words in RANKINGS:
         return None
     rows = measure.reduce(answer.to(torch.float32).expand(len(judging), -1), judging.labels)
-    value = measure.finish(rows)
+    try:
+        value = measure.finish(rows)
+    except ObjectiveError:
+        return None
     return {"value": value, "error": measure.error(rows)} if math.isfinite(value) else None
 
 

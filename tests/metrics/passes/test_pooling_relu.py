@@ -16,6 +16,8 @@ POOLS = [
     {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True},
     {"kernel_size": 3, "stride": 1, "padding": 1, "divisor_override": 5},
     {"kernel_size": 1, "stride": 1},
+    {"kernel_size": (3, 3), "stride": (1, 1), "padding": (1,), "count_include_pad": False},
+    {"kernel_size": [3], "stride": [], "padding": 1},
 ]
 
 

@@ -20,13 +20,13 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from robonas.common.kernels import ARGUMENTS, DIMENSIONS, per_dimension
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from robonas.metrics.passes.batchnorm import Watch
 
-_NAMES = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-_DIMENSIONS: dict[Callable[..., Any], int] = {torch.conv1d: 1, torch.conv2d: 2, torch.conv3d: 3}
 _CHUNK = 1 << 16
 
 Options = tuple[list[int], list[int], list[int], bool, list[int], int]
@@ -35,12 +35,12 @@ Options = tuple[list[int], list[int], list[int], bool, list[int], int]
 
 def convolve(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], watch: Watch) -> Tensor | None:
     """Return what a call of `torch.conv1d`, `conv2d` or `conv3d` returns; None for forms that are left to PyTorch."""
-    call = dict(zip(_NAMES, args, strict=False)) | dict(kwargs)
-    dimensions = _DIMENSIONS[func]
+    call = dict(zip(ARGUMENTS, args, strict=False)) | dict(kwargs)
+    dimensions = DIMENSIONS[func]
     if call["input"].ndim != dimensions + 2 or isinstance(call.get("padding", 0), str):
         return None
     stride, padding, dilation = (
-        [value] * dimensions if isinstance(value, int) else list(value) * (dimensions // len(value))
+        per_dimension(value, dimensions)
         for value in (call.get("stride", 1), call.get("padding", 0), call.get("dilation", 1))
     )
     options: Options = (stride, padding, dilation, False, [0] * dimensions, call.get("groups", 1))

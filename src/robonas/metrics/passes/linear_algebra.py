@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def log_determinant(kernel: Tensor, why: str) -> float:
-    """Log |det K| of a symmetric positive semi-definite matrix.
+    """Return log |det K| of a symmetric positive semi-definite matrix.
 
     Args:
         kernel: K, (n, n).

@@ -150,7 +150,7 @@ class Record:
         return self._without - self._with_gradient
 
     def _meet(self, place: int, layer: LayerCall, gradient: Tensor) -> None:
-        """Return the gradient of the loss in a layer's output."""
+        """Keep a layer's saliencies, from the gradient of the loss in its output."""
         if not self.listening:
             return
         products = by_sample(layer.value * gradient.detach(), self.n, batch_axis=layer.batch_axis)

@@ -83,7 +83,7 @@ class Passes:
 
     @property
     def weights(self) -> dict[str, nn.Parameter]:
-        """Weights of all convolution and linear layers by name, tied ones once; see `metrics.layers.find_weights`.
+        """Weights of all convolution and linear layers by name, tied ones once; see `robonas.metrics.passes.weights`.
 
         Raises:
             MetricError: There are none, or the network's layers cannot be seen.

@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from robonas.common.kernels import per_dimension
+
 _POOL = ("input", "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
 
 
@@ -27,11 +29,11 @@ def average(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     """Return what a call of `torch.nn.functional.avg_pool2d` returns."""
     call = dict(zip(_POOL, args, strict=False)) | kwargs
     stride = call.get("stride")
-    kernel = _pair(call["kernel_size"])
+    kernel = per_dimension(call["kernel_size"], 2)
     options = _Pool(
         kernel,
-        kernel if stride is None else _pair(stride),
-        _pair(call.get("padding", 0)),
+        per_dimension(stride, 2) if isinstance(stride, int) or stride else kernel,
+        per_dimension(call.get("padding", 0), 2),
         call.get("ceil_mode", False),
         call.get("count_include_pad", True),
         call.get("divisor_override"),
@@ -95,10 +97,6 @@ def _correction(high: int, wide: int, up: int, left: int, channels: int, height:
     averages = torch.ops.aten.avg_pool2d(ones, [high, wide], [1, 1], [up, left], False, True, None)
     correction: Tensor = averages.reciprocal().contiguous(memory_format=torch.channels_last)
     return correction
-
-
-def _pair(value: int | list[int] | tuple[int, ...]) -> list[int]:
-    return [value, value] if isinstance(value, int) else list(value)
 
 
 class _Relu(Function):
