@@ -387,6 +387,18 @@ def test_npz_with_a_flipped_byte(tmp_path):
         load_dataset(path)
 
 
+def test_npz_compressed_in_a_rare_way_is_refused(tmp_path):
+    whole = saved(tmp_path, x=IMAGES, y=LABELS)
+    with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(tmp_path / "rare.npz", "w", zipfile.ZIP_LZMA) as rare:
+        for name in archive.namelist():
+            rare.writestr(name, archive.read(name))
+    content = bytearray((tmp_path / "rare.npz").read_bytes())
+    content[60] ^= 0xFF  # where its decoder raises an error of its own
+    (tmp_path / "rare.npz").write_bytes(content)
+    with pytest.raises(DataError, match=r"must be stored or deflated"):
+        load_dataset(tmp_path / "rare.npz")
+
+
 def test_an_npy_file_is_no_npz(tmp_path):
     with (tmp_path / "one.npz").open("wb") as file:
         np.save(file, IMAGES)

@@ -294,7 +294,10 @@ def test_children_keep_bounds_on_metrics(tmp_path) -> None:
     assert result.n_grown > 0
 
 
-def test_candidates_allowed_by_a_measured_latency_are_remembered(tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("settings", [{}, {"kinds": (1, 2)}], ids=["usual", "tuples"])
+def test_candidates_allowed_by_a_measured_latency_are_remembered(tmp_path, monkeypatch, settings) -> None:
+    whole = SPACE.settings | settings
+    monkeypatch.setattr(type(SPACE), "settings", property(lambda _: whole))
     first = run(tmp_path, limits=robonas.Limits(max_latency_ms=1e6), strategy="random")
     monkeypatch.setattr("robonas.study.limits.measure_latency", lambda *_, **__: float("inf"))
     assert told(run(tmp_path, limits=robonas.Limits(max_latency_ms=1e6), strategy="random")) == told(first)

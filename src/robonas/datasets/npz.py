@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from numpy.lib.format import MAGIC_PREFIX, read_array, read_array_header_1_0, read_array_header_2_0, read_magic
 
-from robonas.common.reading import check_fold, open_zip
+from robonas.common.reading import check_member, open_zip
 from robonas.datasets.data import LabelledData, from_arrays
 from robonas.errors import ConfigError, DataError
 
@@ -188,7 +188,7 @@ def _read(arrays: Mapping[str, tuple[zipfile.ZipFile, zipfile.ZipInfo]], name: s
     """Read one array, after its header was compared with its size in the archive."""
     archive, member = arrays[name]
     try:
-        check_fold(member.file_size, member.compress_size)
+        check_member(member)
         with archive.open(member) as stream:
             objects = _holds_objects(stream, member.file_size)
         with archive.open(member) as stream:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from robonas.errors import ConfigError
-from robonas.experiments.summary import QUANTITIES
+from robonas.experiments.summary import check_quantity
 from robonas.report.palette import N_OPTIONS, light
 from robonas.report.style import empty_figure, name_values, plain_text, template_text
 
@@ -61,8 +61,7 @@ def progress_figure(
     Raises:
         ConfigError: No such quantity, strategy or task.
     """
-    if quantity not in QUANTITIES:
-        raise ConfigError(f"A quantity must be one of {', '.join(QUANTITIES)}; got {quantity!r}.")
+    check_quantity(quantity)
     for what, asked, known in (("strategy", strategies, results.strategies), ("task", tasks, results.tasks)):
         for name in asked or ():
             if name not in known:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from robonas.common.files import write_text
 from robonas.common.reading import parse_json
-from robonas.common.settings import count_of
+from robonas.common.settings import count_of, plain
 from robonas.errors import ConfigError, StudyError
 from robonas.scores.scoring import Scorer, texts
 from robonas.scores.table import ScoreTable
@@ -108,10 +108,10 @@ class Candidates:
         if self.limits is None or not self.limits.bounds:
             return pairs, {}
         measured = memory is not None and self.limits.max_latency_ms is not None
-        origin = [settings[key] for key in ("space", "limits", "pool", "seed")]
-        origin.append(None if self.scorer is None else self.scorer.batch.fingerprint())
-        if self.scorer is not None and self.scorer.kind_of_device != "cpu":
-            origin.append(self.scorer.kind_of_device)
+        made_of = {key: settings[key] for key in ("space", "limits", "pool", "seed")}
+        if self.scorer is not None:
+            made_of |= {"batch": self.scorer.batch.fingerprint(), "device": self.scorer.kind_of_device}
+        origin = plain(made_of)
         if memory is not None and measured and memory.exists():
             found = _remembered(memory, origin)
             if found is not None:
@@ -137,7 +137,7 @@ class Candidates:
         return [reasons[child] is None for child in children]
 
 
-def _remembered(memory: Path, origin: list[Any]) -> tuple[list[str], dict[str, int]] | None:
+def _remembered(memory: Path, origin: dict[str, Any]) -> tuple[list[str], dict[str, int]] | None:
     """Return the candidates that a file says were allowed, and how many broke each bound; None for other settings.
 
     Raises:
