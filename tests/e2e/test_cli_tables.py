@@ -146,3 +146,8 @@ def test_experiment_mistakes(run, words, message) -> None:
     assert shown.stderr.startswith("Error: ")
     assert message in shown.stderr
     assert "needs a suite, or --table and --objective" in run("experiment", code=2).stderr
+
+
+def test_a_table_is_no_suite(run) -> None:
+    told = " ".join(run("experiment", "toy.csv", code=2).stderr.split())
+    assert told == "Error: A suite must be a .toml file; got 'toy.csv'. Name a benchmark table by `--table`."

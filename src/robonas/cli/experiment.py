@@ -155,6 +155,8 @@ def experiment(
     if suite is not None:
         if task.given:
             raise ConfigError("A suite names its own tables and columns; give either a suite or --table.")
+        if suite.is_file() and suite.suffix.lower() != ".toml":
+            raise ConfigError(f"A suite must be a .toml file; got '{suite}'. Name a benchmark table by `--table`.")
         written = load_suite(suite, split("--strategy", strategy))
         tasks: Sequence[Task] = written.tasks
         contenders: Sequence[Contender] = written.contenders

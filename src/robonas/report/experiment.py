@@ -88,7 +88,7 @@ def _headline(results: Results, progress: pd.DataFrame) -> str:
     queries = f"{ends[-1]:,} queries" if len(ends) == 1 else f"all queries ({ends[0]:,} to {ends[-1]:,} by task)"
     over = f" (geometric mean over {n} tasks)" if n > 1 else ""
     ranks = {
-        str(name): words.number(float(rank), 3)
+        str(name): words.number(round(float(rank), 9), 3)  # a mean of logarithms makes 4.999999999999 of 5
         for name, rank in zip(progress.index, progress[column].to_numpy(np.float64), strict=True)
     }
     told = [f"{name} {rank}" for name, rank in ranks.items() if results.kind(name) != "single"]
@@ -122,17 +122,15 @@ def _task(results: Results, place: int, name: str) -> dict[str, Any]:
         state = results.at(queries)
         for strategy, mean in state[state["task"] == name].groupby("strategy", sort=False)["rank"].mean().items():
             ranks.setdefault(str(strategy), []).append(float(mean))
-    rows = [
-        {"strategy": strategy, "kind": results.kind(strategy), "ranks": ranks[strategy]}
-        for strategy in sorted(ranks, key=lambda strategy: ranks[strategy][-1])
-    ]
+    names = sorted(ranks, key=lambda strategy: ranks[strategy][-1])
+    rows = [{"strategy": name, "kind": results.kind(name), "ranks": ranks[name]} for name in names]
     about: dict[str, Any] = next((task for task in results.settings.get("tasks", ()) if task["name"] == name), {})
     return {
         "name": name,
         "chart": f"progress-{place}",
         "at": at,
         "rows": rows,
-        "hidden": _hidden(results, [row["strategy"] for row in rows]),
+        "hidden": _hidden(results, names),
         "objective": about.get("objective"),
         "candidates": int(runs["candidates"].max()),
     }
@@ -141,7 +139,8 @@ def _task(results: Results, place: int, name: str) -> dict[str, Any]:
 def _hidden(results: Results, names: Sequence[str]) -> list[str]:
     """Return the strategies that the chart of a task leaves out at first, where all would be too many.
 
-    Drawn are the first strategy, with which the others are compared, the best metric alone, and the best others.
+    Drawn are the first strategy, with which the others are compared, random search, the best metric alone, and the best
+    others.
 
     Args:
         results: The runs.
@@ -151,7 +150,7 @@ def _hidden(results: Results, names: Sequence[str]) -> list[str]:
         return []
     alone = [name for name in names if results.kind(name) == "single"]
     others = [name for name in names if name not in alone]
-    first = [name for name in others if name == results.strategies[0]]
+    first = [name for name in others if name in {results.strategies[0], "random"}]
     drawn = list(dict.fromkeys([*first, *alone[:1], *others]))[:_LINES]
     return [name for name in names if name not in drawn]
 

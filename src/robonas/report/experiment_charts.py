@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -76,8 +76,8 @@ def progress_figure(
     for place, task in enumerate(shown):
         cell = {"row": place // width + 1, "col": place % width + 1}
         for name in chosen:
-            visible = "legendonly" if name in hidden else True
-            _add_line(figure, results, task, name, quantity, styles[name], cell, visible, named=place == 0)
+            hides, named = name in hidden, place == 0
+            _add_line(figure, results, task, name, quantity, styles[name], cell, hides=hides, named=named)
     height = 90 + 320 * heights + 22 * -(-len(chosen) // 3)
     style = empty_figure(height).layout
     figure.update_layout(
@@ -109,8 +109,8 @@ def _add_line(
     quantity: str,
     style: dict[str, Any],
     cell: dict[str, int],
-    visible: Literal["legendonly", True],
     *,
+    hides: bool,
     named: bool,
 ) -> None:
     """Add the line of one strategy on one task with its band, and a dotted line at its mean T0."""
@@ -119,7 +119,7 @@ def _add_line(
         return
     groups = runs.groupby("query")[quantity]
     mean, error = groups.mean(), groups.sem(ddof=1).fillna(0.0)
-    about = {"legendgroup": name, "name": plain_text(name), "visible": visible}
+    about = {"legendgroup": name, "name": plain_text(name), "visible": "legendonly" if hides else True}
     if (error > 0).any():
         figure.add_trace(
             go.Scatter(
@@ -148,7 +148,7 @@ def _add_line(
         **cell,
     )
     explored = runs["n_explored"].mean()
-    if visible is True and results.kind(name) == "strategy" and 0 < explored < runs["query"].max():
+    if not hides and results.kind(name) == "strategy" and 0 < explored < runs["query"].max():
         figure.add_vline(x=explored, line={"color": style["color"], "width": 1, "dash": "dot"}, **cell)
 
 
