@@ -112,7 +112,8 @@ def score_whole(shape: str, folder: Path, n_samples: int, jobs: int, cells: int)
         command = [sys.executable, __file__, "part", "--shape", shape, "--folder", str(folder)]
         command += ["--samples", str(n_samples), "--jobs", str(jobs), "--cells", str(cells)]
         part = psutil.Popen(command)
-        clock = looked = time.monotonic()
+        clock = time.monotonic()
+        looked = clock - LOOK_S
         until = KILLS[len(told["kills"])] if cells == N_CELLS and len(told["kills"]) < len(KILLS) else None
         try:
             while part.poll() is None:
